@@ -1,0 +1,365 @@
+/*
+ * codec.h - state records and their JSON projection, in pure C
+ *
+ * One source, compiled into the PostgreSQL extension and into libnewtdb. What differs between
+ * the two worlds is injected: memory, limits and an interrupt check come in through a
+ * newt__env, results leave through a sink. The codec never prints, exits, aborts, recurses
+ * or keeps static state. A longjmp out of a callback (PostgreSQL's ereport) leaks nothing but
+ * what the environment's allocator handed out.
+ *
+ *   writer      values            -> record bytes              (write.c)
+ *   reader      record bytes      -> validated tokens          (read.c)
+ *   projection  record bytes      -> JSON events for a sink    (project.c)
+ *   json text   JSON events       -> UTF-8 text                (json_text.c)
+ *
+ * The format is specified in docs/state-record.md.
+ */
+#ifndef NEWT_CODEC_H
+#define NEWT_CODEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- limits (defaults; each has a test at N and N+1) ---------------------------------- */
+
+enum {
+    NEWT__MAX_DEPTH = 500,                /* containers open at once, `state` itself is the first */
+    NEWT__MAX_JSON = 32 * 1024 * 1024,    /* bytes of JSON text of one document */
+    NEWT__MAX_RECORD = 256 * 1024 * 1024, /* bytes of one record */
+    NEWT__MAX_NAME = 255,                 /* bytes of a class name (1 .. 255), no NUL, UTF-8 */
+    NEWT__MAX_DIGITS = 400,               /* characters of a number that is written positionally */
+    NEWT__MAX_INLINE = 256                /* bytes shown as base64; above only their number is */
+};
+
+/* ---- tags of the profile -------------------------------------------------------------- */
+
+enum {
+    NEWT__TAG_BIGNUM = 2,
+    NEWT__TAG_NEGATIVE_BIGNUM = 3,
+    NEWT__TAG_DECIMAL = 4,
+    NEWT__TAG_OBJECT = 27, /* [class, version, map] */
+    NEWT__TAG_SHARED = 28, /* marks a map or an object that is referred to again */
+    NEWT__TAG_SHAREDREF = 29,
+    NEWT__TAG_UUID = 37,
+    NEWT__TAG_DATE = 100,
+    NEWT__TAG_SET = 258,
+    NEWT__TAG_PAIRS = 259, /* a map with other than text keys */
+    NEWT__TAG_TIME = 1001,
+    NEWT__TAG_DURATION = 1002,
+    NEWT__TAG_REF = 38401,
+    NEWT__TAG_RAW_TEXT = 38402, /* text that is not UTF-8 */
+    NEWT__TAG_HIDDEN = 38403    /* not projected */
+};
+
+/* ---- results and environment ---------------------------------------------------------- */
+
+typedef enum newt__code {
+    NEWT__OK = 0,
+    NEWT__MALFORMED, /* cut short, trailing bytes, or not CBOR at all */
+    NEWT__PROFILE,   /* CBOR, but not as the Newt profile wants it */
+    NEWT__NEWER,     /* a record format of a later Newt (first byte 84 .. 97) */
+    NEWT__FOREIGN,   /* a Python pickle, zlib-wrapped or encrypted: reason says which */
+    NEWT__LIMIT,     /* depth, record size, name length */
+    NEWT__NOMEM,
+    NEWT__INTERRUPTED, /* env->interrupt said so */
+    NEWT__SINK         /* a sink's callback returned non-zero; it keeps its own reason */
+} newt__code;
+
+/* What went wrong and where. reason is a static string in PostgreSQL's style ("map keys are not
+ * in order"); offset counts bytes from the start of the record. */
+typedef struct newt__fault {
+    newt__code code;
+    const char *reason;
+    size_t offset;
+} newt__fault;
+
+/*
+ * All a caller lends to the codec. Every callback may longjmp.
+ *   realloc(arg, NULL, n)  allocates; realloc(arg, p, n) grows or shrinks; NULL: no memory
+ *   free(arg, p)           p may be NULL
+ *   interrupt(arg)         called at least every 4,096 tokens; non-zero stops the work; may be NULL
+ * A limit of 0 stands for its default above; max_depth above NEWT__MAX_DEPTH is cut to it.
+ */
+typedef struct newt__env {
+    void *(*realloc)(void *arg, void *p, size_t n);
+    void (*free)(void *arg, void *p);
+    int (*interrupt)(void *arg);
+    void *arg;
+    uint32_t max_depth;
+    size_t max_json;
+    size_t max_record;
+} newt__env;
+
+/* A growing run of bytes. Zero-initialise with env set; free with newt__buffer_free. */
+typedef struct newt__buffer {
+    const newt__env *env;
+    uint8_t *data;
+    size_t n, cap;
+} newt__buffer;
+
+bool newt__buffer_reserve(newt__buffer *b, size_t extra); /* false: no memory; b unchanged */
+void newt__buffer_free(newt__buffer *b);
+
+/* ---- text ------------------------------------------------------------------------------ */
+
+/* Length in bytes of the longest prefix of s that is valid UTF-8 (RFC 3629: no surrogates, no
+ * overlong forms, at most U+10FFFF; NUL is valid here). == n: all of it is. */
+size_t newt__utf8_valid(const void *s, size_t n);
+
+/* Appends s with every NUL and every maximal invalid part replaced by U+FFFD. */
+bool newt__utf8_lossy(newt__buffer *out, const void *s, size_t n);
+
+/* jsonb's order of keys: shorter first, then bytewise. It is also the order of the encodings. */
+int newt__key_order(const void *a, size_t na, const void *b, size_t nb);
+
+/* ---- numbers --------------------------------------------------------------------------- */
+
+enum {
+    NEWT__FLOAT_TEXT = 32
+};
+/* Shortest decimal that reads back as the same bits, as JSON: no ".0", -0 as 0, exponent form
+ * only where positional would need more than 17 digits or 5 leading zeros. x must be finite.
+ * Returns the length; out holds NEWT__FLOAT_TEXT bytes, NUL-terminated. Independent of the locale.
+ */
+size_t newt__double_text(double x, char *out);
+size_t newt__float_text(float x, char *out);
+
+/* A decimal: mantissa * 10^exponent. The mantissa is sign and magnitude, big-endian bytes without
+ * leading zeros (n == 0 is zero). */
+typedef struct newt__number {
+    bool negative;            /* value is -1 - magnitude if from_int, else -magnitude: see below */
+    const uint8_t *magnitude; /* of n for a positive, of -1 - n for a negative CBOR integer */
+    size_t n;
+    int32_t exponent; /* 0 for integers */
+} newt__number;
+
+/*
+ * Text of a number: digits, positional, scale kept ("1.50"). Longer than NEWT__MAX_DIGITS
+ * characters: scientific ("1E+999999"), *positional false. Appends to out.
+ */
+newt__code newt__number_text(newt__buffer *out, const newt__number *x, bool *positional);
+
+/* The reverse: parses "-12.50", "1E+10" into sign, exponent and CBOR magnitude (as in newt__number,
+ * bytes appended to magnitude). NaN and infinities are not numbers here. */
+newt__code newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__number *out);
+
+/* ---- writer: values -> record ----------------------------------------------------------- */
+
+/*
+ * A writer appends items to its buffer in the order they are given; the first failure sticks, and
+ * everything after it does nothing, so that only newt__write_end must be looked at. Zero-initialise
+ * with buf.env set; buf may be kept and reset (buf.n = 0 through newt__write_begin) for the next
+ * record.
+ *
+ * Maps and sets come in two forms. With a count (newt__write_map): the entries follow exactly in
+ * encoded order, which the caller knows (a class table sorted once); the writer trusts the order
+ * in release builds and asserts it nowhere: newt__write_end does not re-validate. Collected
+ * (newt__collect_map, _pairs, _set ... newt__collected): any order; the writer sorts the entries,
+ * counts them and refuses duplicate keys; duplicate set elements are dropped. A collected map that
+ * holds a key that is not UTF-8 becomes tag 259 by itself.
+ */
+typedef struct newt__writer {
+    newt__buffer buf;
+    newt__fault fault; /* code != NEWT__OK: failed; offset is buf.n at the time */
+    bool lossy;        /* something in this record may give a reject: text with NUL or not UTF-8,
+                          a number over NEWT__MAX_DIGITS, or JSON that may be too large */
+    uint32_t depth;
+    struct newt__open *open; /* stack of open containers, from env */
+    size_t n_open, cap_open;
+    size_t *marks; /* where the entries of the collected ones begin */
+    size_t n_marks, cap_marks;
+    uint64_t shared; /* numbers given by tag 28 so far */
+} newt__writer;
+
+void newt__write_begin(newt__writer *w, const char *class_name, size_t n, int32_t version);
+newt__code newt__write_end(newt__writer *w); /* exactly one state item must have been written */
+void newt__writer_free(newt__writer *w);
+
+void newt__write_null(newt__writer *w);
+void newt__write_bool(newt__writer *w, bool x);
+void newt__write_int(newt__writer *w, int64_t x);
+void newt__write_uint(newt__writer *w, uint64_t x);
+void newt__write_float(newt__writer *w, float x);
+void newt__write_double(newt__writer *w, double x);
+void newt__write_text(newt__writer *w, const void *s, size_t n); /* tag 38402 if not UTF-8 */
+void newt__write_bytes(newt__writer *w, const void *p, size_t n);
+void newt__write_number(newt__writer *w, const newt__number *x,
+                        bool decimal); /* bignum or int; decimal: tag 4 */
+void newt__write_time(newt__writer *w, int64_t us);
+void newt__write_duration(newt__writer *w, int64_t us);
+void newt__write_date(newt__writer *w, int64_t days);
+void newt__write_uuid(newt__writer *w, const uint8_t uuid[16]);
+void newt__write_ref(newt__writer *w, int64_t oid); /* oid > 0 */
+
+void newt__write_array(newt__writer *w, size_t n); /* n items follow */
+void newt__write_map(newt__writer *w, size_t n);   /* n keys and values follow, in order */
+void newt__write_object(newt__writer *w, const char *class_name, size_t n, int32_t version);
+/* tag 27 array; one map must follow */
+void newt__write_hidden(newt__writer *w); /* tag 38403; one item must follow */
+void newt__write_shared(newt__writer *w); /* tag 28; a map or object must follow */
+void newt__write_sharedref(newt__writer *w, uint64_t number); /* tag 29 */
+void newt__write_tag(newt__writer *w, uint64_t tag); /* an unknown tag kept; one item must follow */
+void newt__write_encoded(newt__writer *w, const void *p,
+                         size_t n); /* one item, as a token gave it */
+
+void newt__collect_map(newt__writer *w);
+void newt__collect_pairs(newt__writer *w); /* tag 259 whatever the keys */
+void newt__collect_set(newt__writer *w);
+void newt__collect_array(newt__writer *w); /* keeps the order; the count is found out */
+void newt__collected(newt__writer *w);
+
+/* ---- reader: record -> tokens ------------------------------------------------------------ */
+
+typedef enum newt__kind {
+    NEWT__END, /* of the innermost container; after the last one: of the record */
+    NEWT__NULL,
+    NEWT__BOOL,      /* boolean */
+    NEWT__INT,       /* major type 0 or 1: number.negative, u (value is u, or -1 - u) */
+    NEWT__BIGNUM,    /* number */
+    NEWT__DECIMAL,   /* number, always by magnitude bytes; mantissa as CBOR has it */
+    NEWT__FLOAT,     /* real, single width */
+    NEWT__DOUBLE,    /* real */
+    NEWT__TEXT,      /* s, n: valid UTF-8, may hold NUL */
+    NEWT__RAW_TEXT,  /* s, n: not UTF-8 */
+    NEWT__BYTES,     /* s, n */
+    NEWT__TIME,      /* seconds, us (0 .. 999999) */
+    NEWT__DURATION,  /* seconds, us */
+    NEWT__DATE,      /* i: days since 1970-01-01 */
+    NEWT__UUID,      /* s: 16 bytes */
+    NEWT__REF,       /* i: oid > 0 */
+    NEWT__STORE_REF, /* reserved [store, oid]: kept, projected as an unknown tag */
+    NEWT__SHAREDREF, /* u */
+    NEWT__ARRAY,     /* n items follow, then END */
+    NEWT__MAP,       /* n text keys, each with its value; then END */
+    NEWT__PAIRS,     /* tag 259: n keys of any kind, each with its value; then END */
+    NEWT__SET,       /* n items follow, then END */
+    NEWT__OBJECT,    /* s, n_name: class; i: version; n entries of its map follow, then END */
+    NEWT__TAG        /* u: an unknown tag; exactly one item follows, then END */
+} newt__kind;
+
+typedef struct newt__token {
+    newt__kind kind;
+    bool is_key; /* stands where a key stands in a map or pairs */
+    bool hidden; /* tag 38403 stood in front: the value is not projected */
+    bool shared; /* tag 28 stood in front of this MAP or OBJECT; its number is `share` */
+    bool boolean;
+    uint64_t share;
+    const char *s; /* into the record */
+    size_t n;      /* bytes of s; entries of a container */
+    size_t n_name; /* bytes of s of an OBJECT */
+    uint64_t u;
+    int64_t i;
+    int64_t seconds;
+    int32_t us;
+    double real;
+    newt__number number;
+    uint8_t magnitude[8]; /* number.magnitude points here when the mantissa is a plain integer */
+    size_t offset;        /* of the item's first byte, its tags included */
+    size_t end;   /* behind it; for a container behind its head, for its END behind the whole */
+    size_t start; /* END only: the container's offset, so that [start, end) is the whole item */
+} newt__token;
+
+/*
+ * A pull parser over one record. It validates as it goes: what it has handed out so far was
+ * well-formed and of the profile; newt__read returns NEWT__OK with kind NEWT__END at depth 0 only
+ * when the record has been seen to its last byte. Iterative; its stack lives in the struct.
+ */
+typedef struct newt__reader {
+    const newt__env *env;
+    const uint8_t *data;
+    size_t n, at;
+    newt__fault fault;
+    const char *class_name; /* valid after newt__read_begin; into the record */
+    size_t class_n;
+    int64_t version;
+    uint32_t depth;
+    uint32_t ticks;
+    uint64_t shared;
+    bool done;
+    struct newt__level {
+        uint8_t kind;    /* newt__kind of the container */
+        bool value_next; /* in maps: a key has been read */
+        bool sharedref_ok;
+        uint64_t left; /* items (maps: entries) still to come */
+        size_t offset; /* of the item, tags included */
+        size_t last,
+            last_n; /* the previous key (or set element): place and length of its encoding */
+    } level[NEWT__MAX_DEPTH + 1];
+} newt__reader;
+
+/* Reads the head: format byte, class, version. Then newt__read gives the state item first. */
+newt__code newt__read_begin(newt__reader *r, const newt__env *env, const void *record, size_t n);
+newt__code newt__read(newt__reader *r, newt__token *t);
+/* Skips to behind the END of the container that token t opened (nothing to do for a scalar); all of
+ * it is validated. */
+newt__code newt__read_skip(newt__reader *r, const newt__token *t);
+/* Reads to the end, validating. */
+newt__code newt__read_rest(newt__reader *r);
+/* The whole record is valid, or why not. */
+newt__code newt__validate(const newt__env *env, const void *record, size_t n, newt__fault *fault);
+
+/* ---- projection: record -> JSON events ---------------------------------------------------- */
+
+typedef enum newt__json_kind {
+    NEWT__JSON_OBJECT,
+    NEWT__JSON_OBJECT_END,
+    NEWT__JSON_ARRAY,
+    NEWT__JSON_ARRAY_END,
+    NEWT__JSON_KEY,    /* s, n: valid UTF-8 without NUL, not escaped */
+    NEWT__JSON_STRING, /* s, n: the same */
+    NEWT__JSON_INT,    /* i */
+    NEWT__JSON_NUMBER, /* s, n: JSON's grammar */
+    NEWT__JSON_TRUE,
+    NEWT__JSON_FALSE,
+    NEWT__JSON_NULL
+} newt__json_kind;
+
+typedef struct newt__json {
+    newt__json_kind kind;
+    const char
+        *s; /* valid until the callback returns, unless in_record: then as long as the record */
+    size_t n;
+    int64_t i;
+    bool in_record;
+} newt__json;
+
+/*
+ * Where a projection goes. event: one JSON event; non-zero stops with NEWT__SINK. restart: forget
+ * everything so far, the document begins anew (it turned out too large, or a map held a key with
+ * NUL). reject (may be NULL): something could not be shown as it is; path is the way to it as text
+ * elements (keys and array indexes in the JSON document), reason a static word: "too-large",
+ * "number", "text".
+ */
+typedef struct newt__path_item {
+    const char *key; /* NULL: an array index */
+    size_t n;
+    uint64_t index;
+} newt__path_item;
+
+typedef struct newt__sink {
+    int (*event)(void *arg, const newt__json *e);
+    void (*restart)(void *arg);
+    int (*reject)(void *arg, const newt__path_item *path, size_t n, const char *reason);
+    void *arg;
+} newt__sink;
+
+/* Projects the record's state. *hidden: the class is not projected at all (tag 38403 around
+ * state); no event was given. */
+newt__code newt__project(const newt__env *env, const void *record, size_t n, const newt__sink *sink,
+                         bool *hidden, newt__fault *fault);
+
+/* Projects one item inside a record (for newt.get): token t has just been read from r, and r has
+ * read behind it (scalar) or stands behind its head; afterwards r stands behind the item. */
+newt__code newt__project_item(newt__reader *r, const newt__token *t, const newt__sink *sink,
+                              newt__fault *fault);
+
+/* The record's projection as compact JSON text, appended to out. No spaces, keys in record order.
+ */
+newt__code newt__project_text(const newt__env *env, const void *record, size_t n, newt__buffer *out,
+                              bool *hidden, newt__fault *fault);
+
+/* A sink that appends compact JSON text to a buffer. */
+void newt__json_text_sink(newt__sink *sink, newt__buffer *out);
+
+#endif
