@@ -125,11 +125,13 @@ enum {
 size_t newt__double_text(double x, char *out);
 size_t newt__float_text(float x, char *out);
 
-/* A decimal: mantissa * 10^exponent. The mantissa is sign and magnitude, big-endian bytes without
- * leading zeros (n == 0 is zero). */
+/*
+ * A number: (negative ? -1 - magnitude : magnitude) * 10^exponent, the magnitude as big-endian
+ * bytes without leading zeros (n == 0 is zero), just as CBOR counts integers and bignums.
+ */
 typedef struct newt__number {
-    bool negative;            /* value is -1 - magnitude if from_int, else -magnitude: see below */
-    const uint8_t *magnitude; /* of n for a positive, of -1 - n for a negative CBOR integer */
+    bool negative;
+    const uint8_t *magnitude;
     size_t n;
     int32_t exponent; /* 0 for integers */
 } newt__number;
@@ -140,8 +142,8 @@ typedef struct newt__number {
  */
 newt__code newt__number_text(newt__buffer *out, const newt__number *x, bool *positional);
 
-/* The reverse: parses "-12.50", "1E+10" into sign, exponent and CBOR magnitude (as in newt__number,
- * bytes appended to magnitude). NaN and infinities are not numbers here. */
+/* The reverse: parses "-12.50" or "1E+10"; the magnitude's bytes are appended to `magnitude`, which
+ * out points into. NaN and infinities are not numbers here. */
 newt__code newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__number *out);
 
 /* ---- writer: values -> record ----------------------------------------------------------- */
