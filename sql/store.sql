@@ -1,0 +1,164 @@
+-- The tables of a store, version 1: the one place where they are defined.
+--
+-- Run by newt.create_store() and by newt_store_create() in the library, in one transaction, with
+-- @store@ replaced by the quoted name of an existing schema. Everything here is plain SQL that
+-- needs no extension; nothing here belongs to one, so DROP EXTENSION loses no object and pg_dump
+-- carries every row.
+--
+-- Rules that keep the schema fit for a distributed engine: zoid is in every primary key of the
+-- object tables; no triggers and no NOTIFY on them in the write path; nothing rests on ctid, xmin
+-- or row locks.
+
+-- What this store is. One row.
+CREATE TABLE @store@.newt_store (
+    one          boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    version      integer     NOT NULL,                  -- of these tables
+    projection   text        NOT NULL DEFAULT 'inline'  -- where a class does not say otherwise
+                             CHECK (projection IN ('inline', 'async')),
+    oid_block    integer     NOT NULL,                  -- oids that one value of newt_oid stands for
+    serial_block integer     NOT NULL,                  -- the same for newt_serial
+    created_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE @store@.newt_store IS 'version and settings of this Newt store; one row';
+
+-- Oids and serials are handed out in blocks: a value v stands for v .. v + block - 1. Oid 0 is
+-- null, oid 1 the root; the first thousand are kept for the store itself.
+CREATE SEQUENCE @store@.newt_oid AS bigint START 1024 INCREMENT 1024 MINVALUE 1024;
+CREATE SEQUENCE @store@.newt_serial AS bigint START 1024 INCREMENT 1024 MINVALUE 1024;
+INSERT INTO @store@.newt_store (version, oid_block, serial_block) VALUES (1, 1024, 1024);
+
+-- The objects: what C loads. No second index, and room on each page, so that updates stay HOT.
+CREATE TABLE @store@.object_state (
+    zoid   bigint PRIMARY KEY,
+    serial bigint NOT NULL,     -- which write of this object the record is; names a transaction
+    state  bytea  NOT NULL      -- the state record
+) WITH (fillfactor = 85);
+COMMENT ON TABLE @store@.object_state IS 'current state records: authoritative, written by the Newt library only';
+
+-- The projection: the same objects as JSONB, for everyone else. Indexes go here; people read the
+-- view newt. serial is that of the record a row was computed from. Classes that are not projected
+-- have no row.
+CREATE TABLE @store@.newt_projection (
+    zoid       bigint PRIMARY KEY,
+    class_name text   NOT NULL,
+    serial     bigint NOT NULL,
+    state      jsonb  NOT NULL
+) WITH (fillfactor = 85);
+COMMENT ON TABLE @store@.newt_projection IS 'objects as JSONB, written by the Newt library and newt-updater; create indexes here, read through the view newt';
+
+CREATE VIEW @store@.newt WITH (security_invoker = true) AS
+    SELECT p.zoid, p.class_name, p.serial, p.state FROM @store@.newt_projection p;
+COMMENT ON VIEW @store@.newt IS 'every projected object: its oid, class, serial and state as JSONB; read-only';
+
+-- An INSTEAD OF trigger on the view costs the write path nothing: the library writes the table.
+CREATE FUNCTION @store@.newt_read_only() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $read_only$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = pg_catalog.format('cannot write to %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME),
+        DETAIL = 'It is a projection: its rows are computed from the state records of the objects, and a direct change would be lost or contradict them.',
+        HINT = 'Change the object through the Newt library; the projection follows in the same transaction or a moment later.';
+END
+$read_only$;
+CREATE TRIGGER newt_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON @store@.newt
+    FOR EACH ROW EXECUTE FUNCTION @store@.newt_read_only();
+
+-- What a projection could not show as it is. An entry counts as long as its object has that serial.
+CREATE TABLE @store@.newt_reject_entry (
+    zoid   bigint  NOT NULL,
+    serial bigint  NOT NULL,
+    n      integer NOT NULL,
+    path   text[]  NOT NULL,
+    reason text    NOT NULL,
+    PRIMARY KEY (zoid, serial, n)
+);
+COMMENT ON TABLE @store@.newt_reject_entry IS 'what could not be projected as it is; read through the view newt_reject';
+
+-- Transactions in the order in which they became visible: what followers and caches read. One row
+-- a commit; oids beyond 1,000 are in transaction_object instead (written and removed are null then).
+CREATE TABLE @store@.transaction (
+    tid          bigint      PRIMARY KEY, -- microseconds since 1970, made strictly rising
+    serial       bigint      NOT NULL UNIQUE,
+    nonce        bigint      NOT NULL,    -- tells our transaction from another's tombstone
+    committed_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    username     text,
+    description  text,
+    extension    jsonb,
+    written      bigint[],
+    removed      bigint[]
+);
+COMMENT ON TABLE @store@.transaction IS 'one row a commit, in the order of visibility';
+
+CREATE TABLE @store@.transaction_object (
+    serial  bigint  NOT NULL,
+    n       integer NOT NULL,
+    written bigint[] NOT NULL,
+    removed bigint[] NOT NULL,
+    PRIMARY KEY (serial, n)
+);
+ALTER TABLE @store@.transaction_object ALTER written SET STORAGE EXTERNAL;
+ALTER TABLE @store@.transaction_object ALTER removed SET STORAGE EXTERNAL;
+COMMENT ON TABLE @store@.transaction_object IS 'oids of large transactions, in chunks';
+
+CREATE VIEW @store@.newt_reject WITH (security_invoker = true) AS
+    SELECT e.zoid, t.tid, e.path, e.reason
+      FROM @store@.newt_reject_entry e
+      JOIN @store@.object_state o ON o.zoid = e.zoid AND o.serial = e.serial
+      LEFT JOIN @store@.transaction t ON t.serial = e.serial;
+COMMENT ON VIEW @store@.newt_reject IS 'values of current objects that the projection shows only in part: path and reason';
+
+-- Empty, never read: locked for the last, short step of a commit, so that tid order is the order
+-- of visibility.
+CREATE TABLE @store@.newt_commit_lock ();
+COMMENT ON TABLE @store@.newt_commit_lock IS 'locked while a commit becomes visible; always empty';
+
+-- PostgreSQL empties unlogged tables after a crash and at promotion: a missing or other row tells
+-- a client that its cache and its blocks of oids and serials are of another life of this server.
+CREATE UNLOGGED TABLE @store@.newt_incarnation (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id  uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid()
+);
+INSERT INTO @store@.newt_incarnation DEFAULT VALUES;
+COMMENT ON TABLE @store@.newt_incarnation IS 'random name of this life of the server; emptied by every crash';
+
+-- The classes that programs have registered, each version once; typed views are made from this.
+CREATE TABLE @store@.newt_class (
+    name          text        NOT NULL,
+    version       integer     NOT NULL,
+    fields        jsonb       NOT NULL,
+    projection    text        CHECK (projection IN ('inline', 'async', 'client')), -- null: as the store
+    registered_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (name, version)
+);
+COMMENT ON TABLE @store@.newt_class IS 'class registry: fields of each class and version, and who writes its projection (client: its to_json callback, the updater leaves it alone)';
+
+-- Where each follower of the transactions stands.
+CREATE TABLE @store@.newt_follower (
+    name       text        PRIMARY KEY,
+    tid        bigint      NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE @store@.newt_follower IS 'position of each follower: it has seen every transaction up to tid';
+
+-- Raises inside a statement, so that nothing behind it in the pipeline runs.
+CREATE FUNCTION @store@.newt_raise(code text, message text, detail text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $raise$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, DETAIL = detail;
+END
+$raise$;
+COMMENT ON FUNCTION @store@.newt_raise(text, text, text) IS 'raises an error with this SQLSTATE, message and detail';
+
+-- The root: a map from names to objects, oid 1. It exists from the start, so that no two clients
+-- race to make it. The record is [ "newt.Root", 1, { "items": {} } ].
+WITH t AS (
+    INSERT INTO @store@.transaction (tid, serial, nonce, username, description, written, removed)
+    VALUES ((pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint,
+            1, 0, CURRENT_USER, 'store created', '{1}', '{}')
+), o AS (
+    INSERT INTO @store@.object_state (zoid, serial, state)
+    VALUES (1, 1, '\x83696e6577742e526f6f7401a1656974656d73a0')
+)
+INSERT INTO @store@.newt_projection (zoid, class_name, serial, state)
+VALUES (1, 'newt.Root', 1, '{"items": {}}');
