@@ -1,0 +1,251 @@
+# Newt: `make demo` and `make test` do everything, missing packages included; `make`,
+# `make install` and `make installcheck` are as usual for PostgreSQL extensions (PGXS).
+#
+#   make CC=clang            another compiler
+#   make PG_CONFIG=...       another PostgreSQL (15 to 18)
+#   make SANITIZE=1 ...      AddressSanitizer and UBSan, in build-asan/
+#   make tests-codec         one kind of test programs; see tests/README.md
+#
+# Every room's sources are found by wildcard: a new .c file needs no line here.
+
+# Targets that need more than a compiler get it first, and then make again: only then are there
+# a pg_config to ask and PostgreSQL's rules to include.
+PACKAGED := demo test check tap bench soak fuzz lint
+
+ifneq ($(filter $(PACKAGED),$(MAKECMDGOALS)),)
+
+.PHONY: $(MAKECMDGOALS)
+.NOTPARALLEL:
+$(filter-out $(PACKAGED),$(MAKECMDGOALS)):
+	@$(MAKE) --no-print-directory $@
+demo:
+	@dev/packages demo
+	@$(MAKE) --no-print-directory run-$@
+$(filter-out demo,$(PACKAGED)):
+	@dev/packages test
+	@$(MAKE) --no-print-directory run-$@
+
+else
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq ($(wildcard $(PGXS)),)
+$(error $(PG_CONFIG) finds no PostgreSQL to build against; `dev/packages demo` installs one)
+endif
+
+NEWT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" newt.control)
+SOVERSION := 0
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+B := $(if $(SANITIZE),build-asan,build)
+, := ,
+
+# ---- the extension ------------------------------------------------------------------------
+# Its objects are PostgreSQL's: the server's flags and headers, apart from the library's.
+
+EXTENSION = newt
+ifneq ($(wildcard extension/*.c),)
+MODULE_big = newt
+OBJS = $(patsubst %.c,build/ext/%.o,$(wildcard extension/*.c codec/*.c))
+endif
+SCRIPT := build/sql/newt--$(NEWT_VERSION).sql
+DATA = $(wildcard sql/newt--*.sql)
+DATA_built = $(if $(wildcard sql/newt.sql.in),$(SCRIPT))
+override with_llvm = no
+EXTRA_CLEAN = build build-asan
+WERROR ?= -Werror
+PG_CFLAGS = -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
+	-Wno-missing-field-initializers -Wno-declaration-after-statement
+ifneq ($(findstring clang,$(shell $(CC) --version)),)
+# flags of the compiler that PostgreSQL was built with
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+endif
+
+.DEFAULT_GOAL := all
+include $(PGXS)
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: extension codec lib updater examples bench-programs tests FORCE
+
+extension: $(shlib) $(DATA_built)
+build/ext/%.o: %.c build/ext/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
+# the codec's functions are called within newt.so alone
+build/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
+
+$(SCRIPT): sql/newt.sql.in $(wildcard sql/store.sql)
+	@mkdir -p $(@D)
+	sed -e '/^@STORE_SQL@$$/{r sql/store.sql' -e 'd;}' $< >$@
+
+# ---- the library --------------------------------------------------------------------------
+
+# $(includedir) and $(libdir) are PostgreSQL's here
+OUR_CPPFLAGS = -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L $(INCLUDES)
+OUR_CFLAGS = -std=c11 -O2 -g -fPIC -fvisibility=hidden -fno-strict-aliasing \
+	-Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough -Wformat-security $(SANITIZERS) $(COPT)
+OUR_LIBS = -L$(libdir) -lpq $(JANSSON_LIBS) -lm -lpthread
+JANSSON_CFLAGS := $(shell pkg-config --cflags jansson 2>/dev/null)
+JANSSON_LIBS := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
+SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(,)undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer)
+LINK = $(CC) $(SANITIZERS) $(COPT) -Wl,--as-needed
+
+CODEC_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard codec/*.c))
+BRIDGE_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard bridge/*.c))
+UPDATER_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard updater/*.c))
+NEWTDB_PC := $(if $(wildcard bridge/newtdb.pc.in),$(B)/newtdb.pc)
+
+all: lib updater examples bench-programs
+codec: $(B)/libcodec.a
+lib: $(if $(BRIDGE_OBJ),$(B)/libnewtdb.a $(B)/libnewtdb.so $(NEWTDB_PC))
+updater: $(if $(UPDATER_OBJ),$(B)/newt-updater)
+
+# Inside the library rooms may see each other; everything outside has the public header alone.
+$(B)/obj/%.o: INCLUDES = -I$(B)/include
+$(B)/obj/codec/%.o $(B)/obj/bridge/%.o $(B)/obj/tests/%.o: \
+	INCLUDES = -I. -I$(B) -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
+$(B)/obj/%.o: %.c $(B)/flags | $(B)/include/newtdb.h $(B)/store_sql.h
+	@mkdir -p $(@D)
+	$(CC) $(OUR_CFLAGS) $(OUR_CPPFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/include/newtdb.h: $(wildcard bridge/newtdb.h)
+	@mkdir -p $(@D)
+	$(if $<,cp $< $@,@:)
+$(B)/store_sql.h: $(wildcard sql/store.sql)
+	@mkdir -p $(@D)
+	@{ echo '/* generated from sql/store.sql */'; echo 'static const char newt__store_sql[] ='; \
+	   sed 's/[\\"]/\\&/g; s/^/    "/; s/$$/\\n"/' $< </dev/null; echo '    "";'; } >$@
+
+$(B)/libcodec.a: $(CODEC_OBJ)
+$(B)/libnewtdb.a: $(CODEC_OBJ) $(BRIDGE_OBJ)
+$(B)/libcodec.a $(B)/libnewtdb.a:
+	@rm -f $@
+	$(AR) crs $@ $^
+
+MAP := $(wildcard bridge/libnewtdb.map)
+$(B)/libnewtdb.so.$(SOVERSION): $(CODEC_OBJ) $(BRIDGE_OBJ) $(MAP)
+	$(LINK) -shared -Wl,-soname,$(@F) $(MAP:%=-Wl,--version-script=%) \
+		$(if $(SANITIZE),,-Wl$(,)--no-undefined) $(filter %.o,$^) $(OUR_LIBS) -o $@
+$(B)/libnewtdb.so: $(B)/libnewtdb.so.$(SOVERSION)
+	ln -sf $(<F) $@
+
+$(B)/newtdb.pc: bridge/newtdb.pc.in $(B)/flags
+	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@VERSION@|$(NEWT_VERSION)|g' \
+		$< >$@
+
+# ---- programs on the public header --------------------------------------------------------
+
+# The run path serves the build directory as well as PREFIX/bin beside PREFIX/lib.
+LINK_SHARED = $(LINK) $(filter %.o,$^) -L$(B) -lnewtdb $(OUR_LIBS) \
+	-Wl,-rpath,'$$ORIGIN:$$ORIGIN/..:$$ORIGIN/../lib' -o $@
+
+$(B)/newt-updater: $(UPDATER_OBJ) $(B)/libnewtdb.so
+	$(LINK_SHARED)
+
+# examples/NAME.c and bench/NAME.c are programs; of a directory examples/NAME/ all .c files
+# together are one.
+EXAMPLE_DIRS := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
+EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c)) $(EXAMPLE_DIRS:%=$(B)/examples/%)
+BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
+examples: $(EXAMPLES)
+bench-programs: $(BENCHES)
+$(B)/obj/bench/%.o: INCLUDES = -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
+define example_dir
+$(B)/examples/$(1): $(patsubst %.c,$(B)/obj/%.o,$(wildcard examples/$(1)/*.c))
+endef
+$(foreach d,$(EXAMPLE_DIRS),$(eval $(call example_dir,$(d))))
+$(patsubst %.c,$(B)/%,$(wildcard examples/*.c bench/*.c)): $(B)/%: $(B)/obj/%.o
+$(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
+	@mkdir -p $(@D)
+	$(LINK_SHARED)
+
+# ---- tests --------------------------------------------------------------------------------
+
+# tests/KIND/NAME.c is a program build/tests/KIND/NAME; codec tests link the codec alone.
+KINDS := codec bridge daemon faults
+TEST_LIBS = -lcmocka -lcbor $(OUR_LIBS)
+define test_kind
+.PHONY: tests-$(1)
+tests-$(1): $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c))
+tests: tests-$(1)
+$(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c)): $(B)/%: $(B)/obj/%.o \
+	$(B)/$(if $(filter codec,$(1)),libcodec,libnewtdb).a
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(TEST_LIBS) -o $$@
+endef
+$(foreach k,$(KINDS),$(eval $(call test_kind,$(k))))
+
+# The fuzzers have the codec compiled in, with the coverage that libFuzzer asks for.
+FUZZERS := $(patsubst tests/%.c,build/%,$(wildcard tests/fuzz/*.c))
+tests: tests-fuzz
+.PHONY: tests-fuzz
+tests-fuzz: $(FUZZERS)
+$(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.c codec/*.h tests/fuzz/*.h)
+	@mkdir -p $(@D)
+	clang -std=c11 -O1 -g -fno-omit-frame-pointer -Wall -Wextra $(WERROR) \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(filter %.c,$^) -o $@
+
+.PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint installcheck
+run-test run-check run-tap:
+	@tests/run $(NEWT_TEST_KINDS)
+run-fuzz run-lint: run-%:
+	@tests/run $*
+run-soak:
+	@NEWT_SOAK=1 tests/run
+run-demo: extension lib updater examples
+	@examples/debian/run
+run-bench: extension lib updater bench-programs
+	@bench/run
+
+# Against the server that PGHOST and friends name, with the extension installed there.
+REGRESS_TESTS := $(patsubst tests/sql/sql/%.sql,%,$(wildcard tests/sql/sql/*.sql))
+installcheck:
+	@mkdir -p build/regress
+	$(pg_regress_installcheck) --inputdir=tests/sql --outputdir=build/regress \
+		--encoding=UTF8 --dbname=contrib_regression $(REGRESS_TESTS)
+
+# ---- installation -------------------------------------------------------------------------
+
+MAN_PAGES := $(wildcard docs/man/*.[1-9])
+HERE := $(DESTDIR)$(PREFIX)
+install: install-newtdb
+.PHONY: install-newtdb uninstall-newtdb
+install-newtdb: all
+	$(MKDIR_P) '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(HERE)/include' '$(HERE)/bin'
+ifneq ($(BRIDGE_OBJ),)
+	$(INSTALL_SHLIB) build/libnewtdb.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)'
+	ln -sf libnewtdb.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libnewtdb.so'
+	$(INSTALL_DATA) build/libnewtdb.a '$(DESTDIR)$(LIBDIR)'
+	$(INSTALL_DATA) bridge/newtdb.h '$(HERE)/include'
+	$(if $(NEWTDB_PC),$(INSTALL_DATA) build/newtdb.pc '$(DESTDIR)$(LIBDIR)/pkgconfig')
+endif
+	$(if $(UPDATER_OBJ),$(INSTALL_PROGRAM) build/newt-updater '$(HERE)/bin')
+	$(foreach page,$(MAN_PAGES),$(INSTALL_DATA) -D $(page) \
+		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)
+
+uninstall: uninstall-newtdb
+uninstall-newtdb:
+	rm -f $(addprefix '$(DESTDIR)$(LIBDIR)'/,libnewtdb.so libnewtdb.so.$(SOVERSION) \
+		libnewtdb.a pkgconfig/newtdb.pc) '$(HERE)/include/newtdb.h' '$(HERE)/bin/newt-updater'
+	$(foreach page,$(MAN_PAGES),rm -f \
+		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)
+
+# ---- what was built how -------------------------------------------------------------------
+
+# Objects depend on a file that changes with the compiler and its flags, and never otherwise.
+define stamp
+@mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
+endef
+build/ext/flags: FORCE
+	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS) $(NEWT_VERSION))
+$(B)/flags: FORCE
+	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS) $(PREFIX) $(LIBDIR) $(NEWT_VERSION))
+FORCE:
+
+-include $(shell find build build-asan -name '*.d' 2>/dev/null)
+
+endif
