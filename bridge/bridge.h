@@ -1,0 +1,205 @@
+/*
+ * bridge.h - what the files of the library share
+ *
+ *   error.c        newt_error, the one map from SQLSTATE and codec faults to a status
+ *   class.c        class tables: checked, copied, their fields in encoded order; the registry's JSON
+ *   encode.c       struct -> record          decode.c   record -> struct
+ *   object.c       headers, states, pins, new/read/write/edit/done, setters
+ *   cache.c        oid -> object of one connection
+ *   json.c         values <-> jansson, bags   collection.c  lists and maps
+ *   db.c           newt_db, pool, store check, registration
+ *   store.c        every SQL statement of the library, prepared per connection; newt_store_create
+ *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
+ *   commit.c       the pipeline of a commit   load.c   records by oid
+ *   search.c       queries                    follow.c followers and the projection they write
+ */
+#ifndef NEWT_BRIDGE_H
+#define NEWT_BRIDGE_H
+
+#include "newtdb.h"
+#include "../codec/codec.h"
+
+#include <jansson.h>
+#include <libpq-fe.h>
+#include <pthread.h>
+
+/* ---- errors (error.c) ---------------------------------------------------------------------- */
+
+struct newt_error {
+    int status;
+    int64_t oid;
+    char sqlstate[6];
+    char *message, *detail, *hint; /* malloc'ed or NULL; never longer than a few hundred bytes */
+    char fallback[160];            /* used for message when there is no memory */
+};
+
+/* Sets e and returns status. The format is printf's. */
+int newt__fail(newt_error *e, int status, int64_t oid, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void newt__fail_detail(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int newt__fail_memory(newt_error *e);
+/* From a failed result (or, if result is NULL, from the connection's message). */
+int newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result);
+/* From a codec fault; what: "record of Task 42", "field \"title\" of Task 42". */
+int newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault *fault);
+void newt__error_clear(newt_error *e);
+void newt__error_move(newt_error *to, newt_error *from);
+
+/* ---- classes (class.c) ----------------------------------------------------------------------- */
+
+typedef struct newt__class newt__class;
+
+typedef struct newt__field {
+    newt_field f;              /* copied; names and texts owned by the class */
+    const char *as;            /* name in the record */
+    uint32_t as_n;
+    const newt__class *type;   /* REF with a class, STRUCT */
+    uint8_t *key;              /* as, encoded as a CBOR text */
+    uint32_t key_n;
+    uint32_t n_names;          /* ENUM */
+} newt__field;
+
+struct newt__class {
+    const newt_class *table;   /* as the program gave it: the key of newt__class_find; not read later */
+    char *name;
+    uint32_t name_n;
+    int32_t version;
+    uint32_t size, flags, n_fields;
+    newt__field *fields;       /* in encoded order of their keys */
+    newt_hooks hooks;
+    bool stored;               /* given to newt_db_open or built in; else only embedded */
+};
+
+typedef struct newt__classes newt__classes;
+int newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_error *e);
+void newt__classes_free(newt__classes *cs);
+const newt__class *newt__class_find(const newt__classes *cs, const newt_class *table);
+const newt__class *newt__class_named(const newt__classes *cs, const char *name, size_t n);
+const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL behind the last */
+/* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...]; new reference. */
+json_t *newt__class_fields(const newt__class *k);
+
+/* ---- objects (object.c, cache.c) --------------------------------------------------------------- */
+
+/* The states of an object in a connection. Transitions are one table in object.c; a ghost has no
+ * header at all. */
+typedef enum newt__state {
+    NEWT__UPTODATE,
+    NEWT__CHANGED,
+    NEWT__NEW,
+    NEWT__DELETED, /* of a stored object; a deleted new one is forgotten */
+    NEWT__N_STATES
+} newt__state;
+
+/* In front of every struct; the struct follows at NEWT__HEADER bytes. */
+typedef struct newt__header {
+    newt_conn *conn;
+    const newt__class *class; /* NULL: bag or broken object */
+    int64_t oid;
+    int64_t serial;           /* 0: new */
+    struct newt__header *next_changed; /* list of changed, new and deleted ones, in order of change */
+    struct newt__chunk *chunks;        /* texts and arrays set since the load */
+    uint8_t *record;          /* as loaded; NULL for a new one */
+    uint32_t record_n;
+    uint32_t pins;
+    uint32_t epoch;           /* of the transaction the pins count in */
+    uint8_t state;            /* newt__state */
+    bool listed;              /* is on the list of changed ones */
+    bool bag;                 /* the struct is a newt_bag */
+} newt__header;
+
+enum { NEWT__HEADER = (sizeof(newt__header) + 15) / 16 * 16 };
+
+static inline newt__header *
+newt__header_of(const void *object)
+{
+    return (newt__header *)((char *)(uintptr_t)object - NEWT__HEADER);
+}
+static inline void *
+newt__object_of(newt__header *h)
+{
+    return (char *)h + NEWT__HEADER;
+}
+
+/* Makes or refreshes an object from a record that has just been loaded. *out may be an existing
+ * header of this oid that is not pinned or changed: it is replaced. Fails with a damaged record,
+ * a newer class version. An unknown class gives a broken object (a bag). */
+int newt__object_load(newt_conn *c, int64_t oid, int64_t serial, const void *record, size_t n,
+                      newt__header **out);
+/* The record of an object as it is now, in c->writer.buf. */
+int newt__object_encode(newt_conn *c, newt__header *h);
+/* Detached images for hooks and projection: an object that belongs to no cache. */
+void newt__object_free(newt__header *h);
+/* The JSON text of an object for the projection, from its record (and to_json), appended to out;
+ * *hidden: no row. rejects: json array of {"path": [...], "reason": ...} appended to if not NULL. */
+int newt__object_project(newt_conn *c, const newt__header *h, const void *record, size_t n,
+                         newt__buffer *out, bool *hidden, json_t *rejects);
+
+typedef struct newt__cache {
+    newt__header **slots; /* open addressing by oid, power of two */
+    size_t n, cap;
+    size_t bytes;
+} newt__cache;
+
+newt__header *newt__cache_find(const newt__cache *cache, int64_t oid);
+int newt__cache_put(newt_conn *c, newt__header *h); /* replaces and frees another of the same oid */
+void newt__cache_remove(newt_conn *c, int64_t oid); /* frees */
+void newt__cache_clear(newt_conn *c);
+
+/* ---- databases and connections (db.c, transaction.c, commit.c, load.c, store.c) ------------------- */
+
+struct newt_db {
+    newt_error error;
+    newt__classes *classes;
+    char *uri, *schema;
+    newt_options options;
+    pthread_mutex_t mutex;    /* guards what follows */
+    newt_conn *idle;          /* last in, first out */
+    int64_t newest_tid;       /* the highest committed or seen by any connection */
+    char *store_projection;   /* inline or async */
+    bool has_extension;       /* newt.to_jsonb can be called */
+    int64_t oid_block, serial_block;
+    struct newt__sql *sql;    /* statements with the schema's name in place */
+};
+
+typedef enum newt__phase {
+    NEWT__IDLE,     /* no transaction */
+    NEWT__LAZY,     /* begun, the server has not been asked yet */
+    NEWT__OPEN,     /* begun, a snapshot is open on the server */
+    NEWT__DOOMED    /* begun, can only be aborted; error says why */
+} newt__phase;
+
+struct newt_conn {
+    newt_db *db;
+    newt_conn *next_idle;
+    newt_error error;
+    PGconn *pg;
+    newt__phase phase;
+    uint32_t epoch;           /* rises with every begin */
+    pthread_t owner;
+    newt__env env;            /* malloc */
+    newt__writer writer;      /* for encoding, reused */
+    newt__buffer scratch;
+    newt__cache cache;
+    newt__header *changed, **changed_tail;
+    int64_t tid;              /* the cache is as of here */
+    int64_t checked_us;       /* monotonic clock of the last contact that confirmed tid */
+    int64_t oid_next, oid_end, serial_next, serial_end;
+    int64_t used_oids_cap;
+    uint8_t incarnation[16];
+    newt_stats stats;
+    bool broken;              /* the server connection must be thrown away */
+};
+
+/* Records an error of this connection and returns its status; a doomed transaction keeps its first. */
+int newt__conn_fail(newt_conn *c, int status, int64_t oid, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int newt__doom(newt_conn *c); /* the error just recorded dooms the transaction; returns its status */
+/* NEWT_OK if a transaction is open and not doomed, and this is its thread. */
+int newt__conn_enter(newt_conn *c);
+/* Loads what is not in the cache, in one round trip (opens the snapshot if need be). */
+int newt__load(newt_conn *c, const int64_t *oids, size_t n);
+int newt__next_oid(newt_conn *c, int64_t *oid);
+
+#endif

@@ -1,0 +1,654 @@
+/*
+ * newtdb.h - Newt, the amphibious object database for C on PostgreSQL
+ *
+ * A program keeps its data as a graph of plain structs; Newt keeps the graph in PostgreSQL, every
+ * object once as a compact record (which C loads) and once as JSONB (which everyone else reads).
+ *
+ *   database    newt_db      classes and a store; shared by threads
+ *   connection  newt_conn    one transaction at a time, its own cache of objects; one thread at a time
+ *   object      struct task  a struct of yours that Newt gave you; has an oid
+ *   reference   task_ref     an oid that knows its class; a value, keep it anywhere, for ever
+ *   ghost                    a reference whose object is not loaded: it has no struct
+ *
+ * References are values, pointers are borrowed. A pointer comes from _new, _read, _write or _edit
+ * and is valid until its _done, at the latest until commit, abort or the next begin. There is one struct
+ * for an oid and connection: two reads give the same pointer. Pointers from _read are const; to
+ * change an object ask for it with _write, or turn a read pointer into a writable one with _edit.
+ * What was asked for writing is saved at commit, if it differs from what was loaded.
+ *
+ * Status. Functions return NEWT_OK (0), a negative code of ours, or NULL; newt_transact also hands
+ * back positive codes of the application. The connection keeps the error: newt_conn_error(). A
+ * change that fails (out of memory, a value too long) dooms the transaction: commit
+ * reports it, so the result of a setter may be ignored.
+ *
+ * Text is { s, n }: n bytes at s and a NUL behind them, so s is a C string too when the text holds
+ * no NUL itself. Text, bytes, arrays and maps belong to their object: they are changed through the
+ * setters below, which copy, and stay readable until the object's last _done even when replaced.
+ *
+ * Limits: nesting 500, record 256 MiB, class name 255 bytes, see docs/state-record.md.
+ */
+#ifndef NEWTDB_H
+#define NEWTDB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define NEWT_CHECK __attribute__((warn_unused_result))
+#define NEWT_API __attribute__((visibility("default")))
+#define NEWT__FN static inline __attribute__((unused))
+#else
+#define NEWT_CHECK
+#define NEWT_API
+#define NEWT__FN static inline
+#endif
+
+#define NEWT_VERSION "0.1.0"
+
+/* ---- status ----------------------------------------------------------------------------- */
+
+enum {
+    NEWT_OK = 0,
+    NEWT_ENOMEM = -1,    /* out of memory */
+    NEWT_EINVAL = -2,    /* a wrong argument or a value that cannot be stored; names object and field */
+    NEWT_EMISSING = -3,  /* no object with this oid (in this snapshot) */
+    NEWT_ECLASS = -4,    /* the object is of another class, or a class table is wrong */
+    NEWT_EBROKEN = -5,   /* the object's class is unknown to this program, or its record is damaged: read-only */
+    NEWT_ECONFLICT = -6, /* somebody else changed it since this transaction read it; retry */
+    NEWT_ELOST = -7,     /* the server went away before COMMIT was sent; retry */
+    NEWT_EUNKNOWN = -8,  /* the server went away during COMMIT and could not be asked */
+    NEWT_EBUSY = -9,     /* not now: a transaction is open, or none is */
+    NEWT_ESQL = -10,     /* the server refused; newt_error_sqlstate() says why */
+    NEWT_ELIMIT = -11,   /* a documented limit was exceeded */
+    NEWT_ESTORE = -12,   /* no store here, or one of another version */
+    NEWT_ETHREAD = -13   /* used from two threads at once */
+};
+
+typedef struct newt_db newt_db;
+typedef struct newt_conn newt_conn;
+typedef struct newt_object newt_object; /* opaque; a `struct task *` and its newt_object * are one address */
+typedef struct newt_result newt_result;
+typedef struct newt_error newt_error;
+typedef struct newt_class newt_class;
+typedef struct newt_record newt_record;
+struct json_t; /* jansson's json_t; include <jansson.h> to use it */
+
+/* ---- values: one C type a kind, so that the kind of a field is inferred -------------------- */
+
+typedef struct {
+    int64_t oid;
+} newt_ref; /* an object of any class; oid 0: null */
+typedef struct {
+    const char *s;
+    uint32_t n, priv_;
+} newt_text; /* s[n] == 0; s == NULL: null */
+typedef struct {
+    const uint8_t *p;
+    uint32_t n, priv_;
+} newt_bytes; /* p == NULL: null */
+typedef struct {
+    int64_t us;
+} newt_time; /* microseconds since 1970-01-01 00:00 UTC; NEWT_TIME_NULL: null */
+typedef struct {
+    int64_t us;
+} newt_duration; /* microseconds; never null */
+typedef struct {
+    int32_t days;
+} newt_date; /* days since 1970-01-01; NEWT_DATE_NULL: null */
+typedef struct {
+    uint8_t b[16];
+} newt_uuid; /* all zero: null */
+typedef struct {
+    newt_text digits;
+} newt_decimal; /* "-12.50", "1E+10"; s == NULL: null */
+typedef struct {
+    newt_bytes item;
+} newt_json; /* a value of any shape, see newt_json_set; p == NULL: null */
+
+#define NEWT_TIME_NULL INT64_MIN
+#define NEWT_DATE_NULL INT32_MIN
+
+/* items is const: change it through newt_append and newt_items, which need a writable object.
+ * NEWT_MAP: text keys, kept in order (shorter first, then bytewise); newt_map_put, newt_map_find.
+ * NEWT_PAIRS: keys of another kind K, in the order you append them; saved sorted, equal keys are an error. */
+#define NEWT_ARRAY(T)                                                                              \
+    struct {                                                                                       \
+        union {                                                                                    \
+            const T *items;                                                                        \
+            T *edit_;                                                                              \
+        };                                                                                         \
+        uint32_t n, cap_;                                                                          \
+    }
+#define NEWT_MAP(V)                                                                                \
+    NEWT_ARRAY(struct {                                                                            \
+        newt_text key;                                                                             \
+        V value;                                                                                   \
+    })
+#define NEWT_PAIRS(K, V)                                                                           \
+    NEWT_ARRAY(struct {                                                                            \
+        K key;                                                                                     \
+        V value;                                                                                   \
+    })
+
+/* ---- class tables ------------------------------------------------------------------------ */
+
+typedef enum newt_kind {
+    NEWT_K_BOOL = 1,
+    NEWT_K_INT,
+    NEWT_K_UINT,
+    NEWT_K_FLOAT,
+    NEWT_K_TEXT,
+    NEWT_K_BYTES,
+    NEWT_K_TIME,
+    NEWT_K_DURATION,
+    NEWT_K_DATE,
+    NEWT_K_UUID,
+    NEWT_K_DECIMAL,
+    NEWT_K_JSON,
+    NEWT_K_ENUM,
+    NEWT_K_REF,
+    NEWT_K_STRUCT
+} newt_kind;
+
+typedef enum newt_shape {
+    NEWT_ONE,
+    NEWT_LIST_OF,
+    NEWT_SET_OF, /* a list that is saved sorted and without duplicates */
+    NEWT_MAP_OF,
+    NEWT_PAIRS_OF
+} newt_shape;
+
+/* Flags of a field, given as `.flags = ...` behind a field macro's arguments. */
+enum {
+    NEWT_F_KEEP_NULL = 1, /* null is written as null instead of being left out */
+    NEWT_F_REQUIRED = 2,  /* null is refused at commit */
+    NEWT_F_SKIP = 4       /* saved, but left out of the JSONB */
+};
+
+/* Flags of a class (NEWT_CLASS_AS). */
+enum {
+    NEWT_C_SKIP = 1,  /* objects of this class have no JSONB */
+    NEWT_C_ASYNC = 2, /* newt-updater writes the JSONB, whatever the store's setting */
+    NEWT_C_INLINE = 4 /* the committing client writes it, whatever the store's setting */
+};
+
+/* A field. Made by the macros below; a binding may fill it by hand (zero what is not used). `as`
+ * is the name in record and JSONB where it is not that of the C member. */
+typedef struct newt_field {
+    const char *name;
+    const char *as;
+    uint32_t offset;    /* of the member in the struct */
+    uint32_t size;      /* of the member, or of one item's value */
+    uint8_t kind;       /* newt_kind of the value */
+    uint8_t shape;      /* newt_shape */
+    uint8_t key_kind;   /* NEWT_PAIRS_OF: kind of the key */
+    uint8_t flags;
+    uint16_t key_size;  /* NEWT_PAIRS_OF */
+    uint16_t stride;    /* size of one item, key included */
+    uint16_t value_at;  /* offset of the value in an item */
+    const newt_class *type;         /* REF: class of the target (NULL: any); STRUCT: its table */
+    const char *const *names;       /* ENUM: names of 0, 1, ..., NULL */
+    void *reserved_[2];
+} newt_field;
+
+typedef struct newt_hooks newt_hooks;
+
+struct newt_class {
+    uint16_t class_size, field_size; /* sizeof of these two structs as the program saw them */
+    uint32_t size;                   /* of the C struct */
+    const char *name;                /* 1 to 255 bytes of UTF-8; not beginning with "newt." or "::" */
+    int32_t version;                 /* from 0; see newt_hooks.upgrade */
+    uint32_t n_fields;
+    const newt_field *fields;
+    const newt_hooks *hooks; /* or NULL */
+    uint32_t flags;
+    void *reserved_[3];
+};
+
+/*
+ * Callbacks of a class. They get detached images and no connection, may be called from any thread
+ * that has a connection of this database, and return 0 or a positive code of their own, which
+ * fails the commit (to_json) or the read (upgrade).
+ */
+struct newt_hooks {
+    size_t size; /* sizeof(newt_hooks) */
+    /* Reshapes the JSONB of an object: `json` is an object holding the default projection; change
+     * it in place with jansson. Its keys must not begin with "::" except in values that were
+     * there. Only in inline mode: newt_db_open refuses it in classes whose JSONB is written by the updater. */
+    int (*to_json)(const void *object, struct json_t *json, void *arg);
+    /* Fills an object from a record of an older version. Fields whose names and kinds are unchanged have been
+     * loaded already; newt_record_get gives the others. */
+    int (*upgrade)(int32_t from, const newt_record *record, void *object, void *arg);
+    void *arg;
+};
+
+#define NEWT__M(S, f) (((S *)0)->f)
+#ifndef __cplusplus
+#define NEWT__KIND(x)                                                                              \
+    _Generic((x), bool                                                                             \
+             : NEWT_K_BOOL, signed char                                                            \
+             : NEWT_K_INT, short                                                                   \
+             : NEWT_K_INT, int                                                                     \
+             : NEWT_K_INT, long                                                                    \
+             : NEWT_K_INT, long long                                                               \
+             : NEWT_K_INT, unsigned char                                                           \
+             : NEWT_K_UINT, unsigned short                                                         \
+             : NEWT_K_UINT, unsigned                                                               \
+             : NEWT_K_UINT, unsigned long                                                          \
+             : NEWT_K_UINT, unsigned long long                                                     \
+             : NEWT_K_UINT, float                                                                  \
+             : NEWT_K_FLOAT, double                                                                \
+             : NEWT_K_FLOAT, newt_text                                                             \
+             : NEWT_K_TEXT, newt_bytes                                                             \
+             : NEWT_K_BYTES, newt_time                                                             \
+             : NEWT_K_TIME, newt_duration                                                          \
+             : NEWT_K_DURATION, newt_date                                                          \
+             : NEWT_K_DATE, newt_uuid                                                              \
+             : NEWT_K_UUID, newt_decimal                                                           \
+             : NEWT_K_DECIMAL, newt_json                                                           \
+             : NEWT_K_JSON, newt_ref                                                               \
+             : NEWT_K_REF)
+#define NEWT__IS(x, T, k) _Generic((x), T : (k))
+#define NEWT__ENUMCHK(x)                                                                           \
+    (sizeof(x) == sizeof(int) ? _Generic((x), int : NEWT_K_ENUM, unsigned : NEWT_K_ENUM) : 0)
+
+#define NEWT__AT(S, f) .name = #f, .offset = offsetof(S, f)
+#define NEWT__ITEM(S, f) NEWT__M(S, f).edit_[0]
+#define NEWT__ONE(S, f) NEWT__AT(S, f), .size = sizeof NEWT__M(S, f)
+#define NEWT__MANY(S, f)                                                                           \
+    NEWT__AT(S, f), .size = sizeof NEWT__ITEM(S, f), .stride = sizeof NEWT__ITEM(S, f)
+#define NEWT__KEYED(S, f)                                                                          \
+    NEWT__AT(S, f), .size = sizeof NEWT__ITEM(S, f).value, .stride = sizeof NEWT__ITEM(S, f),      \
+                    .key_size = sizeof NEWT__ITEM(S, f).key,                                       \
+                    .value_at = offsetof(__typeof__(NEWT__ITEM(S, f)), value)
+
+/* Field macros. S: the struct type, f: the member (nested members too), c: the name a class was
+ * declared with. Behind them may stand .flags = ... and .as = "name". */
+#define NEWT_FIELD(S, f, ...)                                                                      \
+    {                                                                                              \
+        NEWT__ONE(S, f), .kind = NEWT__KIND(NEWT__M(S, f)), __VA_ARGS__                            \
+    }
+#define NEWT_ENUM(S, f, nm, ...)                                                                   \
+    {                                                                                              \
+        NEWT__ONE(S, f), .kind = NEWT__ENUMCHK(NEWT__M(S, f)), .names = nm, __VA_ARGS__            \
+    }
+#define NEWT_REF(S, f, c, ...)                                                                     \
+    {                                                                                              \
+        NEWT__ONE(S, f), .kind = NEWT__IS(NEWT__M(S, f), c##_ref, NEWT_K_REF),                     \
+                         .type = &c##_class, __VA_ARGS__                                           \
+    }
+#define NEWT_STRUCT(S, f, c, ...)                                                                  \
+    {                                                                                              \
+        NEWT__ONE(S, f), .kind = NEWT__IS(NEWT__M(S, f), struct c, NEWT_K_STRUCT),                 \
+                         .type = &c##_class, __VA_ARGS__                                           \
+    }
+#define NEWT_LIST(S, f, ...)                                                                       \
+    {                                                                                              \
+        NEWT__MANY(S, f), .kind = NEWT__KIND(NEWT__ITEM(S, f)), .shape = NEWT_LIST_OF, __VA_ARGS__ \
+    }
+#define NEWT_SET(S, f, ...)                                                                        \
+    {                                                                                              \
+        NEWT__MANY(S, f), .kind = NEWT__KIND(NEWT__ITEM(S, f)), .shape = NEWT_SET_OF, __VA_ARGS__  \
+    }
+#define NEWT_REFS(S, f, c, ...)                                                                    \
+    {                                                                                              \
+        NEWT__MANY(S, f), .kind = NEWT__IS(NEWT__ITEM(S, f), c##_ref, NEWT_K_REF),                 \
+                          .shape = NEWT_LIST_OF, .type = &c##_class, __VA_ARGS__                   \
+    }
+#define NEWT_STRUCTS(S, f, c, ...)                                                                 \
+    {                                                                                              \
+        NEWT__MANY(S, f), .kind = NEWT__IS(NEWT__ITEM(S, f), struct c, NEWT_K_STRUCT),             \
+                          .shape = NEWT_LIST_OF, .type = &c##_class, __VA_ARGS__                   \
+    }
+#define NEWT_ENUMS(S, f, nm, ...)                                                                  \
+    {                                                                                              \
+        NEWT__MANY(S, f), .kind = NEWT__ENUMCHK(NEWT__ITEM(S, f)), .shape = NEWT_LIST_OF,          \
+                          .names = nm, __VA_ARGS__                                                 \
+    }
+#define NEWT_MAPOF(S, f, ...)                                                                      \
+    {                                                                                              \
+        NEWT__KEYED(S, f), .kind = NEWT__KIND(NEWT__ITEM(S, f).value),                             \
+                           .key_kind = NEWT__IS(NEWT__ITEM(S, f).key, newt_text, NEWT_K_TEXT),     \
+                           .shape = NEWT_MAP_OF, __VA_ARGS__                                       \
+    }
+#define NEWT_MAPOF_REFS(S, f, c, ...)                                                              \
+    {                                                                                              \
+        NEWT__KEYED(S, f), .kind = NEWT__IS(NEWT__ITEM(S, f).value, c##_ref, NEWT_K_REF),          \
+                           .key_kind = NEWT__IS(NEWT__ITEM(S, f).key, newt_text, NEWT_K_TEXT),     \
+                           .shape = NEWT_MAP_OF, .type = &c##_class, __VA_ARGS__                   \
+    }
+#define NEWT_MAPOF_STRUCTS(S, f, c, ...)                                                           \
+    {                                                                                              \
+        NEWT__KEYED(S, f), .kind = NEWT__IS(NEWT__ITEM(S, f).value, struct c, NEWT_K_STRUCT),      \
+                           .key_kind = NEWT__IS(NEWT__ITEM(S, f).key, newt_text, NEWT_K_TEXT),     \
+                           .shape = NEWT_MAP_OF, .type = &c##_class, __VA_ARGS__                   \
+    }
+#define NEWT_PAIRSOF(S, f, ...)                                                                    \
+    {                                                                                              \
+        NEWT__KEYED(S, f), .kind = NEWT__KIND(NEWT__ITEM(S, f).value),                             \
+                           .key_kind = NEWT__KIND(NEWT__ITEM(S, f).key), .shape = NEWT_PAIRS_OF,   \
+                           __VA_ARGS__                                                             \
+    }
+#endif
+
+/* Defines the table c##_class of struct c: name in the store, version, hooks or NULL, fields. */
+#define NEWT_CLASS_AS(c, nm, ver, hk, flg, ...)                                                    \
+    static const newt_field c##_fields_[] = {__VA_ARGS__};                                         \
+    const newt_class c##_class = {sizeof(newt_class),                                              \
+                                  sizeof(newt_field),                                              \
+                                  sizeof(struct c),                                                \
+                                  nm,                                                              \
+                                  ver,                                                             \
+                                  sizeof c##_fields_ / sizeof *c##_fields_,                        \
+                                  c##_fields_,                                                     \
+                                  hk,                                                              \
+                                  flg,                                                             \
+                                  {0}}
+#define NEWT_CLASS(c, nm, ver, hk, ...) NEWT_CLASS_AS(c, nm, ver, hk, 0, __VA_ARGS__)
+
+/* ---- errors ------------------------------------------------------------------------------ */
+
+/* Of the last failure; valid until the next call on the same database or connection. Never NULL
+ * from newt_last_error. Texts are "" where there is nothing to say. */
+NEWT_API int newt_error_status(const newt_error *e);
+NEWT_API const char *newt_error_message(const newt_error *e); /* primary, names object, class, field */
+NEWT_API const char *newt_error_detail(const newt_error *e);
+NEWT_API const char *newt_error_hint(const newt_error *e);
+NEWT_API const char *newt_error_sqlstate(const newt_error *e); /* five characters, or "" */
+NEWT_API int64_t newt_error_oid(const newt_error *e);          /* 0: no object */
+/* True for what a new attempt of the same transaction may cure: the only retry policy there is. */
+NEWT_API bool newt_is_retryable(const newt_error *e);
+NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONFLICT" */
+
+/* ---- stores and databases ------------------------------------------------------------------ */
+
+/*
+ * Creates a store's tables in a schema (made if missing): an explicit act, never done on connect.
+ * uri: libpq's connection string (NULL: libpq's environment). schema NULL: "public". Fails with
+ * NEWT_ESTORE if there is one already. *e: as in newt_db_open, freed with newt_error_free.
+ */
+NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
+NEWT_API void newt_error_free(newt_error *e);
+
+typedef enum newt_projector {
+    NEWT_PROJECT_AUTO,  /* the server if it has the extension, else the client */
+    NEWT_PROJECT_CLIENT,
+    NEWT_PROJECT_SERVER
+} newt_projector;
+
+typedef struct newt_options {
+    size_t size;        /* sizeof(newt_options) */
+    const char *schema; /* of the store; NULL: "public" */
+    newt_projector projector; /* who computes the JSONB in inline mode */
+    bool no_inline;     /* leave the JSONB of every class (but those with to_json) to newt-updater */
+    bool debug;         /* check threads and pointers on every call; warn of modified clean objects */
+    int connect_timeout; /* seconds; 0: 10 */
+} newt_options;
+
+/*
+ * Opens a database: checks the store's version and the class tables, registers new classes (plain
+ * rows, no DDL). classes: NULL-terminated, copied; embedded structs and referenced classes need
+ * not be listed unless they are stored as objects... a reference's class must be. opt: NULL for
+ * defaults. *db is set even on failure, to ask newt_db_error why; newt_db_close it in any case.
+ */
+NEWT_API int newt_db_open(newt_db **db, const char *uri, const newt_class *const *classes,
+                          const newt_options *opt) NEWT_CHECK;
+NEWT_API void newt_db_close(newt_db *db); /* after its connections; NULL is fine */
+NEWT_API const newt_error *newt_db_error(const newt_db *db);
+
+/* A connection from the database's pool. *c is set even on failure. newt_close aborts an open
+ * transaction and gives it back; NULL is fine. */
+NEWT_API int newt_connect(newt_db *db, newt_conn **c) NEWT_CHECK;
+NEWT_API void newt_close(newt_conn *c);
+NEWT_API const newt_error *newt_conn_error(const newt_conn *c);
+NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c);
+
+/* ---- transactions -------------------------------------------------------------------------- */
+
+/*
+ * newt_begin starts a transaction on a snapshot: what others commit later is not seen. It costs no
+ * round trip when the connection's cache is fresh. newt_commit saves all changed and new objects
+ * in one flush; on failure everything is rolled back and the error says why
+ * (NEWT_ECONFLICT: newt_error_oid is the object). Either way the transaction is over, and all
+ * pointers are invalid; references stay. newt_abort forgets the changes.
+ */
+NEWT_API int newt_begin(newt_conn *c) NEWT_CHECK;
+NEWT_API int newt_commit(newt_conn *c) NEWT_CHECK;
+NEWT_API void newt_abort(newt_conn *c);
+
+typedef struct newt_transact_options {
+    size_t size;     /* sizeof(newt_transact_options) */
+    int attempts;    /* at most; 0: 10 */
+    int deadline_ms; /* no new attempt after this; 0: none */
+} newt_transact_options;
+
+/*
+ * Runs fn in a transaction and commits; on a retryable error aborts and runs it again, after a
+ * short random pause. fn must not keep state from a failed attempt. If fn returns non-zero the
+ * transaction is aborted: a negative retryable status leads to another attempt, everything else is handed back.
+ */
+typedef int newt_work(newt_conn *c, void *arg);
+NEWT_API int newt_transact(newt_conn *c, newt_work *fn, void *arg,
+                           const newt_transact_options *opt) NEWT_CHECK;
+NEWT_API int newt_status(const newt_conn *c);     /* of the last failed call of this transaction; NEWT_OK: none */
+NEWT_API int64_t newt_tid(const newt_conn *c);    /* position of the snapshot; after commit: of the commit */
+
+/* ---- objects --------------------------------------------------------------------------------- */
+
+NEWT_API void *newt_new(newt_conn *c, const newt_class *k) NEWT_CHECK;
+NEWT_API const void *newt_read(newt_conn *c, newt_ref r, const newt_class *k) NEWT_CHECK;
+NEWT_API void *newt_write(newt_conn *c, newt_ref r, const newt_class *k) NEWT_CHECK;
+NEWT_API void *newt_edit(const newt_object *o) NEWT_CHECK;
+NEWT_API void newt_done(const newt_object *o); /* NULL is fine */
+NEWT_API newt_ref newt_ref_of(const newt_object *o);
+NEWT_API newt_conn *newt_conn_of(const newt_object *o);
+/* Removes the object; references to it stay and will find NEWT_EMISSING. */
+NEWT_API int newt_delete(newt_conn *c, newt_ref r);
+/* Loads n objects in one round trip; what is missing is not an error here. */
+NEWT_API int newt_prefetch(newt_conn *c, const newt_ref *r, size_t n);
+/* The class an object is of, loading it if need be; NULL on failure. Valid as long as the database. */
+NEWT_API const char *newt_class_name(newt_conn *c, newt_ref r);
+NEWT__FN bool
+newt_is_null(newt_ref r)
+{
+    return r.oid == 0;
+}
+
+/* Named roots: where a program finds its graph again. A name that is not set gives the null
+ * reference. newt_set_root with the null reference removes the name. */
+NEWT_API newt_ref newt_root(newt_conn *c, const char *name);
+NEWT_API int newt_set_root(newt_conn *c, const char *name, newt_ref r);
+
+/* ---- setters: copy; failure dooms the transaction, so the result may be ignored ---------------- */
+
+NEWT_API int newt_text_set(newt_object *o, newt_text *f, const char *s); /* NULL: null */
+NEWT_API int newt_text_setn(newt_object *o, newt_text *f, const void *s, size_t n);
+NEWT_API int newt_bytes_set(newt_object *o, newt_bytes *f, const void *p, size_t n);
+NEWT_API int newt_decimal_set(newt_object *o, newt_decimal *f, const char *digits);
+/* Appends `extra` zeroed items (times and dates null) and returns the first of them. */
+NEWT_API void *newt_array_grow(newt_object *o, void *array, size_t item_size, size_t extra);
+/* Removes n items from index `at` on. */
+NEWT_API int newt_array_remove(newt_object *o, void *array, size_t item_size, size_t at, size_t n);
+/* The value at key of a NEWT_MAP (value_at: offset of value in an item): put makes it when missing (zeroed) */
+NEWT_API void *newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at,
+                             const char *key, size_t n);
+NEWT_API const void *newt_map_find_(const void *map, size_t item_size, size_t value_at,
+                                    const char *key, size_t n);
+NEWT_API bool newt_map_remove_(newt_object *o, void *map, size_t item_size, const char *key, size_t n);
+
+/* newt_json fields hold any value. json is read and copied; newt_json_get gives a new reference
+ * (json_decref it). Values JSON has no word for, references first of all, are objects with one key that
+ * begins with "::", see docs/json-values.md: {"::=>": 42} is a reference. */
+NEWT_API int newt_json_set(newt_object *o, newt_json *f, const struct json_t *json);
+NEWT_API struct json_t *newt_json_get(const newt_json *f) NEWT_CHECK;
+NEWT_API struct json_t *newt_json_ref(newt_ref r) NEWT_CHECK;
+NEWT_API newt_ref newt_json_to_ref(const struct json_t *json); /* null if it is none */
+
+/* ---- dynamic objects: a property bag without a C struct ------------------------------------------ */
+
+/* State is any jansson object, copied in and out. newt_bag is a newt_object of whatever class was named
+ * that this program has no table for. Any object can be read as a bag, also one with a class
+ * table (then read-only). */
+typedef struct newt_bag newt_bag;
+NEWT_API newt_bag *newt_bag_new(newt_conn *c, const char *class_name) NEWT_CHECK;
+NEWT_API const newt_bag *newt_bag_read(newt_conn *c, newt_ref r) NEWT_CHECK;
+NEWT_API newt_bag *newt_bag_write(newt_conn *c, newt_ref r) NEWT_CHECK;
+NEWT_API void newt_bag_done(const newt_bag *b);
+NEWT_API newt_ref newt_bag_ref(const newt_bag *b);
+NEWT_API const char *newt_bag_class(const newt_bag *b);
+NEWT_API struct json_t *newt_bag_state(const newt_bag *b) NEWT_CHECK; /* a new reference, a copy */
+NEWT_API int newt_bag_replace(newt_bag *b, const struct json_t *state);
+NEWT_API struct json_t *newt_bag_get(const newt_bag *b, const char *key) NEWT_CHECK; /* new reference or NULL */
+NEWT_API int newt_bag_set(newt_bag *b, const char *key, const struct json_t *value);
+NEWT_API int newt_bag_delete(newt_bag *b, const char *key);
+
+/* The field of an old record, for upgrade hooks: a new reference or NULL. */
+NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field) NEWT_CHECK;
+
+/* ---- queries -------------------------------------------------------------------------------------- */
+
+/*
+ * SQL against the projection, in the transaction's snapshot: it does not see changes of this
+ * transaction that are not committed yet. $1 ... $n are bound parameters, given as text (NULL: null).
+ * The store's schema is first on the search path.
+ *
+ * newt_search: sql yields zoids in its first column (bigint); order is kept. Objects are not
+ * loaded: newt_result_ref gives ghosts, newt_result_load loads them all in one round trip.
+ * newt_where: the condition alone: newt_where(c, &r, "state->'tags' ? $1 ORDER BY zoid", ...).
+ * newt_page: rows [offset, offset + limit) of a search, and the number of all in newt_result_total,
+ * also when the page lies past the end.
+ * newt_query: raw rows as a jansson array of objects; *rows is yours.
+ */
+NEWT_API int newt_search(newt_conn *c, newt_result **out, const char *sql, int n,
+                         const char *const *params) NEWT_CHECK;
+NEWT_API int newt_where(newt_conn *c, newt_result **out, const char *condition, int n,
+                        const char *const *params) NEWT_CHECK;
+NEWT_API int newt_page(newt_conn *c, newt_result **out, const char *sql, int n,
+                       const char *const *params, int64_t offset, int64_t limit) NEWT_CHECK;
+NEWT_API int newt_query(newt_conn *c, struct json_t **rows, const char *sql, int n,
+                        const char *const *params) NEWT_CHECK;
+NEWT_API size_t newt_result_size(const newt_result *r);
+NEWT_API int64_t newt_result_total(const newt_result *r); /* newt_page: of all pages; else the size */
+NEWT_API newt_ref newt_result_ref(const newt_result *r, size_t i); /* i < size; else null */
+NEWT_API int newt_result_load(newt_result *r);
+NEWT_API void newt_result_free(newt_result *r); /* NULL is fine */
+
+/* ---- following transactions ------------------------------------------------------------------------ */
+
+typedef struct newt_progress {
+    size_t size;          /* sizeof(newt_progress), set by the caller */
+    int64_t tid;          /* the follower has seen everything up to here */
+    int64_t behind_us;    /* age of the oldest transaction not yet seen; 0: none */
+    int64_t transactions; /* in this batch */
+    int64_t written;      /* rows of the projection written */
+    int64_t removed;
+    int64_t rejects;      /* values that could be shown only in part */
+} newt_progress;
+
+/*
+ * Takes the next transactions behind the position of follower `name` (made at the start of the store if new; at most
+ * max_objects changed objects, at least one transaction) and brings the projection of
+ * their objects up to date, in one transaction with the new position. transactions == 0: nothing
+ * to do. Must be called outside a transaction. NEWT_ECONFLICT: another process follows under this name.
+ */
+NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
+                          newt_progress *out) NEWT_CHECK;
+
+/* ---- counters, for tests and operators --------------------------------------------------------------- */
+
+typedef struct newt_stats {
+    size_t size;          /* sizeof(newt_stats), set by the caller */
+    int64_t round_trips;  /* waits for the server */
+    int64_t statements;
+    int64_t objects;      /* structs in the cache */
+    int64_t bytes;        /* of the cache */
+    int64_t loads;        /* objects loaded */
+    int64_t commits;
+    int64_t conflicts;
+    int64_t retries;
+} newt_stats;
+NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
+
+/* ---- typed wrappers, one line a class ------------------------------------------------------------------ */
+
+#define NEWT_DECLARE(c)                                                                            \
+    extern const newt_class c##_class;                                                             \
+    typedef struct {                                                                               \
+        newt_ref any;                                                                              \
+    } c##_ref;                                                                                     \
+    NEWT__FN c##_ref c##_of(newt_ref a)                                                            \
+    {                                                                                              \
+        c##_ref r;                                                                                 \
+        r.any = a;                                                                                 \
+        return r;                                                                                  \
+    }                                                                                              \
+    NEWT__FN c##_ref c##_id(const struct c *o)                                                     \
+    {                                                                                              \
+        return c##_of(newt_ref_of((const newt_object *)o));                                        \
+    }                                                                                              \
+    NEWT__FN newt_object *c##_obj(struct c *o)                                                     \
+    {                                                                                              \
+        return (newt_object *)o;                                                                   \
+    }                                                                                              \
+    NEWT__FN struct c *c##_new(newt_conn *n)                                                       \
+    {                                                                                              \
+        return (struct c *)newt_new(n, &c##_class);                                                \
+    }                                                                                              \
+    NEWT__FN const struct c *c##_read(newt_conn *n, c##_ref r)                                     \
+    {                                                                                              \
+        return (const struct c *)newt_read(n, r.any, &c##_class);                                  \
+    }                                                                                              \
+    NEWT__FN struct c *c##_write(newt_conn *n, c##_ref r)                                          \
+    {                                                                                              \
+        return (struct c *)newt_write(n, r.any, &c##_class);                                       \
+    }                                                                                              \
+    NEWT__FN struct c *c##_edit(const struct c *o)                                                 \
+    {                                                                                              \
+        return (struct c *)newt_edit((const newt_object *)o);                                      \
+    }                                                                                              \
+    NEWT__FN void c##_done(const struct c *o)                                                      \
+    {                                                                                              \
+        newt_done((const newt_object *)o);                                                         \
+    }                                                                                              \
+    struct newt__semicolon_
+
+#ifndef __cplusplus
+/* o must be writable: a const object makes &(o)->f a pointer to const, which matches nothing. */
+#define NEWT__MUT(p) _Generic((p), newt_text * : (p))
+#define newt_set(o, f, str) newt_text_set((newt_object *)(o), NEWT__MUT(&(o)->f), (str))
+#define newt_append(o, f, v)                                                                       \
+    ((void)_Generic(&(o)->f.n, uint32_t * : 0),                                                    \
+     newt_array_grow((newt_object *)(o), &(o)->f, sizeof *(o)->f.edit_, 1)                         \
+         ? ((o)->f.edit_[(o)->f.n - 1] = (v), NEWT_OK)                                             \
+         : NEWT_ENOMEM)
+#define newt_items(o, f) (_Generic(&(o)->f.n, uint32_t * : (o)->f.edit_))
+#endif
+
+/* ---- small collections: objects of their own --------------------------------------------------------------- */
+
+/* A list and a map of references, for some thousands of entries at most: each is one record. */
+struct newt_list {
+    NEWT_ARRAY(newt_ref) items;
+};
+struct newt_map {
+    NEWT_MAP(newt_ref) items;
+};
+NEWT_DECLARE(newt_list);
+NEWT_DECLARE(newt_map);
+
+NEWT_API int newt_list_append(struct newt_list *l, newt_ref r);
+NEWT_API int newt_list_insert(struct newt_list *l, size_t at, newt_ref r); /* at <= n */
+NEWT_API int newt_list_remove(struct newt_list *l, size_t at);
+NEWT_API int newt_map_put(struct newt_map *m, const char *key, newt_ref r);
+NEWT_API newt_ref newt_map_get(const struct newt_map *m, const char *key); /* null: no such key */
+NEWT_API bool newt_map_remove(struct newt_map *m, const char *key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
