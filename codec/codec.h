@@ -11,6 +11,8 @@
  *   reader      record bytes      -> validated tokens          (read.c)
  *   projection  record bytes      -> JSON events for a sink    (project.c)
  *   json text   JSON events       -> UTF-8 text                (json_text.c)
+ *   text        UTF-8, buffers                                 (text.c)
+ *   numbers     decimal text, shortest floats                  (number.c)
  *
  * The format is specified in docs/state-record.md.
  */
@@ -29,7 +31,10 @@ enum {
     NEWT__MAX_RECORD = 256 * 1024 * 1024, /* bytes of one record */
     NEWT__MAX_NAME = 255,                 /* bytes of a class name (1 .. 255), no NUL, UTF-8 */
     NEWT__MAX_DIGITS = 400,               /* characters of a number that is written positionally */
-    NEWT__MAX_INLINE = 256                /* bytes shown as base64; above only their number is */
+    NEWT__MAX_INLINE = 256,               /* bytes shown as base64; above only their number is */
+    NEWT__MAX_MAGNITUDE = 65536 /* bytes of a bignum or a mantissa (157,826 digits: all that
+                                   PostgreSQL's numeric can hold); reading one as decimal
+                                   text takes time that grows with the square */
 };
 
 /* ---- tags of the profile -------------------------------------------------------------- */
@@ -60,14 +65,15 @@ typedef enum newt__code {
     NEWT__PROFILE,   /* CBOR, but not as the Newt profile wants it */
     NEWT__NEWER,     /* a record format of a later Newt (first byte 84 .. 97) */
     NEWT__FOREIGN,   /* a Python pickle, zlib-wrapped or encrypted: reason says which */
-    NEWT__LIMIT,     /* depth, record size, name length */
+    NEWT__LIMIT,     /* depth, record size, name length, magnitude, exponent */
     NEWT__NOMEM,
     NEWT__INTERRUPTED, /* env->interrupt said so */
     NEWT__SINK         /* a sink's callback returned non-zero; it keeps its own reason */
 } newt__code;
 
 /* What went wrong and where. reason is a static string in PostgreSQL's style ("map keys are not
- * in order"); offset counts bytes from the start of the record. */
+ * in order"); offset counts bytes from the start of the record and is that of the item at fault (in
+ * text that is not UTF-8: of the first bad byte; in trailing bytes: of the first of them). */
 typedef struct newt__fault {
     newt__code code;
     const char *reason;
@@ -99,6 +105,7 @@ typedef struct newt__buffer {
 } newt__buffer;
 
 bool newt__buffer_reserve(newt__buffer *b, size_t extra); /* false: no memory; b unchanged */
+bool newt__buffer_append(newt__buffer *b, const void *p, size_t n);
 void newt__buffer_free(newt__buffer *b);
 
 /* ---- text ------------------------------------------------------------------------------ */
@@ -107,7 +114,8 @@ void newt__buffer_free(newt__buffer *b);
  * overlong forms, at most U+10FFFF; NUL is valid here). == n: all of it is. */
 size_t newt__utf8_valid(const void *s, size_t n);
 
-/* Appends s with every NUL and every maximal invalid part replaced by U+FFFD. */
+/* Appends s with every NUL and every maximal invalid part replaced by U+FFFD (Unicode's "maximal
+ * subpart" practice, Python's errors="replace"); never shorter than s. false: no memory. */
 bool newt__utf8_lossy(newt__buffer *out, const void *s, size_t n);
 
 /* jsonb's order of keys: shorter first, then bytewise. It is also the order of the encodings. */
@@ -138,12 +146,15 @@ typedef struct newt__number {
 
 /*
  * Text of a number: digits, positional, scale kept ("1.50"). Longer than NEWT__MAX_DIGITS
- * characters: scientific ("1E+999999"), *positional false. Appends to out.
+ * characters (sign and point counted): scientific ("1E+999999", "1.50E-500"), *positional false;
+ * both read back to the same mantissa and exponent, but for a positive exponent written out as
+ * zeros. Appends to out.
  */
 newt__code newt__number_text(newt__buffer *out, const newt__number *x, bool *positional);
 
-/* The reverse: parses "-12.50" or "1E+10"; the magnitude's bytes are appended to `magnitude`, which
- * out points into. NaN and infinities are not numbers here. */
+/* The reverse: parses "-12.50" or "1E+10", keeping the scale; the magnitude's bytes are appended to
+ * `magnitude`, which out points into (until it grows again). -0 is 0. NaN, infinities, blanks and
+ * empty text are not numbers here: NEWT__MALFORMED; beyond the limits NEWT__LIMIT. */
 newt__code newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__number *out);
 
 /* ---- writer: values -> record ----------------------------------------------------------- */
@@ -159,19 +170,30 @@ newt__code newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, 
  * in release builds and asserts it nowhere: newt__write_end does not re-validate. Collected
  * (newt__collect_map, _pairs, _set ... newt__collected): any order; the writer sorts the entries,
  * counts them and refuses duplicate keys; duplicate set elements are dropped. A collected map that
- * holds a key that is not UTF-8 becomes tag 259 by itself.
+ * holds a key that is not UTF-8 becomes tag 259 by itself; in a map with a count such a key is a
+ * fault. Shared values are numbered by their place in the record: inside a collected map or set
+ * that has to be reordered they are a fault (write those in order).
+ *
+ * Checked always: nesting, record size, that exactly the announced items were written, that map
+ * keys are text, that tags stand where they may, that names, oids and numbers are in range.
  */
 typedef struct newt__writer {
     newt__buffer buf;
     newt__fault fault; /* code != NEWT__OK: failed; offset is buf.n at the time */
     bool lossy;        /* something in this record may give a reject: text with NUL or not UTF-8,
                           a number over NEWT__MAX_DIGITS, or JSON that may be too large */
-    uint32_t depth;
-    struct newt__open *open; /* stack of open containers, from env */
+    /* the rest is write.c's own */
+    uint8_t pending;         /* a tag has been written that its item must follow */
+    uint8_t kind;            /* of the innermost open container */
+    uint64_t left;           /* items still to come in it */
+    uint32_t depth;          /* containers open */
+    struct newt__open *open; /* those around it, from env */
     size_t n_open, cap_open;
-    size_t *marks; /* where the entries of the collected ones begin */
+    size_t *marks; /* where the items of the collected ones begin */
     size_t n_marks, cap_marks;
     uint64_t shared; /* numbers given by tag 28 so far */
+    size_t max_record;
+    uint32_t max_depth;
 } newt__writer;
 
 void newt__write_begin(newt__writer *w, const char *class_name, size_t n, int32_t version);
@@ -184,10 +206,14 @@ void newt__write_int(newt__writer *w, int64_t x);
 void newt__write_uint(newt__writer *w, uint64_t x);
 void newt__write_float(newt__writer *w, float x);
 void newt__write_double(newt__writer *w, double x);
+/* The same by their bits (newt__token's `bits`): the payload of a NaN outlives every FPU. */
+void newt__write_float_bits(newt__writer *w, uint32_t bits);
+void newt__write_double_bits(newt__writer *w, uint64_t bits);
 void newt__write_text(newt__writer *w, const void *s, size_t n); /* tag 38402 if not UTF-8 */
 void newt__write_bytes(newt__writer *w, const void *p, size_t n);
-void newt__write_number(newt__writer *w, const newt__number *x,
-                        bool decimal); /* bignum or int; decimal: tag 4 */
+/* decimal: tag 4; otherwise an int where it fits 64 bits, else a bignum (the exponent must be 0).
+ */
+void newt__write_number(newt__writer *w, const newt__number *x, bool decimal);
 void newt__write_time(newt__writer *w, int64_t us);
 void newt__write_duration(newt__writer *w, int64_t us);
 void newt__write_date(newt__writer *w, int64_t days);
@@ -201,9 +227,13 @@ void newt__write_object(newt__writer *w, const char *class_name, size_t n, int32
 void newt__write_hidden(newt__writer *w); /* tag 38403; one item must follow */
 void newt__write_shared(newt__writer *w); /* tag 28; a map or object must follow */
 void newt__write_sharedref(newt__writer *w, uint64_t number); /* tag 29 */
-void newt__write_tag(newt__writer *w, uint64_t tag); /* an unknown tag kept; one item must follow */
-void newt__write_encoded(newt__writer *w, const void *p,
-                         size_t n); /* one item, as a token gave it */
+/* An unknown tag kept; one item must follow. Of the profile's own tags only NEWT__TAG_REF is taken
+ * here, for the reserved [store, oid]: an array of two must follow. */
+void newt__write_tag(newt__writer *w, uint64_t tag);
+/* One whole item as it stands in a record (a token's offset to its end, or to that of its END). It
+ * is read through: what is not of the profile here (nesting, a sharedref without its shared) is a
+ * fault, with the offset in the record being written. */
+void newt__write_encoded(newt__writer *w, const void *p, size_t n);
 
 void newt__collect_map(newt__writer *w);
 void newt__collect_pairs(newt__writer *w); /* tag 259 whatever the keys */
@@ -230,7 +260,8 @@ typedef enum newt__kind {
     NEWT__DATE,      /* i: days since 1970-01-01 */
     NEWT__UUID,      /* s: 16 bytes */
     NEWT__REF,       /* i: oid > 0 */
-    NEWT__STORE_REF, /* reserved [store, oid]: kept, projected as an unknown tag */
+    NEWT__STORE_REF, /* reserved [store, oid]: kept, read and projected as an unknown tag: u is
+                        NEWT__TAG_REF, an ARRAY of 2 and its END follow, then END */
     NEWT__SHAREDREF, /* u */
     NEWT__ARRAY,     /* n items follow, then END */
     NEWT__MAP,       /* n text keys, each with its value; then END */
@@ -240,12 +271,14 @@ typedef enum newt__kind {
     NEWT__TAG        /* u: an unknown tag; exactly one item follows, then END */
 } newt__kind;
 
+/* kind, is_key, hidden, shared, offset and end are always set; the others where kind says so. */
 typedef struct newt__token {
     newt__kind kind;
-    bool is_key; /* stands where a key stands in a map or pairs */
+    bool is_key; /* stands where a key stands in a map or pairs (an END: its container did) */
     bool hidden; /* tag 38403 stood in front: the value is not projected */
     bool shared; /* tag 28 stood in front of this MAP or OBJECT; its number is `share` */
     bool boolean;
+    bool plain; /* TEXT: no NUL, control character, quote or backslash in it */
     uint64_t share;
     const char *s; /* into the record */
     size_t n;      /* bytes of s; entries of a container */
@@ -254,9 +287,11 @@ typedef struct newt__token {
     int64_t i;
     int64_t seconds;
     int32_t us;
-    double real;
+    double real;   /* FLOAT, DOUBLE; of a NaN only bits is exact */
+    uint64_t bits; /* FLOAT, DOUBLE: as in the record (a FLOAT's 32) */
     newt__number number;
-    uint8_t magnitude[8]; /* number.magnitude points here when the mantissa is a plain integer */
+    uint8_t magnitude[8]; /* number.magnitude points here (so do not copy the token) when the
+                             mantissa is a plain integer */
     size_t offset;        /* of the item's first byte, its tags included */
     size_t end;   /* behind it; for a container behind its head, for its END behind the whole */
     size_t start; /* END only: the container's offset, so that [start, end) is the whole item */
@@ -275,26 +310,26 @@ typedef struct newt__reader {
     const char *class_name; /* valid after newt__read_begin; into the record */
     size_t class_n;
     int64_t version;
-    uint32_t depth;
+    uint32_t depth; /* containers open; level[depth - 1] is the innermost */
+    uint32_t max_depth;
     uint32_t ticks;
-    uint64_t shared;
-    bool done;
+    uint64_t shared; /* numbers given by tag 28 so far */
+    bool done;       /* the state item has begun */
     struct newt__level {
-        uint8_t kind;    /* newt__kind of the container */
-        bool value_next; /* in maps: a key has been read */
-        bool sharedref_ok;
-        uint64_t left; /* items (maps: entries) still to come */
-        size_t offset; /* of the item, tags included */
-        size_t last,
-            last_n; /* the previous key (or set element): place and length of its encoding */
-    } level[NEWT__MAX_DEPTH + 1];
+        uint8_t kind;        /* newt__kind of the container */
+        bool value_next;     /* in maps: a key has been read */
+        uint64_t left;       /* items (maps: entries) still to come */
+        size_t offset;       /* of the item, tags included */
+        size_t last, last_n; /* the previous key (maps: its text; pairs, sets: its encoding); before
+                                the first last_n is SIZE_MAX */
+    } level[NEWT__MAX_DEPTH];
 } newt__reader;
 
 /* Reads the head: format byte, class, version. Then newt__read gives the state item first. */
 newt__code newt__read_begin(newt__reader *r, const newt__env *env, const void *record, size_t n);
 newt__code newt__read(newt__reader *r, newt__token *t);
-/* Skips to behind the END of the container that token t opened (nothing to do for a scalar); all of
- * it is validated. */
+/* Skips to behind the END of the container that token t, the last one read, opened (nothing to do
+ * for a scalar); all of it is validated. */
 newt__code newt__read_skip(newt__reader *r, const newt__token *t);
 /* Reads to the end, validating. */
 newt__code newt__read_rest(newt__reader *r);
@@ -324,14 +359,21 @@ typedef struct newt__json {
     size_t n;
     int64_t i;
     bool in_record;
+    bool plain; /* KEY, STRING: known to need no escapes (false says nothing) */
 } newt__json;
 
 /*
  * Where a projection goes. event: one JSON event; non-zero stops with NEWT__SINK. restart: forget
- * everything so far, the document begins anew (it turned out too large, or a map held a key with
- * NUL). reject (may be NULL): something could not be shown as it is; path is the way to it as text
- * elements (keys and array indexes in the JSON document), reason a static word: "too-large",
- * "number", "text".
+ * everything so far, rejects too; the document begins anew (it turned out too large, or held what
+ * only a look ahead can show: a map key with NUL, a hidden value behind a key that is a container).
+ * reject (may be NULL): something could not be shown as it is; path is the way to it in the JSON
+ * document (keys as they stand there, and array indexes; valid until the callback returns; none:
+ * the whole document), reason a static word: "too-large", "number", "text". It is called where the
+ * value begins, before its events; non-zero stops with NEWT__SINK.
+ *
+ * Keys come in the record's order, that is jsonb's, except for those that begin with "::"; no key
+ * comes twice in an object. A map whose keys hold NUL is an array of {"k", "v"}; if it is shared or
+ * of a class, that array is the "::v" of an object that has "::id" and "::".
  */
 typedef struct newt__path_item {
     const char *key; /* NULL: an array index */
@@ -347,21 +389,29 @@ typedef struct newt__sink {
 } newt__sink;
 
 /* Projects the record's state. *hidden: the class is not projected at all (tag 38403 around
- * state); no event was given. */
+ * state); no event was given. The record is validated to its end in every case. */
 newt__code newt__project(const newt__env *env, const void *record, size_t n, const newt__sink *sink,
                          bool *hidden, newt__fault *fault);
 
-/* Projects one item inside a record (for newt.get): token t has just been read from r, and r has
- * read behind it (scalar) or stands behind its head; afterwards r stands behind the item. */
+/* Projects one item inside a record (for newt.get): token t has just been read from r, which stands
+ * behind it (scalar) or behind its head; afterwards r stands behind the item. t->hidden is the
+ * caller's to look at: the item itself is projected. */
 newt__code newt__project_item(newt__reader *r, const newt__token *t, const newt__sink *sink,
                               newt__fault *fault);
 
-/* The record's projection as compact JSON text, appended to out. No spaces, keys in record order.
- */
+/* The record's projection as compact JSON text, appended to out: no spaces, keys in the order of
+ * the events. On failure and for a hidden class nothing is appended. */
 newt__code newt__project_text(const newt__env *env, const void *record, size_t n, newt__buffer *out,
                               bool *hidden, newt__fault *fault);
 
-/* A sink that appends compact JSON text to a buffer. */
-void newt__json_text_sink(newt__sink *sink, newt__buffer *out);
+/* A sink that appends compact JSON text to a buffer. text is its state; it and out live as long as
+ * the sink is used. event fails only for want of memory. */
+typedef struct newt__json_text {
+    newt__buffer *out;
+    size_t start; /* where the document began */
+    uint32_t depth;
+} newt__json_text;
+
+void newt__json_text_sink(newt__sink *sink, newt__json_text *text, newt__buffer *out);
 
 #endif
