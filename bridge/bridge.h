@@ -22,6 +22,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <stdarg.h>
 
 /* ---- errors (error.c) ---------------------------------------------------------------------- */
 
@@ -36,6 +37,8 @@ struct newt_error {
 /* Sets e and returns status. The format is printf's. */
 int newt__fail(newt_error *e, int status, int64_t oid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+int newt__fail_text(newt_error *e, int status, int64_t oid, const char *format, va_list args)
+    __attribute__((format(printf, 4, 0)));
 void newt__fail_detail(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int newt__fail_memory(newt_error *e);
