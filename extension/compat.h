@@ -1,0 +1,30 @@
+/*
+ * compat.h - the one place that knows how PostgreSQL's versions differ
+ *
+ * Included first by every file of the extension, instead of postgres.h. Built and tested on 15;
+ * what 16, 17 and 18 moved is bridged here.
+ */
+#ifndef NEWT_PG_COMPAT_H
+#define NEWT_PG_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#    error "the newt extension builds on PostgreSQL 15 to 18"
+#endif
+
+#include "fmgr.h"
+
+/* 16 moved the layout of variable-length values out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#    include "varatt.h"
+#endif
+
+/* 18 lets a module say its name and version, for pg_get_loaded_modules(). */
+#if PG_VERSION_NUM >= 180000
+#    define NEWT_PG_MAGIC PG_MODULE_MAGIC_EXT(.name = "newt", .version = "0.1.0")
+#else
+#    define NEWT_PG_MAGIC PG_MODULE_MAGIC
+#endif
+
+#endif

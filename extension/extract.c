@@ -1,0 +1,122 @@
+/*
+ * extract.c - newt.text and newt.principals: the words and the readers of a document
+ */
+#include "leaves.h"
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(newt_pg_text);
+PG_FUNCTION_INFO_V1(newt_pg_principals);
+
+enum {
+    MAX_PRINCIPALS = 10000, /* of one document */
+    MAX_PRINCIPAL = 1000    /* bytes of one; GIN takes no key much above 2,600 */
+};
+
+static const newt_pg_path whole_document; /* no keys */
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void
+append_text(void *arg, newt_pg_leaf_kind kind, const char *s, size_t n)
+{
+    StringInfo out = arg;
+
+    if (kind != NEWT_PG_STRING)
+        return;
+    if (out->len > 0)
+        appendStringInfoChar(out, '\n');
+    appendBinaryStringInfo(out, s, (int)n);
+}
+
+Datum
+newt_pg_text(PG_FUNCTION_ARGS)
+{
+    Jsonb *document = PG_GETARG_JSONB_P(0);
+    int n;
+    newt_pg_path *paths = newt_pg_paths(PG_GETARG_ARRAYTYPE_P(1), false, &n);
+    StringInfoData out;
+
+    initStringInfo(&out);
+    if (n == 0)
+        newt_pg_leaves(document, &whole_document, append_text, &out);
+    for (int i = 0; i < n; i++)
+        newt_pg_leaves(document, &paths[i], append_text, &out);
+    PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+}
+
+/* ---- principals ------------------------------------------------------------------------------ */
+
+typedef struct principal {
+    const char *s;
+    size_t n;
+} principal;
+
+typedef struct principals {
+    principal *items;
+    int n, cap;
+    bool too_long;
+} principals;
+
+static void
+add_principal(void *arg, newt_pg_leaf_kind kind, const char *s, size_t n)
+{
+    principals *p = arg;
+
+    if (kind == NEWT_PG_REF) {
+        s = psprintf("::=>%s", s);
+        n += 4;
+    }
+    if (n > MAX_PRINCIPAL) {
+        p->too_long = true;
+        return;
+    }
+    if (p->n == p->cap) {
+        p->cap *= 2;
+        p->items = repalloc(p->items, (size_t)p->cap * sizeof *p->items);
+    }
+    p->items[p->n++] = (principal){s, n};
+}
+
+static int
+compare_principals(const void *a, const void *b)
+{
+    const principal *x = a, *y = b;
+    int order = memcmp(x->s, y->s, Min(x->n, y->n));
+
+    return order ? order : (x->n > y->n) - (x->n < y->n);
+}
+
+/* What does not fit is left out: fewer may see the object then, never more. */
+Datum
+newt_pg_principals(PG_FUNCTION_ARGS)
+{
+    Jsonb *document = PG_GETARG_JSONB_P(0);
+    int n_paths, n = 0;
+    newt_pg_path *paths = newt_pg_paths(PG_GETARG_ARRAYTYPE_P(1), false, &n_paths);
+    principals p = {.cap = 16};
+    Datum *items;
+
+    p.items = palloc((size_t)p.cap * sizeof *p.items);
+    for (int i = 0; i < n_paths; i++)
+        newt_pg_leaves(document, &paths[i], add_principal, &p);
+    qsort(p.items, (size_t)p.n, sizeof *p.items, compare_principals);
+    items = palloc((size_t)Min(p.n, MAX_PRINCIPALS) * sizeof *items + 1);
+    for (int i = 0; i < p.n; i++) {
+        if (i > 0 && compare_principals(&p.items[i - 1], &p.items[i]) == 0)
+            continue;
+        if (n == MAX_PRINCIPALS) {
+            ereport(NOTICE,
+                    (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                     errmsg("principals beyond the first %d are left out", MAX_PRINCIPALS)));
+            break;
+        }
+        items[n++] = PointerGetDatum(cstring_to_text_with_len(p.items[i].s, (int)p.items[i].n));
+    }
+    if (p.too_long)
+        ereport(NOTICE, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                         errmsg("principals longer than %d bytes are left out", MAX_PRINCIPAL)));
+    PG_RETURN_ARRAYTYPE_P(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT));
+}

@@ -1,0 +1,41 @@
+/*
+ * newt_pg.h - what the extension's files share
+ *
+ * The codec does the parsing; these are the two ends it plugs into here: an environment made of
+ * PostgreSQL's memory and interrupts, and a sink that makes jsonb.
+ */
+#ifndef NEWT_PG_H
+#define NEWT_PG_H
+
+#include "compat.h"
+#include "utils/jsonb.h"
+#include "../codec/codec.h"
+
+/* ---- env.c -------------------------------------------------------------------------------- */
+
+extern const newt__env newt_pg_env;
+
+/* Raises the error for a fault found in a record of n bytes. */
+extern void newt_pg_raise(const newt__fault *fault, size_t n) pg_attribute_noreturn();
+
+/* A fault that says something about the bytes, not about the server: try_to_jsonb gives NULL. */
+extern bool newt_pg_is_bad_record(newt__code code);
+
+/* ---- jsonb_sink.c -------------------------------------------------------------------------- */
+
+/* Strings that lie in the record are borrowed from it until newt_pg_jsonb_finish has copied them.
+ */
+typedef struct newt_pg_jsonb {
+    JsonbParseState *state;
+    JsonbValue root;
+} newt_pg_jsonb;
+
+extern void newt_pg_jsonb_sink(newt__sink *sink, newt_pg_jsonb *out);
+extern Jsonb *newt_pg_jsonb_finish(newt_pg_jsonb *out);
+
+/* ---- projection.c -------------------------------------------------------------------------- */
+
+/* The record's projection; NULL when it is not valid (*fault says why) or its class is hidden. */
+extern Jsonb *newt_pg_project(const void *record, size_t n, newt__fault *fault);
+
+#endif
