@@ -58,9 +58,10 @@ typedef struct newt__field {
     const char *as;            /* name in the record */
     uint32_t as_n;
     const newt__class *type;   /* REF with a class, STRUCT */
-    uint8_t *key;              /* as, encoded as a CBOR text */
-    uint32_t key_n;
     uint32_t n_names;          /* ENUM */
+    uint32_t *names_n;         /* ENUM: their lengths */
+    uint32_t declared;         /* place in the program's table */
+    bool nullable;             /* the kind has a null */
 } newt__field;
 
 struct newt__class {
@@ -70,7 +71,8 @@ struct newt__class {
     int32_t version;
     uint32_t size, flags, n_fields;
     newt__field *fields;       /* in encoded order of their keys */
-    newt_hooks hooks;
+    newt_hooks hooks;          /* all zero if there are none */
+    uint8_t *blank;            /* an object whose times and dates are null */
     bool stored;               /* given to newt_db_open or built in; else only embedded */
 };
 
@@ -80,19 +82,28 @@ void newt__classes_free(newt__classes *cs);
 const newt__class *newt__class_find(const newt__classes *cs, const newt_class *table);
 const newt__class *newt__class_named(const newt__classes *cs, const char *name, size_t n);
 const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL behind the last */
-/* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...]; new reference. */
+/* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...] in the order of
+ * the program's table, see docs/class-registry.md; new reference, NULL: no memory. */
 json_t *newt__class_fields(const newt__class *k);
+/* The text of a class name that no table has, valid as long as the classes; NULL: no memory. */
+const char *newt__class_intern(const newt__classes *cs, const char *name, size_t n);
+
+/* The classes of the library's own objects. */
+extern const newt_class newt__root_class; /* newt.Root: the named roots, a struct newt_map; oid 1 */
 
 /* ---- objects (object.c, cache.c) --------------------------------------------------------------- */
 
-/* The states of an object in a connection. Transitions are one table in object.c; a ghost has no
- * header at all. */
+/* The states of an object in a connection. Transitions are one table in object.c, explained in
+ * docs/c-api-states.md; a ghost has no header at all. */
 typedef enum newt__state {
     NEWT__UPTODATE,
     NEWT__CHANGED,
     NEWT__NEW,
-    NEWT__DELETED, /* of a stored object; a deleted new one is forgotten */
-    NEWT__N_STATES
+    NEWT__DELETED,   /* of a stored object */
+    NEWT__FORGOTTEN, /* a deleted new object: commit passes over it; lives on for its pointers */
+    NEWT__IMAGE,     /* detached: belongs to no cache (hooks, bags of objects with a table) */
+    NEWT__N_STATES,
+    NEWT__GHOST = NEWT__N_STATES /* the next state of what loses its header */
 } newt__state;
 
 /* In front of every struct; the struct follows at NEWT__HEADER bytes. */
@@ -103,13 +114,17 @@ typedef struct newt__header {
     int64_t serial;           /* 0: new */
     struct newt__header *next_changed; /* list of changed, new and deleted ones, in order of change */
     struct newt__chunk *chunks;        /* texts and arrays set since the load */
-    uint8_t *record;          /* as loaded; NULL for a new one */
+    uint8_t *record;          /* as loaded; always there while CHANGED, see object.c for the others */
+    size_t size;              /* of header, struct and what was loaded with it */
     uint32_t record_n;
     uint32_t pins;
-    uint32_t epoch;           /* of the transaction the pins count in */
+    uint32_t epoch;           /* of the transaction that used it last, which is the one pins count in */
     uint8_t state;            /* newt__state */
-    bool listed;              /* is on the list of changed ones */
-    bool bag;                 /* the struct is a newt_bag */
+    bool listed : 1;          /* is on the list of changed ones */
+    bool written : 1;         /* set by commit.c: its record is in the commit under way */
+    bool bag : 1;             /* the struct is a newt_bag; class is NULL */
+    bool extra : 1;           /* record has fields that the table lacks; they are kept */
+    bool fixed : 1;           /* ... inside an embedded struct, where they cannot be: read-only */
 } newt__header;
 
 enum { NEWT__HEADER = (sizeof(newt__header) + 15) / 16 * 16 };
@@ -125,19 +140,36 @@ newt__object_of(newt__header *h)
     return (char *)h + NEWT__HEADER;
 }
 
-/* Makes or refreshes an object from a record that has just been loaded. *out may be an existing
- * header of this oid that is not pinned or changed: it is replaced. Fails with a damaged record,
- * a newer class version. An unknown class gives a broken object (a bag). */
+/*
+ * Makes an object from a record that has just been loaded, and puts it into the cache, in the
+ * place of a header of this oid that must not be pinned or changed. What is wrong with the record
+ * (damaged, of a newer version of the class, not as the class table says) does not fail here: the
+ * object is a broken one that keeps its record, and newt_read says what is wrong. Fails only for
+ * want of memory, or with the status of an upgrade hook.
+ */
 int newt__object_load(newt_conn *c, int64_t oid, int64_t serial, const void *record, size_t n,
                       newt__header **out);
-/* The record of an object as it is now, in c->writer.buf. */
-int newt__object_encode(newt_conn *c, newt__header *h);
-/* Detached images for hooks and projection: an object that belongs to no cache. */
+/* The record of a new or changed object as it is now, in c->writer.buf. The error names object
+ * and field. *same (may be NULL): it is the record that was loaded, nothing needs to be written. */
+int newt__object_encode(newt_conn *c, newt__header *h, bool *same);
+/* Whether this transaction has read, pinned or changed the object. */
+bool newt__object_used(const newt_conn *c, int64_t oid);
+/* Somebody else changed or removed it: forgets what is cached. An object used in this transaction
+ * is left as it is (a changed one will be a conflict at commit). */
+void newt__object_invalidate(newt_conn *c, int64_t oid);
+/* The end of a transaction: runs through c->changed and empties it. Committed: headers that are
+ * `written` take the serial. Aborted: what was new, changed or deleted is a ghost again. */
+void newt__objects_committed(newt_conn *c, int64_t serial);
+void newt__objects_aborted(newt_conn *c);
 void newt__object_free(newt__header *h);
-/* The JSON text of an object for the projection, from its record (and to_json), appended to out;
- * *hidden: no row. rejects: json array of {"path": [...], "reason": ...} appended to if not NULL. */
-int newt__object_project(newt_conn *c, const newt__header *h, const void *record, size_t n,
+/* The JSON text of an object for the projection, from its record (and to_json of its class),
+ * appended to out; *hidden: no row. rejects: an array of {"path": [...], "reason": ...} appended to
+ * if not NULL. */
+int newt__object_project(newt_conn *c, int64_t oid, const void *record, size_t n,
                          newt__buffer *out, bool *hidden, json_t *rejects);
+/* "Task 1057", for messages; from any object in the cache. */
+enum { NEWT__NAME_SIZE = 320 };
+const char *newt__object_name(const newt__header *h, char name[NEWT__NAME_SIZE]);
 
 typedef struct newt__cache {
     newt__header **slots; /* open addressing by oid, power of two */
@@ -146,7 +178,7 @@ typedef struct newt__cache {
 } newt__cache;
 
 newt__header *newt__cache_find(const newt__cache *cache, int64_t oid);
-int newt__cache_put(newt_conn *c, newt__header *h); /* replaces and frees another of the same oid */
+int newt__cache_put(newt_conn *c, newt__header *h); /* frees another of the same oid */
 void newt__cache_remove(newt_conn *c, int64_t oid); /* frees */
 void newt__cache_clear(newt_conn *c);
 
@@ -183,7 +215,9 @@ struct newt_conn {
     pthread_t owner;
     newt__env env;            /* malloc */
     newt__writer writer;      /* for encoding, reused */
-    newt__buffer scratch;
+    newt__buffer scratch;     /* free for any function that calls no other of the library */
+    newt__buffer image, fixups; /* decode.c */
+    newt__header *views;      /* bags of objects with a table, until the transaction's end */
     newt__cache cache;
     newt__header *changed, **changed_tail;
     int64_t tid;              /* the cache is as of here */
