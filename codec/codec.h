@@ -317,8 +317,8 @@ typedef struct newt__reader {
     bool done;       /* the state item has begun */
     struct newt__level {
         uint8_t kind;        /* newt__kind of the container */
-        bool value_next;     /* in maps: a key has been read */
-        uint64_t left;       /* items (maps: entries) still to come */
+        bool is_key;         /* it stands where a key stands */
+        uint64_t left;       /* items still to come (maps: keys and values) */
         size_t offset;       /* of the item, tags included */
         size_t last, last_n; /* the previous key (maps: its text; pairs, sets: its encoding); before
                                 the first last_n is SIZE_MAX */

@@ -1,0 +1,257 @@
+/*
+ * item.h - what the codec's files share, and nobody else: limits, memory words, text scans
+ */
+#ifndef NEWT_ITEM_H
+#define NEWT_ITEM_H
+
+#include <string.h>
+
+#ifdef __SSE2__
+#    include <emmintrin.h>
+#endif
+
+#include "codec.h"
+
+#define NEWT__LIKELY(x)   __builtin_expect(!!(x), 1)
+#define NEWT__UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define NEWT__COLD        __attribute__((noinline, cold))
+#define NEWT__INLINE      static inline __attribute__((always_inline))
+
+/* CBOR's major types */
+enum {
+    NEWT__UINT_TYPE,
+    NEWT__NINT_TYPE,
+    NEWT__BYTES_TYPE,
+    NEWT__TEXT_TYPE,
+    NEWT__ARRAY_TYPE,
+    NEWT__MAP_TYPE,
+    NEWT__TAG_TYPE,
+    NEWT__SIMPLE_TYPE
+};
+
+/* No byte of a record becomes more than this many bytes of JSON text, the comma included. The
+ * proof charges what a container adds for its items to these: an entry of pairs, {"k":,"v":},
+ * adds 13 for two items, a key 3 to 6. The worst item is a decimal of 6 bytes (c4 82 39 0100 01)
+ * with its 400 positional characters, or 409 as "::num": 67 and 69 a byte; of 5 bytes (exponents
+ * to -256) 260, 53 a byte. Longer mantissas add less than 3 a byte. An unknown tag of one byte
+ * becomes {"::tag":6,"::v":}, 17; empty bytes {"::b64":""}, 12, and text of one NUL 31 in two
+ * bytes, each + 7; everything else is below. */
+enum {
+    NEWT__EXPANSION = 72
+};
+
+static inline size_t
+newt__max_json(const newt__env *env)
+{
+    return env->max_json ? env->max_json : NEWT__MAX_JSON;
+}
+
+static inline size_t
+newt__max_record(const newt__env *env)
+{
+    return env->max_record ? env->max_record : NEWT__MAX_RECORD;
+}
+
+static inline uint32_t
+newt__max_depth(const newt__env *env)
+{
+    return env->max_depth && env->max_depth < NEWT__MAX_DEPTH ? env->max_depth : NEWT__MAX_DEPTH;
+}
+
+/* ---- big-endian words ------------------------------------------------------------------- */
+
+static inline uint16_t
+newt__get16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t
+newt__get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline uint64_t
+newt__get64(const uint8_t *p)
+{
+    return (uint64_t)newt__get32(p) << 32 | newt__get32(p + 4);
+}
+
+static inline void
+newt__put16(uint8_t *p, uint16_t x)
+{
+    p[0] = (uint8_t)(x >> 8);
+    p[1] = (uint8_t)x;
+}
+
+static inline void
+newt__put32(uint8_t *p, uint32_t x)
+{
+    newt__put16(p, (uint16_t)(x >> 16));
+    newt__put16(p + 2, (uint16_t)x);
+}
+
+static inline void
+newt__put64(uint8_t *p, uint64_t x)
+{
+    newt__put32(p, (uint32_t)(x >> 32));
+    newt__put32(p + 4, (uint32_t)x);
+}
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+/* What a scan of text found. Plain text needs no escapes in JSON. */
+enum {
+    NEWT__SCAN_HIGH = 1,   /* a byte from 0x80 up: look at the UTF-8 */
+    NEWT__SCAN_SPECIAL = 2 /* a byte below 0x20, a quote or a backslash */
+};
+
+#define NEWT__EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Of eight bytes at once. The borrows of "- 0x20" and "- 1" can only spoil bytes above a hit, so
+ * that whether there is one is exact. */
+static inline unsigned
+newt__scan_word(uint64_t w)
+{
+    uint64_t high = w & NEWT__EACH(0x80);
+    uint64_t quote = w ^ NEWT__EACH('"');
+    uint64_t slash = w ^ NEWT__EACH('\\');
+    uint64_t low = (w - NEWT__EACH(0x20)) & ~w;
+    uint64_t hit = low | ((quote - NEWT__EACH(1)) & ~quote) | ((slash - NEWT__EACH(1)) & ~slash);
+
+    return (high ? NEWT__SCAN_HIGH : 0) | (hit & NEWT__EACH(0x80) ? NEWT__SCAN_SPECIAL : 0);
+}
+
+/* Text below 8 bytes in a word, its ends overlapping; spaces fill it up. */
+static inline uint64_t
+newt__short_word(const uint8_t *s, size_t n)
+{
+    uint32_t a, b;
+    uint16_t c, d;
+
+    if (n >= 4) {
+        memcpy(&a, s, 4);
+        memcpy(&b, s + n - 4, 4);
+        return (uint64_t)a << 32 | b;
+    }
+    if (n >= 2) {
+        memcpy(&c, s, 2);
+        memcpy(&d, s + n - 2, 2);
+        return NEWT__EACH(0x20) << 32 | (uint32_t)c << 16 | d;
+    }
+    return (NEWT__EACH(0x20) << 8) | (n ? s[0] : 0x20);
+}
+
+static inline unsigned
+newt__scan(const uint8_t *s, size_t n)
+{
+    uint64_t w;
+    unsigned found = 0;
+    size_t i;
+
+    if (n < 8)
+        return newt__scan_word(newt__short_word(s, n));
+#ifdef __SSE2__
+    if (n >= 16) {
+        const __m128i below = _mm_set1_epi8(0x1f);
+        const __m128i quote = _mm_set1_epi8('"');
+        const __m128i slash = _mm_set1_epi8('\\');
+        __m128i high = _mm_setzero_si128();
+        __m128i hit = _mm_setzero_si128();
+
+        for (i = 0;; i += 16) {
+            __m128i x;
+
+            if (i + 16 > n)
+                i = n - 16;
+            x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
+            high = _mm_or_si128(high, x);
+            hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(x, below), x));
+            hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, quote));
+            hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, slash));
+            if (i + 16 == n)
+                break;
+        }
+        return (_mm_movemask_epi8(high) ? NEWT__SCAN_HIGH : 0) |
+               (_mm_movemask_epi8(hit) ? NEWT__SCAN_SPECIAL : 0);
+    }
+#endif
+    for (i = 0; i + 8 <= n; i += 8) {
+        memcpy(&w, s + i, 8);
+        found |= newt__scan_word(w);
+    }
+    memcpy(&w, s + n - 8, 8);
+    return found | newt__scan_word(w);
+}
+
+/* memcpy for what is mostly short; no call below 32 bytes. */
+static inline void
+newt__copy(uint8_t *to, const void *from, size_t n)
+{
+    const uint8_t *s = from;
+
+    if (n >= 16) {
+        if (n > 64) {
+            memcpy(to, s, n);
+            return;
+        }
+        memcpy(to, s, 16);
+        if (n > 32) {
+            memcpy(to + 16, s + 16, 16);
+            if (n > 48)
+                memcpy(to + 32, s + 32, 16);
+        }
+        memcpy(to + n - 16, s + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, s, 8);
+        memcpy(to + n - 8, s + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(to, s, 4);
+        memcpy(to + n - 4, s + n - 4, 4);
+    } else if (n > 0) {
+        to[0] = s[0];
+        to[n >> 1] = s[n >> 1];
+        to[n - 1] = s[n - 1];
+    }
+}
+
+static inline bool
+newt__holds_nul(const void *s, size_t n)
+{
+    return n > 0 && memchr(s, 0, n) != NULL;
+}
+
+/* ---- buffers ------------------------------------------------------------------------------ */
+
+static inline bool
+newt__room(newt__buffer *b, size_t extra)
+{
+    return NEWT__LIKELY(b->cap - b->n >= extra) || newt__buffer_reserve(b, extra);
+}
+
+/* ---- numbers ------------------------------------------------------------------------------ */
+
+enum {
+    NEWT__UINT_TEXT = 20 /* digits of the largest uint64_t */
+};
+
+/* Writes x's digits (at most NEWT__UINT_TEXT, no NUL); returns how many. */
+size_t newt__uint_text(uint64_t x, char *out);
+
+/* Whether the number's text could be longer than NEWT__MAX_DIGITS. */
+bool newt__number_may_be_long(const newt__number *x);
+
+/* ---- reading items that are no whole record ------------------------------------------------ */
+
+/* The reader at the first item of data, as if max_depth and shared of the record around it. */
+void newt__read_item_begin(newt__reader *r, const newt__env *env, const void *data, size_t n,
+                           uint32_t max_depth, uint64_t shared);
+
+static inline bool
+newt__is_container(newt__kind kind)
+{
+    return kind == NEWT__STORE_REF || kind >= NEWT__ARRAY;
+}
+
+#endif

@@ -1,0 +1,816 @@
+/*
+ * read.c - the reader: record bytes -> validated tokens
+ *
+ * Every length and count is checked against the bytes left before it is used. A failure is kept in
+ * the reader and given again by every later call.
+ */
+#include "item.h"
+
+#define FIRST SIZE_MAX /* level.last_n while there is no previous key or element */
+
+static const char *const cut_short = "record is cut short";
+
+NEWT__COLD static newt__code
+fail(newt__reader *r, newt__code code, const char *reason, size_t offset)
+{
+    if (r->fault.code == NEWT__OK)
+        r->fault = (newt__fault){code, reason, offset};
+    return r->fault.code;
+}
+
+static inline bool
+tick(newt__reader *r)
+{
+    if (NEWT__UNLIKELY((++r->ticks & 4095) == 0) && r->env->interrupt != NULL &&
+        r->env->interrupt(r->env->arg)) {
+        fail(r, NEWT__INTERRUPTED, "interrupted", r->at);
+        return false;
+    }
+    return true;
+}
+
+/* ---- heads -------------------------------------------------------------------------------- */
+
+/* The argument of an item's head that is longer than a byte. */
+static bool
+long_argument(newt__reader *r, uint64_t *u)
+{
+    size_t at = r->at;
+    unsigned info = r->data[at] & 31, width;
+    uint64_t least;
+
+    if (info > 27) {
+        if (info == 31 && r->data[at] >= 0x40 && r->data[at] < 0xc0)
+            fail(r, NEWT__PROFILE, "indefinite lengths are not allowed", at);
+        else
+            fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
+        return false;
+    }
+    width = 1u << (info - 24);
+    if (r->n - at - 1 < width) {
+        fail(r, NEWT__MALFORMED, cut_short, at);
+        return false;
+    }
+    switch (width) {
+    case 1:
+        *u = r->data[at + 1];
+        least = 24;
+        break;
+    case 2:
+        *u = newt__get16(r->data + at + 1);
+        least = 0x100;
+        break;
+    case 4:
+        *u = newt__get32(r->data + at + 1);
+        least = 0x10000;
+        break;
+    default:
+        *u = newt__get64(r->data + at + 1);
+        least = UINT64_C(0x100000000);
+        break;
+    }
+    if (*u < least) {
+        fail(r, NEWT__PROFILE, "number or length is not in its shortest form", at);
+        return false;
+    }
+    r->at = at + 1 + width;
+    return true;
+}
+
+/* Takes a head apart; not for major type 7. */
+static inline bool
+head(newt__reader *r, unsigned *major, uint64_t *u)
+{
+    uint8_t b;
+
+    if (NEWT__UNLIKELY(r->at >= r->n)) {
+        fail(r, NEWT__MALFORMED, cut_short, r->at);
+        return false;
+    }
+    b = r->data[r->at];
+    *major = b >> 5;
+    *u = b & 31;
+    if (NEWT__LIKELY(*u < 24)) {
+        r->at++;
+        return true;
+    }
+    return long_argument(r, u);
+}
+
+/* A head of the major type that must stand here. */
+static bool
+expect(newt__reader *r, unsigned want, uint64_t *u, const char *reason)
+{
+    size_t at = r->at;
+    unsigned major;
+
+    if (at < r->n && r->data[at] >> 5 == NEWT__SIMPLE_TYPE) {
+        fail(r, NEWT__PROFILE, reason, at);
+        return false;
+    }
+    if (!head(r, &major, u))
+        return false;
+    if (major != want) {
+        fail(r, NEWT__PROFILE, reason, at);
+        return false;
+    }
+    return true;
+}
+
+/* n bytes of the string whose head is at `at`. */
+static inline bool
+take(newt__reader *r, size_t at, uint64_t n, const char **s)
+{
+    if (NEWT__UNLIKELY(n > r->n - r->at)) {
+        fail(r, NEWT__MALFORMED, cut_short, at);
+        return false;
+    }
+    *s = (const char *)r->data + r->at;
+    r->at += (size_t)n;
+    return true;
+}
+
+static bool
+check_utf8(newt__reader *r, const char *s, size_t n)
+{
+    size_t valid = newt__utf8_valid(s, n);
+
+    if (valid < n)
+        fail(r, NEWT__PROFILE, "text is not valid UTF-8",
+             (size_t)((const uint8_t *)s - r->data) + valid);
+    return valid == n;
+}
+
+static bool
+class_name(newt__reader *r, const char **s, size_t *n)
+{
+    size_t at = r->at;
+    uint64_t u;
+
+    if (!expect(r, NEWT__TEXT_TYPE, &u, "class name is not text") || !take(r, at, u, s))
+        return false;
+    *n = (size_t)u;
+    if (u > NEWT__MAX_NAME) {
+        fail(r, NEWT__LIMIT, "class name is too long", at);
+        return false;
+    }
+    if (u == 0 || newt__holds_nul(*s, *n)) {
+        fail(r, NEWT__PROFILE, u == 0 ? "class name is empty" : "class name holds a NUL", at);
+        return false;
+    }
+    return check_utf8(r, *s, *n);
+}
+
+static bool
+class_version(newt__reader *r, int64_t *version)
+{
+    size_t at = r->at;
+    uint64_t u;
+
+    if (!expect(r, NEWT__UINT_TYPE, &u, "class version is not a small integer"))
+        return false;
+    if (u > INT32_MAX) {
+        fail(r, NEWT__PROFILE, "class version is not a small integer", at);
+        return false;
+    }
+    *version = (int64_t)u;
+    return true;
+}
+
+/* ---- the beginning of a record ------------------------------------------------------------ */
+
+/* Which format the first bytes tell, if not ours. */
+static newt__code
+other_format(newt__reader *r)
+{
+    const uint8_t *p = r->data;
+    size_t n = r->n;
+
+    if (n == 0)
+        return fail(r, NEWT__MALFORMED, "record is empty", 0);
+    if (p[0] >= 0x84 && p[0] <= 0x97)
+        return fail(r, NEWT__NEWER, "record is of a newer format", 0);
+    if (p[0] == '(' || p[0] == 'c' || (n >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5))
+        return fail(r, NEWT__FOREIGN, "record is a Python pickle", 0);
+    if (n >= 2 && p[0] == '.' && p[1] == 'z')
+        return fail(r, NEWT__FOREIGN, "record is compressed with zlib", 0);
+    if (n >= 2 && p[0] == '.' && p[1] == 'e')
+        return fail(r, NEWT__FOREIGN, "record is encrypted", 0);
+    return fail(r, NEWT__MALFORMED, "not a state record", 0);
+}
+
+void
+newt__read_item_begin(newt__reader *r, const newt__env *env, const void *data, size_t n,
+                      uint32_t max_depth, uint64_t shared)
+{
+    r->env = env;
+    r->data = data;
+    r->n = n;
+    r->at = 0;
+    r->fault = (newt__fault){NEWT__OK, NULL, 0};
+    r->class_name = NULL;
+    r->class_n = 0;
+    r->version = 0;
+    r->depth = 0;
+    r->max_depth = max_depth;
+    r->ticks = 0;
+    r->shared = shared;
+    r->done = false;
+}
+
+newt__code
+newt__read_begin(newt__reader *r, const newt__env *env, const void *record, size_t n)
+{
+    newt__read_item_begin(r, env, record, n, newt__max_depth(env), 0);
+    if (n > newt__max_record(env))
+        return fail(r, NEWT__LIMIT, "record is too large", 0);
+    if (n == 0 || r->data[0] != 0x83)
+        return other_format(r);
+    r->at = 1;
+    if (!class_name(r, &r->class_name, &r->class_n) || !class_version(r, &r->version))
+        return r->fault.code;
+    return NEWT__OK;
+}
+
+/* ---- order -------------------------------------------------------------------------------- */
+
+NEWT__COLD static newt__code
+disorder(newt__reader *r, const struct newt__level *level, bool twice, size_t at)
+{
+    if (level->kind == NEWT__SET)
+        return fail(r, NEWT__PROFILE,
+                    twice ? "set element stands twice" : "set elements are not in order", at);
+    return fail(r, NEWT__PROFILE, twice ? "map key stands twice" : "map keys are not in order", at);
+}
+
+/* The text of a map's key, after the last one. */
+static inline newt__code
+order_text(newt__reader *r, struct newt__level *level, const newt__token *t)
+{
+    size_t last_n = level->last_n, at = (size_t)((const uint8_t *)t->s - r->data);
+    int order;
+
+    if (last_n != FIRST && t->n <= last_n) {
+        order = t->n < last_n ? 1 : memcmp(r->data + level->last, t->s, last_n);
+        if (NEWT__UNLIKELY(order >= 0))
+            return disorder(r, level, order == 0, t->offset);
+    }
+    level->last = at;
+    level->last_n = t->n;
+    return NEWT__OK;
+}
+
+/* The encoding of a key of pairs, or of a set's element. */
+static newt__code
+order_encoding(newt__reader *r, struct newt__level *level, size_t start, size_t end)
+{
+    size_t n = end - start, last_n = level->last_n;
+    int order;
+
+    if (last_n != FIRST) {
+        order = memcmp(r->data + level->last, r->data + start, n < last_n ? n : last_n);
+        if (order == 0)
+            order = last_n < n ? -1 : last_n > n;
+        if (order >= 0)
+            return disorder(r, level, order == 0, start);
+    }
+    level->last = start;
+    level->last_n = n;
+    return NEWT__OK;
+}
+
+/* ---- items -------------------------------------------------------------------------------- */
+
+static inline newt__code
+open_level(newt__reader *r, newt__token *t, newt__kind kind, uint64_t left)
+{
+    struct newt__level *level;
+
+    if (NEWT__UNLIKELY(r->depth >= r->max_depth))
+        return fail(r, NEWT__LIMIT, "nesting is too deep", t->offset);
+    level = &r->level[r->depth++];
+    level->kind = (uint8_t)kind;
+    level->is_key = t->is_key;
+    level->left = left;
+    level->offset = t->offset;
+    level->last = 0;
+    level->last_n = FIRST;
+    t->kind = kind;
+    t->end = r->at;
+    return NEWT__OK;
+}
+
+/* Counts of items are believed only as far as there are bytes for them. */
+static inline newt__code
+open_list(newt__reader *r, newt__token *t, newt__kind kind, uint64_t n)
+{
+    if (NEWT__UNLIKELY(n > r->n - r->at))
+        return fail(r, NEWT__MALFORMED, cut_short, t->offset);
+    t->n = (size_t)n;
+    return open_level(r, t, kind, n);
+}
+
+static inline newt__code
+open_map(newt__reader *r, newt__token *t, newt__kind kind, uint64_t n)
+{
+    if (NEWT__UNLIKELY(n > (r->n - r->at) / 2))
+        return fail(r, NEWT__MALFORMED, cut_short, t->offset);
+    t->n = (size_t)n;
+    return open_level(r, t, kind, 2 * n);
+}
+
+static newt__code
+simple(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    uint8_t b = r->data[at];
+    uint32_t single;
+    float x;
+
+    switch (b) {
+    case 0xf4:
+    case 0xf5:
+        t->kind = NEWT__BOOL;
+        t->boolean = b & 1;
+        r->at++;
+        return NEWT__OK;
+    case 0xf6:
+        t->kind = NEWT__NULL;
+        r->at++;
+        return NEWT__OK;
+    case 0xf7: return fail(r, NEWT__PROFILE, "undefined is not allowed", at);
+    case 0xf9: return fail(r, NEWT__PROFILE, "half-precision floats are not allowed", at);
+    case 0xfa:
+        if (r->n - at < 5)
+            return fail(r, NEWT__MALFORMED, cut_short, at);
+        single = newt__get32(r->data + at + 1);
+        memcpy(&x, &single, sizeof x);
+        t->kind = NEWT__FLOAT;
+        t->bits = single;
+        t->real = (double)x;
+        r->at += 5;
+        return NEWT__OK;
+    case 0xfb:
+        if (r->n - at < 9)
+            return fail(r, NEWT__MALFORMED, cut_short, at);
+        t->kind = NEWT__DOUBLE;
+        t->bits = newt__get64(r->data + at + 1);
+        memcpy(&t->real, &t->bits, sizeof t->real);
+        r->at += 9;
+        return NEWT__OK;
+    case 0xf8:
+        if (r->n - at < 2)
+            return fail(r, NEWT__MALFORMED, cut_short, at);
+        if (r->data[at + 1] < 32)
+            return fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
+        return fail(r, NEWT__PROFILE, "unknown simple value", at);
+    case 0xff: return fail(r, NEWT__MALFORMED, "break without an indefinite length", at);
+    default:
+        if (b >= 0xfc)
+            return fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
+        return fail(r, NEWT__PROFILE, "unknown simple value", at);
+    }
+}
+
+/* An item without tags in front of it. */
+static inline newt__code
+untagged(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    uint64_t u;
+    unsigned major, found;
+
+    if (NEWT__UNLIKELY(at < r->n && r->data[at] >> 5 == NEWT__SIMPLE_TYPE))
+        return simple(r, t);
+    if (!head(r, &major, &u))
+        return r->fault.code;
+    switch (major) {
+    case NEWT__TEXT_TYPE:
+        if (!take(r, at, u, &t->s))
+            return r->fault.code;
+        t->kind = NEWT__TEXT;
+        t->n = (size_t)u;
+        found = newt__scan((const uint8_t *)t->s, t->n);
+        t->plain = !(found & NEWT__SCAN_SPECIAL);
+        if (NEWT__UNLIKELY(found & NEWT__SCAN_HIGH) && !check_utf8(r, t->s, t->n))
+            return r->fault.code;
+        return NEWT__OK;
+    case NEWT__UINT_TYPE:
+    case NEWT__NINT_TYPE:
+        t->kind = NEWT__INT;
+        t->number.negative = major == NEWT__NINT_TYPE;
+        t->u = u;
+        return NEWT__OK;
+    case NEWT__BYTES_TYPE:
+        if (!take(r, at, u, &t->s))
+            return r->fault.code;
+        t->kind = NEWT__BYTES;
+        t->n = (size_t)u;
+        return NEWT__OK;
+    case NEWT__ARRAY_TYPE: return open_list(r, t, NEWT__ARRAY, u);
+    default: return open_map(r, t, NEWT__MAP, u);
+    }
+}
+
+/* ---- tagged items ------------------------------------------------------------------------- */
+
+/* The magnitude of a bignum, behind its tag. */
+static bool
+magnitude(newt__reader *r, newt__number *x)
+{
+    size_t at = r->at;
+    const char *s;
+    uint64_t u;
+
+    if (!expect(r, NEWT__BYTES_TYPE, &u, "bignum is not bytes") || !take(r, at, u, &s))
+        return false;
+    if (u > NEWT__MAX_MAGNITUDE) {
+        fail(r, NEWT__LIMIT, "bignum is too long", at);
+        return false;
+    }
+    if (u <= 8 || *s == 0) {
+        fail(r, NEWT__PROFILE,
+             u > 0 && *s == 0 ? "bignum has leading zeros" : "bignum fits an integer", at);
+        return false;
+    }
+    x->magnitude = (const uint8_t *)s;
+    x->n = (size_t)u;
+    return true;
+}
+
+static newt__code
+bignum(newt__reader *r, newt__token *t, bool negative)
+{
+    t->kind = NEWT__BIGNUM;
+    t->number.negative = negative;
+    t->number.exponent = 0;
+    magnitude(r, &t->number);
+    return r->fault.code;
+}
+
+static newt__code
+decimal(newt__reader *r, newt__token *t)
+{
+    static const char *const shape = "decimal is not [exponent, mantissa]";
+    newt__number *x = &t->number;
+    size_t at = r->at, skip;
+    uint64_t u;
+    unsigned major;
+
+    t->kind = NEWT__DECIMAL;
+    if (!expect(r, NEWT__ARRAY_TYPE, &u, shape))
+        return r->fault.code;
+    if (u != 2)
+        return fail(r, NEWT__PROFILE, shape, at);
+
+    at = r->at;
+    if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
+        return fail(r, NEWT__PROFILE, shape, at);
+    if (!head(r, &major, &u))
+        return r->fault.code;
+    if (u > INT32_MAX)
+        return fail(r, NEWT__PROFILE, "decimal exponent is out of range", at);
+    x->exponent = major == NEWT__NINT_TYPE ? -1 - (int32_t)u : (int32_t)u;
+
+    at = r->at;
+    if (at < r->n && (r->data[at] == 0xc2 || r->data[at] == 0xc3)) {
+        x->negative = r->data[at] == 0xc3;
+        r->at++;
+        magnitude(r, x);
+        return r->fault.code;
+    }
+    if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
+        return fail(r, NEWT__PROFILE, shape, at);
+    if (!head(r, &major, &u))
+        return r->fault.code;
+    x->negative = major == NEWT__NINT_TYPE;
+    newt__put64(t->magnitude, u);
+    for (skip = 0; skip < 8 && t->magnitude[skip] == 0; skip++)
+        ;
+    x->magnitude = t->magnitude + skip;
+    x->n = 8 - skip;
+    return NEWT__OK;
+}
+
+/* {1: seconds, -6: microseconds} behind its tag */
+static newt__code
+seconds(newt__reader *r, newt__token *t, newt__kind kind)
+{
+    static const char *const shape = "time or duration is not {1: seconds, -6: microseconds}";
+    size_t at = r->at;
+    unsigned major;
+    uint64_t u;
+
+    t->kind = kind;
+    if (at < r->n && r->data[at] != 0xa2)
+        return fail(r, NEWT__PROFILE, shape, at);
+    if (r->n - at < 2)
+        return fail(r, NEWT__MALFORMED, cut_short, at);
+    if (r->data[at + 1] != 0x01)
+        return fail(r, NEWT__PROFILE, shape, at + 1);
+    r->at = at += 2;
+    if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
+        return fail(r, NEWT__PROFILE, shape, at);
+    if (!head(r, &major, &u))
+        return r->fault.code;
+    if (u > INT64_MAX)
+        return fail(r, NEWT__PROFILE, "time or duration is out of range", at);
+    t->seconds = major == NEWT__NINT_TYPE ? -1 - (int64_t)u : (int64_t)u;
+    at = r->at;
+    if (at >= r->n)
+        return fail(r, NEWT__MALFORMED, cut_short, at);
+    if (r->data[at] != 0x25)
+        return fail(r, NEWT__PROFILE, shape, at);
+    r->at = ++at;
+    if (!expect(r, NEWT__UINT_TYPE, &u, shape))
+        return r->fault.code;
+    if (u > 999999)
+        return fail(r, NEWT__PROFILE, "microseconds are out of range", at);
+    t->us = (int32_t)u;
+    return NEWT__OK;
+}
+
+static newt__code
+date(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    unsigned major;
+    uint64_t u;
+
+    t->kind = NEWT__DATE;
+    if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
+        return fail(r, NEWT__PROFILE, "date is not a number of days", at);
+    if (!head(r, &major, &u))
+        return r->fault.code;
+    if (u > INT64_MAX)
+        return fail(r, NEWT__PROFILE, "date is out of range", at);
+    t->i = major == NEWT__NINT_TYPE ? -1 - (int64_t)u : (int64_t)u;
+    return NEWT__OK;
+}
+
+static newt__code
+uuid(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    uint64_t u;
+
+    t->kind = NEWT__UUID;
+    t->n = 16;
+    if (!expect(r, NEWT__BYTES_TYPE, &u, "UUID is not 16 bytes"))
+        return r->fault.code;
+    if (u != 16)
+        return fail(r, NEWT__PROFILE, "UUID is not 16 bytes", at);
+    take(r, at, u, &t->s);
+    return r->fault.code;
+}
+
+static newt__code
+ref(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    uint64_t u;
+
+    if (at < r->n && r->data[at] == 0x82) {
+        t->u = NEWT__TAG_REF;
+        return open_level(r, t, NEWT__STORE_REF, 1);
+    }
+    t->kind = NEWT__REF;
+    if (!expect(r, NEWT__UINT_TYPE, &u, "reference is not an object id"))
+        return r->fault.code;
+    if (u == 0 || u > INT64_MAX)
+        return fail(r, NEWT__PROFILE, "object id is out of range", at);
+    t->i = (int64_t)u;
+    return NEWT__OK;
+}
+
+static newt__code
+raw_text(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    uint64_t u;
+
+    t->kind = NEWT__RAW_TEXT;
+    if (!expect(r, NEWT__BYTES_TYPE, &u, "raw text is not bytes") || !take(r, at, u, &t->s))
+        return r->fault.code;
+    t->n = (size_t)u;
+    if (newt__utf8_valid(t->s, t->n) == t->n)
+        return fail(r, NEWT__PROFILE, "raw text is valid UTF-8", at);
+    return NEWT__OK;
+}
+
+static newt__code
+sharedref(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+
+    t->kind = NEWT__SHAREDREF;
+    if (!expect(r, NEWT__UINT_TYPE, &t->u, "shared reference is not a number"))
+        return r->fault.code;
+    if (t->u >= r->shared)
+        return fail(r, NEWT__PROFILE, "shared reference to a value that is not there yet", at);
+    return NEWT__OK;
+}
+
+/* [class, version, map] */
+static newt__code
+object(newt__reader *r, newt__token *t)
+{
+    static const char *const shape = "object is not [class, version, map]";
+    size_t at = r->at;
+    uint64_t u;
+
+    if (!expect(r, NEWT__ARRAY_TYPE, &u, shape))
+        return r->fault.code;
+    if (u != 3)
+        return fail(r, NEWT__PROFILE, shape, at);
+    if (!class_name(r, &t->s, &t->n_name) || !class_version(r, &t->i) ||
+        !expect(r, NEWT__MAP_TYPE, &u, shape))
+        return r->fault.code;
+    return open_map(r, t, NEWT__OBJECT, u);
+}
+
+/* An item with at least one tag in front. Hidden comes first, shared next, then at most one of the
+ * others. */
+static newt__code
+tagged(newt__reader *r, newt__token *t)
+{
+    size_t at = r->at;
+    unsigned major;
+    uint64_t tag, u;
+
+    if (!head(r, &major, &tag))
+        return r->fault.code;
+    if (tag == NEWT__TAG_HIDDEN) {
+        t->hidden = true;
+        at = r->at;
+        if (at >= r->n || r->data[at] >> 5 != NEWT__TAG_TYPE)
+            return untagged(r, t);
+        if (!head(r, &major, &tag))
+            return r->fault.code;
+    }
+    if (tag == NEWT__TAG_SHARED) {
+        t->shared = true;
+        t->share = r->shared++;
+        at = r->at;
+        if (at < r->n && r->data[at] >> 5 == NEWT__MAP_TYPE)
+            return untagged(r, t);
+        if (!expect(r, NEWT__TAG_TYPE, &tag, "shared value is no map and no object"))
+            return r->fault.code;
+        if (tag != NEWT__TAG_OBJECT)
+            return fail(r, NEWT__PROFILE, "shared value is no map and no object", at);
+    }
+    switch (tag) {
+    case NEWT__TAG_REF: return ref(r, t);
+    case NEWT__TAG_BIGNUM: return bignum(r, t, false);
+    case NEWT__TAG_NEGATIVE_BIGNUM: return bignum(r, t, true);
+    case NEWT__TAG_DECIMAL: return decimal(r, t);
+    case NEWT__TAG_TIME: return seconds(r, t, NEWT__TIME);
+    case NEWT__TAG_DURATION: return seconds(r, t, NEWT__DURATION);
+    case NEWT__TAG_DATE: return date(r, t);
+    case NEWT__TAG_UUID: return uuid(r, t);
+    case NEWT__TAG_OBJECT: return object(r, t);
+    case NEWT__TAG_SHAREDREF: return sharedref(r, t);
+    case NEWT__TAG_RAW_TEXT: return raw_text(r, t);
+    case NEWT__TAG_SET:
+        if (!expect(r, NEWT__ARRAY_TYPE, &u, "set is not an array"))
+            return r->fault.code;
+        return open_list(r, t, NEWT__SET, u);
+    case NEWT__TAG_PAIRS:
+        if (!expect(r, NEWT__MAP_TYPE, &u, "pairs are not a map"))
+            return r->fault.code;
+        return open_map(r, t, NEWT__PAIRS, u);
+    case NEWT__TAG_HIDDEN: return fail(r, NEWT__PROFILE, "value is hidden twice", at);
+    case 0:
+    case 1:
+    case 5:
+    case 25:
+    case 256:
+    case 55799: return fail(r, NEWT__PROFILE, "tag is not allowed", at);
+    default: t->u = tag; return open_level(r, t, NEWT__TAG, 1);
+    }
+}
+
+/* ---- tokens ------------------------------------------------------------------------------- */
+
+static inline bool
+is_fields(uint8_t kind)
+{
+    return kind == NEWT__MAP || kind == NEWT__OBJECT;
+}
+
+static newt__code
+close_level(newt__reader *r, newt__token *t, const struct newt__level *level)
+{
+    struct newt__level *outer;
+
+    t->kind = NEWT__END;
+    t->is_key = level->is_key;
+    t->hidden = t->shared = false;
+    t->start = level->offset;
+    t->offset = t->end = r->at;
+    if (--r->depth > 0) {
+        outer = &r->level[r->depth - 1];
+        if (outer->kind == NEWT__SET || (outer->kind == NEWT__PAIRS && level->is_key))
+            return order_encoding(r, outer, t->start, t->end);
+    }
+    return NEWT__OK;
+}
+
+static newt__code
+end_of_record(newt__reader *r, newt__token *t)
+{
+    if (r->at < r->n)
+        return fail(r, NEWT__MALFORMED, "bytes behind the record's end", r->at);
+    t->kind = NEWT__END;
+    t->is_key = t->hidden = t->shared = false;
+    t->start = 0;
+    t->offset = t->end = r->at;
+    return NEWT__OK;
+}
+
+newt__code
+newt__read(newt__reader *r, newt__token *t)
+{
+    struct newt__level *level = NULL;
+    uint8_t kind = NEWT__NULL; /* of the container around the item; none */
+
+    if (NEWT__UNLIKELY(r->fault.code != NEWT__OK) || !tick(r))
+        return r->fault.code;
+    t->is_key = t->hidden = t->shared = false;
+    t->offset = r->at;
+    if (NEWT__LIKELY(r->depth > 0)) {
+        level = &r->level[r->depth - 1];
+        if (level->left == 0)
+            return close_level(r, t, level);
+        kind = level->kind;
+        if (is_fields(kind) || kind == NEWT__PAIRS)
+            t->is_key = (level->left & 1) == 0;
+        level->left--;
+    } else {
+        if (r->done)
+            return end_of_record(r, t);
+        r->done = true;
+    }
+
+    if (NEWT__UNLIKELY(r->at >= r->n))
+        return fail(r, NEWT__MALFORMED, cut_short, r->at);
+    if (t->is_key && is_fields(kind)) {
+        if (NEWT__UNLIKELY(r->data[r->at] >> 5 != NEWT__TEXT_TYPE))
+            return fail(r, NEWT__PROFILE, "map key is not text", r->at);
+        if (untagged(r, t) != NEWT__OK)
+            return r->fault.code;
+        t->end = r->at;
+        return order_text(r, level, t);
+    }
+    if (r->data[r->at] >> 5 == NEWT__TAG_TYPE)
+        tagged(r, t);
+    else
+        untagged(r, t);
+    t->end = r->at;
+    if (NEWT__UNLIKELY(r->fault.code != NEWT__OK))
+        return r->fault.code;
+    if (NEWT__UNLIKELY(kind == NEWT__SET || (kind == NEWT__PAIRS && t->is_key)) &&
+        !newt__is_container(t->kind))
+        return order_encoding(r, level, t->offset, t->end);
+    if (NEWT__UNLIKELY(kind == NEWT__STORE_REF) && (t->kind != NEWT__ARRAY || t->hidden))
+        return fail(r, NEWT__PROFILE, "reference to another store is not [store, oid]", t->offset);
+    return NEWT__OK;
+}
+
+newt__code
+newt__read_skip(newt__reader *r, const newt__token *t)
+{
+    newt__token inner;
+    uint32_t outside;
+
+    if (!newt__is_container(t->kind))
+        return r->fault.code;
+    outside = r->depth - 1;
+    while (r->depth > outside && newt__read(r, &inner) == NEWT__OK)
+        ;
+    return r->fault.code;
+}
+
+newt__code
+newt__read_rest(newt__reader *r)
+{
+    newt__token t;
+
+    do {
+        if (newt__read(r, &t) != NEWT__OK)
+            break;
+    } while (t.kind != NEWT__END || r->depth > 0 || r->at < r->n);
+    return r->fault.code;
+}
+
+newt__code
+newt__validate(const newt__env *env, const void *record, size_t n, newt__fault *fault)
+{
+    newt__reader r;
+
+    if (newt__read_begin(&r, env, record, n) == NEWT__OK)
+        newt__read_rest(&r);
+    if (fault != NULL)
+        *fault = r.fault;
+    return r.fault.code;
+}
