@@ -1,0 +1,118 @@
+/*
+ * object.h - what the files about objects share: class.c, encode.c, decode.c, object.c, json.c,
+ * bag.c, collection.c
+ */
+#ifndef NEWT_OBJECT_H
+#define NEWT_OBJECT_H
+
+#include "bridge.h"
+
+/* ---- classes ---------------------------------------------------------------------------------- */
+
+/* "text", "time", ...: of a newt_kind. */
+const char *newt__kind_name(uint8_t kind);
+/* Bytes that a field takes in its struct: of the value, or of the array. */
+uint32_t newt__field_extent(const newt_field *f);
+
+/* Whether a value of a nullable kind is null; false for the others. */
+bool newt__is_null(uint8_t kind, const void *p);
+
+/* ---- where in an object: for messages --------------------------------------------------------- */
+
+/* One step on the way to a value; the steps lie on the C stack. */
+typedef struct newt__place {
+    const struct newt__place *up;
+    const newt__field *field; /* NULL: an item of the field above */
+    size_t index;             /* of the item */
+    const newt_text *key;     /* of the item in a map; NULL: index counts */
+} newt__place;
+
+/* An error `field "steps[2].hours" of Task 1057: ...`; place NULL: `Task 1057: ...`. */
+int newt__fail_at(newt_error *e, int status, int64_t oid, const newt__class *k,
+                  const newt__place *place, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
+int newt__fail_codec_at(newt_error *e, int64_t oid, const newt__class *k, const newt__place *place,
+                        const newt__fault *fault);
+/* Reports e as this connection's error, which a doomed transaction does not let go of. */
+int newt__conn_fail_with(newt_conn *c, newt_error *e);
+
+/* ---- struct <-> record -------------------------------------------------------------------------- */
+
+/* The record of a struct into c->writer.buf. strict: NEWT_F_REQUIRED counts, as it does at commit. */
+int newt__encode(newt_conn *c, const newt__header *h, bool strict, newt_error *e);
+/* A detached object (NEWT__IMAGE) of class k from a record of that class. */
+int newt__decode(newt_conn *c, const newt__class *k, int64_t oid, const void *record, size_t n,
+                 newt__header **out, newt_error *e);
+
+/* Text of a decimal as newt_decimal and {"::num": ...} have it; appends to out. */
+newt__code newt__decimal_text(newt__buffer *out, const newt__number *x);
+
+/* ---- items: values of any shape, as newt_json and bags hold them -------------------------------- */
+
+/* Items that hold shared values carry in newt_bytes.priv_ the number of the first of them in the
+ * record they were cut from, plus one; 0: nothing shared inside. */
+int newt__item_write(newt_conn *c, newt__writer *w, const newt_bytes *item);
+
+struct newt_record {
+    const newt__env *env;
+    const uint8_t *data;
+    size_t n;
+    newt_error *error;
+};
+
+/* ---- memory of an object ------------------------------------------------------------------------- */
+
+typedef struct newt__chunk {
+    struct newt__chunk *next;
+    size_t n, used; /* of data */
+    _Alignas(16) char data[];
+} newt__chunk;
+
+/* Memory that lives as long as the object's present state; aligned to 16 or to 1. NULL: none. */
+void *newt__object_alloc(newt__header *h, size_t n, bool aligned);
+/* A header with `size` bytes behind it, zeroed; belongs to no cache yet. */
+newt__header *newt__object_make(newt_conn *c, size_t size);
+size_t newt__object_bytes(const newt__header *h);
+
+/* ---- objects ------------------------------------------------------------------------------------- */
+
+/* Events; object.c has the table of what each does to each state. */
+typedef enum newt__event {
+    NEWT__ON_READ,
+    NEWT__ON_WRITE,
+    NEWT__ON_DELETE,
+    NEWT__ON_COMMIT,
+    NEWT__ON_ABORT,
+    NEWT__ON_INVALIDATE,
+    NEWT__N_EVENTS
+} newt__event;
+
+newt__state newt__next_state(newt__state state, newt__event event);
+
+/* The header of an object, loaded if need be; NULL: the error says why. */
+newt__header *newt__object_find(newt_conn *c, newt_ref r, newt__event event);
+void newt__object_pin(newt__header *h);
+/* Marks it changed; the loaded record is kept from now on. */
+int newt__object_change(newt__header *h);
+/* Adds a new object to the cache and to what commit writes. */
+int newt__object_add(newt_conn *c, newt__header *h, int64_t oid);
+
+/* Looks up the field (of the object's class or of a struct inside it) whose value or array is at p;
+ * NULL: p is none of this object's. */
+const newt__field *newt__field_at(const newt__header *h, const void *p);
+
+/* ---- bags (bag.c) --------------------------------------------------------------------------------- */
+
+struct newt_bag {
+    const char *class_name; /* interned; NULL: the record is damaged */
+    int32_t version;
+    bool hidden;   /* the state is not projected */
+    json_t *state; /* NULL: not converted from the record yet */
+};
+
+/* A header for a record that no table takes. */
+int newt__bag_load(newt_conn *c, int64_t oid, const void *record, size_t n, newt__header **out);
+void newt__bag_clear(newt__header *h);
+int newt__bag_encode(newt_conn *c, const newt__header *h, newt_error *e);
+
+#endif
