@@ -41,21 +41,23 @@ B := $(if $(SANITIZE),build-asan,build)
 , := ,
 
 # ---- the extension ------------------------------------------------------------------------
-# Its objects are PostgreSQL's: the server's flags and headers, apart from the library's.
+# Its objects are PostgreSQL's: the server's flags and headers, apart from the library's. The
+# sanitized one is not for installing, so PGXS does not hear of it.
 
 EXTENSION = newt
-ifneq ($(wildcard extension/*.c),)
+EXTENSION_OBJ := $(patsubst %.c,$(B)/ext/%.o,$(if $(wildcard extension/*.c),$(wildcard extension/*.c codec/*.c)))
+ifeq ($(SANITIZE)$(if $(EXTENSION_OBJ),,none),)
 MODULE_big = newt
-OBJS = $(patsubst %.c,build/ext/%.o,$(wildcard extension/*.c codec/*.c))
+OBJS = $(EXTENSION_OBJ)
 endif
-SCRIPT := build/sql/newt--$(NEWT_VERSION).sql
+SCRIPT := $(B)/sql/newt--$(NEWT_VERSION).sql
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt.sql.in),$(SCRIPT))
 override with_llvm = no
 EXTRA_CLEAN = build build-asan
 WERROR ?= -Werror
 PG_CFLAGS = -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers -Wno-declaration-after-statement
+	-Wno-missing-field-initializers -Wno-declaration-after-statement $(SANITIZERS:%=-fPIC %)
 ifneq ($(findstring clang,$(shell $(CC) --version)),)
 # flags of the compiler that PostgreSQL was built with
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
@@ -68,12 +70,14 @@ include $(PGXS)
 .DELETE_ON_ERROR:
 .PHONY: extension codec lib updater examples bench-programs tests FORCE
 
-extension: $(shlib) $(DATA_built)
-build/ext/%.o: %.c build/ext/flags
+extension: $(if $(EXTENSION_OBJ),$(if $(SANITIZE),$(B)/newt.so,$(shlib))) $(DATA_built)
+$(B)/newt.so: $(EXTENSION_OBJ)
+	$(CC) $(CFLAGS) -shared $^ $(LDFLAGS) -o $@
+$(B)/ext/%.o: %.c $(B)/ext/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 # the codec's functions are called within newt.so alone
-build/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
+$(B)/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
 
 $(SCRIPT): sql/newt.sql.in $(wildcard sql/store.sql)
 	@mkdir -p $(@D)
@@ -121,7 +125,7 @@ $(B)/store_sql.h: $(wildcard sql/store.sql)
 
 $(B)/libcodec.a: $(CODEC_OBJ)
 $(B)/libnewtdb.a: $(CODEC_OBJ) $(BRIDGE_OBJ)
-$(B)/libcodec.a $(B)/libnewtdb.a:
+$(B)/libcodec.a $(B)/libnewtdb.a $(B)/libtests.a:
 	@rm -f $@
 	$(AR) crs $@ $^
 
@@ -164,14 +168,16 @@ $(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
 
 # ---- tests --------------------------------------------------------------------------------
 
-# tests/KIND/NAME.c is a program build/tests/KIND/NAME; codec tests link the codec alone.
+# tests/KIND/NAME.c is a program build/tests/KIND/NAME, tests/*.c is what they share. The tests
+# of the codec link nothing else of ours.
 KINDS := codec bridge daemon faults
+$(B)/libtests.a: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/*.c))
 TEST_LIBS = -lcmocka -lcbor $(OUR_LIBS)
 define test_kind
 .PHONY: tests-$(1)
 tests-$(1): $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c))
 tests: tests-$(1)
-$(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c)): $(B)/%: $(B)/obj/%.o \
+$(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c)): $(B)/%: $(B)/obj/%.o $(B)/libtests.a \
 	$(B)/$(if $(filter codec,$(1)),libcodec,libnewtdb).a
 	@mkdir -p $$(@D)
 	$$(LINK) $$^ $$(TEST_LIBS) -o $$@
@@ -183,11 +189,11 @@ FUZZERS := $(patsubst tests/%.c,build/%,$(wildcard tests/fuzz/*.c))
 tests: tests-fuzz
 .PHONY: tests-fuzz
 tests-fuzz: $(FUZZERS)
-$(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.c codec/*.h tests/fuzz/*.h)
+$(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.[ch] tests/*.[ch] tests/fuzz/*.h)
 	@mkdir -p $(@D)
 	clang -std=c11 -O1 -g -fno-omit-frame-pointer -Wall -Wextra $(WERROR) \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(filter %.c,$^) -o $@
+		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(filter %.c,$^) -lm -o $@
 
 .PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint installcheck
 run-test run-check run-tap:
@@ -240,7 +246,7 @@ uninstall-newtdb:
 define stamp
 @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
 endef
-build/ext/flags: FORCE
+$(B)/ext/flags: FORCE
 	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS) $(NEWT_VERSION))
 $(B)/flags: FORCE
 	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS) $(PREFIX) $(LIBDIR) $(NEWT_VERSION))
