@@ -893,6 +893,20 @@ too_large(struct projection *p, uint64_t n)
            unsigned_integer(p, n) && word(p, NEWT__JSON_OBJECT_END);
 }
 
+/* Whether what has been counted may be in vain: the value of a key that is a container may turn out
+ * hidden. */
+static bool
+in_a_key(const struct projection *p)
+{
+    uint32_t i;
+
+    for (i = 0; i < p->depth && !p->looked; i++) {
+        if (p->frame[i].kind == PAIRS && !p->frame[i].value)
+            return true;
+    }
+    return false;
+}
+
 /* Projects the item that t began; whole: it stands for the record. */
 static newt__code
 item(struct projection *p, const newt__token *t, bool whole)
@@ -903,14 +917,17 @@ item(struct projection *p, const newt__token *t, bool whole)
 
     remember(r, &place);
     ok = walk(p, t);
-    if (!ok && p->stop == LOOK_AHEAD) {
+    if (!ok && p->stop != FAULT && newt__is_container(t->kind)) {
+        /* also if it was too large: keys may have been counted whose values are hidden */
         restart(p);
         rewind_to(r, &place);
         ok = look_ahead(p, t);
-        if (ok) {
+        if (ok && p->notes.n > 0) {
             rewind_to(r, &place);
             p->depth = 0;
             ok = walk(p, t);
+        } else if (ok) {
+            ok = false; /* too large it is */
         }
     }
     if (!ok && p->stop == TOO_LARGE) {
