@@ -917,17 +917,14 @@ item(struct projection *p, const newt__token *t, bool whole)
 
     remember(r, &place);
     ok = walk(p, t);
-    if (!ok && p->stop != FAULT && newt__is_container(t->kind)) {
-        /* also if it was too large: keys may have been counted whose values are hidden */
+    if (!ok && (p->stop == LOOK_AHEAD || (p->stop == TOO_LARGE && in_a_key(p)))) {
         restart(p);
         rewind_to(r, &place);
         ok = look_ahead(p, t);
-        if (ok && p->notes.n > 0) {
+        if (ok) {
             rewind_to(r, &place);
             p->depth = 0;
             ok = walk(p, t);
-        } else if (ok) {
-            ok = false; /* too large it is */
         }
     }
     if (!ok && p->stop == TOO_LARGE) {
