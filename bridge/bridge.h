@@ -124,6 +124,7 @@ typedef struct newt__header {
     bool written : 1;         /* set by commit.c: its record is in the commit under way */
     bool bag : 1;             /* the struct is a newt_bag; class is NULL */
     bool extra : 1;           /* record has fields that the table lacks; they are kept */
+    bool failed : 1;          /* IMAGE: a setter failed */
     bool fixed : 1;           /* ... inside an embedded struct, where they cannot be: read-only */
 } newt__header;
 
@@ -189,29 +190,50 @@ struct newt_db {
     newt__classes *classes;
     char *uri, *schema;
     newt_options options;
+    struct newt__sql *sql;    /* statements with the schema's name in place */
+    int64_t oid_block, serial_block;
+    bool async;               /* the store's projection, where a class does not say otherwise */
     pthread_mutex_t mutex;    /* guards what follows */
     newt_conn *idle;          /* last in, first out */
     int64_t newest_tid;       /* the highest committed or seen by any connection */
-    char *store_projection;   /* inline or async */
-    bool has_extension;       /* newt.to_jsonb can be called */
-    int64_t oid_block, serial_block;
-    struct newt__sql *sql;    /* statements with the schema's name in place */
 };
+
+/* Who writes the projection of an object, as class, store and program say together. */
+typedef enum newt__projection {
+    NEWT__PROJECT_NOT,    /* hidden: there is no row */
+    NEWT__PROJECT_ASYNC,  /* newt-updater */
+    NEWT__PROJECT_CLIENT, /* this library, as JSON text */
+    NEWT__PROJECT_SERVER  /* this library, through newt.to_jsonb */
+} newt__projection;
+
+/* Blocks of numbers taken from a sequence of the store. */
+typedef struct newt__blocks {
+    int64_t next, end;        /* of the block in use */
+    int64_t *starts;          /* the others */
+    size_t n, cap;
+    int64_t used;             /* numbers handed out in this transaction */
+} newt__blocks;
 
 typedef enum newt__phase {
     NEWT__IDLE,     /* no transaction */
     NEWT__LAZY,     /* begun, the server has not been asked yet */
     NEWT__OPEN,     /* begun, a snapshot is open on the server */
-    NEWT__DOOMED    /* begun, can only be aborted; error says why */
+    NEWT__DOOMED,   /* begun, can only be aborted; error says why */
+    NEWT__N_PHASES
 } newt__phase;
+
+enum {
+    NEWT__N_PLAN_SETTINGS = 6 /* planner settings of the session, see db.c */
+};
 
 struct newt_conn {
     newt_db *db;
     newt_conn *next_idle;
     newt_error error;
     PGconn *pg;
+    struct newt__talk *talk;  /* what has been sent to it, see store.h */
     newt__phase phase;
-    uint32_t epoch;           /* rises with every begin */
+    uint32_t epoch;           /* rises with every end of a transaction */
     pthread_t owner;
     newt__env env;            /* malloc */
     newt__writer writer;      /* for encoding, reused */
@@ -220,23 +242,31 @@ struct newt_conn {
     newt__header *views;      /* bags of objects with a table, until the transaction's end */
     newt__cache cache;
     newt__header *changed, **changed_tail;
-    int64_t tid;              /* the cache is as of here */
+    int64_t tid, tid_serial;  /* the cache is as of this transaction; 0: of none */
+    int64_t committed_tid;    /* of the last commit; 0: a transaction has begun since */
     int64_t checked_us;       /* monotonic clock of the last contact that confirmed tid */
-    int64_t oid_next, oid_end, serial_next, serial_end;
-    int64_t used_oids_cap;
-    uint8_t incarnation[16];
+    newt__blocks oids, serials;
+    uint8_t incarnation[16];  /* what the cache and the blocks belong to */
+    int64_t system, timeline;
+    char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
+    uint64_t random;          /* state of a generator for pauses */
     newt_stats stats;
+    bool in_transaction;      /* the server has been told BEGIN and not yet its end */
+    bool savepoint;           /* ... and the savepoint that queries go back to */
+    bool has_extension;       /* newt.to_jsonb can be called */
     bool broken;              /* the server connection must be thrown away */
 };
 
 /* Records an error of this connection and returns its status; a doomed transaction keeps its first. */
 int newt__conn_fail(newt_conn *c, int status, int64_t oid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+int newt__conn_fail_error(newt_conn *c, newt_error *e); /* the same, taking e */
 int newt__doom(newt_conn *c); /* the error just recorded dooms the transaction; returns its status */
 /* NEWT_OK if a transaction is open and not doomed, and this is its thread. */
 int newt__conn_enter(newt_conn *c);
 /* Loads what is not in the cache, in one round trip (opens the snapshot if need be). */
 int newt__load(newt_conn *c, const int64_t *oids, size_t n);
 int newt__next_oid(newt_conn *c, int64_t *oid);
+newt__projection newt__conn_projection(const newt_conn *c, const newt__class *k);
 
 #endif
