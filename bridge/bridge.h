@@ -103,7 +103,8 @@ typedef enum newt__state {
     NEWT__FORGOTTEN, /* a deleted new object: commit passes over it; lives on for its pointers */
     NEWT__IMAGE,     /* detached: belongs to no cache (hooks, bags of objects with a table) */
     NEWT__N_STATES,
-    NEWT__GHOST = NEWT__N_STATES /* the next state of what loses its header */
+    NEWT__GHOST = NEWT__N_STATES, /* the next state of what loses its header */
+    NEWT__REFUSED                 /* this cannot be done to it: it is deleted, or detached */
 } newt__state;
 
 /* In front of every struct; the struct follows at NEWT__HEADER bytes. */
@@ -124,8 +125,8 @@ typedef struct newt__header {
     bool written : 1;         /* set by commit.c: its record is in the commit under way */
     bool bag : 1;             /* the struct is a newt_bag; class is NULL */
     bool extra : 1;           /* record has fields that the table lacks; they are kept */
-    bool failed : 1;          /* IMAGE: a setter failed */
     bool fixed : 1;           /* ... inside an embedded struct, where they cannot be: read-only */
+    bool failed : 1;          /* IMAGE: a setter failed */
 } newt__header;
 
 enum { NEWT__HEADER = (sizeof(newt__header) + 15) / 16 * 16 };

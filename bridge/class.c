@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the library's own classes --------------------------------------------------------------- */
+/* ---- the library's own classes ----------------------------------------------------------- */
 
 NEWT_CLASS(newt_list, "newt.List", 0, NULL, NEWT_LIST(struct newt_list, items));
 NEWT_CLASS(newt_map, "newt.Map", 0, NULL, NEWT_MAPOF(struct newt_map, items));
@@ -29,8 +29,7 @@ const newt_class newt__root_class = {sizeof(newt_class),
 
 static const newt_class *const own[] = {&newt_list_class, &newt_map_class, &newt__root_class, NULL};
 
-/* ---- kinds -------------------------------------------------------------------------------------
- */
+/* ---- kinds ------------------------------------------------------------------------------- */
 
 enum {
     ANY_WIDTH = 255 /* of an integer: 1, 2, 4 or 8 bytes */
@@ -117,8 +116,7 @@ width_fits(uint8_t kind, size_t size)
     }
 }
 
-/* ---- a set of classes
- * ------------------------------------------------------------------------------ */
+/* ---- a set of classes -------------------------------------------------------------------- */
 
 struct block {
     struct block *next;
@@ -222,8 +220,7 @@ refuse_field(builder *b, const newt__class *k, const newt__field *f, const char 
     return refuse(b, "field \"%s\" of class \"%s\" %s", f->as, k->name, text);
 }
 
-/* ---- checks of a table by itself
- * ------------------------------------------------------------------- */
+/* ---- checks of a table by itself --------------------------------------------------------- */
 
 /* At most NEWT__MAX_NAME bytes are looked at. */
 static size_t
@@ -332,8 +329,7 @@ same_definition(const newt_class *a, const newt_class *b)
     return true;
 }
 
-/* ---- adding
- * ---------------------------------------------------------------------------------------- */
+/* ---- adding ------------------------------------------------------------------------------ */
 
 static newt__class *
 by_table(const newt__classes *cs, const newt_class *table)
@@ -392,8 +388,7 @@ add(builder *b, const newt_class *table, bool stored)
     return k;
 }
 
-/* ---- fields
- * ------------------------------------------------------------------------------------------ */
+/* ---- fields ------------------------------------------------------------------------------ */
 
 static bool
 copy_names(builder *b, const newt__class *k, newt__field *f)
@@ -592,8 +587,7 @@ copy_fields(builder *b, newt__class *k)
     return check_overlap(b, k);
 }
 
-/* ---- checks across classes
- * ----------------------------------------------------------------------------- */
+/* ---- checks across classes --------------------------------------------------------------- */
 
 static bool
 resolve_refs(builder *b, newt__class *k)
@@ -696,8 +690,7 @@ make_blank(const newt__class *k, uint8_t *at)
     }
 }
 
-/* ---- building
- * --------------------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------- */
 
 static int
 by_address(const void *a, const void *b)
@@ -799,9 +792,7 @@ newt__classes_free(newt__classes *cs)
     free(cs);
 }
 
-/* ---- asking
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- asking ------------------------------------------------------------------------------ */
 
 const newt__class *
 newt__class_find(const newt__classes *cs, const newt_class *table)
@@ -865,9 +856,7 @@ newt__class_intern(const newt__classes *cs, const char *name, size_t n)
     return found ? found->s : NULL;
 }
 
-/* ---- the registry
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- the registry ------------------------------------------------------------------------ */
 
 /* Structs that are being described, so that one that holds arrays of itself comes to an end. */
 struct open_struct {

@@ -7,7 +7,7 @@
 
 #include "bridge.h"
 
-/* ---- classes ---------------------------------------------------------------------------------- */
+/* ---- classes ----------------------------------------------------------------------------- */
 
 /* "text", "time", ...: of a newt_kind. */
 const char *newt__kind_name(uint8_t kind);
@@ -17,7 +17,7 @@ uint32_t newt__field_extent(const newt_field *f);
 /* Whether a value of a nullable kind is null; false for the others. */
 bool newt__is_null(uint8_t kind, const void *p);
 
-/* ---- where in an object: for messages --------------------------------------------------------- */
+/* ---- where in an object: for messages ---------------------------------------------------- */
 
 /* One step on the way to a value; the steps lie on the C stack. */
 typedef struct newt__place {
@@ -36,31 +36,44 @@ int newt__fail_codec_at(newt_error *e, int64_t oid, const newt__class *k, const 
 /* Reports e as this connection's error, which a doomed transaction does not let go of. */
 int newt__conn_fail_with(newt_conn *c, newt_error *e);
 
-/* ---- struct <-> record -------------------------------------------------------------------------- */
+/* Bytes of one object in memory: counts and offsets inside are 32 bits wide. */
+#define NEWT__MAX_OBJECT ((size_t)UINT32_MAX)
 
-/* The record of a struct into c->writer.buf. strict: NEWT_F_REQUIRED counts, as it does at commit. */
+/* ---- struct <-> record ------------------------------------------------------------------- */
+
+/* The record of a struct into c->writer.buf. strict: NEWT_F_REQUIRED counts, as it does at commit.
+ */
 int newt__encode(newt_conn *c, const newt__header *h, bool strict, newt_error *e);
 /* A detached object (NEWT__IMAGE) of class k from a record of that class. */
 int newt__decode(newt_conn *c, const newt__class *k, int64_t oid, const void *record, size_t n,
                  newt__header **out, newt_error *e);
 
+/* n new items: zero, times and dates null. */
+void newt__blank_items(const newt__field *f, void *items, size_t n);
 /* Text of a decimal as newt_decimal and {"::num": ...} have it; appends to out. */
 newt__code newt__decimal_text(newt__buffer *out, const newt__number *x);
 
-/* ---- items: values of any shape, as newt_json and bags hold them -------------------------------- */
+/* ---- items: values of any shape, as newt_json and bags hold them ------------------------- */
 
 /* Items that hold shared values carry in newt_bytes.priv_ the number of the first of them in the
  * record they were cut from, plus one; 0: nothing shared inside. */
+bool newt__item_hidden(const newt_bytes *item);
 int newt__item_write(newt_conn *c, newt__writer *w, const newt_bytes *item);
 
 struct newt_record {
-    const newt__env *env;
+    newt_conn *conn; /* for its memory */
     const uint8_t *data;
     size_t n;
-    newt_error *error;
 };
 
-/* ---- memory of an object ------------------------------------------------------------------------- */
+/* Whether a token opens something that an END closes. */
+static inline bool
+newt__is_open(newt__kind kind)
+{
+    return kind == NEWT__STORE_REF || kind >= NEWT__ARRAY;
+}
+
+/* ---- memory of an object ----------------------------------------------------------------- */
 
 typedef struct newt__chunk {
     struct newt__chunk *next;
@@ -70,11 +83,13 @@ typedef struct newt__chunk {
 
 /* Memory that lives as long as the object's present state; aligned to 16 or to 1. NULL: none. */
 void *newt__object_alloc(newt__header *h, size_t n, bool aligned);
+/* Keeps a copy of the record it was loaded from; false: no memory. */
+bool newt__object_keep(newt__header *h, const void *record, size_t n);
 /* A header with `size` bytes behind it, zeroed; belongs to no cache yet. */
 newt__header *newt__object_make(newt_conn *c, size_t size);
 size_t newt__object_bytes(const newt__header *h);
 
-/* ---- objects ------------------------------------------------------------------------------------- */
+/* ---- objects ----------------------------------------------------------------------------- */
 
 /* Events; object.c has the table of what each does to each state. */
 typedef enum newt__event {
@@ -101,7 +116,7 @@ int newt__object_add(newt_conn *c, newt__header *h, int64_t oid);
  * NULL: p is none of this object's. */
 const newt__field *newt__field_at(const newt__header *h, const void *p);
 
-/* ---- bags (bag.c) --------------------------------------------------------------------------------- */
+/* ---- bags (bag.c) ------------------------------------------------------------------------ */
 
 struct newt_bag {
     const char *class_name; /* interned; NULL: the record is damaged */

@@ -1,0 +1,371 @@
+/*
+ * setter.c - texts, bytes, decimals, arrays and maps of an object that is being changed
+ *
+ * Setters copy into memory of the object. What they replace stays where it is until the end of the
+ * transaction, so that pointers read earlier stay valid. A failure dooms the transaction.
+ */
+#include "object.h"
+
+#include <string.h>
+
+typedef NEWT_ARRAY(char) array;
+
+/* ---- where a pointer points -------------------------------------------------------------- */
+
+static bool
+inside(const char *p, const char *from, size_t n)
+{
+    return (uintptr_t)p >= (uintptr_t)from && (uintptr_t)p - (uintptr_t)from < n;
+}
+
+/* budget: what a program has copied into itself has no end. */
+static const newt__field *
+field_in(const newt__class *k, const char *base, const char *p, size_t *budget)
+{
+    const newt__field *found = NULL;
+
+    for (uint32_t i = 0; *budget > 0 && i < k->n_fields; i++) {
+        const newt__field *f = &k->fields[i];
+        const char *at = base + f->f.offset;
+        const array *a = (const void *)at;
+
+        --*budget;
+        if (f->f.shape == NEWT_ONE) {
+            if (f->f.kind == NEWT_K_STRUCT && inside(p, at, f->f.size))
+                return field_in(f->type, at, p, budget);
+            if (p == at)
+                return f;
+        } else if (p == at) {
+            return f;
+        } else if (a->items && inside(p, a->items, (size_t)a->n * f->f.stride)) {
+            size_t within = (size_t)(p - a->items) % f->f.stride;
+
+            if (f->f.kind != NEWT_K_STRUCT || within < f->f.value_at)
+                return f;
+            return field_in(f->type, p - within + f->f.value_at, p, budget);
+        }
+    }
+    /* what lies behind the arrays of structs that lie in it */
+    for (uint32_t i = 0; !found && i < k->n_fields; i++) {
+        const newt__field *f = &k->fields[i];
+        const char *at = base + f->f.offset;
+        const array *a = (const void *)at;
+
+        if (f->f.kind != NEWT_K_STRUCT)
+            continue;
+        if (f->f.shape == NEWT_ONE)
+            found = field_in(f->type, at, p, budget);
+        else
+            for (size_t j = 0; !found && *budget > 0 && a->items && j < a->n; j++)
+                found = field_in(f->type, a->items + j * f->f.stride + f->f.value_at, p, budget);
+    }
+    return found;
+}
+
+const newt__field *
+newt__field_at(const newt__header *h, const void *p)
+{
+    size_t budget = 1000000;
+
+    return h->class ? field_in(h->class, (const char *)h + NEWT__HEADER, p, &budget) : NULL;
+}
+
+/* ---- failures ---------------------------------------------------------------------------- */
+
+static int
+fail_with(newt__header *h, newt_error *e)
+{
+    if (h->state == NEWT__IMAGE) {
+        h->failed = true;
+        newt__error_move(&h->conn->error, e);
+        return h->conn->error.status;
+    }
+    newt__conn_fail_with(h->conn, e);
+    return newt__doom(h->conn);
+}
+
+static int
+no_memory(newt__header *h)
+{
+    newt_error e = {0};
+
+    newt__fail_memory(&e);
+    return fail_with(h, &e);
+}
+
+/* p: the value or array that was to be changed */
+static int
+refuse(newt__header *h, int status, const void *p, const char *reason)
+{
+    const newt__field *f = newt__field_at(h, p);
+    newt__place place = {.field = f};
+    newt_error e = {0};
+
+    if (h->class)
+        newt__fail_at(&e, status, h->oid, h->class, f ? &place : NULL, "%s", reason);
+    else
+        newt__fail(&e, status, h->oid, "object %lld %s", (long long)h->oid, reason);
+    return fail_with(h, &e);
+}
+
+/* The header of an object that may be changed now, or NULL. */
+static newt__header *
+writable(newt_object *o, const void *p)
+{
+    newt__header *h = o ? newt__header_of(o) : NULL;
+
+    if (!h)
+        return NULL;
+    if (h->bag) {
+        refuse(h, NEWT_EINVAL, p, "is a bag, which has no struct");
+        return NULL;
+    }
+    if (h->state == NEWT__IMAGE)
+        return h;
+    if (newt__conn_enter(h->conn) != NEWT_OK)
+        return NULL;
+    if (h->epoch != h->conn->epoch || (h->state != NEWT__CHANGED && h->state != NEWT__NEW)) {
+        refuse(h, NEWT_EINVAL, p,
+               "was not asked for writing in this transaction (newt_write or newt_edit)");
+        return NULL;
+    }
+    return h;
+}
+
+static int
+not_writable(const newt_object *o)
+{
+    const newt__header *h = o ? newt__header_of(o) : NULL;
+
+    return h && h->conn->error.status != NEWT_OK ? h->conn->error.status : NEWT_EINVAL;
+}
+
+/* ---- texts ------------------------------------------------------------------------------- */
+
+/* Both kinds have one layout, and a NUL behind the bytes. */
+static int
+set_bytes(newt_object *o, void *to, const void *s, size_t n)
+{
+    newt__header *h = writable(o, to);
+    newt_bytes *f = to;
+    size_t most;
+    uint8_t *copy;
+
+    if (!h)
+        return not_writable(o);
+    if (!s && n > 0)
+        return refuse(h, NEWT_EINVAL, f, "was given no bytes, but a length");
+    most = h->conn->env.max_record ? h->conn->env.max_record : NEWT__MAX_RECORD;
+    if (n > most)
+        return refuse(h, NEWT_ELIMIT, f, "was given more bytes than a record can hold");
+    if (!s) {
+        *f = (newt_bytes){0};
+        return NEWT_OK;
+    }
+    copy = newt__object_alloc(h, n + 1, false);
+    if (!copy)
+        return no_memory(h);
+    memcpy(copy, s, n);
+    copy[n] = 0;
+    *f = (newt_bytes){copy, (uint32_t)n, 0};
+    return NEWT_OK;
+}
+
+int
+newt_text_setn(newt_object *o, newt_text *f, const void *s, size_t n)
+{
+    return set_bytes(o, f, s, n);
+}
+
+int
+newt_text_set(newt_object *o, newt_text *f, const char *s)
+{
+    return set_bytes(o, f, s, s ? strlen(s) : 0);
+}
+
+int
+newt_bytes_set(newt_object *o, newt_bytes *f, const void *p, size_t n)
+{
+    return set_bytes(o, f, p, n);
+}
+
+static bool
+is_special(const char *digits)
+{
+    return strcmp(digits, "NaN") == 0 || strcmp(digits, "Infinity") == 0 ||
+           strcmp(digits, "-Infinity") == 0;
+}
+
+int
+newt_decimal_set(newt_object *o, newt_decimal *f, const char *digits)
+{
+    newt__header *h = writable(o, f);
+    newt__buffer magnitude = {.env = h ? &h->conn->env : NULL};
+    newt__number x;
+    newt__code code = NEWT__OK;
+
+    if (!h)
+        return not_writable(o);
+    if (digits && !is_special(digits)) {
+        code = newt__number_parse(digits, strlen(digits), &magnitude, &x);
+        newt__buffer_free(&magnitude);
+    }
+    if (code == NEWT__NOMEM)
+        return no_memory(h);
+    if (code != NEWT__OK)
+        return refuse(h, code == NEWT__LIMIT ? NEWT_ELIMIT : NEWT_EINVAL, f,
+                      code == NEWT__LIMIT ? "was given a decimal with too many digits"
+                                          : "was given what is no decimal number");
+    return newt_text_set(o, &f->digits, digits);
+}
+
+/* ---- arrays ------------------------------------------------------------------------------ */
+
+/* The field of an array; NULL: refused. */
+static const newt__field *
+array_field(newt__header *h, const void *p, size_t item_size)
+{
+    const newt__field *f = newt__field_at(h, p);
+
+    if (f && f->f.shape != NEWT_ONE && f->f.stride == item_size)
+        return f;
+    refuse(h, NEWT_EINVAL, p, "has no array of items of this size here");
+    return NULL;
+}
+
+/* Room for `extra` items more, not in use yet. */
+static bool
+make_room(newt__header *h, array *a, size_t item_size, size_t extra)
+{
+    size_t most = NEWT__MAX_OBJECT / item_size, need, cap;
+    void *items;
+
+    if (extra > most || a->n > most - extra) {
+        refuse(h, NEWT_ELIMIT, a, "would have too many items");
+        return false;
+    }
+    need = a->n + extra;
+    if (need <= a->cap_ && a->items)
+        return true;
+    cap = a->cap_ < most / 2 ? 2 * (size_t)a->cap_ : most;
+    cap = cap < 4 ? 4 : cap;
+    cap = cap < need ? need : cap > most ? most : cap;
+    items = newt__object_alloc(h, cap * item_size, true);
+    if (!items) {
+        no_memory(h);
+        return false;
+    }
+    if (a->n > 0)
+        memcpy(items, a->items, a->n * item_size);
+    a->items = items;
+    a->cap_ = (uint32_t)cap;
+    return true;
+}
+
+void *
+newt_array_grow(newt_object *o, void *p, size_t item_size, size_t extra)
+{
+    newt__header *h = writable(o, p);
+    const newt__field *f = h ? array_field(h, p, item_size) : NULL;
+    array *a = p;
+    char *first;
+
+    if (!f || !make_room(h, a, item_size, extra))
+        return NULL;
+    first = a->edit_ + a->n * item_size;
+    newt__blank_items(f, first, extra);
+    a->n += (uint32_t)extra;
+    return first;
+}
+
+int
+newt_array_remove(newt_object *o, void *p, size_t item_size, size_t at, size_t n)
+{
+    newt__header *h = writable(o, p);
+    array *a = p;
+
+    if (!h || !array_field(h, p, item_size))
+        return not_writable(o);
+    if (at > a->n || n > a->n - at)
+        return refuse(h, NEWT_EINVAL, p, "has no such items to remove");
+    memmove(a->edit_ + at * item_size, a->edit_ + (at + n) * item_size,
+            (a->n - at - n) * item_size);
+    a->n -= (uint32_t)n;
+    return NEWT_OK;
+}
+
+/* ---- maps -------------------------------------------------------------------------------- */
+
+/* Where the key is, or (false) would be. */
+static bool
+search(const array *a, size_t item_size, const char *key, size_t n, size_t *at)
+{
+    size_t low = 0, high = a->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const newt_text *k = (const void *)(a->items + middle * item_size);
+        int order = newt__key_order(key, n, k->s, k->n);
+
+        if (order == 0) {
+            *at = middle;
+            return true;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    *at = low;
+    return false;
+}
+
+void *
+newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at, const char *key,
+              size_t n)
+{
+    newt__header *h = writable(o, map);
+    const newt__field *f = h ? array_field(h, map, item_size) : NULL;
+    newt_text copy = {0};
+    array *a = map;
+    char *item;
+    size_t at;
+
+    if (!f)
+        return NULL;
+    if (f->f.shape != NEWT_MAP_OF || f->f.value_at != value_at || !key) {
+        refuse(h, NEWT_EINVAL, map, key ? "is no map of this layout" : "cannot have a null key");
+        return NULL;
+    }
+    if (search(a, item_size, key, n, &at))
+        return a->edit_ + at * item_size + value_at;
+    if (newt_text_setn(o, &copy, key, n) != NEWT_OK || !make_room(h, a, item_size, 1))
+        return NULL;
+    item = a->edit_ + at * item_size;
+    memmove(item + item_size, item, (a->n - at) * item_size);
+    newt__blank_items(f, item, 1);
+    memcpy(item, &copy, sizeof copy);
+    a->n++;
+    return item + value_at;
+}
+
+const void *
+newt_map_find_(const void *map, size_t item_size, size_t value_at, const char *key, size_t n)
+{
+    const array *a = map;
+    size_t at;
+
+    if (!key || !search(a, item_size, key, n, &at))
+        return NULL;
+    return a->items + at * item_size + value_at;
+}
+
+bool
+newt_map_remove_(newt_object *o, void *map, size_t item_size, const char *key, size_t n)
+{
+    size_t at;
+
+    if (!writable(o, map) || !key || !search(map, item_size, key, n, &at))
+        return false;
+    return newt_array_remove(o, map, item_size, at, 1) == NEWT_OK;
+}
