@@ -27,4 +27,11 @@
 #    define NEWT_PG_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* 18 has a word for it that stands in front. */
+#if PG_VERSION_NUM >= 180000
+#    define NEWT_PG_NORETURN pg_noreturn
+#else
+#    define NEWT_PG_NORETURN pg_attribute_noreturn()
+#endif
+
 #endif

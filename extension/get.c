@@ -120,11 +120,11 @@ read_rest(newt__reader *r, found result)
 {
     newt__token t;
 
-    while (!r->done) {
+    do {
         next(r, &t);
         if (t.is_key && t.kind == NEWT__TEXT && has_nul(&t))
             result = UNUSUAL;
-    }
+    } while (t.kind != NEWT__END || r->depth > 0 || r->at < r->n);
     return result;
 }
 

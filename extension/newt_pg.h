@@ -16,18 +16,35 @@
 extern const newt__env newt_pg_env;
 
 /* Raises the error for a fault found in a record of n bytes. */
-extern void newt_pg_raise(const newt__fault *fault, size_t n) pg_attribute_noreturn();
+NEWT_PG_NORETURN extern void newt_pg_raise(const newt__fault *fault, size_t n);
 
 /* A fault that says something about the bytes, not about the server: try_to_jsonb gives NULL. */
 extern bool newt_pg_is_bad_record(newt__code code);
 
-/* ---- jsonb_sink.c -------------------------------------------------------------------------- */
+/* ---- jsonb.c -------------------------------------------------------------------------------- */
 
-/* Strings that lie in the record are borrowed from it until newt_pg_jsonb_finish has copied them.
+/* A key, a value, or the beginning of an object or array. */
+typedef struct newt_pg_node {
+    uint8 kind;    /* newt__json_kind; NEWT__JSON_STRING for keys too, _NUMBER for integers too */
+    bool unsorted; /* object whose keys may not stand in jsonb's order */
+    uint32 n;      /* bytes of a string; pairs or elements */
+    union {
+        const char *s;
+        Numeric number;
+        uint32 link; /* the container around it; once it is closed: the node behind it */
+    } u;
+} newt_pg_node;
+
+/*
+ * A document as the codec tells it, to be written as jsonb. Strings that lie in the record are
+ * borrowed from it until newt_pg_jsonb_finish has copied them.
  */
 typedef struct newt_pg_jsonb {
-    JsonbParseState *state;
-    JsonbValue root;
+    newt_pg_node *nodes;
+    uint32 n, cap;
+    uint32 open; /* the innermost container that is open */
+    size_t size; /* of the jsonb value, at most */
+    newt_pg_node few[64];
 } newt_pg_jsonb;
 
 extern void newt_pg_jsonb_sink(newt__sink *sink, newt_pg_jsonb *out);

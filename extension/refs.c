@@ -69,9 +69,11 @@ newt_pg_refs(PG_FUNCTION_ARGS)
         newt_pg_raise(&r.fault, n_record);
     array = palloc(head + cap * sizeof *oids);
     oids = (int64 *)((char *)array + head);
-    do {
+    for (;;) {
         if (newt__read(&r, &t))
             newt_pg_raise(&r.fault, n_record);
+        if (t.kind == NEWT__END && r.depth == 0 && r.at == n_record)
+            break;
         if (t.kind != NEWT__REF)
             continue;
         if (n == cap) {
@@ -80,7 +82,7 @@ newt_pg_refs(PG_FUNCTION_ARGS)
             oids = (int64 *)((char *)array + head);
         }
         oids[n++] = t.i;
-    } while (!r.done);
+    }
 
     qsort(oids, n, sizeof *oids, compare_oids);
     for (size_t i = 0; i < n; i++)
