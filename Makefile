@@ -20,10 +20,11 @@ $(filter-out $(PACKAGED),$(MAKECMDGOALS)):
 	@$(MAKE) --no-print-directory $@
 demo:
 	@dev/packages demo
-	@$(MAKE) --no-print-directory run-$@
+	@echo 'building ...' && $(MAKE) -s --no-print-directory -j2 built-demo
+	@$(MAKE) -s --no-print-directory run-$@
 $(filter-out demo,$(PACKAGED)):
 	@dev/packages test
-	@$(MAKE) --no-print-directory run-$@
+	@$(MAKE) -s --no-print-directory run-$@
 
 else
 
@@ -108,7 +109,7 @@ lib: $(if $(BRIDGE_OBJ),$(B)/libnewtdb.a $(B)/libnewtdb.so $(NEWTDB_PC))
 updater: $(if $(UPDATER_OBJ),$(B)/newt-updater)
 
 # Inside the library rooms may see each other; everything outside has the public header alone.
-$(B)/obj/%.o: INCLUDES = -I$(B)/include
+$(B)/obj/%.o: INCLUDES = -I$(B)/include $(JANSSON_CFLAGS)
 $(B)/obj/codec/%.o $(B)/obj/bridge/%.o $(B)/obj/tests/%.o: \
 	INCLUDES = -I. -I$(B) -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
 $(B)/obj/%.o: %.c $(B)/flags | $(B)/include/newtdb.h $(B)/store_sql.h
@@ -143,7 +144,7 @@ $(B)/newtdb.pc: bridge/newtdb.pc.in $(B)/flags
 # ---- programs on the public header --------------------------------------------------------
 
 # The run path serves the build directory as well as PREFIX/bin beside PREFIX/lib.
-LINK_SHARED = $(LINK) $(filter %.o,$^) -L$(B) -lnewtdb $(OUR_LIBS) \
+LINK_SHARED = $(LINK) $(filter %.o,$^) $(filter %.a,$^) -L$(B) -lnewtdb $(OUR_LIBS) \
 	-Wl,-rpath,'$$ORIGIN:$$ORIGIN/..:$$ORIGIN/../lib' -o $@
 
 $(B)/newt-updater: $(UPDATER_OBJ) $(B)/libnewtdb.so
@@ -157,6 +158,9 @@ BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
 examples: $(EXAMPLES)
 bench-programs: $(BENCHES)
 $(B)/obj/bench/%.o: INCLUDES = -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
+# the codec is measured by itself
+$(B)/obj/bench/codec.o: INCLUDES = -I.
+$(B)/bench/codec: $(B)/libcodec.a
 define example_dir
 $(B)/examples/$(1): $(patsubst %.c,$(B)/obj/%.o,$(wildcard examples/$(1)/*.c))
 endef
@@ -195,14 +199,15 @@ $(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.[ch] tests/*.[ch] te
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(filter %.c,$^) -lm -o $@
 
-.PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint installcheck
+.PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint built-demo installcheck
 run-test run-check run-tap:
 	@tests/run $(NEWT_TEST_KINDS)
 run-fuzz run-lint: run-%:
 	@tests/run $*
 run-soak:
 	@NEWT_SOAK=1 tests/run
-run-demo: extension lib updater examples
+built-demo: extension lib updater examples
+run-demo: built-demo
 	@examples/debian/run
 run-bench: extension lib updater bench-programs
 	@bench/run
