@@ -28,6 +28,7 @@ PG_FUNCTION_INFO_V1(newt_pg_int8);
 PG_FUNCTION_INFO_V1(newt_pg_float8);
 PG_FUNCTION_INFO_V1(newt_pg_numeric);
 PG_FUNCTION_INFO_V1(newt_pg_bool);
+PG_FUNCTION_INFO_V1(newt_pg_uuid);
 
 /* ---- looking into a document ----------------------------------------------------------------- */
 
@@ -211,7 +212,8 @@ newt_pg_duration_jsonb(PG_FUNCTION_ARGS)
     PG_RETURN_INTERVAL_P(interval_of(us));
 }
 
-/* ---- references and numbers ------------------------------------------------------------------ */
+/* ---- references, numbers, and the rest
+ * ------------------------------------------------------------------ */
 
 Datum
 newt_pg_ref(PG_FUNCTION_ARGS)
@@ -331,4 +333,44 @@ newt_pg_bool(PG_FUNCTION_ARGS)
     if (!scalar(PG_GETARG_JSONB_P(0), &v) || v.type != jbvBool)
         PG_RETURN_NULL();
     PG_RETURN_BOOL(v.val.boolean);
+}
+
+/* 00112233-4455-6677-8899-aabbccddeeff, in lower case, as the projection has it. */
+static bool
+parse_uuid(const char *s, size_t n, pg_uuid_t *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t nibbles = 0;
+
+    if (n != 36)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const char *digit;
+
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (s[i] != '-')
+                return false;
+            continue;
+        }
+        digit = memchr(hex, s[i], 16);
+        if (!digit)
+            return false;
+        out->data[nibbles / 2] = (unsigned char)(nibbles % 2
+                                                     ? out->data[nibbles / 2] << 4 | (digit - hex)
+                                                     : digit - hex);
+        nibbles++;
+    }
+    return true;
+}
+
+Datum
+newt_pg_uuid(PG_FUNCTION_ARGS)
+{
+    pg_uuid_t *uuid = palloc(sizeof *uuid);
+    JsonbValue v;
+
+    if (!scalar(PG_GETARG_JSONB_P(0), &v) || v.type != jbvString ||
+        !parse_uuid(v.val.string.val, (size_t)v.val.string.len, uuid))
+        PG_RETURN_NULL();
+    PG_RETURN_UUID_P(uuid);
 }
