@@ -234,7 +234,7 @@ struct newt_conn {
     PGconn *pg;
     struct newt__talk *talk;  /* what has been sent to it, see store.h */
     newt__phase phase;
-    uint32_t epoch;           /* rises with every end of a transaction */
+    uint32_t epoch;           /* rises with every end of a transaction, in object.c */
     pthread_t owner;
     newt__env env;            /* malloc */
     newt__writer writer;      /* for encoding, reused */
@@ -261,7 +261,7 @@ struct newt_conn {
 /* Records an error of this connection and returns its status; a doomed transaction keeps its first. */
 int newt__conn_fail(newt_conn *c, int status, int64_t oid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-int newt__conn_fail_error(newt_conn *c, newt_error *e); /* the same, taking e */
+int newt__conn_fail_with(newt_conn *c, newt_error *e); /* the same, taking e */
 int newt__doom(newt_conn *c); /* the error just recorded dooms the transaction; returns its status */
 /* NEWT_OK if a transaction is open and not doomed, and this is its thread. */
 int newt__conn_enter(newt_conn *c);

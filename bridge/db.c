@@ -1,0 +1,852 @@
+/*
+ * db.c - databases, their connections, the store's check and the registry of classes
+ */
+#include "store.h"
+#include "store_sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CONNECT_TIMEOUT = 10,             /* seconds */
+    PING_AFTER_US = 60 * 1000 * 1000, /* a connection that was idle so long is asked first */
+    SERVER_VERSION = 150000           /* the oldest we know */
+};
+
+/* ---- server connections
+ * --------------------------------------------------------------------------- */
+
+/* Planner settings of the session, so that every statement of store.c runs by index and in the
+ * order of its arrays, planned once, with whatever statistics there are. */
+static const struct {
+    const char *name, *value;
+} plan_settings[NEWT__N_PLAN_SETTINGS] = {
+    {"plan_cache_mode", "force_generic_plan"},
+    {"jit", "off"},
+    {"enable_seqscan", "off"},
+    {"enable_bitmapscan", "off"},
+    {"enable_hashjoin", "off"},
+    {"enable_mergejoin", "off"},
+};
+
+/* A connection to uri, with time-outs so that a cut network is noticed. What uri says comes first.
+ */
+static PGconn *
+connect_to(const char *uri, int timeout)
+{
+    char seconds[16];
+    const char *keys[16], *values[16];
+    int n = 0;
+
+    snprintf(seconds, sizeof seconds, "%d", timeout > 0 ? timeout : CONNECT_TIMEOUT);
+#define OPTION(k, v) (keys[n] = (k), values[n++] = (v))
+    if (timeout > 0 || !getenv("PGCONNECT_TIMEOUT"))
+        OPTION("connect_timeout", seconds);
+    OPTION("keepalives_idle", "30");
+    OPTION("keepalives_interval", "10");
+    OPTION("keepalives_count", "3");
+    OPTION("tcp_user_timeout", "30000");
+    OPTION("fallback_application_name", "newt");
+    if (!getenv("PGTARGETSESSIONATTRS"))
+        OPTION("target_session_attrs", "primary");
+    if (uri)
+        OPTION("dbname", uri);
+    OPTION("client_encoding", "UTF8");
+    keys[n] = values[n] = NULL;
+#undef OPTION
+    return PQconnectdbParams(keys, values, 1);
+}
+
+static int
+check_server(const PGconn *pg, newt_error *e)
+{
+    const char *encoding;
+
+    if (!pg)
+        return newt__fail_memory(e);
+    if (PQstatus(pg) != CONNECTION_OK)
+        return newt__fail_sql(e, pg, NULL);
+    if (PQserverVersion(pg) < SERVER_VERSION)
+        return newt__fail(e, NEWT_ESTORE, 0,
+                          "the server is PostgreSQL %d, but Newt needs %d or newer",
+                          PQserverVersion(pg) / 10000, SERVER_VERSION / 10000);
+    encoding = PQparameterStatus(pg, "server_encoding");
+    if (!encoding || strcmp(encoding, "UTF8") != 0) {
+        newt__fail(e, NEWT_ESTORE, 0, "the database's encoding is %s, but Newt needs UTF8",
+                   encoding ? encoding : "unknown");
+        newt__fail_hint(e, "Create the database with ENCODING 'UTF8' TEMPLATE template0.");
+        return NEWT_ESTORE;
+    }
+    return NEWT_OK;
+}
+
+/* A statement of the opening, outside pipeline mode; NULL: it failed, and e says why. */
+static PGresult *
+ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params)
+{
+    PGresult *r = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
+
+    if (PQresultStatus(r) == PGRES_TUPLES_OK)
+        return r;
+    newt__fail_sql(e, pg, r);
+    PQclear(r);
+    return NULL;
+}
+
+static int
+no_store(newt_error *e, const char *schema)
+{
+    newt__fail(e, NEWT_ESTORE, 0, "there is no Newt store in schema \"%s\"", schema);
+    newt__fail_hint(e,
+                    "Create one with newt_store_create(), or in SQL with "
+                    "SELECT newt.create_store('%s').",
+                    schema);
+    return NEWT_ESTORE;
+}
+
+/* The session's settings; whether the store and the extension are there. */
+static int
+open_session(newt_conn *c, newt_error *e)
+{
+    static const char sql[] =
+        "SELECT to_regclass($1 || '.newt_store') IS NOT NULL, EXISTS (SELECT FROM pg_proc p "
+        "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
+        "WHERE n.nspname = 'newt' AND p.proname = 'to_jsonb' AND l.lanname = 'c' "
+        "AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')), "
+        "set_config('search_path', "
+        "concat_ws(', ', $1, nullif(current_setting('search_path'), '')), false)";
+    const char *params[2] = {c->db->sql->schema};
+    PGresult *r = ask(c->pg, e, sql, 1, params);
+    bool store;
+
+    if (!r)
+        return e->status;
+    store = *PQgetvalue(r, 0, 0) == 't';
+    c->has_extension = *PQgetvalue(r, 0, 1) == 't';
+    PQclear(r);
+    if (!store)
+        return no_store(e, c->db->schema);
+    for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++) {
+        params[0] = plan_settings[i].name;
+        params[1] = plan_settings[i].value;
+        r = ask(c->pg, e, "SELECT current_setting($1), set_config($1, $2, false)", 2, params);
+        if (!r)
+            return e->status;
+        free(c->plans[i]);
+        c->plans[i] = strdup(PQgetvalue(r, 0, 0));
+        PQclear(r);
+        if (!c->plans[i])
+            return newt__fail_memory(e);
+    }
+    return NEWT_OK;
+}
+
+static PGresult *
+ask_store(newt_conn *c, newt_error *e, const char *before, const char *after)
+{
+    PGresult *r = NULL;
+    size_t n = strlen(before) + strlen(c->db->sql->schema) + strlen(after) + 1;
+    char *sql = malloc(n);
+
+    if (sql) {
+        snprintf(sql, n, "%s%s%s", before, c->db->sql->schema, after);
+        r = ask(c->pg, e, sql, 0, NULL);
+    } else {
+        newt__fail_memory(e);
+    }
+    free(sql);
+    return r;
+}
+
+static int
+check_store(newt_conn *c, newt_error *e)
+{
+    newt_db *db = c->db;
+    PGresult *r;
+    int version;
+
+    r = ask_store(c, e, "SELECT version FROM ", ".newt_store WHERE one");
+    if (!r)
+        return e->status;
+    version = PQntuples(r) == 1 ? atoi(PQgetvalue(r, 0, 0)) : 0;
+    PQclear(r);
+    if (version == 0)
+        return no_store(e, db->schema);
+    if (version != NEWT__STORE_VERSION) {
+        newt__fail(e, NEWT_ESTORE, 0,
+                   "the store in schema \"%s\" is of version %d, this library needs %d", db->schema,
+                   version, NEWT__STORE_VERSION);
+        newt__fail_hint(e, "%s",
+                        version > NEWT__STORE_VERSION ? "Use a newer libnewtdb."
+                                                      : "Upgrade the store.");
+        return NEWT_ESTORE;
+    }
+    r = ask_store(c, e, "SELECT projection, oid_block, serial_block FROM ",
+                  ".newt_store WHERE one");
+    if (!r)
+        return e->status;
+    if (PQntuples(r) == 1 && db->oid_block == 0) { /* of the first connection, before others are */
+        db->async = strcmp(PQgetvalue(r, 0, 0), "async") == 0;
+        db->oid_block = atoll(PQgetvalue(r, 0, 1));
+        db->serial_block = atoll(PQgetvalue(r, 0, 2));
+    }
+    PQclear(r);
+    if (db->oid_block < 1 || db->serial_block < 1)
+        return newt__fail(e, NEWT_ESTORE, 0, "the store in schema \"%s\" has blocks of no size",
+                          db->schema);
+    return NEWT_OK;
+}
+
+static bool
+hex16(const char *s, uint8_t out[16])
+{
+    static const char digits[] = "0123456789abcdef";
+    int n = 0;
+
+    for (; *s && n < 32; s++) {
+        const char *d = strchr(digits, *s);
+
+        if (!d)
+            continue; /* a hyphen */
+        out[n / 2] = (uint8_t)(n % 2 ? out[n / 2] | (d - digits) : (d - digits) << 4);
+        n++;
+    }
+    return n == 32;
+}
+
+/* Which life of which server this is. What the connection holds from another one is dropped. */
+static int
+check_incarnation(newt_conn *c, newt_error *e)
+{
+    uint8_t id[16] = {0};
+    int64_t system, timeline;
+    PGresult *r = NULL;
+
+    for (int attempt = 0; attempt < 2; attempt++) {
+        r = ask_store(c, e, "SELECT s.system_identifier, p.timeline_id, (SELECT id FROM ",
+                      ".newt_incarnation WHERE one) FROM pg_control_system() s, "
+                      "pg_control_checkpoint() p");
+        if (!r)
+            return e->status;
+        if (!PQgetisnull(r, 0, 2) || attempt == 1)
+            break;
+        PQclear(r);
+        /* this server has crashed or was promoted, and nobody has come since */
+        r = ask_store(c, e, "INSERT INTO ",
+                      ".newt_incarnation DEFAULT VALUES ON CONFLICT DO NOTHING RETURNING id");
+        PQclear(r);
+        if (!r)
+            return e->status;
+    }
+    system = atoll(PQgetvalue(r, 0, 0));
+    timeline = atoll(PQgetvalue(r, 0, 1));
+    if (!hex16(PQgetvalue(r, 0, 2), id))
+        memset(id, 0, sizeof id);
+    PQclear(r);
+    if (memcmp(id, c->incarnation, sizeof id) != 0 || system != c->system ||
+        timeline != c->timeline) {
+        newt__blocks_drop(&c->oids);
+        newt__blocks_drop(&c->serials);
+        memcpy(c->incarnation, id, sizeof id);
+        c->system = system;
+        c->timeline = timeline;
+        c->tid = c->tid_serial = 0; /* no position: the next contact drops the cache */
+    }
+    return NEWT_OK;
+}
+
+static void
+close_server(newt_conn *c)
+{
+    if (c->pg)
+        PQfinish(c->pg);
+    c->pg = NULL;
+    newt__talk_reset(c->talk);
+    c->broken = true;
+    c->in_transaction = false;
+}
+
+int
+newt__conn_open(newt_conn *c)
+{
+    newt_db *db = c->db;
+    newt_error e = {0};
+
+    close_server(c);
+    c->pg = connect_to(db->uri, db->options.connect_timeout);
+    if (check_server(c->pg, &e) != NEWT_OK)
+        goto fail;
+    PQsetNoticeReceiver(c->pg, newt__talk_notice, c->talk);
+    if (!db->sql && !(db->sql = newt__sql_new(c->pg, db->schema))) {
+        newt__fail_memory(&e);
+        goto fail;
+    }
+    if (open_session(c, &e) != NEWT_OK || check_store(c, &e) != NEWT_OK ||
+        check_incarnation(c, &e) != NEWT_OK)
+        goto fail;
+    if (db->options.projector == NEWT_PROJECT_SERVER && !c->has_extension) {
+        newt__fail(&e, NEWT_ESTORE, 0, "the extension newt is not installed in this database");
+        newt__fail_hint(&e, "Run CREATE EXTENSION newt, or let the client project "
+                            "(NEWT_PROJECT_AUTO, NEWT_PROJECT_CLIENT).");
+        goto fail;
+    }
+    if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) {
+        newt__fail_sql(&e, c->pg, NULL);
+        goto fail;
+    }
+    c->broken = false;
+    return NEWT_OK;
+fail:
+    close_server(c);
+    return newt__conn_fail_with(c, &e);
+}
+
+/* Whether the server is there still, as far as can be seen without asking it. */
+static bool
+alive(newt_conn *c)
+{
+    return !c->broken && c->pg && PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK;
+}
+
+int
+newt__conn_server(newt_conn *c)
+{
+    if (c->phase != NEWT__IDLE && !pthread_equal(c->owner, pthread_self()))
+        return NEWT_ETHREAD;
+    if (c->in_transaction)
+        return c->broken ? newt__conn_fail(c, NEWT_ELOST, 0, "the server connection was lost")
+                         : NEWT_OK;
+    return alive(c) ? NEWT_OK : newt__conn_open(c);
+}
+
+newt__projection
+newt__conn_projection(const newt_conn *c, const newt__class *k)
+{
+    const newt_db *db = c->db;
+    uint32_t flags = k ? k->flags : 0;
+
+    if (flags & NEWT_C_SKIP)
+        return NEWT__PROJECT_NOT;
+    if (k && k->hooks.to_json)
+        return NEWT__PROJECT_CLIENT;
+    if (db->options.no_inline || (flags & NEWT_C_ASYNC) || (db->async && !(flags & NEWT_C_INLINE)))
+        return NEWT__PROJECT_ASYNC;
+    return db->options.projector != NEWT_PROJECT_CLIENT && c->has_extension ? NEWT__PROJECT_SERVER
+                                                                            : NEWT__PROJECT_CLIENT;
+}
+
+/* ---- connections and their pool
+ * ------------------------------------------------------------------- */
+
+static void *
+env_realloc(void *arg, void *p, size_t n)
+{
+    (void)arg;
+    return realloc(p, n);
+}
+
+static void
+env_free(void *arg, void *p)
+{
+    (void)arg;
+    free(p);
+}
+
+static newt_conn *
+conn_new(newt_db *db)
+{
+    newt_conn *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->talk = calloc(1, sizeof *c->talk);
+    if (!c->talk) {
+        free(c);
+        return NULL;
+    }
+    c->db = db;
+    c->broken = true; /* until connected */
+    c->epoch = 1;
+    c->changed_tail = &c->changed;
+    c->env.realloc = env_realloc;
+    c->env.free = env_free;
+    c->writer.buf.env = c->scratch.env = c->image.env = c->fixups.env = &c->env;
+    if (getentropy(&c->random, sizeof c->random) != 0 || c->random == 0)
+        c->random = (uint64_t)newt__clock() | 1;
+    return c;
+}
+
+static void
+conn_free(newt_conn *c)
+{
+    if (!c)
+        return;
+    newt_abort(c);
+    close_server(c);
+    newt__cache_clear(c);
+    newt__writer_free(&c->writer);
+    newt__buffer_free(&c->scratch);
+    newt__buffer_free(&c->image);
+    newt__buffer_free(&c->fixups);
+    free(c->oids.starts);
+    free(c->serials.starts);
+    for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++)
+        free(c->plans[i]);
+    newt__error_clear(&c->talk->error);
+    newt__error_clear(&c->talk->warning);
+    free(c->talk->queue);
+    free(c->talk);
+    newt__error_clear(&c->error);
+    free(c);
+}
+
+static newt_conn *
+pool_get(newt_db *db)
+{
+    newt_conn *c;
+
+    pthread_mutex_lock(&db->mutex);
+    c = db->idle;
+    if (c)
+        db->idle = c->next_idle;
+    pthread_mutex_unlock(&db->mutex);
+    return c;
+}
+
+static void
+pool_put(newt_db *db, newt_conn *c)
+{
+    pthread_mutex_lock(&db->mutex);
+    c->next_idle = db->idle;
+    db->idle = c;
+    pthread_mutex_unlock(&db->mutex);
+}
+
+int
+newt_connect(newt_db *db, newt_conn **out)
+{
+    newt_conn *c;
+
+    *out = NULL;
+    if (db->error.status != NEWT_OK)
+        return db->error.status; /* newt_db_open has failed */
+    c = pool_get(db);
+    if (!c && !(c = conn_new(db)))
+        return NEWT_ENOMEM;
+    *out = c;
+    c->stats = (newt_stats){0};
+    c->committed_tid = 0;
+    newt__error_clear(&c->error);
+    if (alive(c) && newt__clock() - c->checked_us > PING_AFTER_US) {
+        newt__talk_begin(c);
+        newt__sync(c);
+        newt__take_rest(c);
+        newt__error_clear(&c->talk->error);
+    }
+    return alive(c) ? NEWT_OK : newt__conn_open(c);
+}
+
+void
+newt_close(newt_conn *c)
+{
+    if (!c)
+        return;
+    newt_abort(c);
+    if (c->pg)
+        pool_put(c->db, c);
+    else
+        conn_free(c);
+}
+
+void
+newt_conn_stats(const newt_conn *c, newt_stats *out)
+{
+    newt_stats s = c->stats;
+    size_t n = out->size < sizeof s ? out->size : sizeof s;
+
+    s.size = n;
+    s.objects = (int64_t)c->cache.n;
+    s.bytes = (int64_t)c->cache.bytes;
+    memcpy(out, &s, n);
+}
+
+/* ---- the registry of classes
+ * ----------------------------------------------------------------------- */
+
+static const char *
+registry_projection(const newt__class *k)
+{
+    if (k->hooks.to_json)
+        return "client";
+    if (k->flags & NEWT_C_ASYNC)
+        return "async";
+    return k->flags & NEWT_C_INLINE ? "inline" : NULL;
+}
+
+/* Classes of objects that are the program's own. */
+static bool
+is_registered(const newt__class *k)
+{
+    return k->stored && strncmp(k->name, "newt.", 5) != 0;
+}
+
+static int
+check_class(const newt_db *db, const newt__class *k, newt_error *e)
+{
+    bool async = (k->flags & NEWT_C_ASYNC) || (db->async && !(k->flags & NEWT_C_INLINE));
+
+    if ((k->flags & NEWT_C_ASYNC) && (k->flags & NEWT_C_INLINE))
+        return newt__fail(e, NEWT_ECLASS, 0, "class %s is both NEWT_C_ASYNC and NEWT_C_INLINE",
+                          k->name);
+    if (k->hooks.to_json && async && !(k->flags & NEWT_C_SKIP)) {
+        newt__fail(e, NEWT_ECLASS, 0,
+                   "class %s has a to_json callback, but its JSONB is written by newt-updater",
+                   k->name);
+        newt__fail_hint(e, "The updater cannot call back into a program: give the class "
+                           "NEWT_C_INLINE, or reshape its fields with flags.");
+        return NEWT_ECLASS;
+    }
+    return NEWT_OK;
+}
+
+static const char *
+field_name(const json_t *field)
+{
+    const char *name = json_string_value(json_object_get(field, "name"));
+
+    return name ? name : "?";
+}
+
+/* The first field that two versions of a field list do not share. */
+static const char *
+differing_field(const json_t *ours, const json_t *theirs)
+{
+    size_t n = json_array_size(ours), m = json_array_size(theirs);
+
+    for (size_t i = 0; i < n || i < m; i++) {
+        const json_t *a = json_array_get(ours, i), *b = json_array_get(theirs, i);
+
+        if (!a || !b || !json_equal(a, b))
+            return field_name(a ? a : b);
+    }
+    return "?";
+}
+
+/* Compares what the store has of a class with ours; *found: it has this version. */
+static int
+compare_class(const newt__class *k, const PGresult *r, bool *found, newt_error *e)
+{
+    const char *ours_projection = registry_projection(k);
+    json_t *ours, *theirs;
+    int rc = NEWT_OK;
+
+    *found = false;
+    for (int i = 0; i < PQntuples(r) && !*found; i++) {
+        if (strcmp(PQgetvalue(r, i, 0), k->name) != 0 || newt__field_int(r, i, 1) != k->version)
+            continue;
+        *found = true;
+        ours = newt__class_fields(k);
+        theirs = json_loads(PQgetvalue(r, i, 2), 0, NULL);
+        if (!ours || !theirs) {
+            rc = newt__fail_memory(e);
+        } else if (!json_equal(ours, theirs)) {
+            rc = newt__fail(
+                e, NEWT_ECLASS, 0,
+                "class %s version %d is registered with other fields: field \"%s\" differs",
+                k->name, (int)k->version, differing_field(ours, theirs));
+        } else if (strcmp(PQgetvalue(r, i, 3), ours_projection ? ours_projection : "") != 0) {
+            rc = newt__fail(e, NEWT_ECLASS, 0,
+                            "class %s version %d is registered with projection \"%s\", not \"%s\"",
+                            k->name, (int)k->version, PQgetvalue(r, i, 3),
+                            ours_projection ? ours_projection : "");
+        }
+        if (rc == NEWT_ECLASS)
+            newt__fail_hint(e, "Raise the class's version when its table changes.");
+        json_decref(ours);
+        json_decref(theirs);
+    }
+    return rc;
+}
+
+/* Registers the classes that r lacks; *n of them. */
+static int
+add_classes(newt_conn *c, const PGresult *r, int *n, newt_error *e)
+{
+    newt__array names = {.buf.env = &c->env}, versions = names, fields = names, projections = names;
+    newt__params p = {0};
+    const newt__class *k, *last = NULL;
+    json_t *json;
+    char *text;
+    int rc = NEWT_OK;
+    bool found;
+
+    newt__array_begin(&names, NEWT__OID_TEXT);
+    newt__array_begin(&versions, NEWT__OID_INT4);
+    newt__array_begin(&fields, NEWT__OID_JSONB);
+    newt__array_begin(&projections, NEWT__OID_TEXT);
+    for (size_t i = 0; rc == NEWT_OK && (k = newt__class_at(c->db->classes, i)); i++) {
+        if (!is_registered(k))
+            continue;
+        rc = compare_class(k, r, &found, e);
+        if (rc != NEWT_OK || found)
+            continue;
+        json = newt__class_fields(k);
+        text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+        json_decref(json);
+        if (!text) {
+            rc = newt__fail_memory(e);
+            continue;
+        }
+        newt__array_bytes(&names, k->name, k->name_n);
+        newt__array_int4(&versions, k->version);
+        newt__array_json(&fields, text, strlen(text));
+        free(text);
+        if (registry_projection(k))
+            newt__array_bytes(&projections, registry_projection(k), strlen(registry_projection(k)));
+        else
+            newt__array_null(&projections);
+        last = k;
+    }
+    *n = (int)names.n;
+    if (rc == NEWT_OK && *n > 0) {
+        newt__param_array(&p, &names);
+        newt__param_array(&p, &versions);
+        newt__param_array(&p, &fields);
+        newt__param_array(&p, &projections);
+        newt__talk_begin(c);
+        newt__send(c, NEWT__S_REGISTER, &p);
+        newt__sync(c);
+        newt__take_done(c);
+        if (!newt__take_sync(c)) {
+            newt_error *why = &c->talk->error;
+
+            rc = newt__fail(e, why->status, 0, "cannot register class %s version %d: %s",
+                            last->name, (int)last->version, newt_error_message(why));
+            memcpy(e->sqlstate, why->sqlstate, sizeof e->sqlstate);
+            newt__fail_hint(e, "A role that may write to the store has to open the database once "
+                               "with this class.");
+        }
+    }
+    newt__buffer_free(&names.buf);
+    newt__buffer_free(&versions.buf);
+    newt__buffer_free(&fields.buf);
+    newt__buffer_free(&projections.buf);
+    return rc;
+}
+
+static int
+register_classes(newt_conn *c, newt_error *e)
+{
+    newt__array names = {.buf.env = &c->env};
+    const newt__class *k;
+    PGresult *r;
+    int rc = NEWT_OK, added = 1;
+
+    newt__array_begin(&names, NEWT__OID_TEXT);
+    for (size_t i = 0; rc == NEWT_OK && (k = newt__class_at(c->db->classes, i)); i++) {
+        if (!is_registered(k))
+            continue;
+        newt__array_bytes(&names, k->name, k->name_n);
+        rc = check_class(c->db, k, e);
+    }
+    /* a second time, for those that another program may have registered just before us */
+    for (int round = 0; rc == NEWT_OK && names.n > 0 && added > 0 && round < 2; round++) {
+        newt__params p = {0};
+
+        newt__param_array(&p, &names);
+        newt__talk_begin(c);
+        newt__send(c, NEWT__S_CLASSES, &p);
+        newt__sync(c);
+        r = newt__take(c);
+        newt__take_sync(c);
+        if (r) {
+            rc = add_classes(c, r, &added, e);
+        } else {
+            rc = c->talk->error.status;
+            newt__error_move(e, &c->talk->error);
+        }
+        PQclear(r);
+    }
+    newt__buffer_free(&names.buf);
+    return rc;
+}
+
+/* ---- databases
+ * -------------------------------------------------------------------------------------- */
+
+static int
+take_options(newt_db *db, const newt_options *opt)
+{
+    if (opt) {
+        if (opt->size < sizeof opt->size || opt->size > sizeof db->options)
+            return newt__fail(&db->error, NEWT_EINVAL, 0,
+                              "newt_options.size is %zu, but must be at most %zu", opt->size,
+                              sizeof db->options);
+        memcpy(&db->options, opt, opt->size);
+    }
+    if (db->options.projector > NEWT_PROJECT_SERVER)
+        return newt__fail(&db->error, NEWT_EINVAL, 0, "newt_options.projector is %d",
+                          (int)db->options.projector);
+    return NEWT_OK;
+}
+
+int
+newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
+             const newt_options *opt)
+{
+    newt_db *db = calloc(1, sizeof *db);
+    newt_conn *c = NULL;
+    int rc;
+
+    *out = db;
+    if (!db)
+        return NEWT_ENOMEM;
+    pthread_mutex_init(&db->mutex, NULL);
+    rc = take_options(db, opt);
+    if (rc != NEWT_OK)
+        return rc;
+    db->schema = strdup(db->options.schema ? db->options.schema : "public");
+    db->uri = uri ? strdup(uri) : NULL;
+    db->options.schema = db->schema;
+    if (!db->schema || (uri && !db->uri))
+        return newt__fail_memory(&db->error);
+    rc = newt__classes_build(&db->classes, classes, &db->error);
+    if (rc != NEWT_OK)
+        return rc;
+    c = conn_new(db);
+    if (!c)
+        return newt__fail_memory(&db->error);
+    rc = newt__conn_open(c);
+    if (rc != NEWT_OK)
+        newt__error_move(&db->error, &c->error);
+    else
+        rc = register_classes(c, &db->error);
+    if (rc == NEWT_OK)
+        pool_put(db, c);
+    else
+        conn_free(c);
+    return rc;
+}
+
+void
+newt_db_close(newt_db *db)
+{
+    newt_conn *c;
+
+    if (!db)
+        return;
+    while ((c = pool_get(db)))
+        conn_free(c);
+    pthread_mutex_destroy(&db->mutex);
+    newt__classes_free(db->classes);
+    newt__sql_free(db->sql);
+    free(db->uri);
+    free(db->schema);
+    newt__error_clear(&db->error);
+    free(db);
+}
+
+/* ---- stores
+ * ------------------------------------------------------------------------------------------- */
+
+static int
+execute(PGconn *pg, const char *sql, newt_error *e)
+{
+    PGresult *r = PQexec(pg, sql);
+    int rc = NEWT_OK;
+
+    if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
+        rc = newt__fail_sql(e, pg, r);
+    PQclear(r);
+    return rc;
+}
+
+static int
+create_store(PGconn *pg, const char *schema, newt_error *e)
+{
+    const char *params[1] = {schema};
+    char *quoted = PQescapeIdentifier(pg, schema, strlen(schema)), *sql = NULL;
+    PGresult *r;
+    bool there, store;
+    int rc;
+
+    if (!quoted)
+        return newt__fail_sql(e, pg, NULL);
+    rc = execute(pg, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", e);
+    if (rc != NEWT_OK)
+        goto out;
+    /* one maker at a time, so that the second finds the first one's store */
+    r = ask(pg, e,
+            "SELECT pg_advisory_xact_lock(hashtextextended('newt store ' || $1, 0)), "
+            "EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
+            1, params);
+    if (!r) {
+        rc = e->status;
+        goto out;
+    }
+    there = *PQgetvalue(r, 0, 1) == 't';
+    PQclear(r);
+    r = ask(pg, e,
+            "SELECT EXISTS (SELECT FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace "
+            "WHERE n.nspname = $1 AND k.relname = 'newt_store')",
+            1, params);
+    if (!r) {
+        rc = e->status;
+        goto out;
+    }
+    store = *PQgetvalue(r, 0, 0) == 't';
+    PQclear(r);
+    if (store) {
+        rc = newt__fail(e, NEWT_ESTORE, 0, "there is a Newt store in schema \"%s\" already",
+                        schema);
+        goto out;
+    }
+    sql = newt__sql_expand(there ? newt__store_sql : "CREATE SCHEMA @store@", quoted);
+    if (!sql)
+        rc = newt__fail_memory(e);
+    else
+        rc = execute(pg, sql, e);
+    if (rc == NEWT_OK && !there) {
+        free(sql);
+        sql = newt__sql_expand(newt__store_sql, quoted);
+        rc = sql ? execute(pg, sql, e) : newt__fail_memory(e);
+    }
+    if (rc == NEWT_OK)
+        rc = execute(pg, "COMMIT", e);
+out:
+    PQfreemem(quoted);
+    free(sql);
+    return rc;
+}
+
+static void
+no_notices(void *arg, const PGresult *notice)
+{
+    (void)arg;
+    (void)notice;
+}
+
+int
+newt_store_create(const char *uri, const char *schema, newt_error **out)
+{
+    newt_error *e = calloc(1, sizeof *e);
+    PGconn *pg;
+    int rc;
+
+    if (out)
+        *out = e;
+    if (!e)
+        return NEWT_ENOMEM;
+    pg = connect_to(uri, 0);
+    rc = check_server(pg, e);
+    if (rc == NEWT_OK) {
+        PQsetNoticeReceiver(pg, no_notices, NULL);
+        rc = create_store(pg, schema ? schema : "public", e);
+    }
+    PQfinish(pg); /* rolls back what has not been committed */
+    if (!out)
+        newt_error_free(e);
+    return rc;
+}

@@ -1,0 +1,103 @@
+/*
+ * load.c - records by oid
+ */
+#include "store.h"
+
+#include <stdlib.h>
+
+enum {
+    CHUNK = 1000, /* objects of one statement */
+    WINDOW = 4    /* statements whose results are on the way at a time */
+};
+
+static int
+take_chunk(newt_conn *c)
+{
+    PGresult *r = newt__take(c);
+    int status = NEWT_OK;
+
+    if (!newt__take_sync(c))
+        status = c->talk->error.status;
+    for (int i = 0, n = r && status == NEWT_OK ? PQntuples(r) : 0; i < n && status == NEWT_OK;
+         i++) {
+        status = newt__object_load(c, newt__field_int(r, i, 0), newt__field_int(r, i, 1),
+                                   PQgetvalue(r, i, 2), (size_t)PQgetlength(r, i, 2), NULL);
+        c->stats.loads++;
+    }
+    PQclear(r);
+    return status;
+}
+
+/* Loads these, all in one round trip if they are few; the snapshot is opened on the same way. */
+static int
+load(newt_conn *c, const int64_t *oids, size_t n)
+{
+    newt__array array = {.buf.env = &c->env};
+    size_t sent = 0, chunks_sent = 0, chunks_taken = 0;
+    bool opening;
+    int status = NEWT_OK, first;
+
+    newt__talk_begin(c);
+    opening = newt__snapshot_send(c);
+    while (status == NEWT_OK && (sent < n || chunks_taken < chunks_sent)) {
+        if (sent < n && chunks_sent - chunks_taken < WINDOW) {
+            newt__params p = {0};
+
+            newt__array_begin(&array, NEWT__OID_INT8);
+            for (size_t end = n - sent > CHUNK ? sent + CHUNK : n; sent < end; sent++)
+                newt__array_int(&array, oids[sent]);
+            newt__param_array(&p, &array);
+            newt__send(c, NEWT__S_LOAD, &p);
+            newt__sync(c);
+            chunks_sent++;
+            continue;
+        }
+        if (opening)
+            status = newt__snapshot_take(c);
+        opening = false;
+        if (status == NEWT_OK)
+            status = take_chunk(c);
+        chunks_taken++;
+    }
+    newt__buffer_free(&array.buf);
+    newt__take_rest(c);
+    first = newt__talk_end(c);
+    if (first != NEWT_OK)
+        return newt__doom(c); /* the server's transaction cannot go on */
+    return status;
+}
+
+int
+newt__load(newt_conn *c, const int64_t *oids, size_t n)
+{
+    int64_t *missing = NULL, one;
+    size_t m = 0;
+    int status;
+
+    if (n > 1 && !(missing = malloc(n * sizeof *missing))) {
+        newt_error e = {0};
+
+        newt__fail_memory(&e);
+        return newt__conn_fail_with(c, &e);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (oids[i] > 0 && !newt__cache_find(&c->cache, oids[i]))
+            *(missing ? &missing[m] : &one) = oids[i], m++;
+    status = m > 0 ? newt__conn_server(c) : NEWT_OK;
+    if (status == NEWT_ELOST)
+        newt__doom(c);
+    if (status == NEWT_OK && m > 0)
+        status = load(c, missing ? missing : &one, m);
+    free(missing);
+    return status;
+}
+
+int
+newt_prefetch(newt_conn *c, const newt_ref *r, size_t n)
+{
+    int status = newt__conn_enter(c);
+
+    /* a newt_ref is its oid */
+    _Static_assert(sizeof(newt_ref) == sizeof(int64_t), "newt_ref holds an oid alone");
+    return status == NEWT_OK ? newt__load(c, &r->oid, n) : status;
+}

@@ -1,0 +1,788 @@
+/*
+ * store.c - every SQL statement of the library, and how it is sent
+ *
+ * The session's planner settings (db.c) make each statement here run by index, in the order of its
+ * arrays, whatever the statistics say; queries of the application get the server's own settings
+ * back.
+ */
+#include "store.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the statements ----------------------------------------------------------------------------
+ */
+
+/* Raises in the server, so that nothing behind it in the pipeline runs. The time-out is for the
+ * moments when the commit lock is held and the next message does not come. */
+#define EXPECT(n)                                                                                  \
+    "SELECT CASE WHEN count(*) = " n " THEN "                                                      \
+    "set_config('idle_in_transaction_session_timeout', '10s', true) "                              \
+    "ELSE @store@.newt_raise('40001', 'object was changed by another transaction', '')::text END " \
+    "FROM u"
+
+#define UPDATE_ONE                                                                                 \
+    "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
+    "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
+
+#define UPSERT                                                                                     \
+    "ON CONFLICT (zoid) DO UPDATE SET class_name = excluded.class_name, "                          \
+    "serial = excluded.serial, state = excluded.state"
+
+#define CHANGES(barrier)                                                                           \
+    "WITH k AS MATERIALIZED (SELECT serial, written, removed FROM @store@.transaction "            \
+    "WHERE tid > $1 AND serial <> $3 ORDER BY tid LIMIT 10001) "                                   \
+    "SELECT t.tid, t.serial, (SELECT id FROM @store@.newt_incarnation WHERE one), "                \
+    "EXISTS (SELECT FROM @store@.transaction l WHERE l.tid = $1 AND l.serial = $2), "              \
+    "(SELECT count(*) FROM k), "                                                                   \
+    "(SELECT array_agg(c.zoid) FROM ("                                                             \
+    "SELECT unnest(k.written || k.removed) AS zoid FROM k "                                        \
+    "UNION ALL SELECT unnest(x.written || x.removed) FROM k CROSS JOIN LATERAL "                   \
+    "(SELECT o.written, o.removed FROM @store@.transaction_object o "                              \
+    "WHERE o.serial = k.serial OFFSET 0) x WHERE k.written IS NULL "                               \
+    "LIMIT 10001) c)" barrier                                                                      \
+    " FROM (SELECT tid, serial FROM @store@.transaction ORDER BY tid DESC LIMIT 1) t"
+
+#define EMIT "pg_logical_emit_message(true, 'newt', '')"
+
+static const char *const statements[NEWT__N_STATEMENTS] = {
+    [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    /* said in full: a role's defaults could make max(tid) stale */
+    [NEWT__S_BEGIN_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    [NEWT__S_COMMIT] = "COMMIT",
+    [NEWT__S_ROLLBACK] = "ROLLBACK",
+    [NEWT__S_SAVEPOINT] = "SAVEPOINT newt",
+    [NEWT__S_ROLLBACK_TO] = "ROLLBACK TO SAVEPOINT newt",
+    [NEWT__S_USER_PLANS] =
+        "SELECT set_config('plan_cache_mode', $1, true), set_config('jit', $2, true), "
+        "set_config('enable_seqscan', $3, true), set_config('enable_bitmapscan', $4, true), "
+        "set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true)",
+
+    [NEWT__S_CHANGES] = CHANGES(""),
+    [NEWT__S_CHANGES_BARRIER] = CHANGES(", " EMIT),
+    [NEWT__S_BARRIER] = "SELECT " EMIT,
+    [NEWT__S_BLOCKS] = "SELECT nextval($1::text::regclass) FROM generate_series(1, $2::bigint)",
+
+    [NEWT__S_LOAD] =
+        "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
+    [NEWT__S_SERIALS] =
+        "SELECT zoid, serial FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
+
+    [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
+    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE
+    "), p AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
+    "SELECT $1, $5, $3, $6 FROM u " UPSERT ") " EXPECT("1"),
+    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE
+    "), p AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
+    "SELECT $1, $5, $3, newt.to_jsonb($4) FROM u " UPSERT ") " EXPECT("1"),
+    /* a nested loop over the array, hence in its order, by which crossing transactions wait
+     * instead of deadlocking; a null state is an object about to be deleted */
+    [NEWT__S_UPDATE_MANY] =
+        "WITH u AS (UPDATE @store@.object_state o SET serial = $4, "
+        "state = coalesce(i.state, o.state) FROM (SELECT * FROM "
+        "unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS i(zoid, serial, state) OFFSET 0) i "
+        "WHERE o.zoid = i.zoid AND o.serial = i.serial RETURNING 1) " EXPECT("$5::bigint"),
+    [NEWT__S_DELETE_MANY] =
+        "WITH d AS (DELETE FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])), "
+        "r AS (DELETE FROM @store@.newt_reject_entry WHERE zoid = ANY ($1::bigint[])) "
+        "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
+    [NEWT__S_INSERT_MANY] =
+        "INSERT INTO @store@.object_state (zoid, serial, state) SELECT i.zoid, $2, i.state "
+        "FROM unnest($1::bigint[], $3::bytea[]) AS i(zoid, state)",
+    [NEWT__S_PROJECT_CLIENT] =
+        "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
+        "SELECT i.zoid, i.class_name, $3, i.state "
+        "FROM unnest($1::bigint[], $2::text[], $4::jsonb[]) AS i(zoid, class_name, state) " UPSERT,
+    [NEWT__S_PROJECT_SERVER] =
+        "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
+        "SELECT o.zoid, newt.class_name(o.state), o.serial, newt.to_jsonb(o.state) "
+        "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
+        "JOIN @store@.object_state o ON o.zoid = i.zoid " UPSERT,
+    [NEWT__S_UNPROJECT] = "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
+    /* $1 serial, $2 [{"zoid":, "path": [...], "reason":}, ...] */
+    [NEWT__S_REJECTS] =
+        "WITH r AS MATERIALIZED (SELECT (e.v ->> 'zoid')::bigint AS zoid, e.n, e.v "
+        "FROM jsonb_array_elements($2::jsonb) WITH ORDINALITY AS e(v, n)), "
+        "d AS (DELETE FROM @store@.newt_reject_entry "
+        "WHERE zoid = ANY (ARRAY(SELECT r.zoid FROM r)) AND serial <> $1) "
+        "INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "
+        "SELECT r.zoid, $1, row_number() OVER (PARTITION BY r.zoid ORDER BY r.n), "
+        "ARRAY(SELECT jsonb_array_elements_text(r.v -> 'path')), r.v ->> 'reason' FROM r",
+    [NEWT__S_TRANSACTION_OBJECT] =
+        "INSERT INTO @store@.transaction_object (serial, n, written, removed) "
+        "VALUES ($1, $2::bigint, $3, $4)",
+    [NEWT__S_LOCK] = "LOCK TABLE @store@.newt_commit_lock IN EXCLUSIVE MODE",
+    [NEWT__S_TRANSACTION] =
+        "INSERT INTO @store@.transaction (tid, serial, nonce, username, written, removed) "
+        "VALUES (greatest((SELECT max(tid) FROM @store@.transaction) + 1, "
+        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint), "
+        "$1, $2, CURRENT_USER, $3, $4) "
+        "RETURNING tid, set_config('synchronous_commit', 'off', true)",
+    [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
+
+    [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "
+                        "FROM @store@.newt_class WHERE name = ANY ($1::text[])",
+    [NEWT__S_REGISTER] = "INSERT INTO @store@.newt_class (name, version, fields, projection) "
+                         "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
+                         "ON CONFLICT DO NOTHING",
+};
+
+char *
+newt__sql_expand(const char *text, const char *schema)
+{
+    static const char mark[] = "@store@";
+    const size_t mark_n = sizeof mark - 1, schema_n = strlen(schema);
+    size_t n = strlen(text) + 1;
+    const char *at, *from;
+    char *out, *to;
+
+    for (at = text; (at = strstr(at, mark)); at += mark_n)
+        n += schema_n;
+    out = to = malloc(n);
+    if (!out)
+        return NULL;
+    for (from = text; (at = strstr(from, mark)); from = at + mark_n) {
+        memcpy(to, from, (size_t)(at - from));
+        to += at - from;
+        memcpy(to, schema, schema_n);
+        to += schema_n;
+    }
+    memcpy(to, from, strlen(from) + 1);
+    return out;
+}
+
+void
+newt__sql_free(struct newt__sql *sql)
+{
+    if (!sql)
+        return;
+    for (int i = 0; i < NEWT__N_STATEMENTS; i++)
+        free(sql->text[i]);
+    PQfreemem(sql->schema);
+    free(sql->oid_sequence);
+    free(sql->serial_sequence);
+    free(sql);
+}
+
+struct newt__sql *
+newt__sql_new(PGconn *pg, const char *schema)
+{
+    struct newt__sql *sql = calloc(1, sizeof *sql);
+    bool ok;
+
+    if (!sql)
+        return NULL;
+    sql->schema = PQescapeIdentifier(pg, schema, strlen(schema));
+    if (!sql->schema)
+        goto fail;
+    sql->oid_sequence = newt__sql_expand("@store@.newt_oid", sql->schema);
+    sql->serial_sequence = newt__sql_expand("@store@.newt_serial", sql->schema);
+    ok = sql->oid_sequence && sql->serial_sequence;
+    for (int i = 0; ok && i < NEWT__N_STATEMENTS; i++)
+        ok = (sql->text[i] = newt__sql_expand(statements[i], sql->schema)) != NULL;
+    if (ok)
+        return sql;
+fail:
+    newt__sql_free(sql);
+    return NULL;
+}
+
+/* ---- parameters
+ * ------------------------------------------------------------------------------------ */
+
+static void
+put32(uint8_t *to, uint32_t x)
+{
+    for (int i = 3; i >= 0; i--, x >>= 8)
+        to[i] = (uint8_t)x;
+}
+
+static void
+put64(uint8_t *to, uint64_t x)
+{
+    put32(to, (uint32_t)(x >> 32));
+    put32(to + 4, (uint32_t)x);
+}
+
+enum {
+    ARRAY_HEAD = 20,
+    /* of one parameter and of all of a statement: the server's limit on a message is 1 GiB */
+    LONGEST_MESSAGE = 1000 * 1000 * 1000
+};
+
+static void
+array_append(newt__array *a, const void *prefix, size_t prefix_n, const void *p, size_t n)
+{
+    uint8_t length[4];
+
+    if (a->failed)
+        return;
+    if (n > LONGEST_MESSAGE || a->buf.n > LONGEST_MESSAGE - n || a->n == INT32_MAX) {
+        a->failed = true;
+        return;
+    }
+    put32(length, (uint32_t)(n + prefix_n));
+    a->failed = !newt__buffer_reserve(&a->buf, sizeof length + prefix_n + n) ||
+                !newt__buffer_append(&a->buf, length, sizeof length) ||
+                (prefix_n > 0 && !newt__buffer_append(&a->buf, prefix, prefix_n)) ||
+                (n > 0 && !newt__buffer_append(&a->buf, p, n));
+    a->n++;
+}
+
+void
+newt__array_begin(newt__array *a, uint32_t element_type)
+{
+    uint8_t head[ARRAY_HEAD];
+
+    put32(head, 1); /* dimensions */
+    put32(head + 4, 0);
+    put32(head + 8, element_type);
+    put32(head + 12, 0);
+    put32(head + 16, 1); /* lower bound */
+    a->buf.n = 0;
+    a->n = 0;
+    a->failed = !newt__buffer_append(&a->buf, head, sizeof head);
+}
+
+void
+newt__array_int(newt__array *a, int64_t x)
+{
+    uint8_t bytes[8];
+
+    put64(bytes, (uint64_t)x);
+    array_append(a, NULL, 0, bytes, sizeof bytes);
+}
+
+void
+newt__array_int4(newt__array *a, int32_t x)
+{
+    uint8_t bytes[4];
+
+    put32(bytes, (uint32_t)x);
+    array_append(a, NULL, 0, bytes, sizeof bytes);
+}
+
+void
+newt__array_bytes(newt__array *a, const void *p, size_t n)
+{
+    array_append(a, NULL, 0, p, n);
+}
+
+void
+newt__array_json(newt__array *a, const void *p, size_t n)
+{
+    array_append(a, "\1", 1, p, n); /* the version of jsonb's binary form */
+}
+
+void
+newt__array_null(newt__array *a)
+{
+    static const uint8_t null[4] = {0xff, 0xff, 0xff, 0xff};
+
+    if (a->failed)
+        return;
+    a->failed = !newt__buffer_append(&a->buf, null, sizeof null);
+    if (!a->failed)
+        a->buf.data[7] = 1; /* "has nulls" */
+    a->n++;
+}
+
+static void
+param(newt__params *p, const void *s, size_t n)
+{
+    if (p->n == NEWT__MAX_PARAMS || n > LONGEST_MESSAGE || p->total > LONGEST_MESSAGE - n) {
+        p->failed = true;
+        return;
+    }
+    p->values[p->n] = s;
+    p->lengths[p->n] = (int)n;
+    p->total += n;
+    p->n++;
+}
+
+void
+newt__param_int(newt__params *p, int64_t x)
+{
+    if (p->n < NEWT__MAX_PARAMS) {
+        put64(p->small[p->n], (uint64_t)x);
+        param(p, p->small[p->n], 8);
+    } else {
+        p->failed = true;
+    }
+}
+
+void
+newt__param_bytes(newt__params *p, const void *s, size_t n)
+{
+    param(p, s, s ? n : 0);
+}
+
+void
+newt__param_text(newt__params *p, const char *s)
+{
+    param(p, s, s ? strlen(s) : 0);
+}
+
+void
+newt__param_array(newt__params *p, newt__array *a)
+{
+    if (a->failed) {
+        p->failed = true;
+        return;
+    }
+    if (a->n == 0)
+        put32(a->buf.data, 0); /* an empty array has no dimensions */
+    else
+        put32(a->buf.data + 12, a->n);
+    param(p, a->buf.data, a->n == 0 ? 12 : a->buf.n);
+}
+
+/* ---- results
+ * ------------------------------------------------------------------------------------------ */
+
+static int64_t
+get(const char *s, int n)
+{
+    uint64_t x = 0;
+
+    for (int i = 0; i < n; i++)
+        x = x << 8 | (uint8_t)s[i];
+    if (n == 4)
+        return (int32_t)(uint32_t)x;
+    return (int64_t)x;
+}
+
+int64_t
+newt__field_int(const PGresult *r, int row, int column)
+{
+    int n = PQgetlength(r, row, column);
+
+    return n == 8 || n == 4 ? get(PQgetvalue(r, row, column), n) : 0;
+}
+
+bool
+newt__field_bool(const PGresult *r, int row, int column)
+{
+    return PQgetlength(r, row, column) == 1 && *PQgetvalue(r, row, column) != 0;
+}
+
+bool
+newt__field_ints(const PGresult *r, int row, int column, void (*each)(void *arg, int64_t x),
+                 void *arg)
+{
+    const char *s = PQgetvalue(r, row, column);
+    size_t n = (size_t)PQgetlength(r, row, column);
+    int64_t count;
+
+    if (PQgetisnull(r, row, column) || (n == 12 && get(s, 4) == 0))
+        return true;
+    if (n < ARRAY_HEAD || get(s, 4) != 1 || get(s + 4, 4) != 0 || get(s + 8, 4) != NEWT__OID_INT8)
+        return false;
+    count = get(s + 12, 4);
+    if (count < 0 || (n - ARRAY_HEAD) / 12 != (size_t)count || (n - ARRAY_HEAD) % 12 != 0)
+        return false;
+    for (s += ARRAY_HEAD; count > 0; count--, s += 12)
+        each(arg, get(s + 4, 8));
+    return true;
+}
+
+/* ---- exchanges: the queue of what was sent
+ * ----------------------------------------------------------- */
+
+/* Entries of the queue: a sync, a statement, or the preparing of statement e - PREPARE. */
+enum {
+    SYNC,
+    STATEMENT,
+    PREPARE
+};
+
+static bool
+enqueue(struct newt__talk *t, unsigned entry)
+{
+    if (t->n == t->cap) {
+        size_t cap = t->cap ? t->cap * 2 : 32;
+        uint16_t *queue = malloc(cap * sizeof *queue);
+
+        if (!queue)
+            return false;
+        for (size_t i = 0; i < t->n; i++)
+            queue[i] = t->queue[(t->head + i) % t->cap];
+        free(t->queue);
+        t->queue = queue;
+        t->cap = cap;
+        t->head = 0;
+    }
+    t->queue[(t->head + t->n) % t->cap] = (uint16_t)entry;
+    t->n++;
+    return true;
+}
+
+static unsigned
+dequeue(struct newt__talk *t)
+{
+    unsigned entry = t->queue[t->head];
+
+    t->head = (t->head + 1) % t->cap;
+    t->n--;
+    return entry;
+}
+
+void
+newt__talk_reset(struct newt__talk *t)
+{
+    t->n = t->head = t->forgotten = 0;
+    t->waiting = false;
+    memset(t->prepared, 0, sizeof t->prepared);
+}
+
+/* Keeps the first failure. What goes wrong on the way of messages leaves a connection in an unknown
+ * state, which is not used again. */
+static void
+lost(newt_conn *c, const PGresult *r)
+{
+    if (c->talk->error.status == NEWT_OK)
+        newt__fail_sql(&c->talk->error, c->pg, r);
+    c->broken = true;
+}
+
+void
+newt__talk_begin(newt_conn *c)
+{
+    newt__error_clear(&c->talk->error);
+    newt__error_clear(&c->talk->warning);
+}
+
+int
+newt__talk_end(newt_conn *c)
+{
+    int status = c->talk->error.status;
+
+    if (status == NEWT_OK || c->phase == NEWT__DOOMED)
+        newt__error_clear(&c->talk->error);
+    else
+        newt__error_move(&c->error, &c->talk->error);
+    return status;
+}
+
+void
+newt__talk_notice(void *talk, const PGresult *notice)
+{
+    struct newt__talk *t = talk;
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    if (severity && strcmp(severity, "WARNING") == 0)
+        newt__fail_sql(&t->warning, NULL, notice);
+}
+
+/* Writes out what libpq holds, reading meanwhile: a server that cannot send its results would not
+ * read on either. */
+static bool
+push(newt_conn *c)
+{
+    int left;
+
+    while ((left = PQflush(c->pg)) > 0) {
+        struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN | POLLOUT};
+
+        if (poll(&fd, 1, -1) > 0 && (fd.revents & POLLIN) && !PQconsumeInput(c->pg))
+            break;
+    }
+    if (left != 0)
+        lost(c, NULL);
+    return left == 0;
+}
+
+static const char *
+statement_name(newt__statement s, char name[16])
+{
+    snprintf(name, 16, "newt_%d", (int)s);
+    return name;
+}
+
+/* After a failure of the connection nothing more is sent; after one of a statement it is, for the
+ * server passes over it by itself. */
+static bool
+sent(newt_conn *c, int ok, unsigned entry, size_t size)
+{
+    if (!ok || !enqueue(c->talk, entry)) {
+        if (ok)
+            newt__fail_memory(&c->talk->error);
+        lost(c, NULL);
+        return false;
+    }
+    c->talk->waiting = true;
+    return size < 65536 || push(c);
+}
+
+void
+newt__send(newt_conn *c, newt__statement s, const newt__params *p)
+{
+    static const int binary[NEWT__MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    char name[16];
+
+    if (c->broken)
+        return;
+    if (p && p->failed) {
+        /* what follows must not run without it */
+        if (c->talk->error.status == NEWT_OK)
+            newt__fail(&c->talk->error, NEWT_ELIMIT, 0,
+                       "statement with more than %d bytes, or no memory for it", LONGEST_MESSAGE);
+        c->broken = true;
+        return;
+    }
+    statement_name(s, name);
+    if (!c->talk->prepared[s]) {
+        if (!sent(c, PQsendPrepare(c->pg, name, c->db->sql->text[s], 0, NULL), PREPARE + s, 0))
+            return;
+        c->talk->prepared[s] = true; /* until its result says otherwise */
+    }
+    c->stats.statements++;
+    sent(c,
+         PQsendQueryPrepared(c->pg, name, p ? p->n : 0, p ? p->values : NULL, p ? p->lengths : NULL,
+                             binary, 1),
+         STATEMENT, p ? p->total : 0);
+}
+
+void
+newt__send_query(newt_conn *c, const char *sql, int n, const char *const *params)
+{
+    if (c->broken)
+        return;
+    c->stats.statements++;
+    sent(c, PQsendQueryParams(c->pg, sql, n, NULL, params, NULL, NULL, 0), STATEMENT, SIZE_MAX);
+}
+
+void
+newt__sync(newt_conn *c)
+{
+    if (c->broken)
+        return;
+#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
+    sent(c, PQsendPipelineSync(c->pg), SYNC, 0);
+#else
+    sent(c, PQpipelineSync(c->pg), SYNC, 0);
+#endif
+}
+
+void
+newt__forget(newt_conn *c)
+{
+    c->talk->forgotten = c->talk->n;
+    if (!c->broken)
+        push(c);
+}
+
+/* ---- exchanges: taking results
+ * -------------------------------------------------------------------------- */
+
+/* The result of the oldest entry; NULL: it failed, did not run, or is a sync that has come. */
+static PGresult *
+take_entry(newt_conn *c, unsigned *entry)
+{
+    struct newt__talk *t = c->talk;
+    const char *severity;
+    PGresult *r, *more;
+
+    if (c->broken || t->n == 0)
+        return NULL;
+    if (t->waiting) {
+        if (!push(c))
+            return NULL;
+        t->waiting = false;
+        c->stats.round_trips++;
+    }
+    *entry = dequeue(t);
+    if (t->forgotten > 0)
+        t->forgotten--;
+    r = PQgetResult(c->pg);
+    if (!r) {
+        lost(c, NULL);
+        return NULL;
+    }
+    if (*entry == SYNC) {
+        /* an error here is one of the implicit transaction's commit */
+        while (r && PQresultStatus(r) != PGRES_PIPELINE_SYNC) {
+            if (t->error.status == NEWT_OK)
+                newt__fail_sql(&t->error, c->pg, r);
+            PQclear(r);
+            if (PQstatus(c->pg) == CONNECTION_BAD)
+                r = NULL;
+            else if (!(r = PQgetResult(c->pg)))
+                r = PQgetResult(c->pg); /* the end of that error's results */
+        }
+        if (!r)
+            lost(c, NULL);
+        PQclear(r);
+        return NULL;
+    }
+    switch (PQresultStatus(r)) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+        while ((more = PQgetResult(c->pg)))
+            PQclear(more);
+        return r;
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+        if (t->error.status == NEWT_OK)
+            newt__fail(&t->error, NEWT_EINVAL, 0, "COPY is not possible in a query");
+        c->broken = true;
+        break;
+    case PGRES_PIPELINE_ABORTED:
+        while ((more = PQgetResult(c->pg)))
+            PQclear(more);
+        break;
+    default:
+        severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+        if (t->error.status == NEWT_OK) {
+            if (PQresultStatus(r) == PGRES_EMPTY_QUERY)
+                newt__fail(&t->error, NEWT_EINVAL, 0, "query is empty");
+            else
+                newt__fail_sql(&t->error, c->pg, r);
+        }
+        if (PQstatus(c->pg) == CONNECTION_BAD || (severity && strcmp(severity, "FATAL") == 0) ||
+            strcmp(t->error.sqlstate, "26000") == 0 /* our statements were deallocated */)
+            c->broken = true;
+        while (PQstatus(c->pg) != CONNECTION_BAD && (more = PQgetResult(c->pg)))
+            PQclear(more);
+        break;
+    }
+    if (*entry >= PREPARE)
+        t->prepared[*entry - PREPARE] = false;
+    PQclear(r);
+    return NULL;
+}
+
+static void
+take_forgotten(newt_conn *c)
+{
+    unsigned entry;
+    newt_error kept = c->talk->error;
+
+    c->talk->error = (newt_error){0};
+    while (c->talk->forgotten > 0 && !c->broken)
+        PQclear(take_entry(c, &entry));
+    if (kept.status != NEWT_OK || !c->broken)
+        newt__error_move(&c->talk->error, &kept);
+}
+
+PGresult *
+newt__take(newt_conn *c)
+{
+    unsigned entry = SYNC;
+    PGresult *r;
+
+    take_forgotten(c);
+    for (;;) {
+        r = take_entry(c, &entry);
+        if (c->broken || entry == STATEMENT)
+            return r;
+        PQclear(r);
+        if (entry == SYNC) {
+            /* a statement that was never sent */
+            if (c->talk->error.status == NEWT_OK)
+                newt__fail(&c->talk->error, NEWT_EINVAL, 0, "a result is missing");
+            c->broken = true;
+            return NULL;
+        }
+    }
+}
+
+bool
+newt__take_done(newt_conn *c)
+{
+    PGresult *r = newt__take(c);
+
+    PQclear(r);
+    return r != NULL;
+}
+
+bool
+newt__take_sync(newt_conn *c)
+{
+    unsigned entry = STATEMENT;
+    PGresult *r;
+
+    take_forgotten(c);
+    while (!c->broken && c->talk->n > 0 && entry != SYNC) {
+        r = take_entry(c, &entry);
+        PQclear(r);
+    }
+    return !c->broken && c->talk->error.status == NEWT_OK;
+}
+
+void
+newt__take_rest(newt_conn *c)
+{
+    take_forgotten(c);
+    while (!c->broken && c->talk->n > 0)
+        newt__take_sync(c);
+}
+
+/* ---- COPY
+ * ------------------------------------------------------------------------------------------------
+ */
+
+bool
+newt__copy_begin(newt_conn *c, const char *sql)
+{
+    PGresult *r;
+    bool ok;
+
+    if (c->broken)
+        return false;
+    if (!PQexitPipelineMode(c->pg)) {
+        lost(c, NULL);
+        return false;
+    }
+    c->stats.statements++;
+    c->stats.round_trips++;
+    r = PQexec(c->pg, sql);
+    ok = PQresultStatus(r) == PGRES_COPY_IN;
+    if (!ok) {
+        if (c->talk->error.status == NEWT_OK)
+            newt__fail_sql(&c->talk->error, c->pg, r);
+        if (PQstatus(c->pg) == CONNECTION_BAD || !PQenterPipelineMode(c->pg))
+            c->broken = true;
+    }
+    PQclear(r);
+    return ok;
+}
+
+bool
+newt__copy_send(newt_conn *c, const void *p, size_t n)
+{
+    if (c->broken || n > LONGEST_MESSAGE || PQputCopyData(c->pg, p, (int)n) != 1 || !push(c)) {
+        lost(c, NULL);
+        return false;
+    }
+    return true;
+}
+
+bool
+newt__copy_end(newt_conn *c)
+{
+    PGresult *r;
+    bool ok;
+
+    if (c->broken)
+        return false;
+    if (PQputCopyEnd(c->pg, NULL) != 1 || !push(c)) {
+        lost(c, NULL);
+        return false;
+    }
+    c->stats.round_trips++;
+    r = PQgetResult(c->pg);
+    ok = PQresultStatus(r) == PGRES_COMMAND_OK;
+    if (!ok && c->talk->error.status == NEWT_OK)
+        newt__fail_sql(&c->talk->error, c->pg, r);
+    PQclear(r);
+    while ((r = PQgetResult(c->pg)))
+        PQclear(r);
+    if (PQstatus(c->pg) == CONNECTION_BAD || !PQenterPipelineMode(c->pg))
+        c->broken = true;
+    return ok;
+}

@@ -1,0 +1,184 @@
+/*
+ * store.h - how the library talks to the server: its statements, and exchanges of them
+ *
+ * A connection is in pipeline mode all its life (but for COPY). An exchange queues statements and
+ * syncs, and only then takes their results, in order; libpq sends nothing of its own before. The
+ * first failure is kept in the exchange and makes everything behind it do nothing, so that
+ * sending needs no checks: newt__take gives NULL, and newt__talk_end says why.
+ *
+ *     newt__talk_begin(c);
+ *     newt__send(c, NEWT__S_LOAD, &params);
+ *     newt__sync(c);
+ *     result = newt__take(c);      waits: one round trip for everything sent so far
+ *     newt__take_sync(c);
+ *     return newt__talk_end(c);
+ *
+ * What is sent with newt__forget is not waited for: its results are passed over when the next
+ * exchange takes its own.
+ */
+#ifndef NEWT_STORE_H
+#define NEWT_STORE_H
+
+#include "bridge.h"
+
+enum {
+    NEWT__STORE_VERSION = 1,
+    NEWT__OID_INT8 = 20, /* pg_type.oid of what we send and ask about; they never change */
+    NEWT__OID_INT2 = 21,
+    NEWT__OID_INT4 = 23,
+    NEWT__OID_TEXT = 25,
+    NEWT__OID_BYTEA = 17,
+    NEWT__OID_JSONB = 3802,
+    NEWT__MAX_PARAMS = 8
+};
+
+/* Every statement of the library; its SQL is in store.c. */
+typedef enum newt__statement {
+    NEWT__S_BEGIN_READ,
+    NEWT__S_BEGIN_WRITE,
+    NEWT__S_COMMIT,
+    NEWT__S_ROLLBACK,
+    NEWT__S_SAVEPOINT,
+    NEWT__S_ROLLBACK_TO,
+    NEWT__S_USER_PLANS,
+    NEWT__S_CHANGES,
+    NEWT__S_BARRIER,
+    NEWT__S_CHANGES_BARRIER,
+    NEWT__S_BLOCKS,
+    NEWT__S_LOAD,
+    NEWT__S_SERIALS,
+    NEWT__S_UPDATE_ONE,
+    NEWT__S_UPDATE_ONE_CLIENT,
+    NEWT__S_UPDATE_ONE_SERVER,
+    NEWT__S_UPDATE_MANY,
+    NEWT__S_DELETE_MANY,
+    NEWT__S_INSERT_MANY,
+    NEWT__S_PROJECT_CLIENT,
+    NEWT__S_PROJECT_SERVER,
+    NEWT__S_UNPROJECT,
+    NEWT__S_REJECTS,
+    NEWT__S_TRANSACTION_OBJECT,
+    NEWT__S_LOCK,
+    NEWT__S_TRANSACTION,
+    NEWT__S_NONCE,
+    NEWT__S_CLASSES,
+    NEWT__S_REGISTER,
+    NEWT__N_STATEMENTS
+} newt__statement;
+
+/* The statements with the store's quoted schema in them. */
+struct newt__sql {
+    char *text[NEWT__N_STATEMENTS];
+    char *schema;       /* quoted */
+    char *oid_sequence; /* qualified and quoted, for nextval */
+    char *serial_sequence;
+};
+struct newt__sql *newt__sql_new(PGconn *pg, const char *schema); /* NULL: no memory */
+/* text with every @store@ replaced by the quoted schema; malloc'ed, NULL: no memory */
+char *newt__sql_expand(const char *text, const char *schema);
+void newt__sql_free(struct newt__sql *sql);
+
+/* ---- parameters: binary, in the order of $1, $2, ... -------------------------------------------
+ */
+
+typedef struct newt__params {
+    int n;
+    bool failed; /* a value too long, or no memory for it */
+    size_t total;
+    const char *values[NEWT__MAX_PARAMS];
+    int lengths[NEWT__MAX_PARAMS];
+    uint8_t small[NEWT__MAX_PARAMS][8];
+} newt__params;
+
+/* An array of one dimension being built in PostgreSQL's binary form. Zero-initialise with buf.env
+ * set; newt__array_begin starts afresh and keeps the memory. */
+typedef struct newt__array {
+    newt__buffer buf;
+    uint32_t n;
+    bool failed;
+} newt__array;
+
+void newt__array_begin(newt__array *a, uint32_t element_type);
+void newt__array_int(newt__array *a, int64_t x);
+void newt__array_int4(newt__array *a, int32_t x);
+void newt__array_bytes(newt__array *a, const void *p, size_t n); /* bytea and text */
+void newt__array_json(newt__array *a, const void *p, size_t n);  /* jsonb, from its text */
+void newt__array_null(newt__array *a);
+
+/* Values are borrowed until they have been sent. */
+void newt__param_int(newt__params *p, int64_t x);
+void newt__param_bytes(newt__params *p, const void *s, size_t n); /* NULL: null; bytea and text */
+void newt__param_text(newt__params *p, const char *s);            /* NULL: null */
+void newt__param_array(newt__params *p, newt__array *a);
+
+/* Fields of binary results. A field that is null or of another size gives 0. */
+int64_t newt__field_int(const PGresult *r, int row, int column);
+bool newt__field_bool(const PGresult *r, int row, int column);
+/* Calls each(arg, x) for every element of a bigint[]; false: it is not one. */
+bool newt__field_ints(const PGresult *r, int row, int column, void (*each)(void *arg, int64_t x),
+                      void *arg);
+
+/* ---- exchanges
+ * ------------------------------------------------------------------------------------- */
+
+struct newt__talk {
+    newt_error error;               /* the first failure of this exchange */
+    newt_error warning;             /* the last WARNING of the server since newt__talk_begin */
+    uint16_t *queue;                /* what has been sent and not been taken: a ring */
+    size_t head, n, cap, forgotten; /* the first `forgotten` of them are nobody's */
+    bool waiting;                   /* something has been sent since the last wait */
+    bool prepared[NEWT__N_STATEMENTS];
+};
+
+void newt__talk_begin(newt_conn *c);
+void newt__send(newt_conn *c, newt__statement s, const newt__params *p); /* p NULL: none */
+/* SQL that is not ours: one statement, parameters and results as text. */
+void newt__send_query(newt_conn *c, const char *sql, int n, const char *const *params);
+void newt__sync(newt_conn *c);
+void newt__forget(newt_conn *c);
+/* The result of the next statement, which the caller clears; NULL: it failed or did not run. */
+PGresult *newt__take(newt_conn *c);
+/* The same where only success matters. */
+bool newt__take_done(newt_conn *c);
+bool newt__take_sync(newt_conn *c);
+/* Passes over whatever has not been taken. */
+void newt__take_rest(newt_conn *c);
+/* Ends the exchange; its failure becomes the connection's error. */
+int newt__talk_end(newt_conn *c);
+/* Forgets everything about the server connection, which is being closed. */
+void newt__talk_reset(struct newt__talk *talk);
+void newt__talk_notice(void *talk, const PGresult *notice);
+/* Sends rows through COPY, outside pipeline mode; nothing may be on its way. */
+bool newt__copy_begin(newt_conn *c, const char *sql);
+bool newt__copy_send(newt_conn *c, const void *p, size_t n);
+bool newt__copy_end(newt_conn *c);
+
+/* ---- connections and snapshots (db.c, transaction.c)
+ * -------------------------------------------------- */
+
+/* Connects, or connects anew; drops what belonged to another life of the server. */
+int newt__conn_open(newt_conn *c);
+/* A live server connection for this thread; the transaction may be idle or begun. */
+int newt__conn_server(newt_conn *c);
+/* Queues the statements that open the snapshot, if it is not open: true. Their results are then
+ * taken first, by newt__snapshot_take. */
+bool newt__snapshot_send(newt_conn *c);
+int newt__snapshot_take(newt_conn *c);
+/* Applies what S_CHANGES or S_CHANGES_BARRIER gave. */
+int newt__changes_apply(newt_conn *c, const PGresult *r);
+void newt__changes_params(const newt_conn *c, int64_t own_serial, newt__params *p);
+/* The end of a transaction; what becomes of its objects is said before, in object.c. */
+void newt__transaction_over(newt_conn *c);
+/* Takes blocks of oids and serials, so many that this many of each are there. */
+int newt__blocks_take(newt_conn *c, int64_t oids, int64_t serials);
+void newt__blocks_send(newt_conn *c, int64_t oid_blocks, int64_t serial_blocks);
+int newt__blocks_result(newt_conn *c, int64_t oid_blocks, int64_t serial_blocks);
+/* Blocks to take for so many numbers. */
+int64_t newt__blocks_for(int64_t numbers, int64_t size);
+int64_t newt__blocks_left(const newt__blocks *b, int64_t size);
+void newt__blocks_drop(newt__blocks *b);
+int newt__next_serial(newt_conn *c, int64_t *serial);
+/* Microseconds of a clock that only rises. */
+int64_t newt__clock(void);
+
+#endif

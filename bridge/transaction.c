@@ -1,0 +1,631 @@
+/*
+ * transaction.c - begin, snapshots, what others changed, abort, newt_transact
+ */
+#include "store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    /* A transaction may begin without the server if the position of the cache was confirmed less
+     * than this ago: by so much can it miss what other programs have committed. What this newt_db
+     * has committed is never missed. */
+    FRESH_US = 100 * 1000,
+    MOST_CHANGES = 10000, /* beyond that the cache is dropped; also in S_CHANGES */
+    ATTEMPTS = 10,
+    LONGEST_PAUSE_MS = 100
+};
+
+/* ---- phases ---------------------------------------------------------------------------------- */
+
+typedef enum event {
+    BEGIN,   /* newt_begin */
+    CONTACT, /* the snapshot is open */
+    DOOM,    /* a failure that only an abort can follow */
+    END,     /* commit or abort, done */
+    N_EVENTS
+} event;
+
+enum {
+    NONE = -1
+};
+
+static const signed char transitions[NEWT__N_PHASES][N_EVENTS] = {
+    /*                  BEGIN        CONTACT      DOOM          END        */
+    [NEWT__IDLE] = {NEWT__LAZY, NONE, NEWT__IDLE, NEWT__IDLE},
+    [NEWT__LAZY] = {NONE, NEWT__OPEN, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__OPEN] = {NONE, NONE, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__DOOMED] = {NONE, NONE, NEWT__DOOMED, NEWT__IDLE},
+};
+
+static bool
+move(newt_conn *c, event e)
+{
+    int to = transitions[c->phase][e];
+
+    if (to != NONE)
+        c->phase = (newt__phase)to;
+    return to != NONE;
+}
+
+int
+newt__conn_fail(newt_conn *c, int status, int64_t oid, const char *format, ...)
+{
+    va_list args;
+
+    if (c->phase == NEWT__DOOMED)
+        return c->error.status;
+    va_start(args, format);
+    newt__fail_text(&c->error, status, oid, format, args);
+    va_end(args);
+    return status;
+}
+
+int
+newt__doom(newt_conn *c)
+{
+    move(c, DOOM);
+    return c->error.status;
+}
+
+int
+newt__conn_enter(newt_conn *c)
+{
+    if (c->phase == NEWT__IDLE) {
+        newt__conn_fail(c, NEWT_EBUSY, 0, "no transaction is open");
+        newt__fail_hint(&c->error, "Call newt_begin(), or work inside newt_transact().");
+        return NEWT_EBUSY;
+    }
+    if (!pthread_equal(c->owner, pthread_self())) {
+        /* what the other thread is doing with the connection's error is not touched */
+        return NEWT_ETHREAD;
+    }
+    return c->phase == NEWT__DOOMED ? c->error.status : NEWT_OK;
+}
+
+int
+newt_status(const newt_conn *c)
+{
+    return c->error.status;
+}
+
+int64_t
+newt_tid(const newt_conn *c)
+{
+    return c->committed_tid ? c->committed_tid : c->tid;
+}
+
+int64_t
+newt__clock(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+void
+newt__transaction_over(newt_conn *c)
+{
+    move(c, END);
+    c->oids.used = c->serials.used = 0;
+}
+
+/* ---- snapshots ---------------------------------------------------------------------------------
+ */
+
+static int64_t
+newest_tid(newt_db *db)
+{
+    int64_t tid;
+
+    pthread_mutex_lock(&db->mutex);
+    tid = db->newest_tid;
+    pthread_mutex_unlock(&db->mutex);
+    return tid;
+}
+
+/* The cache can be used as it is. */
+static bool
+fresh(newt_conn *c)
+{
+    if (c->cache.n == 0)
+        return true; /* everything will come from the snapshot */
+    return c->tid >= newest_tid(c->db) && newt__clock() - c->checked_us < FRESH_US;
+}
+
+void
+newt__changes_params(const newt_conn *c, int64_t own_serial, newt__params *p)
+{
+    newt__param_int(p, c->tid && c->cache.n > 0 ? c->tid : INT64_MAX);
+    newt__param_int(p, c->tid_serial);
+    newt__param_int(p, own_serial);
+}
+
+typedef struct oid_list {
+    int64_t *oids;
+    size_t n, cap;
+    bool failed;
+} oid_list;
+
+static void
+collect(void *arg, int64_t oid)
+{
+    oid_list *l = arg;
+
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        int64_t *more = realloc(l->oids, cap * sizeof *more);
+
+        if (!more) {
+            l->failed = true;
+            return;
+        }
+        l->oids = more;
+        l->cap = cap;
+    }
+    l->oids[l->n++] = oid;
+}
+
+static bool
+from_the_store(const newt__header *h)
+{
+    return h->serial != 0;
+}
+
+static int
+read_conflict(newt_conn *c, const newt__header *h)
+{
+    char name[NEWT__NAME_SIZE];
+
+    newt__conn_fail(c, NEWT_ECONFLICT, h->oid, "%s was changed by another transaction",
+                    newt__object_name(h, name));
+    newt__fail_detail(&c->error, "It was read from the cache, as of transaction %lld.",
+                      (long long)c->tid);
+    return NEWT_ECONFLICT;
+}
+
+/*
+ * Forgets the given objects (others changed them), or all: all that is cached and not used in this
+ * transaction. What is used makes a conflict; then the position of the cache stays where it was, so
+ * that the next begin hears of all this again.
+ */
+static int
+invalidate(newt_conn *c, oid_list *changed, bool all)
+{
+    newt__header *h;
+
+    if (all && c->phase == NEWT__IDLE) {
+        newt__cache_clear(c);
+        return NEWT_OK;
+    }
+    if (all) {
+        changed->n = 0;
+        for (size_t i = 0; i < c->cache.cap && !changed->failed; i++)
+            if (c->cache.slots[i] && from_the_store(c->cache.slots[i]))
+                collect(changed, c->cache.slots[i]->oid);
+    }
+    if (changed->failed)
+        return newt__fail_memory(&c->error);
+    for (size_t i = 0; i < changed->n; i++)
+        if (newt__object_used(c, changed->oids[i]) &&
+            (h = newt__cache_find(&c->cache, changed->oids[i])) && from_the_store(h))
+            return read_conflict(c, h);
+    for (size_t i = 0; i < changed->n; i++)
+        newt__object_invalidate(c, changed->oids[i]);
+    return NEWT_OK;
+}
+
+int
+newt__changes_apply(newt_conn *c, const PGresult *r)
+{
+    oid_list changed = {0};
+    bool same_life, all;
+    int64_t tid;
+    int rc;
+
+    if (PQntuples(r) != 1 || PQnfields(r) < 6) {
+        rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no transactions");
+        newt__fail_detail(&c->error, "Its table \"transaction\" is empty.");
+        return rc;
+    }
+    tid = newt__field_int(r, 0, 0);
+    same_life = PQgetlength(r, 0, 2) == sizeof c->incarnation &&
+                memcmp(PQgetvalue(r, 0, 2), c->incarnation, sizeof c->incarnation) == 0;
+    if (!same_life) {
+        newt__blocks_drop(&c->oids);
+        newt__blocks_drop(&c->serials);
+    }
+    all = !same_life || !newt__field_bool(r, 0, 3) || newt__field_int(r, 0, 4) > MOST_CHANGES ||
+          !newt__field_ints(r, 0, 5, collect, &changed) || changed.n > MOST_CHANGES;
+    rc = invalidate(c, &changed, all);
+    free(changed.oids);
+    if (rc != NEWT_OK)
+        return rc;
+    if (!same_life) {
+        /* without the row, or with another, the next transaction connects anew and sees to it */
+        if (PQgetlength(r, 0, 2) == sizeof c->incarnation)
+            memcpy(c->incarnation, PQgetvalue(r, 0, 2), sizeof c->incarnation);
+        else
+            memset(c->incarnation, 0, sizeof c->incarnation);
+    }
+    c->tid = tid;
+    c->tid_serial = newt__field_int(r, 0, 1);
+    c->checked_us = newt__clock();
+    pthread_mutex_lock(&c->db->mutex);
+    if (tid > c->db->newest_tid)
+        c->db->newest_tid = tid;
+    pthread_mutex_unlock(&c->db->mutex);
+    return NEWT_OK;
+}
+
+bool
+newt__snapshot_send(newt_conn *c)
+{
+    newt__params p = {0};
+
+    if (c->phase != NEWT__LAZY)
+        return false;
+    newt__changes_params(c, 0, &p);
+    newt__send(c, NEWT__S_BEGIN_READ, NULL);
+    newt__send(c, NEWT__S_CHANGES, &p);
+    c->in_transaction = true;
+    c->savepoint = false;
+    return true;
+}
+
+int
+newt__snapshot_take(newt_conn *c)
+{
+    PGresult *r;
+    int rc;
+
+    newt__take_done(c);
+    r = newt__take(c);
+    if (!r)
+        return c->talk->error.status;
+    rc = newt__changes_apply(c, r);
+    PQclear(r);
+    if (rc != NEWT_OK)
+        return newt__doom(c);
+    move(c, CONTACT);
+    return NEWT_OK;
+}
+
+/* ---- begin, abort
+ * ---------------------------------------------------------------------------------- */
+
+/* Ends what is open on the server, without waiting for the answer. */
+static void
+end_snapshot(newt_conn *c)
+{
+    if (!c->in_transaction)
+        return;
+    c->in_transaction = false;
+    if (c->broken)
+        return;
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_ROLLBACK, NULL);
+    newt__sync(c);
+    newt__forget(c);
+}
+
+void
+newt_abort(newt_conn *c)
+{
+    if (!c || c->phase == NEWT__IDLE)
+        return;
+    newt__objects_aborted(c);
+    end_snapshot(c);
+    newt__transaction_over(c);
+}
+
+static int
+begin(newt_conn *c, bool lazily)
+{
+    int rc;
+
+    if (c->phase != NEWT__IDLE) {
+        newt__conn_fail(c, NEWT_EBUSY, 0, "a transaction is open already");
+        return NEWT_EBUSY;
+    }
+    newt__error_clear(&c->error);
+    c->owner = pthread_self();
+    c->committed_tid = 0;
+    if (lazily && !c->broken && fresh(c)) {
+        move(c, BEGIN);
+        return NEWT_OK;
+    }
+    rc = newt__conn_server(c);
+    if (rc != NEWT_OK)
+        return rc;
+    move(c, BEGIN);
+    newt__talk_begin(c);
+    newt__snapshot_send(c);
+    newt__sync(c);
+    rc = newt__snapshot_take(c);
+    newt__take_rest(c);
+    if (rc == NEWT_OK || c->talk->error.status != NEWT_OK)
+        rc = newt__talk_end(c);
+    if (rc != NEWT_OK)
+        newt_abort(c);
+    return rc;
+}
+
+int
+newt_begin(newt_conn *c)
+{
+    return begin(c, true);
+}
+
+/* ---- newt_transact
+ * ----------------------------------------------------------------------------------- */
+
+static uint64_t
+random_number(newt_conn *c)
+{
+    /* xorshift64*: only spreads the clients apart */
+    c->random ^= c->random >> 12;
+    c->random ^= c->random << 25;
+    c->random ^= c->random >> 27;
+    return c->random * 2685821657736338717u;
+}
+
+static void
+pause_before(newt_conn *c, int attempt)
+{
+    int64_t most_us = LONGEST_PAUSE_MS * 1000, us;
+    struct timespec t;
+
+    if (attempt < 8)
+        most_us = (int64_t)1000 << attempt;
+    if (most_us > LONGEST_PAUSE_MS * 1000)
+        most_us = LONGEST_PAUSE_MS * 1000;
+    us = (int64_t)(random_number(c) % (uint64_t)most_us);
+    t.tv_sec = us / 1000000;
+    t.tv_nsec = us % 1000000 * 1000;
+    nanosleep(&t, NULL);
+}
+
+int
+newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_options *opt)
+{
+    newt_transact_options o = {.size = sizeof o};
+    int64_t started = newt__clock();
+    int rc;
+
+    if (opt) {
+        if (opt->size < sizeof opt->size || opt->size > sizeof o)
+            return newt__conn_fail(c, NEWT_EINVAL, 0,
+                                   "newt_transact_options.size is %zu, but must be at most %zu",
+                                   opt->size, sizeof o);
+        memcpy(&o, opt, opt->size);
+    }
+    if (o.attempts <= 0)
+        o.attempts = ATTEMPTS;
+    for (int attempt = 1;; attempt++) {
+        rc = begin(c, attempt == 1);
+        if (rc == NEWT_OK) {
+            rc = fn(c, arg);
+            if (rc > 0) {
+                newt_abort(c);
+                return rc;
+            }
+            if (rc == NEWT_OK) {
+                rc = newt_commit(c);
+            } else {
+                /* a function may hand back a status of its own for an object that could not be
+                 * read because the transaction was lost already */
+                if (c->phase == NEWT__DOOMED)
+                    rc = c->error.status;
+                newt_abort(c);
+            }
+        }
+        if ((rc != NEWT_ECONFLICT && rc != NEWT_ELOST) || attempt >= o.attempts)
+            return rc;
+        if (o.deadline_ms > 0 && newt__clock() - started >= (int64_t)o.deadline_ms * 1000)
+            return rc;
+        c->stats.retries++;
+        pause_before(c, attempt);
+    }
+}
+
+/* ---- blocks of oids and serials
+ * ------------------------------------------------------------------------ */
+
+enum {
+    MOST_BLOCKS = 256 /* taken at once */
+};
+
+int64_t
+newt__blocks_left(const newt__blocks *b, int64_t size)
+{
+    return b->end - b->next + (int64_t)b->n * size;
+}
+
+void
+newt__blocks_drop(newt__blocks *b)
+{
+    b->next = b->end = 0;
+    b->n = 0;
+}
+
+static bool
+blocks_next(newt__blocks *b, int64_t size, int64_t *x)
+{
+    if (b->next == b->end) {
+        if (b->n == 0)
+            return false;
+        /* in the order taken, so that related objects have near oids */
+        b->next = b->starts[0];
+        b->end = b->next + size;
+        memmove(b->starts, b->starts + 1, --b->n * sizeof *b->starts);
+    }
+    *x = b->next++;
+    b->used++;
+    return true;
+}
+
+static bool
+blocks_add(newt__blocks *b, int64_t start)
+{
+    if (b->n == b->cap) {
+        size_t cap = b->cap ? b->cap * 2 : 4;
+        int64_t *starts = realloc(b->starts, cap * sizeof *starts);
+
+        if (!starts)
+            return false;
+        b->starts = starts;
+        b->cap = cap;
+    }
+    b->starts[b->n++] = start;
+    return true;
+}
+
+static void
+send_one(newt_conn *c, const char *sequence, int64_t n)
+{
+    newt__params p = {0};
+
+    newt__param_text(&p, sequence);
+    newt__param_int(&p, n);
+    newt__send(c, NEWT__S_BLOCKS, &p);
+}
+
+/* Behind these must come a barrier before the sync: a sequence issues values again after a crash
+ * unless WAL behind them was flushed. */
+void
+newt__blocks_send(newt_conn *c, int64_t oid_blocks, int64_t serial_blocks)
+{
+    if (oid_blocks > 0)
+        send_one(c, c->db->sql->oid_sequence, oid_blocks);
+    if (serial_blocks > 0)
+        send_one(c, c->db->sql->serial_sequence, serial_blocks);
+}
+
+static int
+take_one(newt_conn *c, newt__blocks *b)
+{
+    PGresult *r = newt__take(c);
+    int rc = NEWT_OK;
+
+    if (!r)
+        return c->talk->error.status;
+    for (int i = 0; i < PQntuples(r); i++)
+        if (!blocks_add(b, newt__field_int(r, i, 0)))
+            rc = newt__fail_memory(&c->error);
+    PQclear(r);
+    return rc;
+}
+
+int
+newt__blocks_result(newt_conn *c, int64_t oid_blocks, int64_t serial_blocks)
+{
+    int rc = NEWT_OK;
+
+    if (oid_blocks > 0)
+        rc = take_one(c, &c->oids);
+    if (serial_blocks > 0) {
+        int rc2 = take_one(c, &c->serials);
+
+        rc = rc ? rc : rc2;
+    }
+    return rc;
+}
+
+int64_t
+newt__blocks_for(int64_t numbers, int64_t size)
+{
+    int64_t n = (numbers + size - 1) / size;
+
+    return n > MOST_BLOCKS ? MOST_BLOCKS : n;
+}
+
+/* A snapshot is read-only and cannot be left, so the numbers come through another connection. */
+static int
+blocks_beside(newt_conn *c, int64_t oids, int64_t serials)
+{
+    newt_conn *side = NULL;
+    int rc = newt_connect(c->db, &side);
+
+    if (!side)
+        return newt__fail_memory(&c->error);
+    if (rc == NEWT_OK)
+        rc = newt__blocks_take(side, oids, serials);
+    if (rc != NEWT_OK) {
+        rc = newt__conn_fail_with(c, &side->error);
+    } else if (memcmp(side->incarnation, c->incarnation, sizeof c->incarnation) != 0) {
+        rc = newt__conn_fail(c, NEWT_ELOST, 0, "the server was restarted during the transaction");
+    } else {
+        newt__blocks *from[] = {&side->oids, &side->serials}, *to[] = {&c->oids, &c->serials};
+
+        for (int i = 0; i < 2; i++) {
+            newt__blocks spare = *to[i];
+            int64_t used = spare.used;
+
+            if (newt__blocks_left(&spare, 1) > 0)
+                continue; /* still enough of these */
+            *to[i] = *from[i];
+            *from[i] = spare;
+            to[i]->used = used;
+            from[i]->used = 0;
+        }
+    }
+    newt_close(side);
+    return rc;
+}
+
+int
+newt__blocks_take(newt_conn *c, int64_t oids, int64_t serials)
+{
+    int64_t oid_blocks = newt__blocks_for(oids, c->db->oid_block);
+    int64_t serial_blocks = newt__blocks_for(serials, c->db->serial_block);
+    int rc;
+
+    if (c->in_transaction)
+        return blocks_beside(c, oids, serials);
+    rc = newt__conn_server(c);
+    if (rc != NEWT_OK)
+        return rc;
+    newt__talk_begin(c);
+    newt__blocks_send(c, oid_blocks, serial_blocks);
+    newt__send(c, NEWT__S_BARRIER, NULL);
+    newt__sync(c);
+    rc = newt__blocks_result(c, oid_blocks, serial_blocks);
+    newt__take_done(c);
+    if (!newt__take_sync(c)) {
+        /* not known to be flushed */
+        newt__blocks_drop(&c->oids);
+        newt__blocks_drop(&c->serials);
+    }
+    return c->talk->error.status != NEWT_OK ? newt__talk_end(c) : rc;
+}
+
+int
+newt__next_oid(newt_conn *c, int64_t *oid)
+{
+    int rc;
+
+    if (blocks_next(&c->oids, c->db->oid_block, oid))
+        return NEWT_OK;
+    /* the more a transaction takes, the more it will; and what it needs last of all is here too */
+    rc = newt__blocks_take(c, c->oids.used + 1, newt__blocks_left(&c->serials, 1) > 0 ? 0 : 1);
+    if (rc == NEWT_OK && !blocks_next(&c->oids, c->db->oid_block, oid))
+        rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no more oids");
+    return rc == NEWT_OK ? NEWT_OK : newt__doom(c);
+}
+
+int
+newt__next_serial(newt_conn *c, int64_t *serial)
+{
+    int rc;
+
+    if (blocks_next(&c->serials, c->db->serial_block, serial))
+        return NEWT_OK;
+    rc = newt__blocks_take(c, 0, 1);
+    if (rc == NEWT_OK && !blocks_next(&c->serials, c->db->serial_block, serial))
+        rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no more serials");
+    return rc;
+}
