@@ -14,13 +14,13 @@
 
 /* ---- the library's own classes ----------------------------------------------------------- */
 
-NEWT_CLASS(newt_list, "newt.List", 0, NULL, NEWT_LIST(struct newt_list, items));
-NEWT_CLASS(newt_map, "newt.Map", 0, NULL, NEWT_MAPOF(struct newt_map, items));
+NEWT_CLASS(newt_list, "newt.List", 1, NULL, NEWT_LIST(struct newt_list, items));
+NEWT_CLASS(newt_map, "newt.Map", 1, NULL, NEWT_MAPOF(struct newt_map, items));
 const newt_class newt__root_class = {sizeof(newt_class),
                                      sizeof(newt_field),
                                      sizeof(struct newt_map),
                                      "newt.Root",
-                                     0,
+                                     1,
                                      1,
                                      newt_map_fields_,
                                      NULL,
