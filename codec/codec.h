@@ -327,6 +327,10 @@ typedef struct newt__reader {
 
 /* Reads the head: format byte, class, version. Then newt__read gives the state item first. */
 newt__code newt__read_begin(newt__reader *r, const newt__env *env, const void *record, size_t n);
+/* The reader at one item that was cut out of a record: `shared` numbers had been given before it,
+ * and max_depth containers may be open in it. */
+void newt__read_item_begin(newt__reader *r, const newt__env *env, const void *item, size_t n,
+                           uint32_t max_depth, uint64_t shared);
 newt__code newt__read(newt__reader *r, newt__token *t);
 /* Skips to behind the END of the container that token t, the last one read, opened (nothing to do
  * for a scalar); all of it is validated. */
