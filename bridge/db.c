@@ -15,8 +15,7 @@ enum {
     SERVER_VERSION = 150000           /* the oldest we know */
 };
 
-/* ---- server connections
- * --------------------------------------------------------------------------- */
+/* ---- server connections ------------------------------------------------------------------ */
 
 /* Planner settings of the session, so that every statement of store.c runs by index and in the
  * order of its arrays, planned once, with whatever statistics there are. */
@@ -337,8 +336,7 @@ newt__conn_projection(const newt_conn *c, const newt__class *k)
                                                                             : NEWT__PROJECT_CLIENT;
 }
 
-/* ---- connections and their pool
- * ------------------------------------------------------------------- */
+/* ---- connections and their pool ---------------------------------------------------------- */
 
 static void *
 env_realloc(void *arg, void *p, size_t n)
@@ -384,6 +382,7 @@ conn_free(newt_conn *c)
     if (!c)
         return;
     newt_abort(c);
+    newt__take_rest(c); /* else the server would complain of a client that does not listen */
     close_server(c);
     newt__cache_clear(c);
     newt__writer_free(&c->writer);
@@ -472,8 +471,7 @@ newt_conn_stats(const newt_conn *c, newt_stats *out)
     memcpy(out, &s, n);
 }
 
-/* ---- the registry of classes
- * ----------------------------------------------------------------------- */
+/* ---- the registry of classes ------------------------------------------------------------- */
 
 static const char *
 registry_projection(const newt__class *k)
@@ -673,8 +671,7 @@ register_classes(newt_conn *c, newt_error *e)
     return rc;
 }
 
-/* ---- databases
- * -------------------------------------------------------------------------------------- */
+/* ---- databases --------------------------------------------------------------------------- */
 
 static int
 take_options(newt_db *db, const newt_options *opt)
@@ -748,8 +745,7 @@ newt_db_close(newt_db *db)
     free(db);
 }
 
-/* ---- stores
- * ------------------------------------------------------------------------------------------- */
+/* ---- stores ------------------------------------------------------------------------------ */
 
 static int
 execute(PGconn *pg, const char *sql, newt_error *e)
