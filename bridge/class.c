@@ -79,6 +79,22 @@ newt__kind_name(uint8_t kind)
     return kind > 0 && kind < N_KINDS ? kinds[kind].name : "unknown";
 }
 
+const newt__special newt__specials[] = {
+    {"NaN", 0x7fc00000, UINT64_C(0x7ff8000000000000)},
+    {"Infinity", 0x7f800000, UINT64_C(0x7ff0000000000000)},
+    {"-Infinity", 0xff800000, UINT64_C(0xfff0000000000000)},
+    {NULL, 0, 0},
+};
+
+const newt__special *
+newt__special_named(const char *s, size_t n)
+{
+    for (const newt__special *x = newt__specials; x->name; x++)
+        if (strlen(x->name) == n && memcmp(x->name, s, n) == 0)
+            return x;
+    return NULL;
+}
+
 uint32_t
 newt__field_extent(const newt_field *f)
 {

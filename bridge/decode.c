@@ -214,12 +214,29 @@ real(decoder *d, const newt__place *place, const newt__token *t, uint32_t size, 
     return true;
 }
 
+/* Seconds are floored: one is taken up first, so that the least int64 comes out without overflow.
+ */
+bool
+newt__microseconds(const newt__token *t, int64_t *us)
+{
+    int64_t seconds = t->seconds, rest = t->us;
+
+    if (seconds < 0) {
+        seconds++;
+        rest -= 1000000;
+    }
+    return !__builtin_mul_overflow(seconds, INT64_C(1000000), us) &&
+           !__builtin_add_overflow(*us, rest, us);
+}
+
 static bool
 microseconds(decoder *d, const newt__place *place, const newt__token *t, int64_t least, int64_t *us)
 {
-    if (__builtin_mul_overflow(t->seconds, INT64_C(1000000), us) ||
-        __builtin_add_overflow(*us, (int64_t)t->us, us) || *us < least)
+    int64_t x;
+
+    if (!newt__microseconds(t, &x) || x < least)
         return MISFIT(d, place, NEWT_ECLASS, "is out of range: more than 292,000 years from 1970");
+    *us = x;
     return true;
 }
 

@@ -151,29 +151,17 @@ number(newt__writer *w, uint8_t kind, const void *p, size_t size)
     }
 }
 
-/* As PostgreSQL's numeric spells them. */
-static const struct {
-    const char *text;
-    uint64_t bits;
-} specials[] = {
-    {"NaN", UINT64_C(0x7ff8000000000000)},
-    {"Infinity", UINT64_C(0x7ff0000000000000)},
-    {"-Infinity", UINT64_C(0xfff0000000000000)},
-};
-
 static void
 decimal(encoder *en, const newt__place *place, const newt_text *digits)
 {
+    const newt__special *special = newt__special_named(digits->s, digits->n);
     newt__buffer *magnitude = &en->conn->scratch;
     newt__number x;
     newt__code code;
 
-    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++) {
-        if (strlen(specials[i].text) == digits->n &&
-            memcmp(specials[i].text, digits->s, digits->n) == 0) {
-            newt__write_double_bits(en->w, specials[i].bits);
-            return;
-        }
+    if (special) {
+        newt__write_double_bits(en->w, special->bits);
+        return;
     }
     magnitude->n = 0;
     code = newt__number_parse(digits->s, digits->n, magnitude, &x);
@@ -223,13 +211,7 @@ value(encoder *en, const newt__place *place, const newt__field *f, uint8_t kind,
     case NEWT_K_DATE: newt__write_date(w, ((const newt_date *)p)->days); break;
     case NEWT_K_UUID: newt__write_uuid(w, ((const newt_uuid *)p)->b); break;
     case NEWT_K_DECIMAL: decimal(en, place, &((const newt_decimal *)p)->digits); break;
-    case NEWT_K_JSON: {
-        int status = newt__item_write(en->conn, w, &((const newt_json *)p)->item);
-
-        if (status != NEWT_OK)
-            en->status = newt__fail_memory(en->e);
-        break;
-    }
+    case NEWT_K_JSON: newt__item_write(w, &((const newt_json *)p)->item); break;
     case NEWT_K_ENUM: enumerator(en, place, f, *(const int *)p); break;
     case NEWT_K_REF: {
         int64_t oid = ((const newt_ref *)p)->oid;

@@ -17,6 +17,16 @@ uint32_t newt__field_extent(const newt_field *f);
 /* Whether a value of a nullable kind is null; false for the others. */
 bool newt__is_null(uint8_t kind, const void *p);
 
+/* What decimals and floats may be besides numbers, as PostgreSQL spells it; the last has no name.
+ */
+typedef struct newt__special {
+    const char *name;
+    uint32_t single; /* bits of a float */
+    uint64_t bits;   /* of a double */
+} newt__special;
+extern const newt__special newt__specials[];
+const newt__special *newt__special_named(const char *s, size_t n);
+
 /* ---- where in an object: for messages ---------------------------------------------------- */
 
 /* One step on the way to a value; the steps lie on the C stack. */
@@ -50,15 +60,27 @@ int newt__decode(newt_conn *c, const newt__class *k, int64_t oid, const void *re
 
 /* n new items: zero, times and dates null. */
 void newt__blank_items(const newt__field *f, void *items, size_t n);
+/* Of a time or duration; false: int64 cannot hold it. */
+bool newt__microseconds(const newt__token *t, int64_t *us);
 /* Text of a decimal as newt_decimal and {"::num": ...} have it; appends to out. */
 newt__code newt__decimal_text(newt__buffer *out, const newt__number *x);
 
-/* ---- items: values of any shape, as newt_json and bags hold them ------------------------- */
+/* ---- items: values of any shape, as newt_json and bags hold them --------------------------- */
 
 /* Items that hold shared values carry in newt_bytes.priv_ the number of the first of them in the
  * record they were cut from, plus one; 0: nothing shared inside. */
-bool newt__item_hidden(const newt_bytes *item);
-int newt__item_write(newt_conn *c, newt__writer *w, const newt_bytes *item);
+void newt__item_write(newt__writer *w, const newt_bytes *item);
+bool newt__item_hidden(const newt_bytes *item); /* tag 38403 stands in front */
+
+/* The value of token t, which has just been read, as jansson has it (docs/json-values.md); r stands
+ * behind it afterwards. Shared values are called by their number less `first`. The token's own
+ * `hidden` is left to the caller. NULL: r->fault, or (NEWT__OK there) no memory. */
+json_t *newt__json_read(newt__reader *r, newt__token *t, uint64_t first);
+/* Writes a jansson value as one item. What is wrong with it: NEWT__PROFILE in w->fault. */
+void newt__json_write(newt__writer *w, const json_t *json);
+/* One field of the record's state; NULL and NEWT__OK in *code: it has none. */
+json_t *newt__json_field(const newt__env *env, const void *record, size_t n, const char *field,
+                         size_t field_n, newt__fault *fault);
 
 struct newt_record {
     newt_conn *conn; /* for its memory */
@@ -115,6 +137,16 @@ int newt__object_add(newt_conn *c, newt__header *h, int64_t oid);
 /* Looks up the field (of the object's class or of a struct inside it) whose value or array is at p;
  * NULL: p is none of this object's. */
 const newt__field *newt__field_at(const newt__header *h, const void *p);
+
+/* ---- setters (setter.c) -------------------------------------------------------------------- */
+
+/* The header of an object (a bag or not) that may be changed now; p: what is to be changed. NULL:
+ * it has been refused; newt__not_writable gives the status. */
+newt__header *newt__writable(newt_object *o, const void *p, bool bag);
+int newt__not_writable(const newt_object *o);
+/* A setter's failure: recorded, and the transaction doomed. */
+int newt__refuse(newt__header *h, int status, const void *p, const char *reason);
+int newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault);
 
 /* ---- bags (bag.c) ------------------------------------------------------------------------ */
 

@@ -94,46 +94,55 @@ no_memory(newt__header *h)
 }
 
 /* p: the value or array that was to be changed */
-static int
-refuse(newt__header *h, int status, const void *p, const char *reason)
+int
+newt__refuse(newt__header *h, int status, const void *p, const char *reason)
 {
     const newt__field *f = newt__field_at(h, p);
     newt__place place = {.field = f};
     newt_error e = {0};
 
     if (h->class)
-        newt__fail_at(&e, status, h->oid, h->class, f ? &place : NULL, "%s", reason);
+        newt__fail_at(&e, status, h->oid, h->class, f ? &place : NULL, ": %s", reason);
     else
         newt__fail(&e, status, h->oid, "object %lld %s", (long long)h->oid, reason);
     return fail_with(h, &e);
 }
 
+int
+newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault)
+{
+    if (fault->code == NEWT__NOMEM)
+        return no_memory(h);
+    return newt__refuse(h, fault->code == NEWT__LIMIT ? NEWT_ELIMIT : NEWT_EINVAL, p,
+                        fault->reason);
+}
+
 /* The header of an object that may be changed now, or NULL. */
-static newt__header *
-writable(newt_object *o, const void *p)
+newt__header *
+newt__writable(newt_object *o, const void *p, bool bag)
 {
     newt__header *h = o ? newt__header_of(o) : NULL;
 
     if (!h)
         return NULL;
-    if (h->bag) {
-        refuse(h, NEWT_EINVAL, p, "is a bag, which has no struct");
+    if (h->bag != bag) {
+        newt__refuse(h, NEWT_EINVAL, p, bag ? "is no bag" : "is a bag, which has no struct");
         return NULL;
     }
-    if (h->state == NEWT__IMAGE)
+    if (h->state == NEWT__IMAGE && !bag)
         return h;
     if (newt__conn_enter(h->conn) != NEWT_OK)
         return NULL;
     if (h->epoch != h->conn->epoch || (h->state != NEWT__CHANGED && h->state != NEWT__NEW)) {
-        refuse(h, NEWT_EINVAL, p,
-               "was not asked for writing in this transaction (newt_write or newt_edit)");
+        newt__refuse(h, NEWT_EINVAL, p,
+                     "was not asked for writing in this transaction (newt_write or newt_edit)");
         return NULL;
     }
     return h;
 }
 
-static int
-not_writable(const newt_object *o)
+int
+newt__not_writable(const newt_object *o)
 {
     const newt__header *h = o ? newt__header_of(o) : NULL;
 
@@ -146,18 +155,18 @@ not_writable(const newt_object *o)
 static int
 set_bytes(newt_object *o, void *to, const void *s, size_t n)
 {
-    newt__header *h = writable(o, to);
+    newt__header *h = newt__writable(o, to, false);
     newt_bytes *f = to;
     size_t most;
     uint8_t *copy;
 
     if (!h)
-        return not_writable(o);
+        return newt__not_writable(o);
     if (!s && n > 0)
-        return refuse(h, NEWT_EINVAL, f, "was given no bytes, but a length");
+        return newt__refuse(h, NEWT_EINVAL, f, "was given no bytes, but a length");
     most = h->conn->env.max_record ? h->conn->env.max_record : NEWT__MAX_RECORD;
     if (n > most)
-        return refuse(h, NEWT_ELIMIT, f, "was given more bytes than a record can hold");
+        return newt__refuse(h, NEWT_ELIMIT, f, "was given more bytes than a record can hold");
     if (!s) {
         *f = (newt_bytes){0};
         return NEWT_OK;
@@ -189,33 +198,26 @@ newt_bytes_set(newt_object *o, newt_bytes *f, const void *p, size_t n)
     return set_bytes(o, f, p, n);
 }
 
-static bool
-is_special(const char *digits)
-{
-    return strcmp(digits, "NaN") == 0 || strcmp(digits, "Infinity") == 0 ||
-           strcmp(digits, "-Infinity") == 0;
-}
-
 int
 newt_decimal_set(newt_object *o, newt_decimal *f, const char *digits)
 {
-    newt__header *h = writable(o, f);
+    newt__header *h = newt__writable(o, f, false);
     newt__buffer magnitude = {.env = h ? &h->conn->env : NULL};
     newt__number x;
     newt__code code = NEWT__OK;
 
     if (!h)
-        return not_writable(o);
-    if (digits && !is_special(digits)) {
+        return newt__not_writable(o);
+    if (digits && !newt__special_named(digits, strlen(digits))) {
         code = newt__number_parse(digits, strlen(digits), &magnitude, &x);
         newt__buffer_free(&magnitude);
     }
     if (code == NEWT__NOMEM)
         return no_memory(h);
     if (code != NEWT__OK)
-        return refuse(h, code == NEWT__LIMIT ? NEWT_ELIMIT : NEWT_EINVAL, f,
-                      code == NEWT__LIMIT ? "was given a decimal with too many digits"
-                                          : "was given what is no decimal number");
+        return newt__refuse(h, code == NEWT__LIMIT ? NEWT_ELIMIT : NEWT_EINVAL, f,
+                            code == NEWT__LIMIT ? "was given a decimal with too many digits"
+                                                : "was given what is no decimal number");
     return newt_text_set(o, &f->digits, digits);
 }
 
@@ -229,7 +231,7 @@ array_field(newt__header *h, const void *p, size_t item_size)
 
     if (f && f->f.shape != NEWT_ONE && f->f.stride == item_size)
         return f;
-    refuse(h, NEWT_EINVAL, p, "has no array of items of this size here");
+    newt__refuse(h, NEWT_EINVAL, p, "has no array of items of this size here");
     return NULL;
 }
 
@@ -241,7 +243,7 @@ make_room(newt__header *h, array *a, size_t item_size, size_t extra)
     void *items;
 
     if (extra > most || a->n > most - extra) {
-        refuse(h, NEWT_ELIMIT, a, "would have too many items");
+        newt__refuse(h, NEWT_ELIMIT, a, "would have too many items");
         return false;
     }
     need = a->n + extra;
@@ -265,7 +267,7 @@ make_room(newt__header *h, array *a, size_t item_size, size_t extra)
 void *
 newt_array_grow(newt_object *o, void *p, size_t item_size, size_t extra)
 {
-    newt__header *h = writable(o, p);
+    newt__header *h = newt__writable(o, p, false);
     const newt__field *f = h ? array_field(h, p, item_size) : NULL;
     array *a = p;
     char *first;
@@ -281,13 +283,13 @@ newt_array_grow(newt_object *o, void *p, size_t item_size, size_t extra)
 int
 newt_array_remove(newt_object *o, void *p, size_t item_size, size_t at, size_t n)
 {
-    newt__header *h = writable(o, p);
+    newt__header *h = newt__writable(o, p, false);
     array *a = p;
 
     if (!h || !array_field(h, p, item_size))
-        return not_writable(o);
+        return newt__not_writable(o);
     if (at > a->n || n > a->n - at)
-        return refuse(h, NEWT_EINVAL, p, "has no such items to remove");
+        return newt__refuse(h, NEWT_EINVAL, p, "has no such items to remove");
     memmove(a->edit_ + at * item_size, a->edit_ + (at + n) * item_size,
             (a->n - at - n) * item_size);
     a->n -= (uint32_t)n;
@@ -324,7 +326,7 @@ void *
 newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at, const char *key,
               size_t n)
 {
-    newt__header *h = writable(o, map);
+    newt__header *h = newt__writable(o, map, false);
     const newt__field *f = h ? array_field(h, map, item_size) : NULL;
     newt_text copy = {0};
     array *a = map;
@@ -334,7 +336,8 @@ newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at, cons
     if (!f)
         return NULL;
     if (f->f.shape != NEWT_MAP_OF || f->f.value_at != value_at || !key) {
-        refuse(h, NEWT_EINVAL, map, key ? "is no map of this layout" : "cannot have a null key");
+        newt__refuse(h, NEWT_EINVAL, map,
+                     key ? "is no map of this layout" : "cannot have a null key");
         return NULL;
     }
     if (search(a, item_size, key, n, &at))
@@ -365,7 +368,7 @@ newt_map_remove_(newt_object *o, void *map, size_t item_size, const char *key, s
 {
     size_t at;
 
-    if (!writable(o, map) || !key || !search(map, item_size, key, n, &at))
+    if (!newt__writable(o, map, false) || !key || !search(map, item_size, key, n, &at))
         return false;
     return newt_array_remove(o, map, item_size, at, 1) == NEWT_OK;
 }
