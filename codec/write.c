@@ -799,6 +799,10 @@ newt__collect_set(newt__writer *w)
 void
 newt__collect_array(newt__writer *w)
 {
+    if (w->pending == STORE) {
+        fail(w, NEWT__PROFILE, "reference to another store is not [store, oid]");
+        return;
+    }
     collect(w, LIST, COLLECTED_ARRAY);
 }
 
