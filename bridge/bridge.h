@@ -8,7 +8,7 @@
  *   cache.c        oid -> object of one connection
  *   json.c         values <-> jansson, bags   collection.c  lists and maps
  *   db.c           newt_db, pool, store check, registration
- *   store.c        every SQL statement of the library, prepared per connection; newt_store_create
+ *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
  *   commit.c       the pipeline of a commit   load.c   records by oid
  *   search.c       queries                    follow.c followers and the projection they write

@@ -1,5 +1,5 @@
 /*
- * store.c - every SQL statement of the library, and how it is sent
+ * store.c - every SQL statement of the library, its parameters and results
  *
  * The session's planner settings (db.c) make each statement here run by index, in the order of its
  * arrays, whatever the statistics say; queries of the application get the server's own settings
@@ -8,13 +8,11 @@
 #include "store.h"
 
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the statements ----------------------------------------------------------------------------
- */
+/* ---- the statements ---------------------------------------------------------------------- */
 
 /* Raises in the server, so that nothing behind it in the pipeline runs. The time-out is for the
  * moments when the commit lock is held and the next message does not come. */
@@ -190,8 +188,7 @@ fail:
     return NULL;
 }
 
-/* ---- parameters
- * ------------------------------------------------------------------------------------ */
+/* ---- parameters -------------------------------------------------------------------------- */
 
 static void
 put32(uint8_t *to, uint32_t x)
@@ -208,9 +205,7 @@ put64(uint8_t *to, uint64_t x)
 }
 
 enum {
-    ARRAY_HEAD = 20,
-    /* of one parameter and of all of a statement: the server's limit on a message is 1 GiB */
-    LONGEST_MESSAGE = 1000 * 1000 * 1000
+    ARRAY_HEAD = 20
 };
 
 static void
@@ -220,7 +215,7 @@ array_append(newt__array *a, const void *prefix, size_t prefix_n, const void *p,
 
     if (a->failed)
         return;
-    if (n > LONGEST_MESSAGE || a->buf.n > LONGEST_MESSAGE - n || a->n == INT32_MAX) {
+    if (n > NEWT__LONGEST_MESSAGE || a->buf.n > NEWT__LONGEST_MESSAGE - n || a->n == INT32_MAX) {
         a->failed = true;
         return;
     }
@@ -293,7 +288,8 @@ newt__array_null(newt__array *a)
 static void
 param(newt__params *p, const void *s, size_t n)
 {
-    if (p->n == NEWT__MAX_PARAMS || n > LONGEST_MESSAGE || p->total > LONGEST_MESSAGE - n) {
+    if (p->n == NEWT__MAX_PARAMS || n > NEWT__LONGEST_MESSAGE ||
+        p->total > NEWT__LONGEST_MESSAGE - n) {
         p->failed = true;
         return;
     }
@@ -340,8 +336,7 @@ newt__param_array(newt__params *p, newt__array *a)
     param(p, a->buf.data, a->n == 0 ? 12 : a->buf.n);
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------ */
+/* ---- results ----------------------------------------------------------------------------- */
 
 static int64_t
 get(const char *s, int n)
@@ -387,402 +382,4 @@ newt__field_ints(const PGresult *r, int row, int column, void (*each)(void *arg,
     for (s += ARRAY_HEAD; count > 0; count--, s += 12)
         each(arg, get(s + 4, 8));
     return true;
-}
-
-/* ---- exchanges: the queue of what was sent
- * ----------------------------------------------------------- */
-
-/* Entries of the queue: a sync, a statement, or the preparing of statement e - PREPARE. */
-enum {
-    SYNC,
-    STATEMENT,
-    PREPARE
-};
-
-static bool
-enqueue(struct newt__talk *t, unsigned entry)
-{
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 32;
-        uint16_t *queue = malloc(cap * sizeof *queue);
-
-        if (!queue)
-            return false;
-        for (size_t i = 0; i < t->n; i++)
-            queue[i] = t->queue[(t->head + i) % t->cap];
-        free(t->queue);
-        t->queue = queue;
-        t->cap = cap;
-        t->head = 0;
-    }
-    t->queue[(t->head + t->n) % t->cap] = (uint16_t)entry;
-    t->n++;
-    return true;
-}
-
-static unsigned
-dequeue(struct newt__talk *t)
-{
-    unsigned entry = t->queue[t->head];
-
-    t->head = (t->head + 1) % t->cap;
-    t->n--;
-    return entry;
-}
-
-void
-newt__talk_reset(struct newt__talk *t)
-{
-    t->n = t->head = t->forgotten = 0;
-    t->waiting = false;
-    memset(t->prepared, 0, sizeof t->prepared);
-}
-
-/* Keeps the first failure. What goes wrong on the way of messages leaves a connection in an unknown
- * state, which is not used again. */
-static void
-lost(newt_conn *c, const PGresult *r)
-{
-    if (c->talk->error.status == NEWT_OK)
-        newt__fail_sql(&c->talk->error, c->pg, r);
-    c->broken = true;
-}
-
-void
-newt__talk_begin(newt_conn *c)
-{
-    newt__error_clear(&c->talk->error);
-    newt__error_clear(&c->talk->warning);
-}
-
-int
-newt__talk_end(newt_conn *c)
-{
-    int status = c->talk->error.status;
-
-    if (status == NEWT_OK || c->phase == NEWT__DOOMED)
-        newt__error_clear(&c->talk->error);
-    else
-        newt__error_move(&c->error, &c->talk->error);
-    return status;
-}
-
-void
-newt__talk_notice(void *talk, const PGresult *notice)
-{
-    struct newt__talk *t = talk;
-    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-
-    if (severity && strcmp(severity, "WARNING") == 0)
-        newt__fail_sql(&t->warning, NULL, notice);
-}
-
-/* Writes out what libpq holds, reading meanwhile: a server that cannot send its results would not
- * read on either. */
-static bool
-push(newt_conn *c)
-{
-    int left;
-
-    while ((left = PQflush(c->pg)) > 0) {
-        struct pollfd fd = {.fd = PQsocket(c->pg), .events = POLLIN | POLLOUT};
-
-        if (poll(&fd, 1, -1) > 0 && (fd.revents & POLLIN) && !PQconsumeInput(c->pg))
-            break;
-    }
-    if (left != 0)
-        lost(c, NULL);
-    return left == 0;
-}
-
-static const char *
-statement_name(newt__statement s, char name[16])
-{
-    snprintf(name, 16, "newt_%d", (int)s);
-    return name;
-}
-
-/* After a failure of the connection nothing more is sent; after one of a statement it is, for the
- * server passes over it by itself. */
-static bool
-sent(newt_conn *c, int ok, unsigned entry, size_t size)
-{
-    if (!ok || !enqueue(c->talk, entry)) {
-        if (ok)
-            newt__fail_memory(&c->talk->error);
-        lost(c, NULL);
-        return false;
-    }
-    c->talk->waiting = true;
-    return size < 65536 || push(c);
-}
-
-void
-newt__send(newt_conn *c, newt__statement s, const newt__params *p)
-{
-    static const int binary[NEWT__MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1};
-    char name[16];
-
-    if (c->broken)
-        return;
-    if (p && p->failed) {
-        /* what follows must not run without it */
-        if (c->talk->error.status == NEWT_OK)
-            newt__fail(&c->talk->error, NEWT_ELIMIT, 0,
-                       "statement with more than %d bytes, or no memory for it", LONGEST_MESSAGE);
-        c->broken = true;
-        return;
-    }
-    statement_name(s, name);
-    if (!c->talk->prepared[s]) {
-        if (!sent(c, PQsendPrepare(c->pg, name, c->db->sql->text[s], 0, NULL), PREPARE + s, 0))
-            return;
-        c->talk->prepared[s] = true; /* until its result says otherwise */
-    }
-    c->stats.statements++;
-    sent(c,
-         PQsendQueryPrepared(c->pg, name, p ? p->n : 0, p ? p->values : NULL, p ? p->lengths : NULL,
-                             binary, 1),
-         STATEMENT, p ? p->total : 0);
-}
-
-void
-newt__send_query(newt_conn *c, const char *sql, int n, const char *const *params)
-{
-    if (c->broken)
-        return;
-    c->stats.statements++;
-    sent(c, PQsendQueryParams(c->pg, sql, n, NULL, params, NULL, NULL, 0), STATEMENT, SIZE_MAX);
-}
-
-void
-newt__sync(newt_conn *c)
-{
-    if (c->broken)
-        return;
-#ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-    sent(c, PQsendPipelineSync(c->pg), SYNC, 0);
-#else
-    sent(c, PQpipelineSync(c->pg), SYNC, 0);
-#endif
-}
-
-void
-newt__forget(newt_conn *c)
-{
-    c->talk->forgotten = c->talk->n;
-    if (!c->broken)
-        push(c);
-}
-
-/* ---- exchanges: taking results
- * -------------------------------------------------------------------------- */
-
-/* The result of the oldest entry; NULL: it failed, did not run, or is a sync that has come. */
-static PGresult *
-take_entry(newt_conn *c, unsigned *entry)
-{
-    struct newt__talk *t = c->talk;
-    const char *severity;
-    PGresult *r, *more;
-
-    if (c->broken || t->n == 0)
-        return NULL;
-    if (t->waiting) {
-        if (!push(c))
-            return NULL;
-        t->waiting = false;
-        c->stats.round_trips++;
-    }
-    *entry = dequeue(t);
-    if (t->forgotten > 0)
-        t->forgotten--;
-    r = PQgetResult(c->pg);
-    if (!r) {
-        lost(c, NULL);
-        return NULL;
-    }
-    if (*entry == SYNC) {
-        /* an error here is one of the implicit transaction's commit */
-        while (r && PQresultStatus(r) != PGRES_PIPELINE_SYNC) {
-            if (t->error.status == NEWT_OK)
-                newt__fail_sql(&t->error, c->pg, r);
-            PQclear(r);
-            if (PQstatus(c->pg) == CONNECTION_BAD)
-                r = NULL;
-            else if (!(r = PQgetResult(c->pg)))
-                r = PQgetResult(c->pg); /* the end of that error's results */
-        }
-        if (!r)
-            lost(c, NULL);
-        PQclear(r);
-        return NULL;
-    }
-    switch (PQresultStatus(r)) {
-    case PGRES_COMMAND_OK:
-    case PGRES_TUPLES_OK:
-        while ((more = PQgetResult(c->pg)))
-            PQclear(more);
-        return r;
-    case PGRES_COPY_IN:
-    case PGRES_COPY_OUT:
-    case PGRES_COPY_BOTH:
-        if (t->error.status == NEWT_OK)
-            newt__fail(&t->error, NEWT_EINVAL, 0, "COPY is not possible in a query");
-        c->broken = true;
-        break;
-    case PGRES_PIPELINE_ABORTED:
-        while ((more = PQgetResult(c->pg)))
-            PQclear(more);
-        break;
-    default:
-        severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
-        if (t->error.status == NEWT_OK) {
-            if (PQresultStatus(r) == PGRES_EMPTY_QUERY)
-                newt__fail(&t->error, NEWT_EINVAL, 0, "query is empty");
-            else
-                newt__fail_sql(&t->error, c->pg, r);
-        }
-        if (PQstatus(c->pg) == CONNECTION_BAD || (severity && strcmp(severity, "FATAL") == 0) ||
-            strcmp(t->error.sqlstate, "26000") == 0 /* our statements were deallocated */)
-            c->broken = true;
-        while (PQstatus(c->pg) != CONNECTION_BAD && (more = PQgetResult(c->pg)))
-            PQclear(more);
-        break;
-    }
-    if (*entry >= PREPARE)
-        t->prepared[*entry - PREPARE] = false;
-    PQclear(r);
-    return NULL;
-}
-
-static void
-take_forgotten(newt_conn *c)
-{
-    unsigned entry;
-    newt_error kept = c->talk->error;
-
-    c->talk->error = (newt_error){0};
-    while (c->talk->forgotten > 0 && !c->broken)
-        PQclear(take_entry(c, &entry));
-    if (kept.status != NEWT_OK || !c->broken)
-        newt__error_move(&c->talk->error, &kept);
-}
-
-PGresult *
-newt__take(newt_conn *c)
-{
-    unsigned entry = SYNC;
-    PGresult *r;
-
-    take_forgotten(c);
-    for (;;) {
-        r = take_entry(c, &entry);
-        if (c->broken || entry == STATEMENT)
-            return r;
-        PQclear(r);
-        if (entry == SYNC) {
-            /* a statement that was never sent */
-            if (c->talk->error.status == NEWT_OK)
-                newt__fail(&c->talk->error, NEWT_EINVAL, 0, "a result is missing");
-            c->broken = true;
-            return NULL;
-        }
-    }
-}
-
-bool
-newt__take_done(newt_conn *c)
-{
-    PGresult *r = newt__take(c);
-
-    PQclear(r);
-    return r != NULL;
-}
-
-bool
-newt__take_sync(newt_conn *c)
-{
-    unsigned entry = STATEMENT;
-    PGresult *r;
-
-    take_forgotten(c);
-    while (!c->broken && c->talk->n > 0 && entry != SYNC) {
-        r = take_entry(c, &entry);
-        PQclear(r);
-    }
-    return !c->broken && c->talk->error.status == NEWT_OK;
-}
-
-void
-newt__take_rest(newt_conn *c)
-{
-    take_forgotten(c);
-    while (!c->broken && c->talk->n > 0)
-        newt__take_sync(c);
-}
-
-/* ---- COPY
- * ------------------------------------------------------------------------------------------------
- */
-
-bool
-newt__copy_begin(newt_conn *c, const char *sql)
-{
-    PGresult *r;
-    bool ok;
-
-    if (c->broken)
-        return false;
-    if (!PQexitPipelineMode(c->pg)) {
-        lost(c, NULL);
-        return false;
-    }
-    c->stats.statements++;
-    c->stats.round_trips++;
-    r = PQexec(c->pg, sql);
-    ok = PQresultStatus(r) == PGRES_COPY_IN;
-    if (!ok) {
-        if (c->talk->error.status == NEWT_OK)
-            newt__fail_sql(&c->talk->error, c->pg, r);
-        if (PQstatus(c->pg) == CONNECTION_BAD || !PQenterPipelineMode(c->pg))
-            c->broken = true;
-    }
-    PQclear(r);
-    return ok;
-}
-
-bool
-newt__copy_send(newt_conn *c, const void *p, size_t n)
-{
-    if (c->broken || n > LONGEST_MESSAGE || PQputCopyData(c->pg, p, (int)n) != 1 || !push(c)) {
-        lost(c, NULL);
-        return false;
-    }
-    return true;
-}
-
-bool
-newt__copy_end(newt_conn *c)
-{
-    PGresult *r;
-    bool ok;
-
-    if (c->broken)
-        return false;
-    if (PQputCopyEnd(c->pg, NULL) != 1 || !push(c)) {
-        lost(c, NULL);
-        return false;
-    }
-    c->stats.round_trips++;
-    r = PQgetResult(c->pg);
-    ok = PQresultStatus(r) == PGRES_COMMAND_OK;
-    if (!ok && c->talk->error.status == NEWT_OK)
-        newt__fail_sql(&c->talk->error, c->pg, r);
-    PQclear(r);
-    while ((r = PQgetResult(c->pg)))
-        PQclear(r);
-    if (PQstatus(c->pg) == CONNECTION_BAD || !PQenterPipelineMode(c->pg))
-        c->broken = true;
-    return ok;
 }

@@ -1,5 +1,6 @@
 /*
- * store.h - how the library talks to the server: its statements, and exchanges of them
+ * store.h - how the library talks to the server: its statements (store.c), and exchanges of them
+ * (talk.c)
  *
  * A connection is in pipeline mode all its life (but for COPY). An exchange queues statements and
  * syncs, and only then takes their results, in order; libpq sends nothing of its own before. The
@@ -29,7 +30,9 @@ enum {
     NEWT__OID_TEXT = 25,
     NEWT__OID_BYTEA = 17,
     NEWT__OID_JSONB = 3802,
-    NEWT__MAX_PARAMS = 8
+    NEWT__MAX_PARAMS = 8,
+    /* of one parameter, and of all of a statement: the server's limit on a message is 1 GiB */
+    NEWT__LONGEST_MESSAGE = 1000 * 1000 * 1000
 };
 
 /* Every statement of the library; its SQL is in store.c. */
