@@ -61,6 +61,13 @@ CREATE TEMP TABLE newt_store AS SELECT 666 AS version;
 SELECT newt.store_version('newt_test_attacked');
 RESET search_path;
 
+-- a schema prepared for the extension is not taken
+BEGIN;
+DROP EXTENSION newt;
+CREATE SCHEMA newt;
+SELECT pg_temp.error_of('CREATE EXTENSION newt');
+ROLLBACK;
+
 SET client_min_messages = warning;
 DROP SCHEMA attack, newt_test_attacked, newt_test_store CASCADE;
 DROP OWNED BY newt_test_maker, newt_test_user;

@@ -53,7 +53,7 @@ SELECT (SELECT count(*) FROM store_a.newt), (SELECT count(*) FROM store_c.newt),
 -- nothing of a store belongs to the extension: it can be dropped
 SELECT count(*) AS members FROM pg_depend d WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
    AND (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'store_a'::regnamespace)
-        OR d.classid = 'pg_namespace'::regclass);
+        OR d.classid = 'pg_namespace'::regclass AND d.objid <> 'newt'::regnamespace);
 BEGIN;
 DROP EXTENSION newt;
 SELECT count(*) FROM store_a.newt;

@@ -1,0 +1,67 @@
+-- What PostgreSQL is told of each function of the extension, and that every one is described.
+BEGIN;
+CREATE EXTENSION newt;
+CREATE TEMP TABLE want (signature text, result text, volatile "char", strict boolean, parallel "char", leakproof boolean, language text);
+INSERT INTO want VALUES
+    ('to_jsonb(bytea)', 'jsonb', 'i', true, 's', false, 'c'),
+    ('try_to_jsonb(bytea)', 'jsonb', 'i', true, 's', false, 'c'),
+    ('get(bytea,text[])', 'jsonb', 'i', true, 's', false, 'c'),
+    ('get_text(bytea,text[])', 'text', 'i', true, 's', false, 'c'),
+    ('class_name(bytea)', 'text', 'i', true, 's', false, 'c'),
+    ('class_version(bytea)', 'integer', 'i', true, 's', false, 'c'),
+    ('refs(bytea)', 'bigint[]', 'i', true, 's', false, 'c'),
+    ('rejects(bytea)', 'record', 'i', true, 's', false, 'c'),
+    ('ts(text)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
+    ('ts(jsonb)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
+    ('date(text)', 'date', 'i', true, 's', true, 'c'),
+    ('date(jsonb)', 'date', 'i', true, 's', true, 'c'),
+    ('duration(bigint)', 'interval', 'i', true, 's', true, 'c'),
+    ('duration(jsonb)', 'interval', 'i', true, 's', true, 'c'),
+    ('ref(jsonb)', 'bigint', 'i', true, 's', true, 'c'),
+    ('int8(jsonb)', 'bigint', 'i', true, 's', true, 'c'),
+    ('float8(jsonb)', 'double precision', 'i', true, 's', true, 'c'),
+    ('"numeric"(jsonb)', 'numeric', 'i', true, 's', true, 'c'),
+    ('bool(jsonb)', 'boolean', 'i', true, 's', true, 'c'),
+    ('uuid(jsonb)', 'uuid', 'i', true, 's', true, 'c'),
+    ('text(jsonb,text[])', 'text', 'i', true, 's', false, 'c'),
+    ('tsvector(regconfig,jsonb,text[])', 'tsvector', 'i', true, 's', false, 'c'),
+    ('principals(jsonb,text[])', 'text[]', 'i', true, 's', false, 'c'),
+    ('store_sql(text)', 'text', 'i', true, 's', false, 'sql'),
+    ('store_version(text)', 'integer', 's', true, 's', false, 'plpgsql'),
+    ('create_store(text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_text_index_sql(text,text,regconfig,text[])', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_text_index(text,text,regconfig,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_principals_index_sql(text,text,text[])', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_principals_index(text,text,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_view_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_view(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql');
+CREATE TEMP VIEW have AS
+SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
+       p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
+       p.procost, p.prosecdef, p.proconfig, p.proacl, p.prorows, p.proretset, p.provariadic
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = 'newt'::regnamespace;
+
+SELECT plan((SELECT count(*)::integer FROM want) + 11);
+SELECT is((SELECT to_jsonb(h) - ARRAY['oid', 'procost', 'prosecdef', 'proconfig', 'proacl', 'prorows', 'proretset', 'provariadic'] FROM have h
+           WHERE h.signature = 'newt.' || w.signature), to_jsonb(w) || jsonb_build_object('signature', 'newt.' || w.signature),
+          w.signature || ' is labelled right')
+FROM (SELECT * FROM want ORDER BY signature OFFSET 0) w;
+SELECT bag_eq($$SELECT signature FROM have$$, $$SELECT 'newt.' || signature FROM want$$, 'these functions and no others');
+SELECT is_empty($$SELECT signature FROM have WHERE obj_description(oid, 'pg_proc') IS NULL$$, 'every function has a comment');
+SELECT is_empty($$SELECT signature FROM have WHERE prosecdef$$, 'none runs with its owner''s rights');
+SELECT is_empty($$SELECT signature FROM have WHERE language <> 'c' AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']$$,
+                'what is not C has its own search path');
+SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
+SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
+          'everybody may look into the schema, nobody make things there');
+SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
+SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset$$, $$VALUES ('newt.rejects(bytea)', 1::real)$$, 'one function returns a set');
+SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
+                    AND d.deptype = 'e')$$, 'all belong to the extension');
+SELECT results_eq($$SELECT DISTINCT c.relkind::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass
+                    AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'newt')$$, ARRAY[]::text[],
+                  'the extension owns no relation');
+SELECT is((SELECT count(*)::int FROM pg_depend WHERE classid = 'pg_namespace'::regclass AND objid = 'newt'::regnamespace AND deptype = 'e'), 1,
+          'so does its schema');
+SELECT * FROM finish();
+ROLLBACK;
