@@ -40,6 +40,8 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 B := $(if $(SANITIZE),build-asan,build)
 , := ,
+SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(,)undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer)
 
 # ---- the extension ------------------------------------------------------------------------
 # Its objects are PostgreSQL's: the server's flags and headers, apart from the library's. The
@@ -58,7 +60,7 @@ override with_llvm = no
 EXTRA_CLEAN = build build-asan
 WERROR ?= -Werror
 PG_CFLAGS = -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers -Wno-declaration-after-statement $(SANITIZERS:%=-fPIC %)
+	-Wno-missing-field-initializers -Wno-declaration-after-statement $(if $(SANITIZE),-fPIC $(SANITIZERS))
 ifneq ($(findstring clang,$(shell $(CC) --version)),)
 # flags of the compiler that PostgreSQL was built with
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
@@ -94,8 +96,6 @@ OUR_CFLAGS = -std=c11 -O2 -g -fPIC -fvisibility=hidden -fno-strict-aliasing \
 OUR_LIBS = -L$(libdir) -lpq $(JANSSON_LIBS) -lm -lpthread
 JANSSON_CFLAGS := $(shell pkg-config --cflags jansson 2>/dev/null)
 JANSSON_LIBS := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
-SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(,)undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer)
 LINK = $(CC) $(SANITIZERS) $(COPT) -Wl,--as-needed
 
 CODEC_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard codec/*.c))
