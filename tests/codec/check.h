@@ -24,11 +24,12 @@
 /* ---- memory ------------------------------------------------------------------------------ */
 
 typedef struct memory {
-    long calls;   /* to realloc */
-    long fail_at; /* this call fails, and all after it; 0: none does */
-    long live;    /* blocks not freed */
-    long ticks;   /* calls to interrupt */
-    long stop_at; /* this call of interrupt says stop; 0: none does */
+    long calls;     /* to realloc */
+    long fail_at;   /* this call fails; 0: none does */
+    bool fail_once; /* and none after it */
+    long live;      /* blocks not freed */
+    long ticks;     /* calls to interrupt */
+    long stop_at;   /* this call of interrupt says stop; 0: none does */
 } memory;
 
 static void *
@@ -37,7 +38,7 @@ memory_realloc(void *arg, void *p, size_t n)
     memory *m = arg;
     void *q;
     m->calls++;
-    if (m->fail_at && m->calls >= m->fail_at)
+    if (m->fail_at && (m->fail_once ? m->calls == m->fail_at : m->calls >= m->fail_at))
         return NULL;
     q = realloc(p, n ? n : 1);
     if (q && !p)
