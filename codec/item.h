@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-#ifdef __SSE2__
-#    include <emmintrin.h>
-#endif
-
 #include "codec.h"
 
 #define NEWT__LIKELY(x)   __builtin_expect(!!(x), 1)
@@ -143,46 +139,73 @@ newt__short_word(const uint8_t *s, size_t n)
     return (NEWT__EACH(0x20) << 8) | (n ? s[0] : 0x20);
 }
 
+/* Sixteen bytes at once, in the compiler's own vectors: every processor that has any gets them. */
+typedef uint8_t newt__vector __attribute__((vector_size(16)));
+
+static inline newt__vector
+newt__load_vector(const uint8_t *s)
+{
+    newt__vector x;
+
+    memcpy(&x, s, sizeof x);
+    return x;
+}
+
+static inline newt__vector
+newt__special(newt__vector x)
+{
+    return (newt__vector)(x < 0x20) | (newt__vector)(x == '"') | (newt__vector)(x == '\\');
+}
+
+/* All of a vector's bits, as one word that is 0 only if they are. */
+static inline uint64_t
+newt__any(newt__vector x)
+{
+    uint64_t half[2];
+
+    memcpy(half, &x, sizeof half);
+    return half[0] | half[1];
+}
+
 static inline unsigned
 newt__scan(const uint8_t *s, size_t n)
 {
-    uint64_t w;
-    unsigned found = 0;
+    newt__vector x, high = {0}, special = {0};
+    uint64_t first, last;
     size_t i;
 
     if (n < 8)
         return newt__scan_word(newt__short_word(s, n));
-#ifdef __SSE2__
-    if (n >= 16) {
-        const __m128i below = _mm_set1_epi8(0x1f);
-        const __m128i quote = _mm_set1_epi8('"');
-        const __m128i slash = _mm_set1_epi8('\\');
-        __m128i high = _mm_setzero_si128();
-        __m128i hit = _mm_setzero_si128();
-
-        for (i = 0;; i += 16) {
-            __m128i x;
-
-            if (i + 16 > n)
-                i = n - 16;
-            x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
-            high = _mm_or_si128(high, x);
-            hit = _mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(x, below), x));
-            hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, quote));
-            hit = _mm_or_si128(hit, _mm_cmpeq_epi8(x, slash));
-            if (i + 16 == n)
-                break;
-        }
-        return (_mm_movemask_epi8(high) ? NEWT__SCAN_HIGH : 0) |
-               (_mm_movemask_epi8(hit) ? NEWT__SCAN_SPECIAL : 0);
+    if (n < 16) {
+        memcpy(&first, s, 8);
+        memcpy(&last, s + n - 8, 8);
+        return newt__scan_word(first) | newt__scan_word(last);
     }
-#endif
-    for (i = 0; i + 8 <= n; i += 8) {
-        memcpy(&w, s + i, 8);
-        found |= newt__scan_word(w);
+    for (i = 0; i + 16 <= n; i += 16) {
+        x = newt__load_vector(s + i);
+        high |= x;
+        special |= newt__special(x);
     }
-    memcpy(&w, s + n - 8, 8);
-    return found | newt__scan_word(w);
+    x = newt__load_vector(s + n - 16);
+    high |= x;
+    special |= newt__special(x);
+    return (newt__any(high & 0x80) ? NEWT__SCAN_HIGH : 0) |
+           (newt__any(special) ? NEWT__SCAN_SPECIAL : 0);
+}
+
+/* Whether n bytes are all ASCII that needs no escapes, where `left` may be read. */
+static inline bool
+newt__is_simple(const uint8_t *s, size_t n, size_t left)
+{
+    static const uint8_t mask[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    newt__vector x;
+
+    if (NEWT__UNLIKELY(n > 16 || left < 16))
+        return newt__scan(s, n) == 0;
+    x = newt__load_vector(s);
+    x = (newt__special(x) | (x & 0x80)) & newt__load_vector(mask + 16 - n);
+    return newt__any(x) == 0;
 }
 
 /* memcpy for what is mostly short; no call below 32 bytes. */
@@ -216,6 +239,31 @@ newt__copy(uint8_t *to, const void *from, size_t n)
     }
 }
 
+/* memcmp for what is mostly short. */
+static inline int
+newt__compare(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    uint64_t x = 0, y = 0;
+
+    if (n > 16)
+        return memcmp(a, b, n);
+    if (n >= 8) {
+        x = newt__get64(a);
+        y = newt__get64(b);
+        if (x == y) {
+            x = newt__get64(a + n - 8);
+            y = newt__get64(b + n - 8);
+        }
+    } else if (n >= 4) {
+        x = (uint64_t)newt__get32(a) << 32 | newt__get32(a + n - 4);
+        y = (uint64_t)newt__get32(b) << 32 | newt__get32(b + n - 4);
+    } else if (n > 0) {
+        x = (uint64_t)a[0] << 16 | (uint64_t)a[n >> 1] << 8 | a[n - 1];
+        y = (uint64_t)b[0] << 16 | (uint64_t)b[n >> 1] << 8 | b[n - 1];
+    }
+    return (x > y) - (x < y);
+}
+
 static inline bool
 newt__holds_nul(const void *s, size_t n)
 {
@@ -242,11 +290,7 @@ size_t newt__uint_text(uint64_t x, char *out);
 /* Whether the number's text could be longer than NEWT__MAX_DIGITS. */
 bool newt__number_may_be_long(const newt__number *x);
 
-/* ---- reading items that are no whole record ------------------------------------------------ */
-
-/* The reader at the first item of data, as if max_depth and shared of the record around it. */
-void newt__read_item_begin(newt__reader *r, const newt__env *env, const void *data, size_t n,
-                           uint32_t max_depth, uint64_t shared);
+/* ---- tokens ------------------------------------------------------------------------------- */
 
 static inline bool
 newt__is_container(newt__kind kind)

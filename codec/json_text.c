@@ -44,8 +44,8 @@ plain_run(const char *s, size_t n)
     return at;
 }
 
-bool
-newt__put_escaped(newt__buffer *b, const char *s, size_t n)
+static bool
+put_escaped(newt__buffer *b, const char *s, size_t n)
 {
     size_t at = 0, run;
     uint8_t c;
@@ -70,6 +70,19 @@ newt__put_escaped(newt__buffer *b, const char *s, size_t n)
             newt__put_byte(b, hex[c & 15]);
         }
     }
+    return true;
+}
+
+bool
+newt__put_string(newt__buffer *b, const char *s, size_t n, char follow)
+{
+    if (!newt__room(b, n <= SIZE_MAX - 3 ? n + 3 : n))
+        return false;
+    newt__put_byte(b, '"');
+    if (!put_escaped(b, s, n) || !newt__room(b, 2))
+        return false;
+    newt__put_byte(b, '"');
+    newt__put_byte(b, follow);
     return true;
 }
 

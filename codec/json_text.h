@@ -9,9 +9,6 @@
 
 #include "item.h"
 
-/* Appends s with the escapes that JSON asks for; false: no memory. */
-bool newt__put_escaped(newt__buffer *b, const char *s, size_t n);
-
 /* Bytes of s with its escapes. */
 size_t newt__escaped_length(const char *s, size_t n);
 
@@ -41,23 +38,24 @@ newt__put_close(newt__buffer *b, char bracket)
     return true;
 }
 
-/* A string and what follows it: ':' or ','. */
-static inline bool
-newt__put_string(newt__buffer *b, const char *s, size_t n, bool plain, char follow)
+/* A string that needs no escapes, or any string, and what follows it: ':' or ','. */
+NEWT__INLINE bool
+newt__put_plain(newt__buffer *b, const char *s, size_t n, char follow)
 {
+    uint8_t *p;
+
     if (!newt__room(b, n <= SIZE_MAX - 3 ? n + 3 : n))
         return false;
-    newt__put_byte(b, '"');
-    if (NEWT__LIKELY(plain)) {
-        newt__copy(b->data + b->n, s, n);
-        b->n += n;
-    } else if (!newt__put_escaped(b, s, n) || !newt__room(b, 2)) {
-        return false;
-    }
-    newt__put_byte(b, '"');
-    newt__put_byte(b, follow);
+    p = b->data + b->n;
+    b->n += n + 3;
+    p[0] = '"';
+    newt__copy(p + 1, s, n);
+    p[n + 1] = '"';
+    p[n + 2] = (uint8_t)follow;
     return true;
 }
+
+bool newt__put_string(newt__buffer *b, const char *s, size_t n, char follow);
 
 static inline bool
 newt__put_int(newt__buffer *b, int64_t i)
@@ -91,8 +89,11 @@ newt__put(newt__buffer *b, const newt__json *e)
     case NEWT__JSON_OBJECT_END: return newt__put_close(b, '}');
     case NEWT__JSON_ARRAY: return newt__put_open(b, '[');
     case NEWT__JSON_ARRAY_END: return newt__put_close(b, ']');
-    case NEWT__JSON_KEY: return newt__put_string(b, e->s, e->n, e->plain, ':');
-    case NEWT__JSON_STRING: return newt__put_string(b, e->s, e->n, e->plain, ',');
+    case NEWT__JSON_KEY:
+    case NEWT__JSON_STRING:
+        if (NEWT__LIKELY(e->plain))
+            return newt__put_plain(b, e->s, e->n, e->kind == NEWT__JSON_KEY ? ':' : ',');
+        return newt__put_string(b, e->s, e->n, e->kind == NEWT__JSON_KEY ? ':' : ',');
     case NEWT__JSON_INT: return newt__put_int(b, e->i);
     case NEWT__JSON_NUMBER: return newt__put_word(b, e->s, e->n);
     case NEWT__JSON_TRUE: return newt__put_word(b, "true", 4);

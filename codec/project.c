@@ -7,6 +7,7 @@
  * the whole item notes, by the containers' numbers in reading order, where that is so.
  */
 #include "json_text.h"
+#include "read.h"
 
 enum frame_kind {
     FIELDS, /* a map or an object: {key: value, ...} */
@@ -89,7 +90,7 @@ no_memory(struct projection *p)
 static inline bool
 next(struct projection *p)
 {
-    return NEWT__LIKELY(newt__read(p->r, &p->token) == NEWT__OK) || reader_failed(p);
+    return NEWT__LIKELY(newt__read_token(p->r, &p->token) == NEWT__OK) || reader_failed(p);
 }
 
 /* ---- events ------------------------------------------------------------------------------- */
@@ -131,10 +132,13 @@ emit(struct projection *p, const newt__json *e)
 {
     if (NEWT__UNLIKELY(p->counting) && !fits(p, e))
         return false;
-    if (p->out != NULL)
-        return NEWT__LIKELY(newt__put(p->out, e)) || no_memory(p);
-    return NEWT__LIKELY(p->sink->event(p->sink->arg, e) == 0) ||
-           fail(p, NEWT__SINK, "the sink stopped");
+    if (p->out != NULL) {
+        if (NEWT__UNLIKELY(!newt__put(p->out, e)))
+            return no_memory(p);
+    } else if (NEWT__UNLIKELY(p->sink->event(p->sink->arg, e) != 0)) {
+        return fail(p, NEWT__SINK, "the sink stopped");
+    }
+    return true;
 }
 
 NEWT__INLINE bool
@@ -499,6 +503,13 @@ uuid(struct projection *p, const newt__token *t)
 /* ---- scalars ------------------------------------------------------------------------------ */
 
 static inline bool
+show_ref(struct projection *p, int64_t oid)
+{
+    return emit_word(p, NEWT__JSON_OBJECT) && emit_own_key(p, "::=>") && emit_int(p, oid) &&
+           emit_word(p, NEWT__JSON_OBJECT_END);
+}
+
+static inline bool
 scalar(struct projection *p, const newt__token *t)
 {
     switch (t->kind) {
@@ -510,9 +521,7 @@ scalar(struct projection *p, const newt__token *t)
         if (NEWT__UNLIKELY(t->u > INT64_MAX))
             return large_integer(p, t);
         return emit_int(p, t->number.negative ? -1 - (int64_t)t->u : (int64_t)t->u);
-    case NEWT__REF:
-        return emit_word(p, NEWT__JSON_OBJECT) && emit_own_key(p, "::=>") && emit_int(p, t->i) &&
-               emit_word(p, NEWT__JSON_OBJECT_END);
+    case NEWT__REF: return show_ref(p, t->i);
     case NEWT__NULL: return word(p, NEWT__JSON_NULL);
     case NEWT__BOOL: return word(p, t->boolean ? NEWT__JSON_TRUE : NEWT__JSON_FALSE);
     case NEWT__FLOAT:
@@ -717,6 +726,87 @@ place(struct projection *p, const newt__token *t)
     }
 }
 
+/* ---- the straight path --------------------------------------------------------------------- */
+
+/* The order of keys, as the reader has it; whether this one may follow. */
+static inline bool
+in_order(const newt__reader *r, const struct newt__level *level, const char *key, size_t n)
+{
+    if (level->last_n == NEWT__FIRST || n > level->last_n)
+        return true;
+    return n == level->last_n && newt__compare(r->data + level->last, (const uint8_t *)key, n) < 0;
+}
+
+/* Takes a simple field or item as read, and shows the key. */
+static bool
+pass(struct projection *p, const uint8_t *behind, const char *key, size_t n)
+{
+    newt__reader *r = p->r;
+    struct newt__level *level = &r->level[r->depth - 1];
+    newt__json e = {.kind = NEWT__JSON_KEY, .s = key, .n = n, .in_record = true, .plain = true};
+
+    r->at = (size_t)(behind - r->data);
+    if (key == NULL) {
+        r->ticks++;
+        level->left--;
+        p->frame[p->depth - 1].index++;
+        return true;
+    }
+    r->ticks += 2;
+    level->left -= 2;
+    level->last = (size_t)((const uint8_t *)key - r->data);
+    level->last_n = n;
+    return emit(p, &e);
+}
+
+/*
+ * Shows what most of most records is, fields and items of the simplest forms, without tokens: as
+ * far as it goes. Whatever else stands there, and whatever is wrong, is left to the reader, at the
+ * beginning of its field or item.
+ */
+NEWT__INLINE bool
+straight(struct projection *p, const bool fields)
+{
+    newt__reader *r = p->r;
+    const struct newt__level *level = &r->level[r->depth - 1];
+    const uint8_t *end = r->data + r->n, *at = r->data + r->at, *behind;
+    newt__json e = {.kind = NEWT__JSON_STRING, .in_record = true, .plain = true};
+    const char *key = NULL;
+    size_t n = 0;
+    int64_t i;
+
+    for (; level->left > 0 && r->ticks < NEWT__TICKS - 2; at = behind) {
+        if (fields) {
+            at = newt__short_text(at, end, &key, &n);
+            if (at == NULL || is_wrapper(key, n) || !in_order(r, level, key, n))
+                return true;
+        }
+        if ((behind = newt__short_text(at, end, &e.s, &e.n)) != NULL) {
+            if (!pass(p, behind, key, n) || !emit(p, &e))
+                return false;
+        } else if ((behind = newt__short_uint(at, end, &i)) != NULL) {
+            if (!pass(p, behind, key, n) || !emit_int(p, i))
+                return false;
+        } else if ((behind = newt__short_ref(at, end, &i)) != NULL) {
+            if (!pass(p, behind, key, n) || !show_ref(p, i))
+                return false;
+        } else {
+            return true;
+        }
+    }
+    return true;
+}
+
+static inline bool
+straight_on(struct projection *p)
+{
+    switch (p->frame[p->depth - 1].kind) {
+    case FIELDS: return straight(p, true);
+    case ITEMS: return p->r->level[p->r->depth - 1].kind != NEWT__ARRAY || straight(p, false);
+    default: return true;
+    }
+}
+
 /* Projects the item that t begins, to its end. */
 static bool
 walk(struct projection *p, const newt__token *t)
@@ -725,7 +815,7 @@ walk(struct projection *p, const newt__token *t)
         return false;
     t = &p->token;
     while (p->depth > 0) {
-        if (!next(p))
+        if (!straight_on(p) || !next(p))
             return false;
         if (t->kind != NEWT__END) {
             switch (place(p, t)) {

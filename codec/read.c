@@ -4,36 +4,21 @@
  * Every length and count is checked against the bytes left before it is used. A failure is kept in
  * the reader and given again by every later call.
  */
-#include "item.h"
+#include "read.h"
 
-#define FIRST SIZE_MAX /* level.last_n while there is no previous key or element */
-
-static const char *const cut_short = "record is cut short";
-
-NEWT__COLD static newt__code
-fail(newt__reader *r, newt__code code, const char *reason, size_t offset)
+NEWT__COLD newt__code
+newt__read_fail(newt__reader *r, newt__code code, const char *reason, size_t offset)
 {
     if (r->fault.code == NEWT__OK)
         r->fault = (newt__fault){code, reason, offset};
     return r->fault.code;
 }
 
-static inline bool
-tick(newt__reader *r)
-{
-    if (NEWT__UNLIKELY((++r->ticks & 4095) == 0) && r->env->interrupt != NULL &&
-        r->env->interrupt(r->env->arg)) {
-        fail(r, NEWT__INTERRUPTED, "interrupted", r->at);
-        return false;
-    }
-    return true;
-}
-
 /* ---- heads -------------------------------------------------------------------------------- */
 
 /* The argument of an item's head that is longer than a byte. */
-static bool
-long_argument(newt__reader *r, uint64_t *u)
+bool
+newt__read_long_argument(newt__reader *r, uint64_t *u)
 {
     size_t at = r->at;
     unsigned info = r->data[at] & 31, width;
@@ -41,14 +26,14 @@ long_argument(newt__reader *r, uint64_t *u)
 
     if (info > 27) {
         if (info == 31 && r->data[at] >= 0x40 && r->data[at] < 0xc0)
-            fail(r, NEWT__PROFILE, "indefinite lengths are not allowed", at);
+            newt__read_fail(r, NEWT__PROFILE, "indefinite lengths are not allowed", at);
         else
-            fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
+            newt__read_fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
         return false;
     }
     width = 1u << (info - 24);
     if (r->n - at - 1 < width) {
-        fail(r, NEWT__MALFORMED, cut_short, at);
+        newt__read_fail(r, NEWT__MALFORMED, newt__cut_short, at);
         return false;
     }
     switch (width) {
@@ -70,31 +55,11 @@ long_argument(newt__reader *r, uint64_t *u)
         break;
     }
     if (*u < least) {
-        fail(r, NEWT__PROFILE, "number or length is not in its shortest form", at);
+        newt__read_fail(r, NEWT__PROFILE, "number or length is not in its shortest form", at);
         return false;
     }
     r->at = at + 1 + width;
     return true;
-}
-
-/* Takes a head apart; not for major type 7. */
-static inline bool
-head(newt__reader *r, unsigned *major, uint64_t *u)
-{
-    uint8_t b;
-
-    if (NEWT__UNLIKELY(r->at >= r->n)) {
-        fail(r, NEWT__MALFORMED, cut_short, r->at);
-        return false;
-    }
-    b = r->data[r->at];
-    *major = b >> 5;
-    *u = b & 31;
-    if (NEWT__LIKELY(*u < 24)) {
-        r->at++;
-        return true;
-    }
-    return long_argument(r, u);
 }
 
 /* A head of the major type that must stand here. */
@@ -105,39 +70,26 @@ expect(newt__reader *r, unsigned want, uint64_t *u, const char *reason)
     unsigned major;
 
     if (at < r->n && r->data[at] >> 5 == NEWT__SIMPLE_TYPE) {
-        fail(r, NEWT__PROFILE, reason, at);
+        newt__read_fail(r, NEWT__PROFILE, reason, at);
         return false;
     }
-    if (!head(r, &major, u))
+    if (!newt__read_head(r, &major, u))
         return false;
     if (major != want) {
-        fail(r, NEWT__PROFILE, reason, at);
+        newt__read_fail(r, NEWT__PROFILE, reason, at);
         return false;
     }
     return true;
 }
 
-/* n bytes of the string whose head is at `at`. */
-static inline bool
-take(newt__reader *r, size_t at, uint64_t n, const char **s)
-{
-    if (NEWT__UNLIKELY(n > r->n - r->at)) {
-        fail(r, NEWT__MALFORMED, cut_short, at);
-        return false;
-    }
-    *s = (const char *)r->data + r->at;
-    r->at += (size_t)n;
-    return true;
-}
-
-static bool
-check_utf8(newt__reader *r, const char *s, size_t n)
+bool
+newt__read_utf8(newt__reader *r, const char *s, size_t n)
 {
     size_t valid = newt__utf8_valid(s, n);
 
     if (valid < n)
-        fail(r, NEWT__PROFILE, "text is not valid UTF-8",
-             (size_t)((const uint8_t *)s - r->data) + valid);
+        newt__read_fail(r, NEWT__PROFILE, "text is not valid UTF-8",
+                        (size_t)((const uint8_t *)s - r->data) + valid);
     return valid == n;
 }
 
@@ -146,19 +98,22 @@ class_name(newt__reader *r, const char **s, size_t *n)
 {
     size_t at = r->at;
     uint64_t u;
+    unsigned found;
 
-    if (!expect(r, NEWT__TEXT_TYPE, &u, "class name is not text") || !take(r, at, u, s))
+    if (!expect(r, NEWT__TEXT_TYPE, &u, "class name is not text") || !newt__read_take(r, at, u, s))
         return false;
     *n = (size_t)u;
     if (u > NEWT__MAX_NAME) {
-        fail(r, NEWT__LIMIT, "class name is too long", at);
+        newt__read_fail(r, NEWT__LIMIT, "class name is too long", at);
         return false;
     }
-    if (u == 0 || newt__holds_nul(*s, *n)) {
-        fail(r, NEWT__PROFILE, u == 0 ? "class name is empty" : "class name holds a NUL", at);
+    found = newt__scan((const uint8_t *)*s, *n);
+    if (u == 0 || ((found & NEWT__SCAN_SPECIAL) && newt__holds_nul(*s, *n))) {
+        newt__read_fail(r, NEWT__PROFILE, u == 0 ? "class name is empty" : "class name holds a NUL",
+                        at);
         return false;
     }
-    return check_utf8(r, *s, *n);
+    return !(found & NEWT__SCAN_HIGH) || newt__read_utf8(r, *s, *n);
 }
 
 static bool
@@ -170,7 +125,7 @@ class_version(newt__reader *r, int64_t *version)
     if (!expect(r, NEWT__UINT_TYPE, &u, "class version is not a small integer"))
         return false;
     if (u > INT32_MAX) {
-        fail(r, NEWT__PROFILE, "class version is not a small integer", at);
+        newt__read_fail(r, NEWT__PROFILE, "class version is not a small integer", at);
         return false;
     }
     *version = (int64_t)u;
@@ -187,16 +142,16 @@ other_format(newt__reader *r)
     size_t n = r->n;
 
     if (n == 0)
-        return fail(r, NEWT__MALFORMED, "record is empty", 0);
+        return newt__read_fail(r, NEWT__MALFORMED, "record is empty", 0);
     if (p[0] >= 0x84 && p[0] <= 0x97)
-        return fail(r, NEWT__NEWER, "record is of a newer format", 0);
+        return newt__read_fail(r, NEWT__NEWER, "record is of a newer format", 0);
     if (p[0] == '(' || p[0] == 'c' || (n >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5))
-        return fail(r, NEWT__FOREIGN, "record is a Python pickle", 0);
+        return newt__read_fail(r, NEWT__FOREIGN, "record is a Python pickle", 0);
     if (n >= 2 && p[0] == '.' && p[1] == 'z')
-        return fail(r, NEWT__FOREIGN, "record is compressed with zlib", 0);
+        return newt__read_fail(r, NEWT__FOREIGN, "record is compressed with zlib", 0);
     if (n >= 2 && p[0] == '.' && p[1] == 'e')
-        return fail(r, NEWT__FOREIGN, "record is encrypted", 0);
-    return fail(r, NEWT__MALFORMED, "not a state record", 0);
+        return newt__read_fail(r, NEWT__FOREIGN, "record is encrypted", 0);
+    return newt__read_fail(r, NEWT__MALFORMED, "not a state record", 0);
 }
 
 void
@@ -223,7 +178,7 @@ newt__read_begin(newt__reader *r, const newt__env *env, const void *record, size
 {
     newt__read_item_begin(r, env, record, n, newt__max_depth(env), 0);
     if (n > newt__max_record(env))
-        return fail(r, NEWT__LIMIT, "record is too large", 0);
+        return newt__read_fail(r, NEWT__LIMIT, "record is too large", 0);
     if (n == 0 || r->data[0] != 0x83)
         return other_format(r);
     r->at = 1;
@@ -234,45 +189,30 @@ newt__read_begin(newt__reader *r, const newt__env *env, const void *record, size
 
 /* ---- order -------------------------------------------------------------------------------- */
 
-NEWT__COLD static newt__code
-disorder(newt__reader *r, const struct newt__level *level, bool twice, size_t at)
+NEWT__COLD newt__code
+newt__read_disorder(newt__reader *r, const struct newt__level *level, bool twice, size_t at)
 {
     if (level->kind == NEWT__SET)
-        return fail(r, NEWT__PROFILE,
-                    twice ? "set element stands twice" : "set elements are not in order", at);
-    return fail(r, NEWT__PROFILE, twice ? "map key stands twice" : "map keys are not in order", at);
-}
-
-/* The text of a map's key, after the last one. */
-static inline newt__code
-order_text(newt__reader *r, struct newt__level *level, const newt__token *t)
-{
-    size_t last_n = level->last_n, at = (size_t)((const uint8_t *)t->s - r->data);
-    int order;
-
-    if (last_n != FIRST && t->n <= last_n) {
-        order = t->n < last_n ? 1 : memcmp(r->data + level->last, t->s, last_n);
-        if (NEWT__UNLIKELY(order >= 0))
-            return disorder(r, level, order == 0, t->offset);
-    }
-    level->last = at;
-    level->last_n = t->n;
-    return NEWT__OK;
+        return newt__read_fail(r, NEWT__PROFILE,
+                               twice ? "set element stands twice" : "set elements are not in order",
+                               at);
+    return newt__read_fail(r, NEWT__PROFILE,
+                           twice ? "map key stands twice" : "map keys are not in order", at);
 }
 
 /* The encoding of a key of pairs, or of a set's element. */
-static newt__code
-order_encoding(newt__reader *r, struct newt__level *level, size_t start, size_t end)
+newt__code
+newt__read_order(newt__reader *r, struct newt__level *level, size_t start, size_t end)
 {
     size_t n = end - start, last_n = level->last_n;
     int order;
 
-    if (last_n != FIRST) {
+    if (last_n != NEWT__FIRST) {
         order = memcmp(r->data + level->last, r->data + start, n < last_n ? n : last_n);
         if (order == 0)
             order = last_n < n ? -1 : last_n > n;
         if (order >= 0)
-            return disorder(r, level, order == 0, start);
+            return newt__read_disorder(r, level, order == 0, start);
     }
     level->last = start;
     level->last_n = n;
@@ -281,46 +221,8 @@ order_encoding(newt__reader *r, struct newt__level *level, size_t start, size_t 
 
 /* ---- items -------------------------------------------------------------------------------- */
 
-static inline newt__code
-open_level(newt__reader *r, newt__token *t, newt__kind kind, uint64_t left)
-{
-    struct newt__level *level;
-
-    if (NEWT__UNLIKELY(r->depth >= r->max_depth))
-        return fail(r, NEWT__LIMIT, "nesting is too deep", t->offset);
-    level = &r->level[r->depth++];
-    level->kind = (uint8_t)kind;
-    level->is_key = t->is_key;
-    level->left = left;
-    level->offset = t->offset;
-    level->last = 0;
-    level->last_n = FIRST;
-    t->kind = kind;
-    t->end = r->at;
-    return NEWT__OK;
-}
-
-/* Counts of items are believed only as far as there are bytes for them. */
-static inline newt__code
-open_list(newt__reader *r, newt__token *t, newt__kind kind, uint64_t n)
-{
-    if (NEWT__UNLIKELY(n > r->n - r->at))
-        return fail(r, NEWT__MALFORMED, cut_short, t->offset);
-    t->n = (size_t)n;
-    return open_level(r, t, kind, n);
-}
-
-static inline newt__code
-open_map(newt__reader *r, newt__token *t, newt__kind kind, uint64_t n)
-{
-    if (NEWT__UNLIKELY(n > (r->n - r->at) / 2))
-        return fail(r, NEWT__MALFORMED, cut_short, t->offset);
-    t->n = (size_t)n;
-    return open_level(r, t, kind, 2 * n);
-}
-
-static newt__code
-simple(newt__reader *r, newt__token *t)
+newt__code
+newt__read_simple(newt__reader *r, newt__token *t)
 {
     size_t at = r->at;
     uint8_t b = r->data[at];
@@ -338,11 +240,12 @@ simple(newt__reader *r, newt__token *t)
         t->kind = NEWT__NULL;
         r->at++;
         return NEWT__OK;
-    case 0xf7: return fail(r, NEWT__PROFILE, "undefined is not allowed", at);
-    case 0xf9: return fail(r, NEWT__PROFILE, "half-precision floats are not allowed", at);
+    case 0xf7: return newt__read_fail(r, NEWT__PROFILE, "undefined is not allowed", at);
+    case 0xf9:
+        return newt__read_fail(r, NEWT__PROFILE, "half-precision floats are not allowed", at);
     case 0xfa:
         if (r->n - at < 5)
-            return fail(r, NEWT__MALFORMED, cut_short, at);
+            return newt__read_fail(r, NEWT__MALFORMED, newt__cut_short, at);
         single = newt__get32(r->data + at + 1);
         memcpy(&x, &single, sizeof x);
         t->kind = NEWT__FLOAT;
@@ -352,7 +255,7 @@ simple(newt__reader *r, newt__token *t)
         return NEWT__OK;
     case 0xfb:
         if (r->n - at < 9)
-            return fail(r, NEWT__MALFORMED, cut_short, at);
+            return newt__read_fail(r, NEWT__MALFORMED, newt__cut_short, at);
         t->kind = NEWT__DOUBLE;
         t->bits = newt__get64(r->data + at + 1);
         memcpy(&t->real, &t->bits, sizeof t->real);
@@ -360,55 +263,15 @@ simple(newt__reader *r, newt__token *t)
         return NEWT__OK;
     case 0xf8:
         if (r->n - at < 2)
-            return fail(r, NEWT__MALFORMED, cut_short, at);
+            return newt__read_fail(r, NEWT__MALFORMED, newt__cut_short, at);
         if (r->data[at + 1] < 32)
-            return fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
-        return fail(r, NEWT__PROFILE, "unknown simple value", at);
-    case 0xff: return fail(r, NEWT__MALFORMED, "break without an indefinite length", at);
+            return newt__read_fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
+        return newt__read_fail(r, NEWT__PROFILE, "unknown simple value", at);
+    case 0xff: return newt__read_fail(r, NEWT__MALFORMED, "break without an indefinite length", at);
     default:
         if (b >= 0xfc)
-            return fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
-        return fail(r, NEWT__PROFILE, "unknown simple value", at);
-    }
-}
-
-/* An item without tags in front of it. */
-static inline newt__code
-untagged(newt__reader *r, newt__token *t)
-{
-    size_t at = r->at;
-    uint64_t u;
-    unsigned major, found;
-
-    if (NEWT__UNLIKELY(at < r->n && r->data[at] >> 5 == NEWT__SIMPLE_TYPE))
-        return simple(r, t);
-    if (!head(r, &major, &u))
-        return r->fault.code;
-    switch (major) {
-    case NEWT__TEXT_TYPE:
-        if (!take(r, at, u, &t->s))
-            return r->fault.code;
-        t->kind = NEWT__TEXT;
-        t->n = (size_t)u;
-        found = newt__scan((const uint8_t *)t->s, t->n);
-        t->plain = !(found & NEWT__SCAN_SPECIAL);
-        if (NEWT__UNLIKELY(found & NEWT__SCAN_HIGH) && !check_utf8(r, t->s, t->n))
-            return r->fault.code;
-        return NEWT__OK;
-    case NEWT__UINT_TYPE:
-    case NEWT__NINT_TYPE:
-        t->kind = NEWT__INT;
-        t->number.negative = major == NEWT__NINT_TYPE;
-        t->u = u;
-        return NEWT__OK;
-    case NEWT__BYTES_TYPE:
-        if (!take(r, at, u, &t->s))
-            return r->fault.code;
-        t->kind = NEWT__BYTES;
-        t->n = (size_t)u;
-        return NEWT__OK;
-    case NEWT__ARRAY_TYPE: return open_list(r, t, NEWT__ARRAY, u);
-    default: return open_map(r, t, NEWT__MAP, u);
+            return newt__read_fail(r, NEWT__MALFORMED, "reserved CBOR head", at);
+        return newt__read_fail(r, NEWT__PROFILE, "unknown simple value", at);
     }
 }
 
@@ -422,15 +285,16 @@ magnitude(newt__reader *r, newt__number *x)
     const char *s;
     uint64_t u;
 
-    if (!expect(r, NEWT__BYTES_TYPE, &u, "bignum is not bytes") || !take(r, at, u, &s))
+    if (!expect(r, NEWT__BYTES_TYPE, &u, "bignum is not bytes") || !newt__read_take(r, at, u, &s))
         return false;
     if (u > NEWT__MAX_MAGNITUDE) {
-        fail(r, NEWT__LIMIT, "bignum is too long", at);
+        newt__read_fail(r, NEWT__LIMIT, "bignum is too long", at);
         return false;
     }
     if (u <= 8 || *s == 0) {
-        fail(r, NEWT__PROFILE,
-             u > 0 && *s == 0 ? "bignum has leading zeros" : "bignum fits an integer", at);
+        newt__read_fail(r, NEWT__PROFILE,
+                        u > 0 && *s == 0 ? "bignum has leading zeros" : "bignum fits an integer",
+                        at);
         return false;
     }
     x->magnitude = (const uint8_t *)s;
@@ -461,15 +325,15 @@ decimal(newt__reader *r, newt__token *t)
     if (!expect(r, NEWT__ARRAY_TYPE, &u, shape))
         return r->fault.code;
     if (u != 2)
-        return fail(r, NEWT__PROFILE, shape, at);
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
 
     at = r->at;
     if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
-        return fail(r, NEWT__PROFILE, shape, at);
-    if (!head(r, &major, &u))
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
+    if (!newt__read_head(r, &major, &u))
         return r->fault.code;
     if (u > INT32_MAX)
-        return fail(r, NEWT__PROFILE, "decimal exponent is out of range", at);
+        return newt__read_fail(r, NEWT__PROFILE, "decimal exponent is out of range", at);
     x->exponent = major == NEWT__NINT_TYPE ? -1 - (int32_t)u : (int32_t)u;
 
     at = r->at;
@@ -480,8 +344,8 @@ decimal(newt__reader *r, newt__token *t)
         return r->fault.code;
     }
     if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
-        return fail(r, NEWT__PROFILE, shape, at);
-    if (!head(r, &major, &u))
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
+    if (!newt__read_head(r, &major, &u))
         return r->fault.code;
     x->negative = major == NEWT__NINT_TYPE;
     newt__put64(t->magnitude, u);
@@ -503,29 +367,29 @@ seconds(newt__reader *r, newt__token *t, newt__kind kind)
 
     t->kind = kind;
     if (at < r->n && r->data[at] != 0xa2)
-        return fail(r, NEWT__PROFILE, shape, at);
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
     if (r->n - at < 2)
-        return fail(r, NEWT__MALFORMED, cut_short, at);
+        return newt__read_fail(r, NEWT__MALFORMED, newt__cut_short, at);
     if (r->data[at + 1] != 0x01)
-        return fail(r, NEWT__PROFILE, shape, at + 1);
+        return newt__read_fail(r, NEWT__PROFILE, shape, at + 1);
     r->at = at += 2;
     if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
-        return fail(r, NEWT__PROFILE, shape, at);
-    if (!head(r, &major, &u))
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
+    if (!newt__read_head(r, &major, &u))
         return r->fault.code;
     if (u > INT64_MAX)
-        return fail(r, NEWT__PROFILE, "time or duration is out of range", at);
+        return newt__read_fail(r, NEWT__PROFILE, "time or duration is out of range", at);
     t->seconds = major == NEWT__NINT_TYPE ? -1 - (int64_t)u : (int64_t)u;
     at = r->at;
     if (at >= r->n)
-        return fail(r, NEWT__MALFORMED, cut_short, at);
+        return newt__read_fail(r, NEWT__MALFORMED, newt__cut_short, at);
     if (r->data[at] != 0x25)
-        return fail(r, NEWT__PROFILE, shape, at);
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
     r->at = ++at;
     if (!expect(r, NEWT__UINT_TYPE, &u, shape))
         return r->fault.code;
     if (u > 999999)
-        return fail(r, NEWT__PROFILE, "microseconds are out of range", at);
+        return newt__read_fail(r, NEWT__PROFILE, "microseconds are out of range", at);
     t->us = (int32_t)u;
     return NEWT__OK;
 }
@@ -539,11 +403,11 @@ date(newt__reader *r, newt__token *t)
 
     t->kind = NEWT__DATE;
     if (at < r->n && r->data[at] >> 5 > NEWT__NINT_TYPE)
-        return fail(r, NEWT__PROFILE, "date is not a number of days", at);
-    if (!head(r, &major, &u))
+        return newt__read_fail(r, NEWT__PROFILE, "date is not a number of days", at);
+    if (!newt__read_head(r, &major, &u))
         return r->fault.code;
     if (u > INT64_MAX)
-        return fail(r, NEWT__PROFILE, "date is out of range", at);
+        return newt__read_fail(r, NEWT__PROFILE, "date is out of range", at);
     t->i = major == NEWT__NINT_TYPE ? -1 - (int64_t)u : (int64_t)u;
     return NEWT__OK;
 }
@@ -559,8 +423,8 @@ uuid(newt__reader *r, newt__token *t)
     if (!expect(r, NEWT__BYTES_TYPE, &u, "UUID is not 16 bytes"))
         return r->fault.code;
     if (u != 16)
-        return fail(r, NEWT__PROFILE, "UUID is not 16 bytes", at);
-    take(r, at, u, &t->s);
+        return newt__read_fail(r, NEWT__PROFILE, "UUID is not 16 bytes", at);
+    newt__read_take(r, at, u, &t->s);
     return r->fault.code;
 }
 
@@ -572,13 +436,13 @@ ref(newt__reader *r, newt__token *t)
 
     if (at < r->n && r->data[at] == 0x82) {
         t->u = NEWT__TAG_REF;
-        return open_level(r, t, NEWT__STORE_REF, 1);
+        return newt__open_level(r, t, NEWT__STORE_REF, 1);
     }
     t->kind = NEWT__REF;
     if (!expect(r, NEWT__UINT_TYPE, &u, "reference is not an object id"))
         return r->fault.code;
     if (u == 0 || u > INT64_MAX)
-        return fail(r, NEWT__PROFILE, "object id is out of range", at);
+        return newt__read_fail(r, NEWT__PROFILE, "object id is out of range", at);
     t->i = (int64_t)u;
     return NEWT__OK;
 }
@@ -590,11 +454,12 @@ raw_text(newt__reader *r, newt__token *t)
     uint64_t u;
 
     t->kind = NEWT__RAW_TEXT;
-    if (!expect(r, NEWT__BYTES_TYPE, &u, "raw text is not bytes") || !take(r, at, u, &t->s))
+    if (!expect(r, NEWT__BYTES_TYPE, &u, "raw text is not bytes") ||
+        !newt__read_take(r, at, u, &t->s))
         return r->fault.code;
     t->n = (size_t)u;
     if (newt__utf8_valid(t->s, t->n) == t->n)
-        return fail(r, NEWT__PROFILE, "raw text is valid UTF-8", at);
+        return newt__read_fail(r, NEWT__PROFILE, "raw text is valid UTF-8", at);
     return NEWT__OK;
 }
 
@@ -607,7 +472,8 @@ sharedref(newt__reader *r, newt__token *t)
     if (!expect(r, NEWT__UINT_TYPE, &t->u, "shared reference is not a number"))
         return r->fault.code;
     if (t->u >= r->shared)
-        return fail(r, NEWT__PROFILE, "shared reference to a value that is not there yet", at);
+        return newt__read_fail(r, NEWT__PROFILE,
+                               "shared reference to a value that is not there yet", at);
     return NEWT__OK;
 }
 
@@ -622,30 +488,30 @@ object(newt__reader *r, newt__token *t)
     if (!expect(r, NEWT__ARRAY_TYPE, &u, shape))
         return r->fault.code;
     if (u != 3)
-        return fail(r, NEWT__PROFILE, shape, at);
+        return newt__read_fail(r, NEWT__PROFILE, shape, at);
     if (!class_name(r, &t->s, &t->n_name) || !class_version(r, &t->i) ||
         !expect(r, NEWT__MAP_TYPE, &u, shape))
         return r->fault.code;
-    return open_map(r, t, NEWT__OBJECT, u);
+    return newt__open_map(r, t, NEWT__OBJECT, u);
 }
 
 /* An item with at least one tag in front. Hidden comes first, shared next, then at most one of the
  * others. */
-static newt__code
-tagged(newt__reader *r, newt__token *t)
+newt__code
+newt__read_tagged(newt__reader *r, newt__token *t)
 {
     size_t at = r->at;
     unsigned major;
     uint64_t tag, u;
 
-    if (!head(r, &major, &tag))
+    if (!newt__read_head(r, &major, &tag))
         return r->fault.code;
     if (tag == NEWT__TAG_HIDDEN) {
         t->hidden = true;
         at = r->at;
         if (at >= r->n || r->data[at] >> 5 != NEWT__TAG_TYPE)
-            return untagged(r, t);
-        if (!head(r, &major, &tag))
+            return newt__read_untagged(r, t);
+        if (!newt__read_head(r, &major, &tag))
             return r->fault.code;
     }
     if (tag == NEWT__TAG_SHARED) {
@@ -653,11 +519,11 @@ tagged(newt__reader *r, newt__token *t)
         t->share = r->shared++;
         at = r->at;
         if (at < r->n && r->data[at] >> 5 == NEWT__MAP_TYPE)
-            return untagged(r, t);
+            return newt__read_untagged(r, t);
         if (!expect(r, NEWT__TAG_TYPE, &tag, "shared value is no map and no object"))
             return r->fault.code;
         if (tag != NEWT__TAG_OBJECT)
-            return fail(r, NEWT__PROFILE, "shared value is no map and no object", at);
+            return newt__read_fail(r, NEWT__PROFILE, "shared value is no map and no object", at);
     }
     switch (tag) {
     case NEWT__TAG_REF: return ref(r, t);
@@ -674,32 +540,26 @@ tagged(newt__reader *r, newt__token *t)
     case NEWT__TAG_SET:
         if (!expect(r, NEWT__ARRAY_TYPE, &u, "set is not an array"))
             return r->fault.code;
-        return open_list(r, t, NEWT__SET, u);
+        return newt__open_list(r, t, NEWT__SET, u);
     case NEWT__TAG_PAIRS:
         if (!expect(r, NEWT__MAP_TYPE, &u, "pairs are not a map"))
             return r->fault.code;
-        return open_map(r, t, NEWT__PAIRS, u);
-    case NEWT__TAG_HIDDEN: return fail(r, NEWT__PROFILE, "value is hidden twice", at);
+        return newt__open_map(r, t, NEWT__PAIRS, u);
+    case NEWT__TAG_HIDDEN: return newt__read_fail(r, NEWT__PROFILE, "value is hidden twice", at);
     case 0:
     case 1:
     case 5:
     case 25:
     case 256:
-    case 55799: return fail(r, NEWT__PROFILE, "tag is not allowed", at);
-    default: t->u = tag; return open_level(r, t, NEWT__TAG, 1);
+    case 55799: return newt__read_fail(r, NEWT__PROFILE, "tag is not allowed", at);
+    default: t->u = tag; return newt__open_level(r, t, NEWT__TAG, 1);
     }
 }
 
 /* ---- tokens ------------------------------------------------------------------------------- */
 
-static inline bool
-is_fields(uint8_t kind)
-{
-    return kind == NEWT__MAP || kind == NEWT__OBJECT;
-}
-
-static newt__code
-close_level(newt__reader *r, newt__token *t, const struct newt__level *level)
+newt__code
+newt__read_close(newt__reader *r, newt__token *t, const struct newt__level *level)
 {
     struct newt__level *outer;
 
@@ -711,16 +571,16 @@ close_level(newt__reader *r, newt__token *t, const struct newt__level *level)
     if (--r->depth > 0) {
         outer = &r->level[r->depth - 1];
         if (outer->kind == NEWT__SET || (outer->kind == NEWT__PAIRS && level->is_key))
-            return order_encoding(r, outer, t->start, t->end);
+            return newt__read_order(r, outer, t->start, t->end);
     }
     return NEWT__OK;
 }
 
-static newt__code
-end_of_record(newt__reader *r, newt__token *t)
+newt__code
+newt__read_end(newt__reader *r, newt__token *t)
 {
     if (r->at < r->n)
-        return fail(r, NEWT__MALFORMED, "bytes behind the record's end", r->at);
+        return newt__read_fail(r, NEWT__MALFORMED, "bytes behind the record's end", r->at);
     t->kind = NEWT__END;
     t->is_key = t->hidden = t->shared = false;
     t->start = 0;
@@ -731,50 +591,7 @@ end_of_record(newt__reader *r, newt__token *t)
 newt__code
 newt__read(newt__reader *r, newt__token *t)
 {
-    struct newt__level *level = NULL;
-    uint8_t kind = NEWT__NULL; /* of the container around the item; none */
-
-    if (NEWT__UNLIKELY(r->fault.code != NEWT__OK) || !tick(r))
-        return r->fault.code;
-    t->is_key = t->hidden = t->shared = false;
-    t->offset = r->at;
-    if (NEWT__LIKELY(r->depth > 0)) {
-        level = &r->level[r->depth - 1];
-        if (level->left == 0)
-            return close_level(r, t, level);
-        kind = level->kind;
-        if (is_fields(kind) || kind == NEWT__PAIRS)
-            t->is_key = (level->left & 1) == 0;
-        level->left--;
-    } else {
-        if (r->done)
-            return end_of_record(r, t);
-        r->done = true;
-    }
-
-    if (NEWT__UNLIKELY(r->at >= r->n))
-        return fail(r, NEWT__MALFORMED, cut_short, r->at);
-    if (t->is_key && is_fields(kind)) {
-        if (NEWT__UNLIKELY(r->data[r->at] >> 5 != NEWT__TEXT_TYPE))
-            return fail(r, NEWT__PROFILE, "map key is not text", r->at);
-        if (untagged(r, t) != NEWT__OK)
-            return r->fault.code;
-        t->end = r->at;
-        return order_text(r, level, t);
-    }
-    if (r->data[r->at] >> 5 == NEWT__TAG_TYPE)
-        tagged(r, t);
-    else
-        untagged(r, t);
-    t->end = r->at;
-    if (NEWT__UNLIKELY(r->fault.code != NEWT__OK))
-        return r->fault.code;
-    if (NEWT__UNLIKELY(kind == NEWT__SET || (kind == NEWT__PAIRS && t->is_key)) &&
-        !newt__is_container(t->kind))
-        return order_encoding(r, level, t->offset, t->end);
-    if (NEWT__UNLIKELY(kind == NEWT__STORE_REF) && (t->kind != NEWT__ARRAY || t->hidden))
-        return fail(r, NEWT__PROFILE, "reference to another store is not [store, oid]", t->offset);
-    return NEWT__OK;
+    return newt__read_token(r, t);
 }
 
 newt__code
@@ -797,7 +614,7 @@ newt__read_rest(newt__reader *r)
     newt__token t;
 
     do {
-        if (newt__read(r, &t) != NEWT__OK)
+        if (newt__read_token(r, &t) != NEWT__OK)
             break;
     } while (t.kind != NEWT__END || r->depth > 0 || r->at < r->n);
     return r->fault.code;
