@@ -22,20 +22,25 @@ enum {
 /* ---- gathering ---------------------------------------------------------------------------------
  */
 
-static newt_pg_node *
+static void
+grow(newt_pg_jsonb *out)
+{
+    newt_pg_node *more = palloc((size_t)out->cap * 2 * sizeof *more);
+
+    memcpy(more, out->nodes, out->n * sizeof *more);
+    if (out->nodes != out->few)
+        pfree(out->nodes);
+    out->nodes = more;
+    out->cap *= 2;
+}
+
+static pg_attribute_always_inline newt_pg_node *
 add(newt_pg_jsonb *out, newt__json_kind kind, uint32 n)
 {
     newt_pg_node *node;
 
-    if (out->n == out->cap) {
-        newt_pg_node *more = palloc((size_t)out->cap * 2 * sizeof *more);
-
-        memcpy(more, out->nodes, out->n * sizeof *more);
-        if (out->nodes != out->few)
-            pfree(out->nodes);
-        out->nodes = more;
-        out->cap *= 2;
-    }
+    if (unlikely(out->n == out->cap))
+        grow(out);
     node = &out->nodes[out->n++];
     node->kind = kind;
     node->unsorted = false;
@@ -43,12 +48,25 @@ add(newt_pg_jsonb *out, newt__json_kind kind, uint32 n)
     return node;
 }
 
-static void
+static char *
+copy_text(newt_pg_jsonb *out, const char *s, size_t n)
+{
+    char *copy;
+
+    if (n <= sizeof out->text - out->n_text) {
+        copy = out->text + out->n_text;
+        out->n_text += n;
+    } else
+        copy = palloc(n);
+    return memcpy(copy, s, n);
+}
+
+static pg_attribute_always_inline void
 add_string(newt_pg_jsonb *out, const newt__json *e)
 {
     newt_pg_node *node = add(out, NEWT__JSON_STRING, (uint32)e->n);
 
-    node->u.s = e->in_record ? e->s : pnstrdup(e->s, e->n);
+    node->u.s = e->in_record ? e->s : copy_text(out, e->s, e->n);
     out->size += sizeof(JEntry) + e->n;
 }
 
@@ -89,34 +107,42 @@ number_of_text(const char *s, size_t n)
     return DatumGetNumeric(d);
 }
 
+/* An object counts its keys, an array what begins in it. The first node is in no container. */
+static pg_attribute_always_inline void
+count_element(newt_pg_jsonb *out)
+{
+    newt_pg_node *around = &out->nodes[out->open];
+
+    if (out->n > 0)
+        around->n += around->kind == NEWT__JSON_ARRAY;
+}
+
 static int
 event(void *arg, const newt__json *e)
 {
     newt_pg_jsonb *out = arg;
     newt_pg_node *node;
 
-    /* an array counts what begins in it; an object its keys */
-    if (out->n > 0 && e->kind != NEWT__JSON_OBJECT_END && e->kind != NEWT__JSON_ARRAY_END &&
-        out->nodes[out->open].kind == NEWT__JSON_ARRAY)
-        out->nodes[out->open].n++;
     switch (e->kind) {
-    case NEWT__JSON_OBJECT:
-    case NEWT__JSON_ARRAY:
-        node = add(out, e->kind, 0);
-        node->u.link = out->open;
-        out->open = out->n - 1;
-        out->size += sizeof(JEntry) + sizeof(int32) - 1 + sizeof(uint32);
-        break;
+    case NEWT__JSON_KEY: add_key(out, e); return 0;
     case NEWT__JSON_OBJECT_END:
     case NEWT__JSON_ARRAY_END:
         node = &out->nodes[out->open];
         out->open = node->u.link;
         node->u.link = out->n;
-        break;
-    case NEWT__JSON_KEY: add_key(out, e); break;
+        return 0;
+    default: count_element(out);
+    }
+    switch (e->kind) {
     case NEWT__JSON_STRING: add_string(out, e); break;
     case NEWT__JSON_INT: add_number(out, int64_to_numeric(e->i)); break;
     case NEWT__JSON_NUMBER: add_number(out, number_of_text(e->s, e->n)); break;
+    case NEWT__JSON_OBJECT:
+    case NEWT__JSON_ARRAY:
+        add(out, e->kind, 0)->u.link = out->open;
+        out->open = out->n - 1;
+        out->size += sizeof(JEntry) + sizeof(int32) - 1 + sizeof(uint32);
+        break;
     default: add(out, e->kind, 0); out->size += sizeof(JEntry);
     }
     return 0;
@@ -127,7 +153,7 @@ restart(void *arg)
 {
     newt_pg_jsonb *out = arg;
 
-    out->n = out->open = 0;
+    out->n = out->open = out->n_text = 0;
     out->size = VARHDRSZ + sizeof(uint32) + sizeof(JEntry); /* a scalar is wrapped in an array */
 }
 
@@ -150,7 +176,7 @@ typedef struct frame {
     uint32 next;      /* node of the next value (of an object: of its key) */
     uint32 n, i;      /* values, and how many of them are written */
     uint32 start;     /* where its data begins, alignment included */
-    uint32 entry;     /* where its next entry goes */
+    JEntry *entry;    /* where its next entry goes */
     uint32 n_entries; /* that have been written */
     uint32 length;    /* of the data of all entries so far */
 } frame;
@@ -164,51 +190,49 @@ typedef struct writing {
     frame few[FRAMES];
 } writing;
 
-static void
+static pg_attribute_always_inline void
 align(writing *w)
 {
     while (w->n % sizeof(int32) != 0)
         w->data[w->n++] = 0;
 }
 
-static void
-write_entry(writing *w, frame *f, uint32 type, uint32 length)
+static pg_attribute_always_inline void
+write_entry(frame *f, uint32 type, uint32 length)
 {
-    JEntry entry;
-
     f->length += length;
-    entry = f->n_entries % JB_OFFSET_STRIDE == 0 ? type | f->length | JENTRY_HAS_OFF
-                                                 : type | length;
-    memcpy(w->data + f->entry, &entry, sizeof entry);
-    f->entry += sizeof entry;
-    f->n_entries++;
+    *f->entry++ = f->n_entries++ % JB_OFFSET_STRIDE == 0 ? type | f->length | JENTRY_HAS_OFF
+                                                         : type | length;
 }
 
-static void
+static pg_attribute_always_inline void
 write_string(writing *w, frame *f, const newt_pg_node *node)
 {
     memcpy(w->data + w->n, node->u.s, node->n);
     w->n += node->n;
-    write_entry(w, f, JENTRY_ISSTRING, node->n);
+    write_entry(f, JENTRY_ISSTRING, node->n);
 }
 
 static void
+write_number(writing *w, frame *f, Numeric number)
+{
+    uint32 start = w->n, size = VARSIZE_ANY(number);
+
+    align(w);
+    memcpy(w->data + w->n, number, size);
+    w->n += size;
+    write_entry(f, JENTRY_ISNUMERIC, w->n - start);
+}
+
+static pg_attribute_always_inline void
 write_scalar(writing *w, frame *f, const newt_pg_node *node)
 {
-    uint32 start = w->n, size;
-
     switch (node->kind) {
     case NEWT__JSON_STRING: write_string(w, f, node); break;
-    case NEWT__JSON_NUMBER:
-        align(w);
-        size = VARSIZE_ANY(node->u.number);
-        memcpy(w->data + w->n, node->u.number, size);
-        w->n += size;
-        write_entry(w, f, JENTRY_ISNUMERIC, w->n - start);
-        break;
-    case NEWT__JSON_TRUE: write_entry(w, f, JENTRY_ISBOOL_TRUE, 0); break;
-    case NEWT__JSON_FALSE: write_entry(w, f, JENTRY_ISBOOL_FALSE, 0); break;
-    default: write_entry(w, f, JENTRY_ISNULL, 0);
+    case NEWT__JSON_NUMBER: write_number(w, f, node->u.number); break;
+    case NEWT__JSON_TRUE: write_entry(f, JENTRY_ISBOOL_TRUE, 0); break;
+    case NEWT__JSON_FALSE: write_entry(f, JENTRY_ISBOOL_FALSE, 0); break;
+    default: write_entry(f, JENTRY_ISNULL, 0);
     }
 }
 
@@ -272,8 +296,8 @@ begin_container(writing *w, uint32 flags, uint32 n, uint32 first, const uint32 *
     *f = (frame){.keys = keys, .object = object, .next = first, .n = n, .start = w->n};
     align(w);
     memcpy(w->data + w->n, &header, sizeof header);
-    f->entry = w->n + sizeof header;
-    w->n = f->entry + (object ? 2 * n : n) * sizeof(JEntry);
+    f->entry = (JEntry *)(w->data + w->n + sizeof header);
+    w->n += sizeof header + (object ? 2 * n : n) * sizeof(JEntry);
     if (!object)
         return;
     for (uint32 i = 0, key = first; i < n; i++) {
@@ -339,7 +363,7 @@ newt_pg_jsonb_finish(newt_pg_jsonb *out)
             else
                 write_scalar(&w, f, &w.nodes[value]);
         } else if (--w.depth > 0)
-            write_entry(&w, f - 1, JENTRY_ISCONTAINER, w.n - f->start);
+            write_entry(f - 1, JENTRY_ISCONTAINER, w.n - f->start);
     }
     Assert(w.n <= out->size);
     SET_VARSIZE(result, w.n);

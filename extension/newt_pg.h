@@ -44,6 +44,8 @@ typedef struct newt_pg_jsonb {
     uint32 n, cap;
     uint32 open; /* the innermost container that is open */
     size_t size; /* of the jsonb value, at most */
+    uint32 n_text;
+    char text[512]; /* strings that do not lie in the record, as long as there is room */
     newt_pg_node few[64];
 } newt_pg_jsonb;
 
