@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The header in C++: types, functions and typed wrappers; class tables are made in C.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+program='
+#include <newtdb.h>
+struct note { newt_text text; NEWT_ARRAY(newt_ref) refs; NEWT_MAP(double) weights; };
+NEWT_DECLARE(note);
+int words(newt_conn *c, note_ref r) {
+    const note *n = note_read(c, r);
+    if (!n) return newt_status(c);
+    int size = static_cast<int>(n->text.n + n->refs.n + n->weights.n);
+    note_done(n);
+    return size;
+}
+'
+n=0 status=0
+for cc in g++ clang++; do
+    for std in c++11 c++17; do
+        n=$((n + 1))
+        if ! command -v $cc >/dev/null; then echo "ok $n - # SKIP no $cc" && continue; fi
+        out=$($cc -x c++ -std=$std -Wall -Wextra -Werror -Ibuild/include -fsyntax-only - <<<"$program" 2>&1) ||
+            { status=1 && sed 's/^/# /' <<<"$out" && printf 'not '; }
+        echo "ok $n - $cc -std=$std"
+    done
+done
+echo "1..$n"
+exit $status
