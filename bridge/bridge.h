@@ -250,6 +250,7 @@ struct newt_conn {
     uint8_t incarnation[16];  /* what the cache and the blocks belong to */
     int64_t system, timeline;
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
+    struct newt__scan *scan;  /* of a new follower, see follow.c; or NULL */
     uint64_t random;          /* state of a generator for pauses */
     newt_stats stats;
     bool in_transaction;      /* the server has been told BEGIN and not yet its end */

@@ -50,8 +50,7 @@ typedef struct work {
     bool commit_queued; /* libpq has been given COMMIT: it may have been sent */
 } work;
 
-/* ---- what there is to write
- * ------------------------------------------------------------------------ */
+/* ---- what there is to write ----------------------------------------------------------- */
 
 static bool
 is_removed(const entry *e)
@@ -138,8 +137,7 @@ gather(work *w)
     return NEWT_OK;
 }
 
-/* ---- sending: the objects
- * ------------------------------------------------------------------------------ */
+/* ---- sending: the objects ------------------------------------------------------------- */
 
 static const uint8_t *
 record_of(const work *w, const entry *e)
@@ -403,8 +401,7 @@ send_objects(work *w)
     return status == NEWT_OK ? send_rejects(w) : status;
 }
 
-/* ---- sending: the transaction
- * ---------------------------------------------------------------------------- */
+/* ---- sending: the transaction --------------------------------------------------------- */
 
 /* Oids [from, to) of the entries, those removed and the others, as the next two parameters. */
 static void
@@ -494,9 +491,7 @@ send_all(work *w)
     return NEWT_OK;
 }
 
-/* ---- taking
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- taking --------------------------------------------------------------------------- */
 
 typedef enum outcome {
     COMMITTED,
@@ -560,8 +555,7 @@ take_barrier(work *w)
     return NULL;
 }
 
-/* ---- a COMMIT whose answer was lost
- * -------------------------------------------------------------------------- */
+/* ---- a COMMIT whose answer was lost --------------------------------------------------- */
 
 /* Whether there is a transaction of this serial, and ours; c->talk->error says why not known. */
 static outcome
@@ -675,9 +669,7 @@ resolve(work *w)
     return o;
 }
 
-/* ---- failures
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- failures ------------------------------------------------------------------------- */
 
 static const entry *
 find_entry(const work *w, int64_t oid)
@@ -791,9 +783,7 @@ not_committed(work *w)
     return status;
 }
 
-/* ---- commit
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- commit --------------------------------------------------------------------------- */
 
 static void
 commit_done(work *w, const PGresult *changes)

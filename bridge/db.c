@@ -15,7 +15,7 @@ enum {
     SERVER_VERSION = 150000           /* the oldest we know */
 };
 
-/* ---- server connections ------------------------------------------------------------------ */
+/* ---- server connections --------------------------------------------------------------- */
 
 /* Planner settings of the session, so that every statement of store.c runs by index and in the
  * order of its arrays, planned once, with whatever statistics there are. */
@@ -336,7 +336,7 @@ newt__conn_projection(const newt_conn *c, const newt__class *k)
                                                                             : NEWT__PROJECT_CLIENT;
 }
 
-/* ---- connections and their pool ---------------------------------------------------------- */
+/* ---- connections and their pool ------------------------------------------------------- */
 
 static void *
 env_realloc(void *arg, void *p, size_t n)
@@ -389,6 +389,7 @@ conn_free(newt_conn *c)
     newt__buffer_free(&c->scratch);
     newt__buffer_free(&c->image);
     newt__buffer_free(&c->fixups);
+    newt__scan_free(c->scan);
     free(c->oids.starts);
     free(c->serials.starts);
     for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++)
@@ -471,7 +472,7 @@ newt_conn_stats(const newt_conn *c, newt_stats *out)
     memcpy(out, &s, n);
 }
 
-/* ---- the registry of classes ------------------------------------------------------------- */
+/* ---- the registry of classes ---------------------------------------------------------- */
 
 static const char *
 registry_projection(const newt__class *k)
@@ -671,7 +672,7 @@ register_classes(newt_conn *c, newt_error *e)
     return rc;
 }
 
-/* ---- databases --------------------------------------------------------------------------- */
+/* ---- databases ------------------------------------------------------------------------ */
 
 static int
 take_options(newt_db *db, const newt_options *opt)
@@ -745,7 +746,7 @@ newt_db_close(newt_db *db)
     free(db);
 }
 
-/* ---- stores ------------------------------------------------------------------------------ */
+/* ---- stores --------------------------------------------------------------------------- */
 
 static int
 execute(PGconn *pg, const char *sql, newt_error *e)

@@ -15,7 +15,7 @@ enum {
 /* What newt_last_error gives when there was not even memory for a database. */
 static const newt_error no_memory = {.status = NEWT_ENOMEM, .fallback = "out of memory"};
 
-/* ---- the map --------------------------------------------------------------------------------- */
+/* ---- the map ----------------------------------------------------------------------------- */
 
 /* The first entry that is a prefix of a SQLSTATE says what it is. What loses the connection is
  * NEWT_ELOST here; commit.c knows whether COMMIT had been sent. */
@@ -68,8 +68,7 @@ status_of_sqlstate(const char *sqlstate)
     return sqlstates[i].status;
 }
 
-/* ---- setting -----------------------------------------------------------------------------------
- */
+/* ---- setting ----------------------------------------------------------------------------- */
 
 /* Cuts at `n` or a little before, never inside a UTF-8 sequence; strips trailing newlines. */
 static void
@@ -234,8 +233,7 @@ newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault
     return faults[i].status;
 }
 
-/* ---- asking
- * -------------------------------------------------------------------------------------- */
+/* ---- asking ------------------------------------------------------------------------------ */
 
 int
 newt_error_status(const newt_error *e)

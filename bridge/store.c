@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the statements ---------------------------------------------------------------------- */
+/* ---- the statements ------------------------------------------------------------------- */
 
 /* Raises in the server, so that nothing behind it in the pipeline runs. The time-out is for the
  * moments when the commit lock is held and the next message does not come. */
@@ -43,6 +43,46 @@
     "WHERE o.serial = k.serial OFFSET 0) x WHERE k.written IS NULL "                               \
     "LIMIT 10001) c)" barrier                                                                      \
     " FROM (SELECT tid, serial FROM @store@.transaction ORDER BY tid DESC LIMIT 1) t"
+
+/* Writes what r has (zoid, seen: serial of its row or null, class_name, serial, json: null if there
+ * is to be no row) by compare-and-set on seen: who wrote a row in between is newer. Superseded
+ * rejects go; v gives the new ones of what was written. */
+#define FOLLOW_WRITE(v)                                                                            \
+    "u AS (UPDATE @store@.newt_projection p SET class_name = r.class_name, serial = r.serial, "    \
+    "state = r.json FROM r WHERE r.seen IS NOT NULL AND r.json IS NOT NULL "                       \
+    "AND p.zoid = r.zoid AND p.serial = r.seen RETURNING r.zoid, r.serial, r.seen), "              \
+    "n AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "                 \
+    "SELECT r.zoid, r.class_name, r.serial, r.json FROM r WHERE r.seen IS NULL "                   \
+    "AND r.json IS NOT NULL ON CONFLICT (zoid) DO NOTHING RETURNING zoid, serial), "               \
+    "d AS (DELETE FROM @store@.newt_projection p USING r WHERE r.json IS NULL "                    \
+    "AND r.seen IS NOT NULL AND p.zoid = r.zoid AND p.serial = r.seen RETURNING r.zoid, r.seen), " \
+    "w AS MATERIALIZED (SELECT zoid, serial FROM u UNION ALL SELECT zoid, serial FROM n), "        \
+    "x AS (DELETE FROM @store@.newt_reject_entry e USING (SELECT zoid, seen FROM u UNION ALL "     \
+    "SELECT zoid, seen FROM d) o WHERE e.zoid = o.zoid AND e.serial = o.seen), "                   \
+    "v AS (" v "), "                                                                               \
+    "e AS (INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "                 \
+    "SELECT v.zoid, v.serial, v.n, v.path, v.reason FROM v ON CONFLICT DO NOTHING RETURNING 1) "   \
+    "SELECT (SELECT count(*) FROM w), (SELECT count(*) FROM d), (SELECT count(*) FROM e)"
+
+/* Objects whose row is not that of their record; $1 zoids in their order. */
+#define FOLLOW_STALE                                                                               \
+    "SELECT i.zoid, o.serial, o.state, p.serial AS seen "                                          \
+    "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "                             \
+    "LEFT JOIN @store@.object_state o ON o.zoid = i.zoid "                                         \
+    "LEFT JOIN @store@.newt_projection p ON p.zoid = i.zoid "                                      \
+    "WHERE o.serial IS DISTINCT FROM p.serial"
+
+/* A window of zoids behind $1, at most $2: how many, the last, and those that matter. */
+#define FOLLOW_WINDOW(table, other, condition)                                                     \
+    "WITH w AS MATERIALIZED (SELECT zoid, serial FROM @store@." table                              \
+    " WHERE zoid > $1 ORDER BY zoid LIMIT $2) "                                                    \
+    "SELECT (SELECT count(*) FROM w), (SELECT max(zoid) FROM w), "                                 \
+    "(SELECT array_agg(w.zoid ORDER BY w.zoid) FROM w LEFT JOIN @store@." other                    \
+    " o ON o.zoid = w.zoid WHERE " condition ")"
+
+#define MOVED                                                                                      \
+    ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
+    "'another process follows under this name', '') END FROM u"
 
 #define EMIT "pg_logical_emit_message(true, 'newt', '')"
 
@@ -103,7 +143,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* $1 serial, $2 [{"zoid":, "path": [...], "reason":}, ...] */
     [NEWT__S_REJECTS] =
         "WITH r AS MATERIALIZED (SELECT (e.v ->> 'zoid')::bigint AS zoid, e.n, e.v "
-        "FROM jsonb_array_elements($2::jsonb) WITH ORDINALITY AS e(v, n)), "
+        "FROM jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS e(v, n)), "
         "d AS (DELETE FROM @store@.newt_reject_entry "
         "WHERE zoid = ANY (ARRAY(SELECT r.zoid FROM r)) AND serial <> $1) "
         "INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "
@@ -126,6 +166,61 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_REGISTER] = "INSERT INTO @store@.newt_class (name, version, fields, projection) "
                          "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
                          "ON CONFLICT DO NOTHING",
+
+    /* $1 name, $2 objects: where the follower stands, whether that transaction is still known; the
+     * next ones: how many, the last, the serials of the large ones; the age of the first behind
+     * them; the newest of all */
+    [NEWT__S_FOLLOW_NEXT] =
+        "WITH f AS MATERIALIZED (SELECT tid FROM @store@.newt_follower WHERE name = $1::text), "
+        "k AS MATERIALIZED (SELECT tid, serial, written IS NULL AS large, "
+        "coalesce(cardinality(written) + cardinality(removed), $2::bigint) AS n "
+        "FROM @store@.transaction WHERE tid > (SELECT tid FROM f) ORDER BY tid LIMIT 10000), "
+        "s AS MATERIALIZED (SELECT tid, serial, large FROM "
+        "(SELECT k.*, sum(n) OVER (ORDER BY tid) - n AS before FROM k) b WHERE before < $2), "
+        "a AS MATERIALIZED (SELECT coalesce((SELECT max(tid) FROM s), (SELECT tid FROM f)) "
+        "AS tid), t AS MATERIALIZED (SELECT tid FROM @store@.transaction "
+        "WHERE tid > coalesce((SELECT tid FROM a), 0) ORDER BY tid LIMIT 1) "
+        "SELECT (SELECT tid FROM f), EXISTS (SELECT FROM @store@.transaction "
+        "WHERE tid = (SELECT tid FROM f)), (SELECT count(*) FROM s), (SELECT tid FROM a), "
+        "(SELECT array_agg(serial ORDER BY tid) FROM s WHERE large), "
+        "(SELECT greatest(0, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - tid) "
+        "FROM t), (SELECT max(tid) FROM @store@.transaction)",
+    [NEWT__S_FOLLOW_MOVE] =
+        "WITH u AS (UPDATE @store@.newt_follower SET tid = $3, updated_at = clock_timestamp() "
+        "WHERE name = $1::text AND tid = $2 RETURNING 1" MOVED,
+    [NEWT__S_FOLLOW_NEW] =
+        "WITH u AS (INSERT INTO @store@.newt_follower (name, tid) VALUES ($1::text, $2) "
+        "ON CONFLICT DO NOTHING RETURNING 1" MOVED,
+    [NEWT__S_FOLLOW_CLIENT_CLASSES] = "SELECT coalesce(array_agg(DISTINCT name), '{}') "
+                                      "FROM @store@.newt_class WHERE projection = 'client'",
+    [NEWT__S_FOLLOW_OBJECTS] =
+        "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT DISTINCT unnest(written || removed) "
+        "AS zoid FROM @store@.transaction WHERE tid > $1 AND tid <= $2) o",
+    [NEWT__S_FOLLOW_CHUNK] = "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT unnest(written || "
+                             "removed) AS zoid FROM @store@.transaction_object "
+                             "WHERE serial = $1 AND n = $2::bigint) o",
+    [NEWT__S_FOLLOW_SCAN] = FOLLOW_WINDOW("object_state", "newt_projection",
+                                          "o.serial IS DISTINCT FROM w.serial"),
+    [NEWT__S_FOLLOW_ORPHANS] = FOLLOW_WINDOW("newt_projection", "object_state", "o.zoid IS NULL"),
+    /* $2 classes that clients project; a record that is none has no row */
+    [NEWT__S_FOLLOW_SERVER] =
+        "WITH i AS MATERIALIZED (" FOLLOW_STALE "), "
+        "j AS MATERIALIZED (SELECT i.*, newt.try_to_jsonb(i.state) AS json FROM i), "
+        "k AS MATERIALIZED (SELECT j.*, CASE WHEN j.json IS NOT NULL "
+        "THEN newt.class_name(j.state) END AS class_name FROM j), "
+        "r AS MATERIALIZED (SELECT * FROM k WHERE class_name IS NULL "
+        "OR class_name <> ALL ($2::text[])), " FOLLOW_WRITE(
+            "SELECT w.zoid, w.serial, f.n, f.path, f.reason FROM w JOIN r USING (zoid) "
+            "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n)"),
+    [NEWT__S_FOLLOW_READ] = FOLLOW_STALE,
+    /* $1 zoids, $2 seen, $3 class names, $4 serials, $5 documents, $6 rejects as in S_REJECTS */
+    [NEWT__S_FOLLOW_WRITE] =
+        "WITH r AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], "
+        "$4::bigint[], $5::jsonb[]) AS i(zoid, seen, class_name, serial, json)), " FOLLOW_WRITE(
+            "SELECT w.zoid, w.serial, row_number() OVER (PARTITION BY w.zoid ORDER BY f.n) "
+            "AS n, ARRAY(SELECT jsonb_array_elements_text(f.v -> 'path')) AS path, "
+            "f.v ->> 'reason' AS reason FROM jsonb_array_elements($6::text::jsonb) "
+            "WITH ORDINALITY AS f(v, n) JOIN w ON w.zoid = (f.v ->> 'zoid')::bigint"),
 };
 
 char *
@@ -188,7 +283,7 @@ fail:
     return NULL;
 }
 
-/* ---- parameters -------------------------------------------------------------------------- */
+/* ---- parameters ----------------------------------------------------------------------- */
 
 static void
 put32(uint8_t *to, uint32_t x)
@@ -336,7 +431,7 @@ newt__param_array(newt__params *p, newt__array *a)
     param(p, a->buf.data, a->n == 0 ? 12 : a->buf.n);
 }
 
-/* ---- results ----------------------------------------------------------------------------- */
+/* ---- results -------------------------------------------------------------------------- */
 
 static int64_t
 get(const char *s, int n)
@@ -364,9 +459,25 @@ newt__field_bool(const PGresult *r, int row, int column)
     return PQgetlength(r, row, column) == 1 && *PQgetvalue(r, row, column) != 0;
 }
 
+void
+newt__oids_add(newt__oids *l, int64_t oid)
+{
+    if (l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : 64;
+        int64_t *more = cap < SIZE_MAX / sizeof *more ? realloc(l->oids, cap * sizeof *more) : NULL;
+
+        if (!more) {
+            l->failed = true;
+            return;
+        }
+        l->oids = more;
+        l->cap = cap;
+    }
+    l->oids[l->n++] = oid;
+}
+
 bool
-newt__field_ints(const PGresult *r, int row, int column, void (*each)(void *arg, int64_t x),
-                 void *arg)
+newt__field_oids(const PGresult *r, int row, int column, newt__oids *l)
 {
     const char *s = PQgetvalue(r, row, column);
     size_t n = (size_t)PQgetlength(r, row, column);
@@ -380,6 +491,6 @@ newt__field_ints(const PGresult *r, int row, int column, void (*each)(void *arg,
     if (count < 0 || (n - ARRAY_HEAD) / 12 != (size_t)count || (n - ARRAY_HEAD) % 12 != 0)
         return false;
     for (s += ARRAY_HEAD; count > 0; count--, s += 12)
-        each(arg, get(s + 4, 8));
-    return true;
+        newt__oids_add(l, get(s + 4, 8));
+    return !l->failed;
 }

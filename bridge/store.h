@@ -66,6 +66,17 @@ typedef enum newt__statement {
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
+    NEWT__S_FOLLOW_NEXT,
+    NEWT__S_FOLLOW_MOVE,
+    NEWT__S_FOLLOW_NEW,
+    NEWT__S_FOLLOW_CLIENT_CLASSES,
+    NEWT__S_FOLLOW_OBJECTS,
+    NEWT__S_FOLLOW_CHUNK,
+    NEWT__S_FOLLOW_SCAN,
+    NEWT__S_FOLLOW_ORPHANS,
+    NEWT__S_FOLLOW_SERVER,
+    NEWT__S_FOLLOW_READ,
+    NEWT__S_FOLLOW_WRITE,
     NEWT__N_STATEMENTS
 } newt__statement;
 
@@ -81,8 +92,7 @@ struct newt__sql *newt__sql_new(PGconn *pg, const char *schema); /* NULL: no mem
 char *newt__sql_expand(const char *text, const char *schema);
 void newt__sql_free(struct newt__sql *sql);
 
-/* ---- parameters: binary, in the order of $1, $2, ... -------------------------------------------
- */
+/* ---- parameters: binary, in the order of $1, $2, ... ---------------------------------- */
 
 typedef struct newt__params {
     int n;
@@ -117,12 +127,17 @@ void newt__param_array(newt__params *p, newt__array *a);
 /* Fields of binary results. A field that is null or of another size gives 0. */
 int64_t newt__field_int(const PGresult *r, int row, int column);
 bool newt__field_bool(const PGresult *r, int row, int column);
-/* Calls each(arg, x) for every element of a bigint[]; false: it is not one. */
-bool newt__field_ints(const PGresult *r, int row, int column, void (*each)(void *arg, int64_t x),
-                      void *arg);
+/* A list of oids that grows. */
+typedef struct newt__oids {
+    int64_t *oids;
+    size_t n, cap;
+    bool failed; /* no memory */
+} newt__oids;
+void newt__oids_add(newt__oids *l, int64_t oid);
+/* Adds the elements of a bigint[] to the list; false: it is not one. */
+bool newt__field_oids(const PGresult *r, int row, int column, newt__oids *l);
 
-/* ---- exchanges
- * ------------------------------------------------------------------------------------- */
+/* ---- exchanges ------------------------------------------------------------------------ */
 
 struct newt__talk {
     newt_error error;               /* the first failure of this exchange */
@@ -156,9 +171,9 @@ bool newt__copy_begin(newt_conn *c, const char *sql);
 bool newt__copy_send(newt_conn *c, const void *p, size_t n);
 bool newt__copy_end(newt_conn *c);
 
-/* ---- connections and snapshots (db.c, transaction.c)
- * -------------------------------------------------- */
+/* ---- connections and snapshots (db.c, transaction.c) ---------------------------------- */
 
+void newt__scan_free(struct newt__scan *scan);
 /* Connects, or connects anew; drops what belonged to another life of the server. */
 int newt__conn_open(newt_conn *c);
 /* A live server connection for this thread; the transaction may be idle or begun. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the queue of what was sent ----------------------------------------------- */
+/* ---- the queue of what was sent ------------------------------------------------------- */
 
 /* Entries of the queue; the last stands for the preparing of statement entry - PREPARE. */
 enum {
@@ -195,7 +195,7 @@ newt__forget(newt_conn *c)
         push(c);
 }
 
-/* ---- taking results ----------------------------------------------------------- */
+/* ---- taking results ------------------------------------------------------------------- */
 
 /* The result of the oldest entry; NULL: it failed, did not run, or is a sync that has come. */
 static PGresult *
@@ -341,7 +341,7 @@ newt__take_rest(newt_conn *c)
         newt__take_sync(c);
 }
 
-/* ---- COPY -------------------------------------------------------------------------------- */
+/* ---- COPY ----------------------------------------------------------------------------- */
 
 bool
 newt__copy_begin(newt_conn *c, const char *sql)

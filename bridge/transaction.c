@@ -18,7 +18,7 @@ enum {
     LONGEST_PAUSE_MS = 100
 };
 
-/* ---- phases ---------------------------------------------------------------------------------- */
+/* ---- phases --------------------------------------------------------------------------- */
 
 typedef enum event {
     BEGIN,   /* newt_begin */
@@ -113,8 +113,7 @@ newt__transaction_over(newt_conn *c)
     c->oids.used = c->serials.used = 0;
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------
- */
+/* ---- snapshots ------------------------------------------------------------------------ */
 
 static int64_t
 newest_tid(newt_db *db)
@@ -144,31 +143,6 @@ newt__changes_params(const newt_conn *c, int64_t own_serial, newt__params *p)
     newt__param_int(p, own_serial);
 }
 
-typedef struct oid_list {
-    int64_t *oids;
-    size_t n, cap;
-    bool failed;
-} oid_list;
-
-static void
-collect(void *arg, int64_t oid)
-{
-    oid_list *l = arg;
-
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 64;
-        int64_t *more = realloc(l->oids, cap * sizeof *more);
-
-        if (!more) {
-            l->failed = true;
-            return;
-        }
-        l->oids = more;
-        l->cap = cap;
-    }
-    l->oids[l->n++] = oid;
-}
-
 static bool
 from_the_store(const newt__header *h)
 {
@@ -193,7 +167,7 @@ read_conflict(newt_conn *c, const newt__header *h)
  * that the next begin hears of all this again.
  */
 static int
-invalidate(newt_conn *c, oid_list *changed, bool all)
+invalidate(newt_conn *c, newt__oids *changed, bool all)
 {
     newt__header *h;
 
@@ -205,7 +179,7 @@ invalidate(newt_conn *c, oid_list *changed, bool all)
         changed->n = 0;
         for (size_t i = 0; i < c->cache.cap && !changed->failed; i++)
             if (c->cache.slots[i] && from_the_store(c->cache.slots[i]))
-                collect(changed, c->cache.slots[i]->oid);
+                newt__oids_add(changed, c->cache.slots[i]->oid);
     }
     if (changed->failed)
         return newt__fail_memory(&c->error);
@@ -221,7 +195,7 @@ invalidate(newt_conn *c, oid_list *changed, bool all)
 int
 newt__changes_apply(newt_conn *c, const PGresult *r)
 {
-    oid_list changed = {0};
+    newt__oids changed = {0};
     bool same_life, all;
     int64_t tid;
     int rc;
@@ -239,7 +213,7 @@ newt__changes_apply(newt_conn *c, const PGresult *r)
         newt__blocks_drop(&c->serials);
     }
     all = !same_life || !newt__field_bool(r, 0, 3) || newt__field_int(r, 0, 4) > MOST_CHANGES ||
-          !newt__field_ints(r, 0, 5, collect, &changed) || changed.n > MOST_CHANGES;
+          !newt__field_oids(r, 0, 5, &changed) || changed.n > MOST_CHANGES;
     rc = invalidate(c, &changed, all);
     free(changed.oids);
     if (rc != NEWT_OK)
@@ -294,8 +268,7 @@ newt__snapshot_take(newt_conn *c)
     return NEWT_OK;
 }
 
-/* ---- begin, abort
- * ---------------------------------------------------------------------------------- */
+/* ---- begin, abort --------------------------------------------------------------------- */
 
 /* Ends what is open on the server, without waiting for the answer. */
 static void
@@ -360,8 +333,7 @@ newt_begin(newt_conn *c)
     return begin(c, true);
 }
 
-/* ---- newt_transact
- * ----------------------------------------------------------------------------------- */
+/* ---- newt_transact -------------------------------------------------------------------- */
 
 static uint64_t
 random_number(newt_conn *c)
@@ -432,8 +404,7 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
     }
 }
 
-/* ---- blocks of oids and serials
- * ------------------------------------------------------------------------ */
+/* ---- blocks of oids and serials ------------------------------------------------------- */
 
 enum {
     MOST_BLOCKS = 256 /* taken at once */
