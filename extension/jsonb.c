@@ -16,7 +16,9 @@
 #include "utils/numeric.h"
 
 enum {
-    FRAMES = 32 /* containers nested before more memory is asked for */
+    FRAMES = 32,    /* containers nested before more memory is asked for */
+    INT_DIGITS = 5, /* of an int64, to the base 10,000 */
+    MAX_INT_SIZE = VARHDRSZ + sizeof(uint16) + INT_DIGITS * sizeof(int16)
 };
 
 /* ---- gathering ---------------------------------------------------------------------------------
@@ -135,7 +137,10 @@ event(void *arg, const newt__json *e)
     }
     switch (e->kind) {
     case NEWT__JSON_STRING: add_string(out, e); break;
-    case NEWT__JSON_INT: add_number(out, int64_to_numeric(e->i)); break;
+    case NEWT__JSON_INT:
+        add(out, e->kind, 0)->u.i = e->i;
+        out->size += sizeof(JEntry) + sizeof(int32) - 1 + MAX_INT_SIZE;
+        break;
     case NEWT__JSON_NUMBER: add_number(out, number_of_text(e->s, e->n)); break;
     case NEWT__JSON_OBJECT:
     case NEWT__JSON_ARRAY:
@@ -224,11 +229,43 @@ write_number(writing *w, frame *f, Numeric number)
     write_entry(f, JENTRY_ISNUMERIC, w->n - start);
 }
 
+/*
+ * The numeric that int64_to_numeric would make, in numeric's short form on disk: a header of sign,
+ * scale (none) and weight, then digits to the base 10,000 without zeros at either end. Made in
+ * place it takes a tenth of the time, and integers are most of what numbers there are.
+ */
+static void
+write_int(writing *w, frame *f, int64 i)
+{
+    uint64 rest = i < 0 ? -(uint64)i : (uint64)i;
+    int16 digits[INT_DIGITS];
+    int n = 0, weight;
+    uint32 start = w->n;
+    uint16 header;
+
+    while (rest > 0) {
+        digits[INT_DIGITS - ++n] = (int16)(rest % 10000);
+        rest /= 10000;
+    }
+    weight = Max(n - 1, 0);
+    align(w);
+    header = (uint16)(0x8000 | (i < 0 ? 0x2000 : 0) | weight);
+    memcpy(w->data + w->n + VARHDRSZ, &header, sizeof header);
+    for (int last = INT_DIGITS - 1; n > 0 && digits[last] == 0; last--)
+        n--;
+    memcpy(w->data + w->n + VARHDRSZ + sizeof header, digits + INT_DIGITS - 1 - weight,
+           (size_t)n * sizeof *digits);
+    SET_VARSIZE(w->data + w->n, VARHDRSZ + sizeof header + (size_t)n * sizeof *digits);
+    w->n += VARHDRSZ + sizeof header + (size_t)n * sizeof *digits;
+    write_entry(f, JENTRY_ISNUMERIC, w->n - start);
+}
+
 static pg_attribute_always_inline void
 write_scalar(writing *w, frame *f, const newt_pg_node *node)
 {
     switch (node->kind) {
     case NEWT__JSON_STRING: write_string(w, f, node); break;
+    case NEWT__JSON_INT: write_int(w, f, node->u.i); break;
     case NEWT__JSON_NUMBER: write_number(w, f, node->u.number); break;
     case NEWT__JSON_TRUE: write_entry(f, JENTRY_ISBOOL_TRUE, 0); break;
     case NEWT__JSON_FALSE: write_entry(f, JENTRY_ISBOOL_FALSE, 0); break;

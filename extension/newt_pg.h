@@ -25,11 +25,12 @@ extern bool newt_pg_is_bad_record(newt__code code);
 
 /* A key, a value, or the beginning of an object or array. */
 typedef struct newt_pg_node {
-    uint8 kind;    /* newt__json_kind; NEWT__JSON_STRING for keys too, _NUMBER for integers too */
+    uint8 kind;    /* newt__json_kind; NEWT__JSON_STRING for keys too */
     bool unsorted; /* object whose keys may not stand in jsonb's order */
     uint32 n;      /* bytes of a string; pairs or elements */
     union {
         const char *s;
+        int64 i;
         Numeric number;
         uint32 link; /* the container around it; once it is closed: the node behind it */
     } u;

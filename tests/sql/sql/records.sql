@@ -13,6 +13,23 @@ SELECT what, newt.to_jsonb(record) FROM record ORDER BY n;
 -- byte by byte what jsonb_in makes of the same text: also the scale of numbers
 SELECT count(*), count(*) FILTER (WHERE NOT record_image_eq(ROW(newt.to_jsonb(record)), ROW(newt.to_jsonb(record)::text::jsonb))) AS differ
 FROM record;
+-- integers of every length and sign, with zeros at every place
+CREATE FUNCTION pg_temp.int_record(i numeric) RETURNS bytea LANGUAGE sql AS $$
+    SELECT '\x83615401'::bytea || decode(CASE WHEN n < 24 THEN lpad(to_hex(major + n::int), 2, '0')
+        WHEN n < 256 THEN to_hex(major + 24) || lpad(to_hex(n::int), 2, '0')
+        WHEN n < 65536 THEN to_hex(major + 25) || lpad(to_hex(n::int), 4, '0')
+        WHEN n < 4294967296 THEN to_hex(major + 26) || lpad(to_hex(n::bigint), 8, '0')
+        ELSE to_hex(major + 27) || lpad(to_hex(n::bigint), 16, '0') END, 'hex')
+    FROM (SELECT CASE WHEN i < 0 THEN 32 ELSE 0 END, CASE WHEN i < 0 THEN -1 - i ELSE i END) s (major, n)
+$$;
+SELECT setseed(0.75);
+SELECT count(*) > 3000 AS many, count(*) FILTER (WHERE NOT record_image_eq(ROW(newt.to_jsonb(pg_temp.int_record(i))), ROW(i::text::jsonb))) AS differ
+FROM (SELECT sign * (digit * 10::numeric ^ e + more) FROM generate_series(0, 18) e, generate_series(1, 9) digit,
+             unnest(ARRAY[-1, 0, 1, 10000, -10000]) more, unnest(ARRAY[1, -1]) sign
+      UNION ALL SELECT trunc((random() - 0.5)::numeric * 2 * 10::numeric ^ e) FROM generate_series(0, 18) e, generate_series(1, 100)
+      UNION ALL VALUES (0), (-1), (9223372036854775807), (-9223372036854775808), (9223372036854775806), (-9223372036854775807)) s (n),
+     trunc(n) i
+WHERE i BETWEEN -9223372036854775808 AND 9223372036854775807;
 SELECT count(*) FILTER (WHERE newt.try_to_jsonb(record) IS DISTINCT FROM newt.to_jsonb(record)) AS differ FROM record;
 
 -- what it says of itself
