@@ -25,13 +25,13 @@ enum {
     NEWT__SIMPLE_TYPE
 };
 
-/* No byte of a record becomes more than this many bytes of JSON text, the comma included. The
- * proof charges what a container adds for its items to these: an entry of pairs, {"k":,"v":},
- * adds 13 for two items, a key 3 to 6. The worst item is a decimal of 6 bytes (c4 82 39 0100 01)
- * with its 400 positional characters, or 409 as "::num": 67 and 69 a byte; of 5 bytes (exponents
- * to -256) 260, 53 a byte. Longer mantissas add less than 3 a byte. An unknown tag of one byte
- * becomes {"::tag":6,"::v":}, 17; empty bytes {"::b64":""}, 12, and text of one NUL 31 in two
- * bytes, each + 7; everything else is below. */
+/* No byte of a record becomes more than this many bytes of JSON text, commas included. What a
+ * container adds for its items is charged to these, each at least a byte: an entry of pairs,
+ * {"k":,"v":}, 13 for two items and the comma, a key 3 for itself and one more for its "::". The
+ * worst item is a decimal of 6 bytes (c4 82 19 018f 01: 10^399) with 400 digits, 67 a byte; in 5
+ * bytes the exponent ends at -256, 53 a byte; a byte of a longer mantissa adds less than 3. Then
+ * come an unknown tag of one byte, {"::tag":6,"::v":}, 17; text of one NUL, 31 in two bytes; empty
+ * bytes, {"::b64":""}, 12; control characters, 6. */
 enum {
     NEWT__EXPANSION = 72
 };

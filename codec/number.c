@@ -10,6 +10,7 @@
 enum {
     GROUP = 9,
     GROUP_BASE = 1000000000,
+    AT_ONCE = 4,
     SMALL_LIMBS = 48, /* of the numbers that are written positionally, more or less */
     MAX_LIMBS = NEWT__MAX_MAGNITUDE / 4 + 1
 };
@@ -87,26 +88,41 @@ to_limbs(const newt__number *x, uint32_t *limb)
     return n;
 }
 
-/* Divides the limbs by 10^9 until nothing is left; each remainder is a group. */
+/* One step of a division by 10^9, from the top: *limb becomes a digit of the quotient. */
+static inline void
+divide(uint32_t *limb, uint64_t *rest)
+{
+    uint64_t x = *rest << 32 | *limb;
+
+    *limb = (uint32_t)(x / GROUP_BASE);
+    *rest = x % GROUP_BASE;
+}
+
+/* Divides the limbs by 10^9 until nothing is left; each remainder is a group. A sweep does
+ * AT_ONCE divisions, each of the quotient of the one before: the processor overlaps them. */
 static size_t
 to_groups(const newt__env *env, uint32_t *limb, size_t n, uint32_t *group)
 {
-    size_t groups = 0, i;
+    size_t groups = 0, i, k;
 
     while (n > 0) {
-        uint64_t rest = 0;
+        uint64_t rest[AT_ONCE] = {0};
 
         for (i = n; i-- > 0;) {
-            rest = rest << 32 | limb[i];
-            limb[i] = (uint32_t)(rest / GROUP_BASE);
-            rest %= GROUP_BASE;
+            divide(&limb[i], &rest[0]);
+            divide(&limb[i], &rest[1]);
+            divide(&limb[i], &rest[2]);
+            divide(&limb[i], &rest[3]);
         }
-        group[groups++] = (uint32_t)rest;
+        for (k = 0; k < AT_ONCE; k++)
+            group[groups++] = (uint32_t)rest[k];
         while (n > 0 && limb[n - 1] == 0)
             n--;
         if (n > 4096 && env->interrupt != NULL && groups % 64 == 0 && env->interrupt(env->arg))
             return SIZE_MAX;
     }
+    while (groups > 0 && group[groups - 1] == 0)
+        groups--;
     return groups;
 }
 
@@ -186,8 +202,8 @@ newt__code
 newt__number_text(newt__buffer *out, const newt__number *x, bool *positional)
 {
     const newt__env *env = out->env;
-    uint32_t small[2 * SMALL_LIMBS + SMALL_LIMBS / 4];
-    char small_digits[NEWT__MAX_DIGITS + 4 * GROUP];
+    uint32_t small[2 * SMALL_LIMBS + SMALL_LIMBS / 4 + AT_ONCE];
+    char small_digits[NEWT__MAX_DIGITS + (4 + AT_ONCE) * GROUP];
     uint32_t *limb = small, *group;
     char *digit = small_digits;
     size_t limbs, groups, n, max_groups;
@@ -196,7 +212,7 @@ newt__number_text(newt__buffer *out, const newt__number *x, bool *positional)
     if (x->n > NEWT__MAX_MAGNITUDE)
         return NEWT__LIMIT;
     limbs = x->n / 4 + 2;
-    max_groups = limbs + limbs / 14 + 1; /* 32 bits are 1.0704 groups */
+    max_groups = limbs + limbs / 14 + 1 + AT_ONCE; /* 32 bits are 1.0704 groups */
     if (limbs > SMALL_LIMBS || max_groups * GROUP > sizeof small_digits) {
         size_t words = limbs + max_groups;
 
