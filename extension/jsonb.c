@@ -16,10 +16,12 @@
 #include "utils/numeric.h"
 
 enum {
-    FRAMES = 32,    /* containers nested before more memory is asked for */
-    INT_DIGITS = 5, /* of an int64, to the base 10,000 */
-    MAX_INT_SIZE = VARHDRSZ + sizeof(uint16) + INT_DIGITS * sizeof(int16)
+    FRAMES = 32,   /* containers nested before more memory is asked for */
+    INT_DIGITS = 5 /* of an int64, to the base 10,000 */
 };
+
+/* Of an integer of so many digits, as numeric. */
+#define INT_SIZE(digits) (VARHDRSZ + sizeof(uint16) + (size_t)(digits) * sizeof(int16))
 
 /* ---- gathering ---------------------------------------------------------------------------------
  */
@@ -139,7 +141,8 @@ event(void *arg, const newt__json *e)
     case NEWT__JSON_STRING: add_string(out, e); break;
     case NEWT__JSON_INT:
         add(out, e->kind, 0)->u.i = e->i;
-        out->size += sizeof(JEntry) + sizeof(int32) - 1 + MAX_INT_SIZE;
+        out->size += sizeof(JEntry) + sizeof(int32) - 1 +
+                     INT_SIZE(-10000 < e->i && e->i < 10000 ? 1 : INT_DIGITS);
         break;
     case NEWT__JSON_NUMBER: add_number(out, number_of_text(e->s, e->n)); break;
     case NEWT__JSON_OBJECT:
@@ -255,8 +258,8 @@ write_int(writing *w, frame *f, int64 i)
         n--;
     memcpy(w->data + w->n + VARHDRSZ + sizeof header, digits + INT_DIGITS - 1 - weight,
            (size_t)n * sizeof *digits);
-    SET_VARSIZE(w->data + w->n, VARHDRSZ + sizeof header + (size_t)n * sizeof *digits);
-    w->n += VARHDRSZ + sizeof header + (size_t)n * sizeof *digits;
+    SET_VARSIZE(w->data + w->n, INT_SIZE(n));
+    w->n += INT_SIZE(n);
     write_entry(f, JENTRY_ISNUMERIC, w->n - start);
 }
 
