@@ -170,13 +170,14 @@ integer(decoder *d, const newt__place *place, const newt__token *t, bool is_sign
         void *p)
 {
     uint64_t most = UINT64_MAX >> (64 - 8 * size);
-    bool negative = t->number.negative;
+    bool negative;
     int64_t x;
 
     if (t->kind == NEWT__BIGNUM)
         return out_of_range(d, place, is_signed ? "an int" : "a uint", size);
     if (t->kind != NEWT__INT)
         return wrong_kind(d, place, t, is_signed ? "int" : "uint");
+    negative = t->number.negative;
     if (t->u > (is_signed ? most >> 1 : most) || (negative && !is_signed))
         return out_of_range(d, place, is_signed ? "an int" : "a uint", size);
     x = negative ? -1 - (int64_t)t->u : (int64_t)t->u;

@@ -1,0 +1,213 @@
+/*
+ * offline.h - what the bridge's tests without a server share: a connection that is in a
+ * transaction as if a server were there, and memory that counts and fails
+ */
+#ifndef NEWT_TESTS_BRIDGE_OFFLINE_H
+#define NEWT_TESTS_BRIDGE_OFFLINE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../bridge/object.h"
+#include "../generate.h"
+
+#define UNUSED    __attribute__((unused))
+#define LENGTH(a) (sizeof(a) / sizeof *(a))
+
+typedef struct offline {
+    newt_db db;
+    newt_conn c;
+    long calls;   /* to realloc */
+    long fail_at; /* this call fails, and all after it; 0: none does */
+    long live;    /* blocks not freed */
+} offline;
+
+static void *
+offline_realloc(void *arg, void *p, size_t n)
+{
+    offline *o = arg;
+    void *q;
+
+    o->calls++;
+    if (o->fail_at && o->calls >= o->fail_at)
+        return NULL;
+    q = realloc(p, n ? n : 1);
+    if (q && !p)
+        o->live++;
+    return q;
+}
+
+static void
+offline_free(void *arg, void *p)
+{
+    offline *o = arg;
+
+    if (p)
+        o->live--;
+    free(p);
+}
+
+/* Begins a transaction. */
+UNUSED static void
+offline_begin(offline *o)
+{
+    newt__error_clear(&o->c.error);
+    o->c.phase = NEWT__OPEN;
+}
+
+UNUSED static void
+offline_open(offline *o, const newt_class *const *classes)
+{
+    newt_conn *c = &o->c;
+
+    memset(o, 0, sizeof *o);
+    if (newt__classes_build(&o->db.classes, classes, &o->db.error) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&o->db.error));
+    c->db = &o->db;
+    c->env = (newt__env){.realloc = offline_realloc, .free = offline_free, .arg = o};
+    c->writer.buf.env = c->scratch.env = c->image.env = c->fixups.env = &c->env;
+    c->owner = pthread_self();
+    c->epoch = 1;
+    c->changed_tail = &c->changed;
+    c->oids.next = 1024;
+    c->oids.end = INT64_MAX;
+    offline_begin(o);
+}
+
+UNUSED static void
+offline_abort(offline *o)
+{
+    newt__objects_aborted(&o->c);
+    offline_begin(o);
+}
+
+/* As commit.c does it, but for the server. Nothing must fail. */
+UNUSED static void
+offline_commit(offline *o, int64_t serial)
+{
+    for (newt__header *h = o->c.changed; h; h = h->next_changed) {
+        bool same = false;
+
+        if (h->state != NEWT__CHANGED && h->state != NEWT__NEW)
+            continue;
+        if (newt__object_encode(&o->c, h, &same) != NEWT_OK)
+            fail_msg("%s", newt_error_message(&o->c.error));
+        h->written = !same;
+    }
+    newt__objects_committed(&o->c, serial);
+    offline_begin(o);
+}
+
+UNUSED static void
+offline_close(offline *o)
+{
+    newt_conn *c = &o->c;
+
+    newt__objects_aborted(c);
+    newt__cache_clear(c);
+    newt__writer_free(&c->writer);
+    newt__buffer_free(&c->scratch);
+    newt__buffer_free(&c->image);
+    newt__buffer_free(&c->fixups);
+    newt__error_clear(&c->error);
+    newt__error_clear(&o->db.error);
+    newt__classes_free(o->db.classes);
+    assert_int_equal(o->live, 0);
+}
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+/* The connection's error has this status and these words in its message, detail or hint. */
+UNUSED static void
+assert_error(const newt_error *e, int status, const char *words)
+{
+    if (newt_error_status(e) != status ||
+        (!strstr(newt_error_message(e), words) && !strstr(newt_error_detail(e), words) &&
+         !strstr(newt_error_hint(e), words)))
+        fail_msg("got %s \"%s\" (%s; %s), want %s \"%s\"", newt_status_text(newt_error_status(e)),
+                 newt_error_message(e), newt_error_detail(e), newt_error_hint(e),
+                 newt_status_text(status), words);
+}
+
+/* ---- records ------------------------------------------------------------------------------- */
+
+/* The record of the struct as it is, for free(). */
+UNUSED static uint8_t *
+record_of(offline *o, const void *object, size_t *n)
+{
+    newt_error e = {0};
+    uint8_t *copy;
+
+    if (newt__encode(&o->c, newt__header_of(object), false, &e) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&e));
+    *n = o->c.writer.buf.n;
+    copy = malloc(*n);
+    memcpy(copy, o->c.writer.buf.data, *n);
+    return copy;
+}
+
+/* Loads a record as an object of this oid. */
+UNUSED static newt__header *
+load(offline *o, int64_t oid, const void *record, size_t n)
+{
+    newt__header *h = NULL;
+    /* just its size, so that the sanitizers see a read beyond it */
+    uint8_t *copy = malloc(n ? n : 1);
+
+    memcpy(copy, record, n);
+    if (newt__object_load(&o->c, oid, oid * 10, copy, n, &h) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&o->c.error));
+    free(copy);
+    return h;
+}
+
+UNUSED static void
+assert_bytes(const void *got, size_t n_got, const void *want, size_t n_want, const char *what)
+{
+    if (n_got == n_want && memcmp(got, want, n_got) == 0)
+        return;
+    print_message("# %s\n# got ", what);
+    for (size_t i = 0; i < n_got && i < 400; i++)
+        print_message("%02x", ((const uint8_t *)got)[i]);
+    print_message("\n# want ");
+    for (size_t i = 0; i < n_want && i < 400; i++)
+        print_message("%02x", ((const uint8_t *)want)[i]);
+    print_message("\n");
+    fail_msg("%s: %zu bytes, want %zu", what, n_got, n_want);
+}
+
+/* The object's JSON, for free(). */
+UNUSED static char *
+json_of(offline *o, const void *object)
+{
+    size_t n;
+    uint8_t *record = record_of(o, object, &n);
+    newt__buffer out = {.env = &o->c.env};
+    bool hidden;
+    char *text;
+
+    if (newt__object_project(&o->c, 1, record, n, &out, &hidden, NULL) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&o->c.error));
+    text = hidden ? strdup("(hidden)") : strndup((char *)out.data, out.n);
+    newt__buffer_free(&out);
+    free(record);
+    return text;
+}
+
+UNUSED static void
+assert_json_text(offline *o, const void *object, const char *want)
+{
+    char *got = json_of(o, object);
+
+    assert_string_equal(got, want);
+    free(got);
+}
+
+#endif
