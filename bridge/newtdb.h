@@ -638,6 +638,7 @@ struct newt_list {
 struct newt_map {
     NEWT_MAP(newt_ref) items;
 };
+extern NEWT_API const newt_class newt_list_class, newt_map_class;
 NEWT_DECLARE(newt_list);
 NEWT_DECLARE(newt_map);
 
