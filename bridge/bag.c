@@ -72,7 +72,6 @@ newt__bag_encode(newt_conn *c, const newt__header *h, newt_error *e)
     newt__writer *w = &c->writer;
     char name[NEWT__NAME_SIZE];
     newt__reader r;
-    int status;
 
     newt__write_begin(w, b->class_name, strlen(b->class_name), b->version);
     if (b->state) {
@@ -84,10 +83,7 @@ newt__bag_encode(newt_conn *c, const newt__header *h, newt_error *e)
     }
     if (newt__write_end(w) == NEWT__OK)
         return NEWT_OK;
-    status = newt__fail_codec(e, h->oid, newt__object_name(h, name), &w->fault);
-    if (status == NEWT_EBROKEN) /* not the record: what should become one */
-        status = e->status = NEWT_EINVAL;
-    return status;
+    return newt__fail_value(e, h->oid, newt__object_name(h, name), &w->fault);
 }
 
 /* Makes the state from the record. A damaged record stays as it is. */

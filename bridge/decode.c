@@ -50,7 +50,10 @@ no_memory(decoder *d)
 static bool
 damaged(decoder *d, const newt__place *place)
 {
-    d->status = newt__fail_codec_at(d->e, d->oid, d->top, place, &d->r->fault);
+    char name[NEWT__PLACE_SIZE];
+
+    d->status = newt__fail_codec(d->e, d->oid, newt__place_name(name, d->oid, d->top, place),
+                                 &d->r->fault);
     return false;
 }
 

@@ -50,9 +50,13 @@ place_text(const newt__place *place, char *out, size_t n)
     return at;
 }
 
-static const char *
-whole_name(char *out, size_t n, int64_t oid, const newt__class *k, const newt__place *place)
+const char *
+newt__place_name(char out[NEWT__PLACE_SIZE], int64_t oid, const newt__class *k,
+                 const newt__place *place)
 {
+    enum {
+        n = NEWT__PLACE_SIZE
+    };
     char where[LONGEST_PLACE];
 
     if (place) {
@@ -68,23 +72,23 @@ int
 newt__fail_at(newt_error *e, int status, int64_t oid, const newt__class *k,
               const newt__place *place, const char *format, ...)
 {
-    char name[NEWT__NAME_SIZE + LONGEST_PLACE], text[300];
+    char name[NEWT__PLACE_SIZE], text[300];
     va_list args;
 
     va_start(args, format);
     if (vsnprintf(text, sizeof text, format, args) < 0)
         *text = 0;
     va_end(args);
-    return newt__fail(e, status, oid, "%s %s", whole_name(name, sizeof name, oid, k, place), text);
+    return newt__fail(e, status, oid, "%s %s", newt__place_name(name, oid, k, place), text);
 }
 
 int
-newt__fail_codec_at(newt_error *e, int64_t oid, const newt__class *k, const newt__place *place,
-                    const newt__fault *fault)
+newt__fail_value(newt_error *e, int64_t oid, const char *what, const newt__fault *fault)
 {
-    char name[NEWT__NAME_SIZE + LONGEST_PLACE];
-
-    return newt__fail_codec(e, oid, whole_name(name, sizeof name, oid, k, place), fault);
+    if (fault->code == NEWT__NOMEM)
+        return newt__fail_memory(e);
+    return newt__fail(e, fault->code == NEWT__LIMIT ? NEWT_ELIMIT : NEWT_EINVAL, oid, "%s: %s",
+                      what, fault->reason);
 }
 
 /* ---- values ------------------------------------------------------------------------------ */
@@ -104,13 +108,14 @@ static void fields(encoder *en, const newt__place *up, const newt__class *k, con
 static bool
 fine(encoder *en, const newt__place *place)
 {
+    char name[NEWT__PLACE_SIZE];
+
     if (en->status != NEWT_OK)
         return false;
     if (en->w->fault.code == NEWT__OK)
         return true;
-    en->status = newt__fail_codec_at(en->e, en->h->oid, en->h->class, place, &en->w->fault);
-    if (en->status == NEWT_EBROKEN) /* the record is not at fault, but what should go into it */
-        en->status = en->e->status = NEWT_EINVAL;
+    en->status = newt__fail_value(
+        en->e, en->h->oid, newt__place_name(name, en->h->oid, en->h->class, place), &en->w->fault);
     return false;
 }
 

@@ -41,8 +41,14 @@ typedef struct newt__place {
 int newt__fail_at(newt_error *e, int status, int64_t oid, const newt__class *k,
                   const newt__place *place, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
-int newt__fail_codec_at(newt_error *e, int64_t oid, const newt__class *k, const newt__place *place,
-                        const newt__fault *fault);
+/* That name. */
+enum {
+    NEWT__PLACE_SIZE = NEWT__NAME_SIZE + 200
+};
+const char *newt__place_name(char out[NEWT__PLACE_SIZE], int64_t oid, const newt__class *k,
+                             const newt__place *place);
+/* A value that cannot be stored: `what: reason`. */
+int newt__fail_value(newt_error *e, int64_t oid, const char *what, const newt__fault *fault);
 /* Reports e as this connection's error, which a doomed transaction does not let go of. */
 int newt__conn_fail_with(newt_conn *c, newt_error *e);
 

@@ -99,22 +99,30 @@ newt__refuse(newt__header *h, int status, const void *p, const char *reason)
 {
     const newt__field *f = newt__field_at(h, p);
     newt__place place = {.field = f};
+    char name[NEWT__NAME_SIZE];
     newt_error e = {0};
 
     if (h->class)
         newt__fail_at(&e, status, h->oid, h->class, f ? &place : NULL, ": %s", reason);
     else
-        newt__fail(&e, status, h->oid, "object %lld %s", (long long)h->oid, reason);
+        newt__fail(&e, status, h->oid, "%s %s", newt__object_name(h, name), reason);
     return fail_with(h, &e);
 }
 
 int
 newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault)
 {
-    if (fault->code == NEWT__NOMEM)
-        return no_memory(h);
-    return newt__refuse(h, fault->code == NEWT__LIMIT ? NEWT_ELIMIT : NEWT_EINVAL, p,
-                        fault->reason);
+    const newt__field *f = newt__field_at(h, p);
+    newt__place place = {.field = f};
+    char name[NEWT__PLACE_SIZE];
+    newt_error e = {0};
+
+    if (h->class)
+        newt__place_name(name, h->oid, h->class, f ? &place : NULL);
+    else
+        newt__object_name(h, name);
+    newt__fail_value(&e, h->oid, name, fault);
+    return fail_with(h, &e);
 }
 
 /* The header of an object that may be changed now, or NULL. */
@@ -146,7 +154,11 @@ newt__not_writable(const newt_object *o)
 {
     const newt__header *h = o ? newt__header_of(o) : NULL;
 
-    return h && h->conn->error.status != NEWT_OK ? h->conn->error.status : NEWT_EINVAL;
+    int status = h && h->state != NEWT__IMAGE ? newt__conn_enter(h->conn) : NEWT_OK;
+
+    if (status == NEWT_OK && h)
+        status = h->conn->error.status;
+    return status != NEWT_OK ? status : NEWT_EINVAL;
 }
 
 /* ---- texts ------------------------------------------------------------------------------- */
