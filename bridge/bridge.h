@@ -256,7 +256,9 @@ struct newt_conn {
     bool in_transaction;      /* the server has been told BEGIN and not yet its end */
     bool savepoint;           /* ... and the savepoint that queries go back to */
     bool has_extension;       /* newt.to_jsonb can be called */
-    bool broken;              /* the server connection must be thrown away */
+    bool doubtful;            /* the cache is of another life of the server */
+    bool reopen;              /* the server connection is to be replaced at the next chance */
+    bool broken;              /* ... is of no use any more */
 };
 
 /* Records an error of this connection and returns its status; a doomed transaction keeps its first. */

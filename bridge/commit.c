@@ -760,6 +760,7 @@ not_committed(work *w)
     int status;
 
     newt__take_rest(c);
+    c->checked_us = 0; /* the next begin asks the server what has happened */
     if (e->status == NEWT_ECONFLICT) {
         c->stats.conflicts++;
         if (!c->broken && w->n_stored > 0)
@@ -799,7 +800,7 @@ commit_done(work *w, const PGresult *changes)
     if (w->tid > c->db->newest_tid)
         c->db->newest_tid = w->tid;
     pthread_mutex_unlock(&c->db->mutex);
-    if (changes && newt__changes_apply(c, changes) != NEWT_OK) {
+    if (changes && newt__changes_apply(c, changes, w->serial) != NEWT_OK) {
         /* no memory to hear what others changed: start afresh */
         newt__cache_clear(c);
         c->tid = c->tid_serial = 0;

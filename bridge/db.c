@@ -244,15 +244,16 @@ check_incarnation(newt_conn *c, newt_error *e)
     if (!hex16(PQgetvalue(r, 0, 2), id))
         memset(id, 0, sizeof id);
     PQclear(r);
-    if (memcmp(id, c->incarnation, sizeof id) != 0 || system != c->system ||
-        timeline != c->timeline) {
-        newt__blocks_drop(&c->oids);
-        newt__blocks_drop(&c->serials);
-        memcpy(c->incarnation, id, sizeof id);
-        c->system = system;
-        c->timeline = timeline;
-        c->tid = c->tid_serial = 0; /* no position: the next contact drops the cache */
-    }
+    if (memcmp(id, c->incarnation, sizeof id) == 0 && system == c->system &&
+        timeline == c->timeline)
+        return NEWT_OK;
+    newt__blocks_drop(&c->oids);
+    newt__blocks_drop(&c->serials);
+    memcpy(c->incarnation, id, sizeof id);
+    c->system = system;
+    c->timeline = timeline;
+    c->tid = c->tid_serial = 0;
+    c->doubtful = true;
     return NEWT_OK;
 }
 
@@ -264,6 +265,7 @@ close_server(newt_conn *c)
     c->pg = NULL;
     newt__talk_reset(c->talk);
     c->broken = true;
+    c->reopen = false;
     c->in_transaction = false;
 }
 
@@ -306,7 +308,8 @@ fail:
 static bool
 alive(newt_conn *c)
 {
-    return !c->broken && c->pg && PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK;
+    return !c->broken && !c->reopen && c->pg && PQconsumeInput(c->pg) &&
+           PQstatus(c->pg) == CONNECTION_OK;
 }
 
 int
@@ -314,10 +317,14 @@ newt__conn_server(newt_conn *c)
 {
     if (c->phase != NEWT__IDLE && !pthread_equal(c->owner, pthread_self()))
         return NEWT_ETHREAD;
+    if (c->in_transaction && !c->broken)
+        return NEWT_OK;
     if (c->in_transaction)
-        return c->broken ? newt__conn_fail(c, NEWT_ELOST, 0, "the server connection was lost")
-                         : NEWT_OK;
-    return alive(c) ? NEWT_OK : newt__conn_open(c);
+        newt__conn_fail(c, NEWT_ELOST, 0, "the server connection was lost");
+    else if ((alive(c) || newt__conn_open(c) == NEWT_OK) &&
+             (!c->doubtful || newt__cache_drop(c) == NEWT_OK))
+        return NEWT_OK;
+    return newt__doom(c);
 }
 
 newt__projection
@@ -445,7 +452,7 @@ newt_connect(newt_db *db, newt_conn **out)
         newt__take_rest(c);
         newt__error_clear(&c->talk->error);
     }
-    return alive(c) ? NEWT_OK : newt__conn_open(c);
+    return newt__conn_server(c);
 }
 
 void

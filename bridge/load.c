@@ -84,8 +84,6 @@ newt__load(newt_conn *c, const int64_t *oids, size_t n)
         if (oids[i] > 0 && !newt__cache_find(&c->cache, oids[i]))
             *(missing ? &missing[m] : &one) = oids[i], m++;
     status = m > 0 ? newt__conn_server(c) : NEWT_OK;
-    if (status == NEWT_ELOST)
-        newt__doom(c);
     if (status == NEWT_OK && m > 0)
         status = load(c, missing ? missing : &one, m);
     free(missing);

@@ -57,7 +57,7 @@ run(newt_conn *c, const char *sql, int n, const char *const *params, PGresult **
     if (status == NEWT_OK)
         status = newt__conn_server(c);
     if (status != NEWT_OK)
-        return status == NEWT_ELOST ? newt__doom(c) : status;
+        return status;
     if (!sql || n < 0 || n > MOST_PARAMS || (n > 0 && !params))
         return newt__conn_fail(c, NEWT_EINVAL, 0, "a query without text, or with %d parameters", n);
 

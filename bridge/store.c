@@ -19,7 +19,8 @@
 #define EXPECT(n)                                                                                  \
     "SELECT CASE WHEN count(*) = " n " THEN "                                                      \
     "set_config('idle_in_transaction_session_timeout', '10s', true) "                              \
-    "ELSE @store@.newt_raise('40001', 'object was changed by another transaction', '')::text END " \
+    "ELSE @store@.newt_raise('40001', 'object was changed by another transaction', 'Its serial "   \
+    "is not the one that was read.')::text END "                                                   \
     "FROM u"
 
 #define UPDATE_ONE                                                                                 \

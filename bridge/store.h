@@ -182,8 +182,10 @@ int newt__conn_server(newt_conn *c);
  * taken first, by newt__snapshot_take. */
 bool newt__snapshot_send(newt_conn *c);
 int newt__snapshot_take(newt_conn *c);
-/* Applies what S_CHANGES or S_CHANGES_BARRIER gave. */
-int newt__changes_apply(newt_conn *c, const PGresult *r);
+/* Applies what S_CHANGES or S_CHANGES_BARRIER gave; own_serial: behind this commit, or 0. */
+int newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial);
+/* Forgets all that is cached; a conflict if this transaction has used some of it. */
+int newt__cache_drop(newt_conn *c);
 void newt__changes_params(const newt_conn *c, int64_t own_serial, newt__params *p);
 /* The end of a transaction; what becomes of its objects is said before, in object.c. */
 void newt__transaction_over(newt_conn *c);

@@ -132,7 +132,7 @@ fresh(newt_conn *c)
 {
     if (c->cache.n == 0)
         return true; /* everything will come from the snapshot */
-    return c->tid >= newest_tid(c->db) && newt__clock() - c->checked_us < FRESH_US;
+    return !c->doubtful && c->tid >= newest_tid(c->db) && newt__clock() - c->checked_us < FRESH_US;
 }
 
 void
@@ -158,6 +158,8 @@ read_conflict(newt_conn *c, const newt__header *h)
                     newt__object_name(h, name));
     newt__fail_detail(&c->error, "It was read from the cache, as of transaction %lld.",
                       (long long)c->tid);
+    c->checked_us = 0; /* the next begin asks the server */
+    c->stats.conflicts++;
     return NEWT_ECONFLICT;
 }
 
@@ -193,7 +195,18 @@ invalidate(newt_conn *c, newt__oids *changed, bool all)
 }
 
 int
-newt__changes_apply(newt_conn *c, const PGresult *r)
+newt__cache_drop(newt_conn *c)
+{
+    newt__oids all = {0};
+    int rc = invalidate(c, &all, true);
+
+    free(all.oids);
+    c->doubtful = rc != NEWT_OK;
+    return rc;
+}
+
+int
+newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
 {
     newt__oids changed = {0};
     bool same_life, all;
@@ -214,16 +227,20 @@ newt__changes_apply(newt_conn *c, const PGresult *r)
     }
     all = !same_life || !newt__field_bool(r, 0, 3) || newt__field_int(r, 0, 4) > MOST_CHANGES ||
           !newt__field_oids(r, 0, 5, &changed) || changed.n > MOST_CHANGES;
+    /* without a position there is nothing in the cache but what this transaction has made */
+    if (all && same_life && c->tid == 0 && own_serial != 0 &&
+        newt__field_int(r, 0, 1) == own_serial)
+        all = false;
     rc = invalidate(c, &changed, all);
     free(changed.oids);
     if (rc != NEWT_OK)
         return rc;
-    if (!same_life) {
-        /* without the row, or with another, the next transaction connects anew and sees to it */
-        if (PQgetlength(r, 0, 2) == sizeof c->incarnation)
-            memcpy(c->incarnation, PQgetvalue(r, 0, 2), sizeof c->incarnation);
-        else
-            memset(c->incarnation, 0, sizeof c->incarnation);
+    if (!same_life && PQgetlength(r, 0, 2) == sizeof c->incarnation) {
+        memcpy(c->incarnation, PQgetvalue(r, 0, 2), sizeof c->incarnation);
+    } else if (!same_life) {
+        /* a server that has crashed: db.c makes a row when it connects anew */
+        memset(c->incarnation, 0, sizeof c->incarnation);
+        c->reopen = true;
     }
     c->tid = tid;
     c->tid_serial = newt__field_int(r, 0, 1);
@@ -260,7 +277,7 @@ newt__snapshot_take(newt_conn *c)
     r = newt__take(c);
     if (!r)
         return c->talk->error.status;
-    rc = newt__changes_apply(c, r);
+    rc = newt__changes_apply(c, r, 0);
     PQclear(r);
     if (rc != NEWT_OK)
         return newt__doom(c);

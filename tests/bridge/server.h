@@ -1,0 +1,276 @@
+/*
+ * server.h - what the tests of the library share that need a server
+ *
+ * Every test has a store of its own, in a schema of its own, so that tests run side by side. Runs
+ * inside dev/private-server.
+ */
+#ifndef NEWT_TESTS_SERVER_H
+#define NEWT_TESTS_SERVER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../bridge/newtdb.h"
+
+#define UNUSED __attribute__((unused))
+
+enum {
+    PATIENCE_S = 60 /* for anything that is waited for */
+};
+
+/* ---- the classes of the tests --------------------------------------------------------- */
+
+struct item;
+NEWT_DECLARE(item);
+struct item {
+    newt_text name;
+    int64_t n;
+    item_ref next;
+};
+#ifndef ITEM_FLAGS
+#    define ITEM_FLAGS 0
+#endif
+NEWT_CLASS_AS(item, "Item", 1, NULL, ITEM_FLAGS, NEWT_FIELD(struct item, name),
+              NEWT_FIELD(struct item, n), NEWT_REF(struct item, next, item));
+
+UNUSED static const newt_class *const classes[] = {&item_class, NULL};
+
+/* ---- SQL ------------------------------------------------------------------------------ */
+
+UNUSED static PGconn *
+sql_open(void)
+{
+    PGconn *pg = PQconnectdb(getenv("NEWT_URI"));
+
+    if (PQstatus(pg) != CONNECTION_OK)
+        fail_msg("%s", PQerrorMessage(pg));
+    PQclear(PQexec(pg, "SET client_min_messages = warning"));
+    return pg;
+}
+
+/* What a statement gives, malloc'ed: the first field of the first row; "" for none. */
+UNUSED static char *sql_text(PGconn *pg, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+UNUSED static char *
+sql_text(PGconn *pg, const char *format, ...)
+{
+    char sql[4096], *text;
+    PGresult *r;
+    va_list args;
+
+    va_start(args, format);
+    assert_true(vsnprintf(sql, sizeof sql, format, args) < (int)sizeof sql);
+    va_end(args);
+    r = PQexec(pg, sql);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK && PQresultStatus(r) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(pg));
+    text = strdup(PQntuples(r) > 0 ? PQgetvalue(r, 0, 0) : "");
+    PQclear(r);
+    return text;
+}
+
+#define sql_do(pg, ...) free(sql_text(pg, __VA_ARGS__))
+
+UNUSED static int64_t
+sql_int_(char *text)
+{
+    int64_t x = strtoll(text, NULL, 10);
+
+    free(text);
+    return x;
+}
+#define sql_int(pg, ...) sql_int_(sql_text(pg, __VA_ARGS__))
+
+#define assert_sql(pg, expected, ...)                                                              \
+    do {                                                                                           \
+        char *got_ = sql_text(pg, __VA_ARGS__);                                                    \
+        assert_string_equal(got_, expected);                                                       \
+        free(got_);                                                                                \
+    } while (0)
+
+/* ---- a store and its database --------------------------------------------------------- */
+
+typedef struct store {
+    char schema[64];
+    PGconn *pg; /* its search path is the schema */
+    newt_db *db;
+    newt_conn *a, *b;
+} store;
+
+UNUSED static void
+fail_error(const char *what, const newt_error *e)
+{
+    fail_msg("%s: %s (%s) %s %s", what, newt_error_message(e),
+             newt_status_text(newt_error_status(e)), newt_error_detail(e), newt_error_hint(e));
+}
+
+/* A new store of this name, without a database opened on it. */
+UNUSED static void
+store_make(store *s, const char *name)
+{
+    newt_error *e = NULL;
+
+    *s = (store){0};
+    snprintf(s->schema, sizeof s->schema, "%s_%d", name, (int)getpid());
+    if (newt_store_create(getenv("NEWT_URI"), s->schema, &e) != NEWT_OK)
+        fail_error("newt_store_create", e);
+    newt_error_free(e);
+    s->pg = sql_open();
+    sql_do(s->pg, "SET search_path = %s, public", s->schema);
+}
+
+UNUSED static newt_db *
+store_db(const store *s, const newt_class *const *list, newt_options o)
+{
+    newt_db *db;
+
+    o.size = sizeof o;
+    o.schema = s->schema;
+    if (newt_db_open(&db, getenv("NEWT_URI"), list, &o) != NEWT_OK)
+        fail_error("newt_db_open", newt_db_error(db));
+    return db;
+}
+
+UNUSED static newt_conn *
+connect_(newt_db *db)
+{
+    newt_conn *c;
+
+    if (newt_connect(db, &c) != NEWT_OK)
+        fail_error("newt_connect", newt_conn_error(c));
+    return c;
+}
+
+/* A store with a database of the test classes and two connections. */
+UNUSED static void
+store_open_as(store *s, const char *name, newt_options o)
+{
+    store_make(s, name);
+    s->db = store_db(s, classes, o);
+    s->a = connect_(s->db);
+    s->b = connect_(s->db);
+}
+
+UNUSED static void
+store_open(store *s, const char *name)
+{
+    store_open_as(s, name, (newt_options){0});
+}
+
+UNUSED static void
+store_close(store *s)
+{
+    newt_close(s->a);
+    newt_close(s->b);
+    newt_db_close(s->db);
+    PQfinish(s->pg);
+}
+
+/* ---- shorthand ------------------------------------------------------------------------ */
+
+#define ok(c, call)                                                                                \
+    do {                                                                                           \
+        if ((call) != NEWT_OK)                                                                     \
+            fail_error(#call, newt_conn_error(c));                                                 \
+    } while (0)
+#define begin(c)  ok(c, newt_begin(c))
+#define commit(c) ok(c, newt_commit(c))
+
+UNUSED static struct item *
+new_item(newt_conn *c, const char *name, int64_t n)
+{
+    struct item *i = item_new(c);
+
+    if (!i)
+        fail_error("item_new", newt_conn_error(c));
+    newt_set(i, name, name);
+    i->n = n;
+    return i;
+}
+
+/* One object, committed. */
+UNUSED static item_ref
+make_item(newt_conn *c, const char *name, int64_t n)
+{
+    item_ref r;
+
+    begin(c);
+    r = item_id(new_item(c, name, n));
+    commit(c);
+    return r;
+}
+
+UNUSED static int64_t
+read_n(newt_conn *c, item_ref r)
+{
+    const struct item *i = item_read(c, r);
+
+    if (!i)
+        fail_error("item_read", newt_conn_error(c));
+    item_done(i);
+    return i->n;
+}
+
+UNUSED static void
+write_n(newt_conn *c, item_ref r, int64_t n)
+{
+    struct item *i = item_write(c, r);
+
+    if (!i)
+        fail_error("item_write", newt_conn_error(c));
+    i->n = n;
+    item_done(i);
+}
+
+UNUSED static newt_stats
+stats_of(const newt_conn *c)
+{
+    newt_stats s = {.size = sizeof s};
+
+    newt_conn_stats(c, &s);
+    return s;
+}
+
+UNUSED static double
+now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Waits for a condition, looking at it again and again. */
+#define wait_until(condition)                                                                      \
+    do {                                                                                           \
+        double until_ = now() + PATIENCE_S;                                                        \
+        while (!(condition)) {                                                                     \
+            struct timespec little_ = {0, 2000000};                                                \
+            if (now() > until_)                                                                    \
+                fail_msg("still not so after %d s: %s", PATIENCE_S, #condition);                   \
+            nanosleep(&little_, NULL);                                                             \
+        }                                                                                          \
+    } while (0)
+
+UNUSED static int
+run_all_(const struct CMUnitTest *tests, size_t n, const char *name)
+{
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return _cmocka_run_group_tests(name, tests, n, NULL, NULL);
+}
+#define run_all(tests) run_all_(tests, sizeof(tests) / sizeof *(tests), #tests)
+
+#endif
