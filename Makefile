@@ -197,7 +197,7 @@ $(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.[ch] tests/*.[ch] te
 	@mkdir -p $(@D)
 	clang -std=c11 -O1 -g -fno-omit-frame-pointer -Wall -Wextra $(WERROR) \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(filter %.c,$^) -lm -o $@
+		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(JANSSON_CFLAGS) $(filter %.c,$^) $(JANSSON_LIBS) -lm -o $@
 
 .PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint built-demo installcheck
 run-test run-check run-tap:
