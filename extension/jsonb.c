@@ -12,12 +12,14 @@
  */
 #include "newt_pg.h"
 
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
 enum {
-    FRAMES = 32,   /* containers nested before more memory is asked for */
-    INT_DIGITS = 5 /* of an int64, to the base 10,000 */
+    FRAMES = 32,       /* containers nested before more memory is asked for */
+    INTERRUPTS = 4096, /* values of a container between two looks for interrupts */
+    INT_DIGITS = 5     /* of an int64, to the base 10,000 */
 };
 
 /* Of an integer of so many digits, as numeric. */
@@ -398,6 +400,8 @@ newt_pg_jsonb_finish(newt_pg_jsonb *out)
         if (f->i < f->n) {
             uint32 value = next_value(&w, f);
 
+            if (f->i % INTERRUPTS == 0)
+                CHECK_FOR_INTERRUPTS();
             if (is_container(&w.nodes[value]))
                 begin_node(&w, value);
             else

@@ -72,3 +72,9 @@ FROM (SELECT what, newt.to_jsonb('\x836154019a'::bytea || decode(lpad(to_hex(n),
       FROM (VALUES ('numbers', 16777215, '00'), ('numbers', 16777216, '00'), ('arrays', 11184810, '80'),
                    ('objects', 4194303, 'a1616100')) v (what, n, item) OFFSET 0) s
 WHERE jsonb_typeof(d) = 'array';
+-- a long conversion can be cancelled
+CREATE TEMP TABLE long AS SELECT '\x836154019a00ffffff'::bytea || decode(repeat('00', 16777215), 'hex') AS record;
+SET statement_timeout = '20ms';
+SELECT length(newt.to_jsonb(record)::text) FROM long;
+SELECT newt.refs(record) FROM long, generate_series(1, 10);
+RESET statement_timeout;
