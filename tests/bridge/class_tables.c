@@ -1,0 +1,399 @@
+/*
+ * class_tables.c - what newt__classes_build refuses, and what it makes of a good table
+ */
+#include "everything.h"
+
+/* ---- refusals ------------------------------------------------------------------------------ */
+
+/* A struct with room for whatever a table says of it. */
+struct sample {
+    int64_t a, b;
+    newt_text text;
+    NEWT_ARRAY(int32_t) list;
+    NEWT_MAP(int32_t) map;
+    NEWT_PAIRS(int32_t, int32_t) pairs;
+};
+NEWT_DECLARE(sample);
+#define S struct sample
+
+static const char *const ab[] = {"a", "b", NULL}, *const twice[] = {"a", "a", NULL};
+static const char *const with_empty[] = {"", NULL}, *const none[] = {NULL};
+static const char *const not_utf8[] = {"\xff", NULL};
+static char long_name[300];
+
+static const newt_field good_fields[] = {NEWT_FIELD(S, a), NEWT_FIELD(S, b)};
+static const newt_class good = {
+    sizeof(newt_class), sizeof(newt_field), sizeof(S), "Sample", 0, 2, good_fields, NULL, 0, {0}};
+static const newt_field other_fields[] = {NEWT_FIELD(S, a), NEWT_FIELD(S, text)};
+static const newt_hooks bad_hooks = {.size = 3};
+
+static int
+any_to_json(const void *object, struct json_t *json, void *arg)
+{
+    (void)object, (void)json, (void)arg;
+    return 0;
+}
+static const newt_hooks json_hooks = {.size = sizeof json_hooks, .to_json = any_to_json};
+
+static void
+assert_refused(const newt_class *const *classes, const char *words)
+{
+    newt__classes *cs;
+    newt_error e = {0};
+
+    if (newt__classes_build(&cs, classes, &e) != NEWT_ECLASS || cs)
+        fail_msg("not refused: %s", words);
+    assert_error(&e, NEWT_ECLASS, words);
+    newt__error_clear(&e);
+}
+
+static void
+assert_class_refused(const newt_class *k, const char *words)
+{
+    const newt_class *classes[] = {k, NULL};
+
+    assert_refused(classes, words);
+}
+
+static void
+classes(void **state)
+{
+    static const int word;
+    newt_class k;
+
+    (void)state;
+    memset(long_name, 'x', 256);
+#define REFUSE(words, ...)                                                                         \
+    k = good;                                                                                      \
+    __VA_ARGS__;                                                                                   \
+    assert_class_refused(&k, words)
+    REFUSE("another version of newtdb.h", k.class_size--);
+    REFUSE("another version of newtdb.h", k.field_size++);
+    REFUSE("no name", k.name = NULL);
+    REFUSE("empty name", k.name = "");
+    REFUSE("longer than 255", k.name = long_name);
+    REFUSE("not UTF-8", k.name = "caf\xe9");
+    REFUSE("\"newt.X\" begins with \"newt.\"", k.name = "newt.X");
+    REFUSE("\"::X\" begins with \"::\"", k.name = "::X");
+    REFUSE("\"Sample\" has the negative version -1", k.version = -1);
+    REFUSE("size 0", k.size = 0);
+    REFUSE("no table of fields", k.fields = NULL);
+    REFUSE("reserved", k.reserved_[1] = (void *)(uintptr_t)&word);
+    REFUSE("unknown flags: 0x80", k.flags = 0x80);
+    REFUSE("contradict", k.flags = NEWT_C_ASYNC | NEWT_C_INLINE);
+    REFUSE("contradict", k.flags = NEWT_C_SKIP | NEWT_C_INLINE);
+    REFUSE("hooks of class \"Sample\"", k.hooks = &bad_hooks);
+    REFUSE("newt-updater cannot call", k.hooks = &json_hooks; k.flags = NEWT_C_ASYNC);
+    REFUSE("have no JSONB", k.hooks = &json_hooks; k.flags = NEWT_C_SKIP);
+#undef REFUSE
+}
+
+/* The first field of a class "Sample" is as given; the second is fine. */
+static void
+assert_field_refused(newt_field f, const char *words)
+{
+    newt_field fields[2] = {f, NEWT_FIELD(S, text)};
+    newt_class k = good;
+
+    k.fields = fields;
+    assert_class_refused(&k, words);
+}
+
+static void
+fields(void **state)
+{
+    static const int word;
+    newt_field f;
+
+    (void)state;
+#define REFUSE(words, base, ...)                                                                   \
+    f = (newt_field)base;                                                                          \
+    __VA_ARGS__;                                                                                   \
+    assert_field_refused(f, words)
+#define A     NEWT_FIELD(S, a)
+#define LIST  NEWT_LIST(S, list)
+#define MAP   NEWT_MAPOF(S, map)
+#define PAIRS NEWT_PAIRSOF(S, pairs)
+#define IN    "field \"a\" of class \"Sample\""
+    REFUSE("field 1 of class \"Sample\" has no name", A, f.name = NULL);
+    REFUSE("field 1 of class \"Sample\" has no name", A, f.as = "");
+    REFUSE("the name of field 1 of class \"Sample\" is too long", A, f.as = long_name);
+    REFUSE("is not UTF-8", A, f.as = "\xff");
+    REFUSE("two fields named \"text\"", A, f.as = "text");
+    REFUSE(IN " is of unknown kind 0", A, f.kind = 0);
+    REFUSE(IN " is of unknown kind 77", A, f.kind = 77);
+    REFUSE(IN " is no enum", A, f.kind = 0; f.names = ab);
+    REFUSE(IN " is of unknown shape 9", A, f.shape = 9);
+    REFUSE("reserved", A, f.reserved_[0] = (void *)(uintptr_t)&word);
+    REFUSE(IN " has unknown flags: 0x40", A, f.flags = 0x40);
+    REFUSE("is never null, so that NEWT_F_REQUIRED", A, f.flags = NEWT_F_REQUIRED);
+    REFUSE("is never null, so that NEWT_F_KEEP_NULL", LIST, f.flags = NEWT_F_KEEP_NULL);
+    REFUSE("cannot both keep null and refuse it", NEWT_FIELD(S, text), f.as = "t";
+           f.flags = NEWT_F_REQUIRED | NEWT_F_KEEP_NULL);
+    REFUSE(IN " has 3 bytes, which is not the size of int", A, f.size = 3);
+    REFUSE("not the size of bool", A, f.kind = NEWT_K_BOOL);
+    REFUSE("not the size of float", A, f.kind = NEWT_K_FLOAT; f.size = 2);
+    REFUSE("not the size of text", A, f.kind = NEWT_K_TEXT);
+    REFUSE("not the size of uuid", A, f.kind = NEWT_K_UUID);
+    REFUSE("has 0 bytes", A, f.size = 0);
+    REFUSE(IN " lies outside its struct", A, f.offset = sizeof(S) - 4);
+    REFUSE(IN " lies outside its struct", A, f.offset = UINT32_MAX);
+    REFUSE("layout of an array", A, f.stride = 8);
+    REFUSE("layout of an array", A, f.key_kind = NEWT_K_TEXT);
+    REFUSE("items are not 4 bytes", LIST, f.stride = 8);
+    REFUSE("items are not 4 bytes", LIST, f.value_at = 4);
+    REFUSE("cannot have keys of kind int", MAP, f.key_kind = NEWT_K_INT; f.key_size = 4);
+    REFUSE("cannot have keys of kind unknown", PAIRS, f.key_kind = 0);
+    REFUSE("cannot have keys of kind json", PAIRS, f.key_kind = NEWT_K_JSON);
+    REFUSE("cannot have keys of kind struct", PAIRS, f.key_kind = NEWT_K_STRUCT);
+    REFUSE("has keys of 3 bytes", PAIRS, f.key_size = 3);
+    REFUSE("too small for key and value", PAIRS, f.value_at = 2);
+    REFUSE("too small for key and value", PAIRS, f.stride = 7);
+    REFUSE("field \"list\" of class \"Sample\" lies outside", LIST, f.offset = sizeof(S) - 8);
+    REFUSE("fields \"a\" and \"text\" of class \"Sample\" overlap", A,
+           f.offset = offsetof(S, text) - 4;
+           f.kind = NEWT_K_INT);
+    REFUSE("overlap", A, f.offset = offsetof(S, text));
+    REFUSE("is not aligned", A, f.offset = 4);
+    REFUSE("has no names for its enum", A, f.kind = NEWT_K_ENUM; f.size = 4);
+    REFUSE("has no names for its enum", A, f.kind = NEWT_K_ENUM; f.size = 4; f.names = none);
+    REFUSE("has the name \"a\" twice", A, f.kind = NEWT_K_ENUM; f.size = 4; f.names = twice);
+    REFUSE("has an empty name for 0", A, f.kind = NEWT_K_ENUM; f.size = 4; f.names = with_empty);
+    REFUSE("that is not UTF-8", A, f.kind = NEWT_K_ENUM; f.size = 4; f.names = not_utf8);
+    REFUSE("has names, but is no enum", A, f.names = ab);
+    REFUSE("is a struct without a class table", A, f.kind = NEWT_K_STRUCT);
+    REFUSE("has a class table, but is of kind int", A, f.type = &good);
+    REFUSE("has 8 bytes, but its class \"Thing\" has 24", A, f.kind = NEWT_K_STRUCT;
+           f.type = &thing_class);
+    REFUSE("refers to class \"Thing\", which is not given", A, f.kind = NEWT_K_REF;
+           f.type = &thing_class);
+    assert_field_refused(f, "List its table");
+#undef REFUSE
+}
+
+/* ---- several classes ----------------------------------------------------------------------- */
+
+static void
+given_twice(void **state)
+{
+    newt_class same = good, other = good;
+    const newt_class *one[] = {&good, &good, &same, NULL}, *two[] = {&good, &other, NULL};
+    newt__classes *cs;
+    newt_error e = {0};
+
+    (void)state;
+    /* the same table, and the same definition from elsewhere */
+    assert_int_equal(newt__classes_build(&cs, one, &e), NEWT_OK);
+    assert_ptr_equal(newt__class_find(cs, &good), newt__class_find(cs, &same));
+    assert_non_null(newt__class_find(cs, &same));
+    assert_null(newt__class_find(cs, &other));
+    newt__classes_free(cs);
+
+    other.fields = other_fields;
+    assert_refused(two, "class \"Sample\" is given twice with different definitions");
+    other = good;
+    other.version = 7;
+    assert_refused(two, "given twice");
+    other = good;
+    other.n_fields = 1;
+    assert_refused(two, "given twice");
+    other = good;
+    other.hooks = &json_hooks;
+    assert_refused(two, "given twice");
+}
+
+/* By hand, a struct can be made to hold itself. */
+static void
+endless_struct(void **state)
+{
+    newt_class a = good, b = good, c = good;
+    newt_field fa[1] = {{.name = "x", .size = sizeof(S), .kind = NEWT_K_STRUCT, .type = &a}};
+    newt_field fb[1] = {{.name = "x", .size = sizeof(S), .kind = NEWT_K_STRUCT, .type = &c}};
+    newt_field fc[1] = {{.name = "x", .size = sizeof(S), .kind = NEWT_K_STRUCT, .type = &b}};
+
+    (void)state;
+    a.fields = fa;
+    b.fields = fb;
+    c.fields = fc;
+    a.n_fields = b.n_fields = c.n_fields = 1;
+    assert_class_refused(&a, "holds itself");
+    b.name = "B";
+    c.name = "C";
+    assert_class_refused(&b, "holds itself");
+}
+
+static void
+built_in(void **state)
+{
+    const newt_class *no_classes[] = {NULL};
+    newt__classes *cs;
+    newt_error e = {0};
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(newt__classes_build(&cs, no_classes, &e), NEWT_OK);
+    assert_string_equal(newt__class_find(cs, &newt_list_class)->name, "newt.List");
+    assert_string_equal(newt__class_find(cs, &newt_map_class)->name, "newt.Map");
+    assert_string_equal(newt__class_named(cs, "newt.Root", 9)->name, "newt.Root");
+    assert_null(newt__class_named(cs, "newt.Roo", 8));
+    assert_null(newt__class_named(cs, "", 0));
+    while (newt__class_at(cs, n))
+        n++;
+    assert_int_equal(n, 3);
+    assert_ptr_equal(newt__class_intern(cs, "Foo", 3), newt__class_intern(cs, "Food", 3));
+    assert_string_equal(newt__class_intern(cs, "Food", 4), "Food");
+    newt__classes_free(cs);
+    newt__classes_free(NULL);
+}
+
+/* Nothing of the program's tables is needed once they are built. */
+static void
+copied(void **state)
+{
+    newt_class *k = malloc(sizeof *k);
+    newt_field *f = malloc(2 * sizeof *f);
+    char *name = strdup("Gone"), *field = strdup("a"), *as = strdup("z");
+    const char **names = malloc(2 * sizeof *names);
+    const newt_class *list[] = {k, NULL};
+    const newt__class *built;
+    newt__classes *cs;
+    newt_error e = {0};
+
+    (void)state;
+    *k = good;
+    k->name = name;
+    k->fields = f;
+    f[0] = (newt_field)NEWT_FIELD(S, a);
+    f[0].name = field;
+    f[0].as = as;
+    f[1] = (newt_field)NEWT_FIELD(S, b);
+    f[1].kind = NEWT_K_ENUM;
+    f[1].size = sizeof(int);
+    f[1].names = names;
+    names[0] = strdup("red");
+    names[1] = NULL;
+    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    free((char *)(uintptr_t)names[0]);
+    free(names);
+    free(as);
+    free(field);
+    free(name);
+    free(f);
+    built = newt__class_find(cs, k);
+    free(k);
+    assert_string_equal(built->name, "Gone");
+    assert_string_equal(built->fields[0].as, "b"); /* in encoded order */
+    assert_string_equal(built->fields[1].as, "z");
+    assert_string_equal(built->fields[0].f.names[0], "red");
+    newt__classes_free(cs);
+}
+
+/* Every kind in every shape, with embedded and recursive structs, is fine. */
+static void
+order_and_blanks(void **state)
+{
+    newt__classes *cs;
+    newt_error e = {0};
+    const newt__class *k;
+    const struct everything *blank;
+
+    (void)state;
+    assert_int_equal(newt__classes_build(&cs, everything_classes, &e), NEWT_OK);
+    k = newt__class_find(cs, &everything_class);
+    for (uint32_t i = 1; i < k->n_fields; i++)
+        assert_true(newt__key_order(k->fields[i - 1].as, k->fields[i - 1].as_n, k->fields[i].as,
+                                    k->fields[i].as_n) < 0);
+    blank = (const void *)k->blank;
+    assert_true(blank->time.us == NEWT_TIME_NULL);
+    assert_true(blank->date.days == NEWT_DATE_NULL);
+    assert_true(blank->leaf.day.days == NEWT_DATE_NULL);
+    assert_true(blank->point.at.us == NEWT_TIME_NULL);
+    assert_true(blank->duration.us == 0);
+    assert_true(k->stored);
+    assert_false(newt__class_find(cs, &tree_class)->stored);
+    newt__classes_free(cs);
+}
+
+/* ---- the registry -------------------------------------------------------------------------- */
+
+struct registered {
+    newt_text title;
+    uint8_t shelf;
+    double weight;
+    float score;
+    enum color color;
+    thing_ref owner;
+    newt_ref any;
+    struct point at;
+    NEWT_ARRAY(struct tree) trees;
+    NEWT_ARRAY(newt_text) words;
+    NEWT_MAP(thing_ref) members;
+    NEWT_PAIRS(int16_t, newt_date) days;
+    newt_json extras;
+};
+NEWT_DECLARE(registered);
+#define R struct registered
+NEWT_CLASS(registered, "Registered", 1, NULL,
+           NEWT_FIELD(R, title, .as = "name", .flags = NEWT_F_REQUIRED), NEWT_FIELD(R, shelf),
+           NEWT_FIELD(R, weight), NEWT_FIELD(R, score), NEWT_ENUM(R, color, color_names),
+           NEWT_REF(R, owner, thing), NEWT_FIELD(R, any, .flags = NEWT_F_KEEP_NULL),
+           NEWT_STRUCT(R, at, point), NEWT_STRUCTS(R, trees, tree), NEWT_SET(R, words),
+           NEWT_MAPOF_REFS(R, members, thing), NEWT_PAIRSOF(R, days),
+           NEWT_FIELD(R, extras, .flags = NEWT_F_SKIP));
+
+static void
+registry(void **state)
+{
+    static const char *const want =
+        "[{\"name\": \"name\", \"kind\": \"text\", \"required\": true},"
+        " {\"name\": \"shelf\", \"kind\": \"uint\", \"bits\": 8},"
+        " {\"name\": \"weight\", \"kind\": \"float\", \"bits\": 64},"
+        " {\"name\": \"score\", \"kind\": \"float\", \"bits\": 32},"
+        " {\"name\": \"color\", \"kind\": \"enum\", \"names\": [\"red\", \"green\", \"blue\"]},"
+        " {\"name\": \"owner\", \"kind\": \"ref\", \"class\": \"Thing\"},"
+        " {\"name\": \"any\", \"kind\": \"ref\", \"keep_null\": true},"
+        " {\"name\": \"at\", \"kind\": \"struct\", \"class\": \"Point\", \"fields\":"
+        "  [{\"name\": \"x\", \"kind\": \"float\", \"bits\": 64},"
+        "   {\"name\": \"y\", \"kind\": \"float\", \"bits\": 64},"
+        "   {\"name\": \"at\", \"kind\": \"time\"}]},"
+        " {\"name\": \"trees\", \"kind\": \"struct\", \"shape\": \"list\", \"class\": \"Tree\","
+        "  \"fields\": [{\"name\": \"label\", \"kind\": \"text\"},"
+        "   {\"name\": \"below\", \"kind\": \"struct\", \"shape\": \"list\", \"class\": \"Tree\","
+        "    \"recursive\": true}]},"
+        " {\"name\": \"words\", \"kind\": \"text\", \"shape\": \"set\"},"
+        " {\"name\": \"members\", \"kind\": \"ref\", \"shape\": \"map\", \"class\": \"Thing\"},"
+        " {\"name\": \"days\", \"kind\": \"date\", \"shape\": \"pairs\","
+        "  \"key\": {\"kind\": \"int\", \"bits\": 16}},"
+        " {\"name\": \"extras\", \"kind\": \"json\", \"skip\": true}]";
+    const newt_class *list[] = {&registered_class, &thing_class, NULL};
+    newt__classes *cs;
+    newt_error e = {0};
+    json_t *wanted = json_loads(want, 0, NULL), *got;
+
+    (void)state;
+    assert_non_null(wanted);
+    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    got = newt__class_fields(newt__class_find(cs, &registered_class));
+    if (!json_equal(got, wanted)) {
+        char *text = json_dumps(got, 0);
+
+        fail_msg("got %s", text);
+    }
+    json_decref(got);
+    json_decref(wanted);
+    newt__classes_free(cs);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(classes),          cmocka_unit_test(fields),
+        cmocka_unit_test(given_twice),      cmocka_unit_test(endless_struct),
+        cmocka_unit_test(built_in),         cmocka_unit_test(copied),
+        cmocka_unit_test(order_and_blanks), cmocka_unit_test(registry),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("class_tables", tests, NULL, NULL);
+}
