@@ -3,12 +3,12 @@
 \set setup :srcdir '/setup.sql'
 \i :setup
 
-CREATE ROLE newt_test_user;
-CREATE ROLE newt_test_maker;
-DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO newt_test_maker', current_database()); END $$;
+CREATE ROLE regress_newt_user;
+CREATE ROLE regress_newt_maker;
+DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_newt_maker', current_database()); END $$;
 
 -- everybody may read records and extract; the functions act with the caller's rights
-SET ROLE newt_test_user;
+SET ROLE regress_newt_user;
 SELECT newt.to_jsonb('\x83615401a0'), newt.text('{"a": "b"}'), newt.refs('\x83615401d9960105'),
        newt.principals('{"a": "b"}', 'a'), newt.tsvector('simple', '{"a": "b"}'), newt.ts('1');
 SELECT pg_temp.error_of('SELECT newt.create_store(''not_mine'')');
@@ -18,20 +18,20 @@ RESET ROLE;
 SELECT count(*) AS security_definer FROM pg_proc WHERE pronamespace = 'newt'::regnamespace AND prosecdef;
 
 -- the store is its maker's alone, until the maker grants
-SET ROLE newt_test_maker;
+SET ROLE regress_newt_maker;
 SELECT newt.create_store('newt_test_store');
 SELECT DISTINCT relowner::regrole FROM pg_class WHERE relnamespace = 'newt_test_store'::regnamespace;
-SET ROLE newt_test_user;
+SET ROLE regress_newt_user;
 SELECT pg_temp.error_of('SELECT * FROM newt_test_store.newt');
-SET ROLE newt_test_maker;
-GRANT USAGE ON SCHEMA newt_test_store TO newt_test_user;
-GRANT SELECT ON newt_test_store.newt TO newt_test_user;
-SET ROLE newt_test_user;
+SET ROLE regress_newt_maker;
+GRANT USAGE ON SCHEMA newt_test_store TO regress_newt_user;
+GRANT SELECT ON newt_test_store.newt TO regress_newt_user;
+SET ROLE regress_newt_user;
 SELECT pg_temp.error_of('SELECT * FROM newt_test_store.newt');
 SELECT pg_temp.error_of('SELECT newt.store_version(''newt_test_store'')');
-SET ROLE newt_test_maker;
-GRANT SELECT ON newt_test_store.newt_projection TO newt_test_user;
-SET ROLE newt_test_user;
+SET ROLE regress_newt_maker;
+GRANT SELECT ON newt_test_store.newt_projection TO regress_newt_user;
+SET ROLE regress_newt_user;
 SELECT zoid, class_name FROM newt_test_store.newt;
 SELECT pg_temp.error_of('UPDATE newt_test_store.newt_projection SET state = ''{}''');
 SELECT pg_temp.error_of('DELETE FROM newt_test_store.object_state');
@@ -70,5 +70,5 @@ ROLLBACK;
 
 SET client_min_messages = warning;
 DROP SCHEMA attack, newt_test_attacked, newt_test_store CASCADE;
-DROP OWNED BY newt_test_maker, newt_test_user;
-DROP ROLE newt_test_maker, newt_test_user;
+DROP OWNED BY regress_newt_maker, regress_newt_user;
+DROP ROLE regress_newt_maker, regress_newt_user;
