@@ -636,14 +636,16 @@ wait_a_little(void)
     nanosleep(&t, NULL);
 }
 
-/* Asks a server that has the store until it has answered, or there is no more time. */
+/* Asks a server that has the store until it has answered, or there is no more time. answered:
+ * COMMIT was, and only the barrier was not. */
 static outcome
-resolve(work *w)
+resolve(work *w, bool answered)
 {
     newt_conn *c = w->c;
     uint8_t incarnation[sizeof c->incarnation];
     int64_t system = c->system, timeline = c->timeline, until = newt__clock() + RESOLVE_MS * 1000LL;
     outcome o = UNKNOWN;
+    bool same_life;
 
     memcpy(incarnation, c->incarnation, sizeof incarnation);
     while (o == UNKNOWN && newt__clock() < until) {
@@ -653,16 +655,14 @@ resolve(work *w)
             wait_a_little();
             continue;
         }
-        if (memcmp(incarnation, c->incarnation, sizeof incarnation) == 0 && system == c->system &&
-            timeline == c->timeline) {
-            o = put_tombstone(w);
-        } else {
-            /* of that life of the server nothing is on its way any more */
-            o = look_up(w);
-            if (o == UNKNOWN && !c->broken && c->talk->error.status == NEWT_OK &&
-                system == c->system)
-                o = NOT_COMMITTED; /* the row cannot have been pruned since */
-        }
+        same_life = memcmp(incarnation, c->incarnation, sizeof incarnation) == 0 &&
+                    system == c->system && timeline == c->timeline;
+        o = same_life && !answered ? put_tombstone(w) : look_up(w);
+        /* of another life of this server nothing is on its way any more, and the row cannot have
+         * been pruned since */
+        if (o == UNKNOWN && !same_life && system == c->system && !c->broken &&
+            c->talk->error.status == NEWT_OK)
+            o = NOT_COMMITTED;
         if (o == UNKNOWN && !c->broken)
             break; /* an answer that says nothing; asking again will not help */
     }
@@ -812,7 +812,7 @@ write_all(work *w)
 {
     newt_conn *c = w->c;
     PGresult *changes = NULL;
-    bool durable = false;
+    bool durable = false, answered = false;
     outcome o;
     int status;
 
@@ -830,10 +830,19 @@ write_all(work *w)
     if (o == COMMITTED) {
         changes = take_barrier(w);
         durable = changes != NULL;
-    } else if (o == UNKNOWN) {
+        answered = true;
+    }
+    if (o == UNKNOWN || (!durable && o == COMMITTED && c->broken)) {
+        newt_error why = c->talk->error;
+        outcome found;
+
+        c->talk->error = (newt_error){0};
         c->in_transaction = false;
-        o = resolve(w);
-        durable = true; /* what it found out is */
+        found = resolve(w, answered);
+        durable = found != UNKNOWN;
+        if (durable)
+            o = found;
+        newt__error_move(&c->talk->error, &why);
     }
     if (o == NOT_COMMITTED)
         return not_committed(w);
@@ -869,11 +878,13 @@ end_snapshot(newt_conn *c)
 {
     if (!c->in_transaction)
         return;
+    c->in_transaction = false;
+    if (c->broken)
+        return;
     newt__talk_begin(c);
     newt__send(c, NEWT__S_COMMIT, NULL);
     newt__sync(c);
     newt__forget(c); /* nothing rests on the answer */
-    c->in_transaction = false;
 }
 
 static void
@@ -900,10 +911,12 @@ newt_commit(newt_conn *c)
     if (status == NEWT_OK && w.n > 0) {
         if (getentropy(&w.nonce, sizeof w.nonce) != 0)
             status = newt__conn_fail(c, NEWT_ESQL, 0, "the system gives no random numbers");
+        /* a block cannot be taken in the snapshot; and what was read in it was read, whatever has
+         * become of the connection since */
+        if (newt__blocks_left(&c->serials, 1) == 0 || !newt__conn_alive(c))
+            end_snapshot(c);
         if (status == NEWT_OK)
             status = newt__conn_server(c);
-        if (status == NEWT_OK && newt__blocks_left(&c->serials, 1) == 0)
-            end_snapshot(c); /* so that a block can be taken */
         if (status == NEWT_OK)
             status = newt__next_serial(c, &w.serial);
     }

@@ -305,10 +305,11 @@ fail:
 }
 
 /* Whether the server is there still, as far as can be seen without asking it. */
-static bool
-alive(newt_conn *c)
+bool
+newt__conn_alive(newt_conn *c)
 {
-    return !c->broken && !c->reopen && c->pg && PQconsumeInput(c->pg) &&
+    /* twice: a server that goes says so first, and only then comes the end of the stream */
+    return !c->broken && !c->reopen && c->pg && PQconsumeInput(c->pg) && PQconsumeInput(c->pg) &&
            PQstatus(c->pg) == CONNECTION_OK;
 }
 
@@ -321,7 +322,7 @@ newt__conn_server(newt_conn *c)
         return NEWT_OK;
     if (c->in_transaction)
         newt__conn_fail(c, NEWT_ELOST, 0, "the server connection was lost");
-    else if ((alive(c) || newt__conn_open(c) == NEWT_OK) &&
+    else if ((newt__conn_alive(c) || newt__conn_open(c) == NEWT_OK) &&
              (!c->doubtful || newt__cache_drop(c) == NEWT_OK))
         return NEWT_OK;
     return newt__doom(c);
@@ -446,7 +447,7 @@ newt_connect(newt_db *db, newt_conn **out)
     c->stats = (newt_stats){0};
     c->committed_tid = 0;
     newt__error_clear(&c->error);
-    if (alive(c) && newt__clock() - c->checked_us > PING_AFTER_US) {
+    if (newt__conn_alive(c) && newt__clock() - c->checked_us > PING_AFTER_US) {
         newt__talk_begin(c);
         newt__sync(c);
         newt__take_rest(c);

@@ -176,6 +176,8 @@ bool newt__copy_end(newt_conn *c);
 void newt__scan_free(struct newt__scan *scan);
 /* Connects, or connects anew; drops what belonged to another life of the server. */
 int newt__conn_open(newt_conn *c);
+/* Whether the server is there still, as far as can be seen without asking it. */
+bool newt__conn_alive(newt_conn *c);
 /* A live server connection for this thread; the transaction may be idle or begun. */
 int newt__conn_server(newt_conn *c);
 /* Queues the statements that open the snapshot, if it is not open: true. Their results are then

@@ -313,9 +313,27 @@ newt_abort(newt_conn *c)
 }
 
 static int
-begin(newt_conn *c, bool lazily)
+open_snapshot(newt_conn *c)
 {
     int rc;
+
+    move(c, BEGIN);
+    newt__talk_begin(c);
+    newt__snapshot_send(c);
+    newt__sync(c);
+    rc = newt__snapshot_take(c);
+    newt__take_rest(c);
+    if (rc == NEWT_OK || c->talk->error.status != NEWT_OK)
+        rc = newt__talk_end(c);
+    if (rc != NEWT_OK)
+        newt_abort(c);
+    return rc;
+}
+
+static int
+begin(newt_conn *c, bool lazily)
+{
+    int rc = NEWT_OK;
 
     if (c->phase != NEWT__IDLE) {
         newt__conn_fail(c, NEWT_EBUSY, 0, "a transaction is open already");
@@ -328,19 +346,14 @@ begin(newt_conn *c, bool lazily)
         move(c, BEGIN);
         return NEWT_OK;
     }
-    rc = newt__conn_server(c);
-    if (rc != NEWT_OK)
-        return rc;
-    move(c, BEGIN);
-    newt__talk_begin(c);
-    newt__snapshot_send(c);
-    newt__sync(c);
-    rc = newt__snapshot_take(c);
-    newt__take_rest(c);
-    if (rc == NEWT_OK || c->talk->error.status != NEWT_OK)
-        rc = newt__talk_end(c);
-    if (rc != NEWT_OK)
-        newt_abort(c);
+    /* a connection that was idle may turn out to be dead; a new one is not */
+    for (int attempt = 0; attempt < 2; attempt++) {
+        rc = newt__conn_server(c);
+        if (rc == NEWT_OK)
+            rc = open_snapshot(c);
+        if (rc != NEWT_ELOST)
+            break;
+    }
     return rc;
 }
 

@@ -1,0 +1,279 @@
+/*
+ * proxy.h - stands between library and server: counts messages, holds answers back, cuts
+ *
+ * Listens on a unix socket of its own, and passes on whole messages of the protocol. What it does
+ * beyond that is armed for the next messages of all its connections, and done once.
+ */
+#ifndef NEWT_TESTS_PROXY_H
+#define NEWT_TESTS_PROXY_H
+
+#include "server.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+typedef struct proxy {
+    char dir[32], uri[200];
+    int listener;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* guards what follows */
+    bool stop;
+    /* since they were reset */
+    int from_client, from_server, syncs, client_turns;
+    int64_t client_bytes, server_bytes;
+    /* armed: negative is off */
+    int hold_syncs; /* no answer is passed on before so many syncs have come from the client */
+    int cut_client; /* so many messages of the client are passed on, then both sides are cut */
+    int cut_server; /* so many of the server are passed on, then both sides are cut */
+    bool cut;       /* has happened */
+} proxy;
+
+typedef struct proxied {
+    proxy *p;
+    int client, server;
+    bool started; /* the start-up message, which has no type, is through */
+} proxied;
+
+typedef struct proxy_buffer {
+    char *data;
+    size_t n, cap;
+} proxy_buffer;
+
+static bool
+proxy_read(int fd, proxy_buffer *b)
+{
+    ssize_t got;
+
+    if (b->n == b->cap) {
+        b->cap = b->cap ? b->cap * 2 : 65536;
+        b->data = realloc(b->data, b->cap);
+        if (!b->data)
+            abort();
+    }
+    got = recv(fd, b->data + b->n, b->cap - b->n, 0);
+    if (got <= 0)
+        return false;
+    b->n += (size_t)got;
+    return true;
+}
+
+static bool
+proxy_write(int fd, const char *s, size_t n)
+{
+    while (n > 0) {
+        ssize_t put = send(fd, s, n, MSG_NOSIGNAL);
+
+        if (put <= 0)
+            return false;
+        s += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+/* The length of the first message; 0: it is not complete. */
+static size_t
+proxy_message(const proxy_buffer *b, bool typed)
+{
+    const unsigned char *s = (const unsigned char *)b->data + typed;
+    size_t n;
+
+    if (b->n < 4u + typed)
+        return 0;
+    n = ((size_t)s[0] << 24 | (size_t)s[1] << 16 | (size_t)s[2] << 8 | s[3]) + typed;
+    return b->n >= n ? n : 0;
+}
+
+static void
+proxy_take(proxy_buffer *b, size_t n)
+{
+    memmove(b->data, b->data + n, b->n - n);
+    b->n -= n;
+}
+
+/* Passes on what has come; false: the connection ends here. */
+static bool
+proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
+{
+    proxy *p = x->p;
+    size_t n;
+
+    while ((n = proxy_message(b, !to_server || x->started)) > 0) {
+        bool counts = !to_server || x->started, cut = false, hold = false;
+
+        pthread_mutex_lock(&p->mutex);
+        if (counts && to_server) {
+            cut = p->cut_client == 0;
+            p->cut_client -= p->cut_client > 0;
+            p->from_client += !cut;
+            p->client_bytes += (int64_t)n;
+            p->syncs += b->data[0] == 'S';
+        } else if (counts) {
+            hold = p->hold_syncs > p->syncs;
+            cut = !hold && p->cut_server == 0;
+            p->cut_server -= !hold && p->cut_server > 0;
+            p->from_server += !hold && !cut;
+            p->server_bytes += hold ? 0 : (int64_t)n;
+        }
+        if (cut) {
+            p->cut = true;
+            p->cut_client = p->cut_server = -1;
+        }
+        pthread_mutex_unlock(&p->mutex);
+        if (cut)
+            return false;
+        if (hold)
+            return true;
+        if (!proxy_write(to_server ? x->server : x->client, b->data, n))
+            return false;
+        if (to_server)
+            x->started = true;
+        proxy_take(b, n);
+    }
+    return true;
+}
+
+static void *
+proxy_connection(void *arg)
+{
+    proxied *x = arg;
+    proxy_buffer up = {0}, down = {0};
+    bool up_next = true;
+
+    for (;;) {
+        struct pollfd fd[2] = {{x->client, POLLIN, 0}, {x->server, POLLIN, 0}};
+
+        if (poll(fd, 2, 50) < 0)
+            break;
+        if (fd[0].revents && !proxy_read(x->client, &up))
+            break;
+        if (fd[0].revents && up_next) {
+            pthread_mutex_lock(&x->p->mutex);
+            x->p->client_turns++;
+            pthread_mutex_unlock(&x->p->mutex);
+            up_next = false;
+        }
+        if (!proxy_pass(x, &up, true))
+            break;
+        if (fd[1].revents && !proxy_read(x->server, &down)) {
+            proxy_pass(x, &down, false);
+            break;
+        }
+        if (!proxy_pass(x, &down, false))
+            break;
+        if (fd[1].revents && down.n == 0)
+            up_next = true;
+    }
+    close(x->client);
+    close(x->server);
+    free(up.data);
+    free(down.data);
+    free(x);
+    return NULL;
+}
+
+static int
+proxy_socket(struct sockaddr_un *address, const char *dir)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.5432", dir);
+    return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static void *
+proxy_listen(void *arg)
+{
+    proxy *p = arg;
+    struct sockaddr_un address;
+
+    for (;;) {
+        proxied *x = calloc(1, sizeof *x);
+        pthread_t t;
+        bool stop;
+
+        x->p = p;
+        x->client = accept(p->listener, NULL, NULL);
+        pthread_mutex_lock(&p->mutex);
+        stop = p->stop;
+        pthread_mutex_unlock(&p->mutex);
+        x->server = proxy_socket(&address, getenv("PGHOST"));
+        if (stop || x->client < 0 ||
+            connect(x->server, (struct sockaddr *)&address, sizeof address) != 0) {
+            close(x->client);
+            close(x->server);
+            free(x);
+            if (stop)
+                return NULL;
+            continue;
+        }
+        if (pthread_create(&t, NULL, proxy_connection, x) != 0)
+            abort();
+        pthread_detach(t);
+    }
+}
+
+UNUSED static void
+proxy_start(proxy *p)
+{
+    struct sockaddr_un address;
+
+    *p = (proxy){.hold_syncs = -1, .cut_client = -1, .cut_server = -1};
+    pthread_mutex_init(&p->mutex, NULL);
+    strcpy(p->dir, "/tmp/newt_proxy_XXXXXX");
+    assert_non_null(mkdtemp(p->dir));
+    p->listener = proxy_socket(&address, p->dir);
+    assert_int_equal(bind(p->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(p->listener, 8), 0);
+    assert_int_equal(pthread_create(&p->thread, NULL, proxy_listen, p), 0);
+    snprintf(p->uri, sizeof p->uri, "postgresql:///%s?host=%s&port=5432&user=%s",
+             getenv("PGDATABASE"), p->dir, getenv("PGUSER"));
+}
+
+UNUSED static void
+proxy_stop(proxy *p)
+{
+    char path[64];
+    struct sockaddr_un address;
+    int knock = proxy_socket(&address, p->dir);
+
+    pthread_mutex_lock(&p->mutex);
+    p->stop = true;
+    pthread_mutex_unlock(&p->mutex);
+    connect(knock, (struct sockaddr *)&address, sizeof address);
+    pthread_join(p->thread, NULL);
+    close(knock);
+    close(p->listener);
+    snprintf(path, sizeof path, "%s/.s.PGSQL.5432", p->dir);
+    unlink(path);
+    rmdir(p->dir);
+}
+
+/* Counts from now on, and arms. */
+UNUSED static void
+proxy_arm(proxy *p, int hold_syncs, int cut_client, int cut_server)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->from_client = p->from_server = p->syncs = p->client_turns = 0;
+    p->client_bytes = p->server_bytes = 0;
+    p->hold_syncs = hold_syncs;
+    p->cut_client = cut_client;
+    p->cut_server = cut_server;
+    p->cut = false;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* What it has counted; and nothing is armed any more. */
+UNUSED static proxy
+proxy_counts(proxy *p)
+{
+    proxy counts;
+
+    pthread_mutex_lock(&p->mutex);
+    counts = *p;
+    p->hold_syncs = p->cut_client = p->cut_server = -1;
+    pthread_mutex_unlock(&p->mutex);
+    return counts;
+}
+
+#endif
