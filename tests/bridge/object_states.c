@@ -1,0 +1,394 @@
+/*
+ * object_states.c - the table of docs/c-api-states.md, cell by cell, and the cache under it
+ */
+#include "everything.h"
+
+/* ---- every state meets every event --------------------------------------------------------- */
+
+typedef enum start {
+    GHOST,
+    UPTODATE,
+    CHANGED,
+    NEW,
+    DELETED,
+    FORGOTTEN,
+    N_STARTS
+} start;
+typedef enum event {
+    READ,
+    WRITE,
+    EDIT,
+    DELETE,
+    COMMIT,
+    ABORT,
+    INVALIDATE,
+    N_EVENTS
+} event;
+
+/* What newt_class of state an object of the cache is in; GHOST: none. */
+static start
+state_now(offline *o, int64_t oid)
+{
+    static const start starts[] = {[NEWT__UPTODATE] = UPTODATE,
+                                   [NEWT__CHANGED] = CHANGED,
+                                   [NEWT__NEW] = NEW,
+                                   [NEWT__DELETED] = DELETED,
+                                   [NEWT__FORGOTTEN] = FORGOTTEN};
+    newt__header *h = newt__cache_find(&o->c.cache, oid);
+
+    return h ? starts[h->state] : GHOST;
+}
+
+/* Brings object *oid into a state, in a transaction of its own; *p points to its struct. */
+static void
+bring(offline *o, start from, const uint8_t *record, size_t n, int64_t *oid, struct thing **p)
+{
+    newt__header *h;
+
+    *oid = 7;
+    *p = NULL;
+    if (from == NEW || from == FORGOTTEN) {
+        *p = thing_new(&o->c);
+        *oid = thing_id(*p).any.oid;
+        if (from == FORGOTTEN)
+            assert_int_equal(newt_delete(&o->c, (newt_ref){*oid}), NEWT_OK);
+        assert_int_equal(state_now(o, *oid), from);
+        return;
+    }
+    if (from == GHOST)
+        return;
+    h = load(o, *oid, record, n);
+    *p = newt__object_of(h);
+    if (from == UPTODATE)
+        assert_ptr_equal(thing_read(&o->c, thing_of((newt_ref){7})), *p);
+    if (from == CHANGED)
+        assert_ptr_equal(thing_write(&o->c, thing_of((newt_ref){7})), *p);
+    if (from == DELETED)
+        assert_int_equal(newt_delete(&o->c, (newt_ref){7}), NEWT_OK);
+    assert_int_equal(state_now(o, *oid), from);
+}
+
+/* -1: NEWT_EMISSING and the state it was in; -2: newt_edit has no pointer to be given */
+static const int cells[N_STARTS][N_EVENTS] = {
+    /*              READ      WRITE    EDIT     DELETE     COMMIT    ABORT     INVALIDATE */
+    [GHOST] = {-2, -2, -2, -2, GHOST, GHOST, GHOST},
+    [UPTODATE] = {UPTODATE, CHANGED, CHANGED, DELETED, UPTODATE, UPTODATE, UPTODATE},
+    [CHANGED] = {CHANGED, CHANGED, CHANGED, DELETED, UPTODATE, GHOST, CHANGED},
+    [NEW] = {NEW, NEW, NEW, FORGOTTEN, UPTODATE, GHOST, NEW},
+    [DELETED] = {-1, -1, -1, -1, GHOST, GHOST, DELETED},
+    [FORGOTTEN] = {-1, -1, -1, -1, GHOST, GHOST, FORGOTTEN},
+};
+
+static void
+every_cell(void **state)
+{
+    generate g;
+    offline o;
+    size_t n;
+    uint8_t *record;
+    struct thing *first;
+
+    (void)state;
+    generate_init(&g, 1);
+    offline_open(&o, everything_classes);
+    first = thing_new(&o.c);
+    newt_set(first, name, "thing");
+    record = record_of(&o, first, &n);
+    offline_abort(&o);
+    for (start s = 0; s < N_STARTS; s++) {
+        for (event v = 0; v < N_EVENTS; v++) {
+            int want = cells[s][v];
+            int64_t oid;
+            struct thing *p;
+            bool failed = false;
+            newt_ref r;
+
+            if (want == -2) /* the server is asked: a test with a server */
+                continue;
+            bring(&o, s, record, n, &oid, &p);
+            r.oid = oid;
+            switch (v) {
+            case READ: failed = !thing_read(&o.c, thing_of(r)); break;
+            case WRITE: failed = !thing_write(&o.c, thing_of(r)); break;
+            case EDIT: failed = !thing_edit(p); break;
+            case DELETE: failed = newt_delete(&o.c, r) != NEWT_OK; break;
+            case COMMIT: offline_commit(&o, 99); break;
+            case ABORT: offline_abort(&o); break;
+            default: newt__object_invalidate(&o.c, oid);
+            }
+            if (failed != (want == -1) || (want >= 0 && (int)state_now(&o, oid) != want) ||
+                (failed && state_now(&o, oid) != s))
+                fail_msg("state %d, event %d: %s, state %d", s, v, failed ? "failed" : "done",
+                         state_now(&o, oid));
+            if (failed)
+                assert_error(newt_conn_error(&o.c), NEWT_EMISSING, "has been deleted");
+            assert_int_equal(o.c.phase, NEWT__OPEN); /* none of these dooms */
+            offline_abort(&o);
+            newt__cache_clear(&o.c);
+        }
+    }
+    free(record);
+    offline_close(&o);
+}
+
+/* ---- pins and epochs ----------------------------------------------------------------------- */
+
+static void
+pins(void **state)
+{
+    offline o;
+    struct thing *t;
+    newt__header *h;
+    thing_ref r;
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    t = thing_new(&o.c);
+    r = thing_id(t);
+    h = newt__header_of(t);
+    assert_int_equal(h->pins, 1);
+    assert_ptr_equal(thing_read(&o.c, r), t); /* one struct for an oid */
+    assert_ptr_equal(thing_write(&o.c, r), t);
+    assert_ptr_equal(thing_edit(t), t); /* adds no pin */
+    assert_int_equal(h->pins, 3);
+    for (int i = 0; i < 5; i++) /* too many are harmless */
+        thing_done(t);
+    assert_int_equal(h->pins, 0);
+    thing_done(NULL);
+    offline_commit(&o, 5);
+
+    /* the transaction ended them */
+    assert_false(newt__object_used(&o.c, r.any.oid));
+    assert_non_null(thing_read(&o.c, r));
+    h = newt__cache_find(&o.c.cache, r.any.oid);
+    assert_int_equal(h->pins, 1);
+    assert_true(newt__object_used(&o.c, r.any.oid));
+    offline_abort(&o);
+    assert_false(newt__object_used(&o.c, r.any.oid));
+    h = newt__cache_find(&o.c.cache, r.any.oid);
+    assert_null(newt_edit(newt__object_of(h)));
+    assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "earlier transaction");
+
+    /* what a transaction uses is not invalidated under it, but then at its end */
+    assert_non_null(thing_read(&o.c, r));
+    newt__object_invalidate(&o.c, r.any.oid);
+    assert_non_null(newt__cache_find(&o.c.cache, r.any.oid));
+    offline_commit(&o, 6);
+    newt__object_invalidate(&o.c, r.any.oid);
+    assert_null(newt__cache_find(&o.c.cache, r.any.oid));
+    newt__object_invalidate(&o.c, 4711);
+    offline_close(&o);
+}
+
+/* ---- what commit writes -------------------------------------------------------------------- */
+
+static size_t
+listed(offline *o)
+{
+    size_t n = 0;
+
+    for (newt__header *h = o->c.changed; h; h = h->next_changed)
+        n++;
+    return n;
+}
+
+static void
+unchanged_is_not_written(void **state)
+{
+    offline o;
+    struct thing *t;
+    newt__header *h;
+    thing_ref r;
+    bool same;
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    t = thing_new(&o.c);
+    newt_set(t, name, "one");
+    t->n = 5;
+    r = thing_id(t);
+    h = newt__header_of(t);
+    assert_int_equal(newt__object_encode(&o.c, h, &same), NEWT_OK);
+    assert_false(same); /* new: always written */
+    offline_commit(&o, 50);
+    assert_int_equal(listed(&o), 0);
+
+    t = thing_write(&o.c, r);
+    h = newt__header_of(t);
+    assert_int_equal(h->serial, 50);
+    newt_set(t, name, "one");
+    t->n = 5;
+    assert_int_equal(newt__object_encode(&o.c, h, &same), NEWT_OK);
+    assert_true(same);
+    offline_commit(&o, 51);
+    h = newt__cache_find(&o.c.cache, r.any.oid);
+    assert_int_equal(h->serial, 50); /* not written: the old serial */
+    assert_null(h->record);
+
+    t = thing_write(&o.c, r);
+    t->n = 6;
+    assert_ptr_equal(thing_write(&o.c, r), t); /* listed once */
+    assert_int_equal(listed(&o), 1);
+    assert_int_equal(newt__object_encode(&o.c, newt__header_of(t), &same), NEWT_OK);
+    assert_false(same);
+    offline_commit(&o, 52);
+    h = newt__cache_find(&o.c.cache, r.any.oid);
+    assert_int_equal(h->serial, 52);
+    assert_int_equal(thing_read(&o.c, r)->n, 6);
+    assert_string_equal(thing_read(&o.c, r)->name.s, "one");
+    offline_close(&o);
+}
+
+/* Replaced values are gone after commit: the object is one block again. */
+static void
+compact_after_commit(void **state)
+{
+    generate g;
+    offline o;
+    struct everything *e;
+    everything_ref r;
+    newt__header *h;
+    size_t bytes;
+
+    (void)state;
+    generate_init(&g, 3);
+    offline_open(&o, everything_classes);
+    e = everything_new(&o.c);
+    everything_fill(&g, e);
+    r = everything_id(e);
+    assert_non_null(newt__header_of(e)->chunks);
+    offline_commit(&o, 1);
+    h = newt__cache_find(&o.c.cache, r.any.oid);
+    assert_null(h->chunks);
+    bytes = o.c.cache.bytes;
+    assert_int_equal(bytes, newt__object_bytes(h));
+    for (int i = 0; i < 100; i++) {
+        e = everything_write(&o.c, r);
+        for (int j = 0; j < 10; j++)
+            newt_set(e, text, i % 2 ? "some longer text than before, to take memory" : "a");
+        offline_commit(&o, 2 + i);
+        assert_true(o.c.cache.bytes < bytes + 100);
+    }
+    offline_close(&o);
+}
+
+/* ---- wrong uses ---------------------------------------------------------------------------- */
+
+struct stranger {
+    int32_t n;
+};
+NEWT_DECLARE(stranger);
+NEWT_CLASS(stranger, "Stranger", 0, NULL, NEWT_FIELD(struct stranger, n));
+
+static void
+wrong_uses(void **state)
+{
+    offline o;
+    struct thing *t;
+    newt_ref r;
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    t = thing_new(&o.c);
+    r = thing_id(t).any;
+    assert_null(everything_read(&o.c, everything_of(r)));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS,
+                 "object 1024 is of class \"Thing\", not \"Everything\"");
+    assert_null(everything_write(&o.c, everything_of(r)));
+    assert_null(stranger_read(&o.c, stranger_of(r)));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS, "\"Stranger\" is not one of this database");
+    assert_null(stranger_new(&o.c));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS, "\"Stranger\"");
+    assert_null(point_new(&o.c));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS, "only embedded");
+    assert_null(newt_read(&o.c, r, NULL));
+    assert_int_equal(newt_status(&o.c), NEWT_ECLASS);
+    assert_null(newt_new(&o.c, NULL));
+
+    assert_null(thing_read(&o.c, (thing_ref){{0}}));
+    assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "the reference is null");
+    assert_null(thing_read(&o.c, (thing_ref){{-3}}));
+    assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "negative oid: -3");
+    assert_int_equal(newt_ref_of(NULL).oid, 0);
+    assert_null(newt_conn_of(NULL));
+    assert_ptr_equal(newt_conn_of((newt_object *)t), &o.c);
+    assert_null(newt_edit(NULL));
+    assert_string_equal(newt_class_name(&o.c, r), "Thing");
+    assert_int_equal(o.c.phase, NEWT__OPEN);
+
+    o.c.phase = NEWT__IDLE;
+    assert_null(thing_read(&o.c, thing_of(r)));
+    assert_error(newt_conn_error(&o.c), NEWT_EBUSY, "no transaction");
+    assert_null(thing_new(&o.c));
+    assert_null(thing_edit(t));
+    assert_int_equal(newt_text_set(thing_obj(t), &t->name, "x"), NEWT_EBUSY);
+    assert_int_equal(newt_delete(&o.c, r), NEWT_EBUSY);
+    offline_begin(&o);
+    offline_close(&o);
+}
+
+/* ---- the cache ----------------------------------------------------------------------------- */
+
+/* Against a plain array, with oids that collide. */
+static void
+cache_model(void **state)
+{
+    enum {
+        N = 700
+    };
+    static newt__header *model[N];
+    generate g;
+    offline o;
+    size_t n = 0;
+
+    (void)state;
+    generate_init(&g, generate_seed());
+    offline_open(&o, everything_classes);
+    memset(model, 0, sizeof model);
+    for (int step = 0; step < 60000; step++) {
+        size_t i = generate_below(&g, N);
+        int64_t oid = i % 3 == 0 ? (int64_t)i + 1 : ((int64_t)i << 40) + 1;
+
+        switch (generate_below(&g, 3)) {
+        case 0: {
+            newt__header *h = newt__object_make(&o.c, 8);
+
+            h->oid = oid;
+            assert_int_equal(newt__cache_put(&o.c, h), NEWT_OK);
+            assert_int_equal(newt__cache_put(&o.c, h), NEWT_OK); /* there already */
+            n += model[i] == NULL;
+            model[i] = h;
+            break;
+        }
+        case 1:
+            newt__cache_remove(&o.c, oid);
+            n -= model[i] != NULL;
+            model[i] = NULL;
+            break;
+        default: assert_ptr_equal(newt__cache_find(&o.c.cache, oid), model[i]);
+        }
+        assert_int_equal(o.c.cache.n, n);
+        assert_int_equal(o.c.cache.bytes, n * (NEWT__HEADER + 8));
+    }
+    for (size_t i = 0; i < N; i++)
+        assert_ptr_equal(
+            newt__cache_find(&o.c.cache, i % 3 == 0 ? (int64_t)i + 1 : ((int64_t)i << 40) + 1),
+            model[i]);
+    offline_close(&o);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_cell),
+        cmocka_unit_test(pins),
+        cmocka_unit_test(unchanged_is_not_written),
+        cmocka_unit_test(compact_after_commit),
+        cmocka_unit_test(wrong_uses),
+        cmocka_unit_test(cache_model),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("object_states", tests, NULL, NULL);
+}
