@@ -167,7 +167,7 @@ newt__read_item_begin(newt__reader *r, const newt__env *env, const void *data, s
     r->class_n = 0;
     r->version = 0;
     r->depth = 0;
-    r->max_depth = max_depth;
+    r->max_depth = max_depth < NEWT__MAX_DEPTH ? max_depth : NEWT__MAX_DEPTH;
     r->ticks = 0;
     r->shared = shared;
     r->done = false;

@@ -1,86 +1,32 @@
 /*
  * write.c - the writer: values -> record
  *
- * Each item asks item() first, which refuses what may not stand here and makes room, and tells
- * written() last, which closes the containers that are full. Collected containers are written
- * without a head, with a mark at each item; newt__collected sorts them and puts the head in front.
+ * Each item asks newt__item first, which refuses what may not stand here and makes room, and tells
+ * written() last, which closes the containers that are full.
  */
-#include "item.h"
-
-/* what is open; the counted ones close by themselves */
-enum {
-    ROOT,
-    ARRAY,
-    MAP,
-    TAG,
-    COLLECTED_ARRAY,
-    COLLECTED_MAP,
-    COLLECTED_PAIRS,
-    COLLECTED_SET
-};
-
-/* what has been written and waits for its item */
-enum {
-    NOTHING,
-    HIDDEN,
-    SHARED, /* a map or an object */
-    OBJECT, /* a map */
-    STORE   /* an array of two */
-};
-
-/* what is to be written, as far as it matters to where it may stand */
-enum what {
-    SCALAR,
-    TEXT,
-    RAW_TEXT,
-    LIST,
-    PAIR,
-    FIELDS,
-    AN_OBJECT,
-    A_TAG
-};
-
-#define COLLECTED_LEFT (UINT64_MAX - 1) /* even, as a map's at a key */
+#include "write.h"
 
 enum {
-    HEAD = 9,         /* bytes of the longest head */
     RECORD_SLACK = 64 /* more room is asked for than needed; newt__write_end is exact */
 };
 
-/* An open container, and what it will give way to when it closes. */
-struct newt__open {
-    uint8_t kind;
-    bool fields; /* collected map: must be one, tag 28 or 27 stands in front */
-    bool raw;    /* collected map: a key is not UTF-8 */
-    uint8_t outer_kind;
-    uint64_t outer_left;
-    size_t begin;    /* collected: where the items begin */
-    size_t marks;    /* and their marks */
-    uint64_t shared; /* numbers given before */
-};
-
-NEWT__COLD static bool
-fail(newt__writer *w, newt__code code, const char *reason)
+bool
+newt__write_fail(newt__writer *w, newt__code code, const char *reason)
 {
     if (w->fault.code == NEWT__OK)
         w->fault = (newt__fault){code, reason, w->buf.n};
     return false;
 }
 
-NEWT__COLD static bool
-grow(newt__writer *w, size_t extra)
+bool
+newt__write_grow(newt__writer *w, size_t extra)
 {
     size_t limit = w->max_record + RECORD_SLACK;
 
     if (extra > limit || w->buf.n > limit - extra)
-        return fail(w, NEWT__LIMIT, "record is too large");
-    return newt__buffer_reserve(&w->buf, extra) || fail(w, NEWT__NOMEM, "out of memory");
-}
-
-static inline bool
-room(newt__writer *w, size_t extra)
-{
-    return NEWT__LIKELY(w->buf.cap - w->buf.n >= extra) || grow(w, extra);
+        return newt__write_fail(w, NEWT__LIMIT, "record is too large");
+    return newt__buffer_reserve(&w->buf, extra) ||
+           newt__write_fail(w, NEWT__NOMEM, "out of memory");
 }
 
 /* One more element in a stack from env. */
@@ -92,17 +38,17 @@ grow_stack(newt__writer *w, void **stack, size_t *cap, size_t size)
     void *p;
 
     if (more > SIZE_MAX / 2 / size)
-        return fail(w, NEWT__NOMEM, "out of memory");
+        return newt__write_fail(w, NEWT__NOMEM, "out of memory");
     p = env->realloc(env->arg, *stack, more * size);
     if (p == NULL)
-        return fail(w, NEWT__NOMEM, "out of memory");
+        return newt__write_fail(w, NEWT__NOMEM, "out of memory");
     *stack = p;
     *cap = more;
     return true;
 }
 
-static bool
-mark(newt__writer *w)
+bool
+newt__write_mark(newt__writer *w)
 {
     void *marks = w->marks;
 
@@ -118,73 +64,60 @@ mark(newt__writer *w)
 /* ---- where items may stand ---------------------------------------------------------------- */
 
 /* The item behind a tag. */
-static bool
-may_follow(newt__writer *w, enum what what)
+bool
+newt__may_follow(newt__writer *w, enum newt__what what)
 {
     switch (w->pending) {
-    case HIDDEN: return true;
-    case SHARED:
-        return what == FIELDS || what == AN_OBJECT ||
-               fail(w, NEWT__PROFILE, "shared value is no map and no object");
-    case OBJECT: return what == FIELDS || fail(w, NEWT__PROFILE, "object is not followed by a map");
+    case NEWT__PENDING_HIDDEN: return true;
+    case NEWT__PENDING_SHARED:
+        return what == NEWT__WRITE_FIELDS || what == NEWT__WRITE_OBJECT ||
+               newt__write_fail(w, NEWT__PROFILE, "shared value is no map and no object");
+    case NEWT__PENDING_OBJECT:
+        return what == NEWT__WRITE_FIELDS ||
+               newt__write_fail(w, NEWT__PROFILE, "object is not followed by a map");
     default:
-        return what == LIST ||
-               fail(w, NEWT__PROFILE, "reference to another store is not followed by an array");
+        return what == NEWT__WRITE_LIST ||
+               newt__write_fail(w, NEWT__PROFILE,
+                                "reference to another store is not followed by an array");
     }
 }
 
 /* In a map or in what is collected. */
-static bool
-may_stand(newt__writer *w, enum what what)
+bool
+newt__may_stand(newt__writer *w, enum newt__what what)
 {
     bool is_key = (w->left & 1) == 0;
 
     switch (w->kind) {
-    case MAP:
-        if (is_key && what != TEXT)
-            return fail(w, NEWT__PROFILE,
-                        what == RAW_TEXT ? "key of a map with a count is not UTF-8"
-                                         : "map key is not text");
+    case NEWT__OPEN_MAP:
+        if (is_key && what != NEWT__WRITE_TEXT)
+            return newt__write_fail(w, NEWT__PROFILE,
+                                    what == NEWT__WRITE_RAW_TEXT
+                                        ? "key of a map with a count is not UTF-8"
+                                        : "map key is not text");
         return true;
-    case COLLECTED_MAP:
-        if (is_key && what == RAW_TEXT) {
+    case NEWT__OPEN_COLLECTED_MAP:
+        if (is_key && what == NEWT__WRITE_RAW_TEXT) {
             struct newt__open *open = &w->open[w->n_open - 1];
 
             if (open->fields)
-                return fail(w, NEWT__PROFILE, "key of a shared map or an object is not UTF-8");
+                return newt__write_fail(w, NEWT__PROFILE,
+                                        "key of a shared map or an object is not UTF-8");
             open->raw = true;
-        } else if (is_key && what != TEXT) {
-            return fail(w, NEWT__PROFILE, "map key is not text");
+        } else if (is_key && what != NEWT__WRITE_TEXT) {
+            return newt__write_fail(w, NEWT__PROFILE, "map key is not text");
         }
-        return mark(w);
-    case COLLECTED_PAIRS:
-    case COLLECTED_SET: return mark(w);
+        return newt__write_mark(w);
+    case NEWT__OPEN_COLLECTED_PAIRS:
+    case NEWT__OPEN_COLLECTED_SET: return newt__write_mark(w);
     default: return true;
     }
 }
 
-/* Whether an item may be written now; makes room for `extra` bytes. */
-static inline bool
-item(newt__writer *w, enum what what, size_t extra)
+void
+newt__close_full(newt__writer *w)
 {
-    if (NEWT__UNLIKELY(w->fault.code != NEWT__OK))
-        return false;
-    if (NEWT__UNLIKELY(w->left == 0))
-        return fail(w, NEWT__PROFILE, "one item too many");
-    if (NEWT__UNLIKELY(w->pending != NOTHING)) {
-        if (!may_follow(w, what))
-            return false;
-    } else if (w->kind != ARRAY && !may_stand(w, what)) {
-        return false;
-    }
-    return room(w, extra);
-}
-
-/* Closes what is full. */
-static void
-close_full(newt__writer *w)
-{
-    while (w->left == 0 && w->kind != ROOT && w->kind < COLLECTED_ARRAY) {
+    while (w->left == 0 && w->kind != NEWT__OPEN_ROOT && w->kind < NEWT__OPEN_COLLECTED_ARRAY) {
         struct newt__open *open = &w->open[--w->n_open];
 
         w->kind = open->outer_kind;
@@ -196,20 +129,19 @@ close_full(newt__writer *w)
 static inline void
 written(newt__writer *w)
 {
-    w->pending = NOTHING;
+    w->pending = NEWT__PENDING_NOTHING;
     if (--w->left == 0)
-        close_full(w);
+        newt__close_full(w);
 }
 
-/* Enters a container whose head has just been written (or will be put in front). */
-static bool
-enter(newt__writer *w, uint8_t kind, uint64_t left)
+bool
+newt__enter(newt__writer *w, uint8_t kind, uint64_t left)
 {
     struct newt__open *open;
     void *stack = w->open;
 
     if (w->depth >= w->max_depth)
-        return fail(w, NEWT__LIMIT, "nesting is too deep");
+        return newt__write_fail(w, NEWT__LIMIT, "nesting is too deep");
     if (w->n_open == w->cap_open) {
         if (!grow_stack(w, &stack, &w->cap_open, sizeof *w->open))
             return false;
@@ -217,57 +149,29 @@ enter(newt__writer *w, uint8_t kind, uint64_t left)
     }
     open = &w->open[w->n_open++];
     open->kind = kind;
-    open->fields = w->pending == SHARED || w->pending == OBJECT;
+    open->fields = w->pending == NEWT__PENDING_SHARED || w->pending == NEWT__PENDING_OBJECT;
     open->raw = false;
     open->outer_kind = w->kind;
     open->outer_left = w->left - 1;
     open->begin = w->buf.n;
     open->marks = w->n_marks;
     open->shared = w->shared;
-    w->pending = NOTHING;
+    w->pending = NEWT__PENDING_NOTHING;
     w->kind = kind;
     w->left = left;
     w->depth++;
     if (left == 0)
-        close_full(w);
+        newt__close_full(w);
     return true;
 }
 
-/* ---- bytes; room() has been asked ---------------------------------------------------------- */
-
-static inline uint8_t *
-put_head(uint8_t *p, unsigned major, uint64_t u)
-{
-    uint8_t type = (uint8_t)(major << 5);
-
-    if (NEWT__LIKELY(u < 24)) {
-        p[0] = (uint8_t)(type | u);
-        return p + 1;
-    }
-    if (u < 0x100) {
-        p[0] = type | 24;
-        p[1] = (uint8_t)u;
-        return p + 2;
-    }
-    if (u < 0x10000) {
-        p[0] = type | 25;
-        newt__put16(p + 1, (uint16_t)u);
-        return p + 3;
-    }
-    if (u < UINT64_C(0x100000000)) {
-        p[0] = type | 26;
-        newt__put32(p + 1, (uint32_t)u);
-        return p + 5;
-    }
-    p[0] = type | 27;
-    newt__put64(p + 1, u);
-    return p + 9;
-}
+/* ---- bytes; newt__write_room() has been asked
+ * ---------------------------------------------------------- */
 
 static inline void
 head(newt__writer *w, unsigned major, uint64_t u)
 {
-    w->buf.n = (size_t)(put_head(w->buf.data + w->buf.n, major, u) - w->buf.data);
+    w->buf.n = (size_t)(newt__put_head(w->buf.data + w->buf.n, major, u) - w->buf.data);
 }
 
 static inline void
@@ -298,15 +202,15 @@ static bool
 class_head(newt__writer *w, const char *name, size_t n, int32_t version)
 {
     if (n == 0 || n > NEWT__MAX_NAME)
-        return fail(w, n ? NEWT__LIMIT : NEWT__PROFILE,
-                    n ? "class name is too long" : "class name is empty");
+        return newt__write_fail(w, n ? NEWT__LIMIT : NEWT__PROFILE,
+                                n ? "class name is too long" : "class name is empty");
     if (newt__utf8_valid(name, n) < n)
-        return fail(w, NEWT__PROFILE, "class name is not valid UTF-8");
+        return newt__write_fail(w, NEWT__PROFILE, "class name is not valid UTF-8");
     if (newt__holds_nul(name, n))
-        return fail(w, NEWT__PROFILE, "class name holds a NUL");
+        return newt__write_fail(w, NEWT__PROFILE, "class name holds a NUL");
     if (version < 0)
-        return fail(w, NEWT__PROFILE, "class version is negative");
-    if (!room(w, n + 3 * HEAD))
+        return newt__write_fail(w, NEWT__PROFILE, "class version is negative");
+    if (!newt__write_room(w, n + 3 * NEWT__HEAD))
         return false;
     byte(w, 0x83);
     head(w, NEWT__TEXT_TYPE, n);
@@ -321,8 +225,8 @@ newt__write_begin(newt__writer *w, const char *class_name, size_t n, int32_t ver
     w->buf.n = 0;
     w->fault = (newt__fault){NEWT__OK, NULL, 0};
     w->lossy = false;
-    w->pending = NOTHING;
-    w->kind = ROOT;
+    w->pending = NEWT__PENDING_NOTHING;
+    w->kind = NEWT__OPEN_ROOT;
     w->left = 1;
     w->depth = 0;
     w->n_open = 0;
@@ -340,10 +244,10 @@ newt__write_end(newt__writer *w)
 {
     if (w->fault.code != NEWT__OK)
         return w->fault.code;
-    if (w->buf.n == 0 || w->kind != ROOT || w->left != 0)
-        fail(w, NEWT__PROFILE, "record is not complete");
+    if (w->buf.n == 0 || w->kind != NEWT__OPEN_ROOT || w->left != 0)
+        newt__write_fail(w, NEWT__PROFILE, "record is not complete");
     else if (w->buf.n > w->max_record)
-        fail(w, NEWT__LIMIT, "record is too large");
+        newt__write_fail(w, NEWT__LIMIT, "record is too large");
     else if (w->buf.n > newt__max_json(w->buf.env) / NEWT__EXPANSION)
         w->lossy = true;
     return w->fault.code;
@@ -370,7 +274,7 @@ newt__writer_free(newt__writer *w)
 static inline void
 simple(newt__writer *w, uint8_t b)
 {
-    if (!item(w, SCALAR, 1))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 1))
         return;
     byte(w, b);
     written(w);
@@ -391,7 +295,7 @@ newt__write_bool(newt__writer *w, bool x)
 void
 newt__write_int(newt__writer *w, int64_t x)
 {
-    if (!item(w, SCALAR, HEAD))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, NEWT__HEAD))
         return;
     signed_head(w, x);
     written(w);
@@ -400,7 +304,7 @@ newt__write_int(newt__writer *w, int64_t x)
 void
 newt__write_uint(newt__writer *w, uint64_t x)
 {
-    if (!item(w, SCALAR, HEAD))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, NEWT__HEAD))
         return;
     head(w, NEWT__UINT_TYPE, x);
     written(w);
@@ -409,7 +313,7 @@ newt__write_uint(newt__writer *w, uint64_t x)
 void
 newt__write_float_bits(newt__writer *w, uint32_t bits)
 {
-    if (!item(w, SCALAR, 5))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 5))
         return;
     byte(w, 0xfa);
     newt__put32(w->buf.data + w->buf.n, bits);
@@ -420,7 +324,7 @@ newt__write_float_bits(newt__writer *w, uint32_t bits)
 void
 newt__write_double_bits(newt__writer *w, uint64_t bits)
 {
-    if (!item(w, SCALAR, 9))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 9))
         return;
     byte(w, 0xfb);
     newt__put64(w->buf.data + w->buf.n, bits);
@@ -448,15 +352,15 @@ newt__write_double(newt__writer *w, double x)
 
 /* Sizes that would overflow are refused before they are added to. */
 static inline bool
-long_item(newt__writer *w, enum what what, size_t n)
+long_item(newt__writer *w, enum newt__what what, size_t n)
 {
-    return item(w, what, n <= SIZE_MAX - 2 * HEAD ? n + 2 * HEAD : n);
+    return newt__item(w, what, n <= SIZE_MAX - 2 * NEWT__HEAD ? n + 2 * NEWT__HEAD : n);
 }
 
 NEWT__COLD static void
 raw_text(newt__writer *w, const void *s, size_t n)
 {
-    if (!long_item(w, RAW_TEXT, n))
+    if (!long_item(w, NEWT__WRITE_RAW_TEXT, n))
         return;
     head(w, NEWT__TAG_TYPE, NEWT__TAG_RAW_TEXT);
     head(w, NEWT__BYTES_TYPE, n);
@@ -474,7 +378,7 @@ newt__write_text(newt__writer *w, const void *s, size_t n)
         raw_text(w, s, n);
         return;
     }
-    if (!long_item(w, TEXT, n))
+    if (!long_item(w, NEWT__WRITE_TEXT, n))
         return;
     if (NEWT__UNLIKELY(found & NEWT__SCAN_SPECIAL) && newt__holds_nul(s, n))
         w->lossy = true;
@@ -486,7 +390,7 @@ newt__write_text(newt__writer *w, const void *s, size_t n)
 void
 newt__write_bytes(newt__writer *w, const void *p, size_t n)
 {
-    if (!long_item(w, SCALAR, n))
+    if (!long_item(w, NEWT__WRITE_SCALAR, n))
         return;
     head(w, NEWT__BYTES_TYPE, n);
     bytes(w, p, n);
@@ -502,14 +406,14 @@ newt__write_number(newt__writer *w, const newt__number *number, bool decimal)
 
     for (; x.n > 0 && x.magnitude[0] == 0; x.n--)
         x.magnitude++;
-    if (!item(w, SCALAR, 4 * HEAD + (x.n <= NEWT__MAX_MAGNITUDE ? x.n : 0)))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 4 * NEWT__HEAD + (x.n <= NEWT__MAX_MAGNITUDE ? x.n : 0)))
         return;
     if (x.n > NEWT__MAX_MAGNITUDE) {
-        fail(w, NEWT__LIMIT, "number is too long");
+        newt__write_fail(w, NEWT__LIMIT, "number is too long");
         return;
     }
     if (!decimal && x.exponent != 0) {
-        fail(w, NEWT__PROFILE, "integer has an exponent");
+        newt__write_fail(w, NEWT__PROFILE, "integer has an exponent");
         return;
     }
     if (newt__number_may_be_long(&x))
@@ -540,7 +444,7 @@ microseconds(newt__writer *w, uint64_t tag, int64_t us)
         rest += 1000000;
         seconds--;
     }
-    if (!item(w, SCALAR, 4 * HEAD))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 4 * NEWT__HEAD))
         return;
     head(w, NEWT__TAG_TYPE, tag);
     head(w, NEWT__MAP_TYPE, 2);
@@ -566,7 +470,7 @@ newt__write_duration(newt__writer *w, int64_t us)
 void
 newt__write_date(newt__writer *w, int64_t days)
 {
-    if (!item(w, SCALAR, 2 * HEAD))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 2 * NEWT__HEAD))
         return;
     head(w, NEWT__TAG_TYPE, NEWT__TAG_DATE);
     signed_head(w, days);
@@ -576,7 +480,7 @@ newt__write_date(newt__writer *w, int64_t days)
 void
 newt__write_uuid(newt__writer *w, const uint8_t uuid[16])
 {
-    if (!item(w, SCALAR, 2 * HEAD + 16))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 2 * NEWT__HEAD + 16))
         return;
     head(w, NEWT__TAG_TYPE, NEWT__TAG_UUID);
     head(w, NEWT__BYTES_TYPE, 16);
@@ -587,10 +491,10 @@ newt__write_uuid(newt__writer *w, const uint8_t uuid[16])
 void
 newt__write_ref(newt__writer *w, int64_t oid)
 {
-    if (!item(w, SCALAR, 2 * HEAD))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 2 * NEWT__HEAD))
         return;
     if (oid <= 0) {
-        fail(w, NEWT__PROFILE, "object id is out of range");
+        newt__write_fail(w, NEWT__PROFILE, "object id is out of range");
         return;
     }
     head(w, NEWT__TAG_TYPE, NEWT__TAG_REF);
@@ -601,10 +505,10 @@ newt__write_ref(newt__writer *w, int64_t oid)
 void
 newt__write_sharedref(newt__writer *w, uint64_t number)
 {
-    if (!item(w, SCALAR, 2 * HEAD))
+    if (!newt__item(w, NEWT__WRITE_SCALAR, 2 * NEWT__HEAD))
         return;
     if (number >= w->shared) {
-        fail(w, NEWT__PROFILE, "shared reference to a value that is not there yet");
+        newt__write_fail(w, NEWT__PROFILE, "shared reference to a value that is not there yet");
         return;
     }
     head(w, NEWT__TAG_TYPE, NEWT__TAG_SHAREDREF);
@@ -617,69 +521,70 @@ newt__write_sharedref(newt__writer *w, uint64_t number)
 void
 newt__write_array(newt__writer *w, size_t n)
 {
-    bool store = w->pending == STORE;
+    bool store = w->pending == NEWT__PENDING_STORE;
 
-    if (!item(w, LIST, HEAD))
+    if (!newt__item(w, NEWT__WRITE_LIST, NEWT__HEAD))
         return;
     if (store && n != 2) {
-        fail(w, NEWT__PROFILE, "reference to another store is not [store, oid]");
+        newt__write_fail(w, NEWT__PROFILE, "reference to another store is not [store, oid]");
         return;
     }
     head(w, NEWT__ARRAY_TYPE, n);
-    enter(w, ARRAY, n);
+    newt__enter(w, NEWT__OPEN_ARRAY, n);
 }
 
 void
 newt__write_map(newt__writer *w, size_t n)
 {
-    if (!item(w, FIELDS, HEAD))
+    if (!newt__item(w, NEWT__WRITE_FIELDS, NEWT__HEAD))
         return;
     if (n > SIZE_MAX / 2) {
-        fail(w, NEWT__LIMIT, "record is too large");
+        newt__write_fail(w, NEWT__LIMIT, "record is too large");
         return;
     }
     head(w, NEWT__MAP_TYPE, n);
-    enter(w, MAP, 2 * (uint64_t)n);
+    newt__enter(w, NEWT__OPEN_MAP, 2 * (uint64_t)n);
 }
 
 void
 newt__write_object(newt__writer *w, const char *class_name, size_t n, int32_t version)
 {
-    if (!item(w, AN_OBJECT, HEAD))
+    if (!newt__item(w, NEWT__WRITE_OBJECT, NEWT__HEAD))
         return;
     head(w, NEWT__TAG_TYPE, NEWT__TAG_OBJECT);
     if (class_head(w, class_name, n, version))
-        w->pending = OBJECT;
+        w->pending = NEWT__PENDING_OBJECT;
 }
 
 void
 newt__write_hidden(newt__writer *w)
 {
-    if (w->pending != NOTHING && w->fault.code == NEWT__OK) {
-        fail(w, NEWT__PROFILE,
-             w->pending == HIDDEN ? "value is hidden twice" : "tag 38403 does not stand first");
+    if (w->pending != NEWT__PENDING_NOTHING && w->fault.code == NEWT__OK) {
+        newt__write_fail(w, NEWT__PROFILE,
+                         w->pending == NEWT__PENDING_HIDDEN ? "value is hidden twice"
+                                                            : "tag 38403 does not stand first");
         return;
     }
-    if (!item(w, A_TAG, HEAD))
+    if (!newt__item(w, NEWT__WRITE_TAG, NEWT__HEAD))
         return;
     head(w, NEWT__TAG_TYPE, NEWT__TAG_HIDDEN);
-    w->pending = HIDDEN;
+    w->pending = NEWT__PENDING_HIDDEN;
 }
 
 void
 newt__write_shared(newt__writer *w)
 {
-    if (!item(w, A_TAG, HEAD))
+    if (!newt__item(w, NEWT__WRITE_TAG, NEWT__HEAD))
         return;
     head(w, NEWT__TAG_TYPE, NEWT__TAG_SHARED);
-    w->pending = SHARED;
+    w->pending = NEWT__PENDING_SHARED;
     w->shared++;
 }
 
 void
 newt__write_tag(newt__writer *w, uint64_t tag)
 {
-    if (!item(w, A_TAG, HEAD))
+    if (!newt__item(w, NEWT__WRITE_TAG, NEWT__HEAD))
         return;
     switch (tag) {
     case 0:
@@ -701,38 +606,39 @@ newt__write_tag(newt__writer *w, uint64_t tag)
     case NEWT__TAG_TIME:
     case NEWT__TAG_DURATION:
     case NEWT__TAG_RAW_TEXT:
-    case NEWT__TAG_HIDDEN: fail(w, NEWT__PROFILE, "tag is not allowed"); return;
+    case NEWT__TAG_HIDDEN: newt__write_fail(w, NEWT__PROFILE, "tag is not allowed"); return;
     default: break;
     }
     head(w, NEWT__TAG_TYPE, tag);
-    if (enter(w, TAG, 1) && tag == NEWT__TAG_REF)
-        w->pending = STORE;
+    if (newt__enter(w, NEWT__OPEN_TAG, 1) && tag == NEWT__TAG_REF)
+        w->pending = NEWT__PENDING_STORE;
 }
 
 /* ---- items from other records ------------------------------------------------------------- */
 
-/* Whether the item's first token may stand here, as item() sees it. */
+/* Whether the item's first token may stand here, as newt__item() sees it. */
 static bool
 encoded_item(newt__writer *w, const newt__token *t, size_t n)
 {
-    enum what what = SCALAR;
+    enum newt__what what = NEWT__WRITE_SCALAR;
 
-    if (w->pending != NOTHING && (t->hidden || (t->shared && w->pending != HIDDEN) ||
-                                  (w->pending == STORE && (t->kind != NEWT__ARRAY || t->n != 2))))
-        return fail(w, NEWT__PROFILE, "tag is not followed by its item");
+    if (w->pending != NEWT__PENDING_NOTHING &&
+        (t->hidden || (t->shared && w->pending != NEWT__PENDING_HIDDEN) ||
+         (w->pending == NEWT__PENDING_STORE && (t->kind != NEWT__ARRAY || t->n != 2))))
+        return newt__write_fail(w, NEWT__PROFILE, "tag is not followed by its item");
     if (t->hidden)
-        what = A_TAG;
+        what = NEWT__WRITE_TAG;
     else if (t->kind == NEWT__TEXT)
-        what = TEXT;
+        what = NEWT__WRITE_TEXT;
     else if (t->kind == NEWT__RAW_TEXT)
-        what = RAW_TEXT;
+        what = NEWT__WRITE_RAW_TEXT;
     else if (t->kind == NEWT__ARRAY)
-        what = LIST;
+        what = NEWT__WRITE_LIST;
     else if (t->kind == NEWT__MAP)
-        what = FIELDS;
+        what = NEWT__WRITE_FIELDS;
     else if (t->kind == NEWT__OBJECT)
-        what = AN_OBJECT;
-    return item(w, what, n);
+        what = NEWT__WRITE_OBJECT;
+    return newt__item(w, what, n);
 }
 
 void
@@ -759,7 +665,7 @@ newt__write_encoded(newt__writer *w, const void *p, size_t n)
             newt__read_rest(&r);
     }
     if (r.fault.code != NEWT__OK) {
-        fail(w, r.fault.code, r.fault.reason);
+        newt__write_fail(w, r.fault.code, r.fault.reason);
         w->fault.offset += r.fault.offset;
         return;
     }
@@ -767,203 +673,4 @@ newt__write_encoded(newt__writer *w, const void *p, size_t n)
     w->shared = r.shared;
     w->lossy |= lossy;
     written(w);
-}
-
-/* ---- collected containers ----------------------------------------------------------------- */
-
-static void
-collect(newt__writer *w, enum what what, uint8_t kind)
-{
-    if (item(w, what, 0))
-        enter(w, kind, COLLECTED_LEFT);
-}
-
-void
-newt__collect_map(newt__writer *w)
-{
-    collect(w, FIELDS, COLLECTED_MAP);
-}
-
-void
-newt__collect_pairs(newt__writer *w)
-{
-    collect(w, PAIR, COLLECTED_PAIRS);
-}
-
-void
-newt__collect_set(newt__writer *w)
-{
-    collect(w, PAIR, COLLECTED_SET);
-}
-
-void
-newt__collect_array(newt__writer *w)
-{
-    if (w->pending == STORE) {
-        fail(w, NEWT__PROFILE, "reference to another store is not [store, oid]");
-        return;
-    }
-    collect(w, LIST, COLLECTED_ARRAY);
-}
-
-/* The marks of one container as entries: each begins at mark[i * stride], its key ends where the
- * next mark is. */
-typedef struct entries {
-    const uint8_t *data;
-    const size_t *mark; /* one more than there are items */
-    size_t n, stride;
-} entries;
-
-static int
-compare(const entries *e, size_t a, size_t b)
-{
-    const size_t *x = e->mark + a * e->stride, *y = e->mark + b * e->stride;
-    size_t nx = x[1] - x[0], ny = y[1] - y[0];
-    int order = memcmp(e->data + x[0], e->data + y[0], nx < ny ? nx : ny);
-
-    return order ? order : (nx > ny) - (nx < ny);
-}
-
-/* Merges upwards; stable. The result is in what is returned, order or spare. */
-static size_t *
-sort(const entries *e, size_t *order, size_t *spare)
-{
-    size_t width, from, i, j, k, middle, end;
-
-    for (width = 1; width < e->n; width *= 2) {
-        size_t *swap = order;
-
-        for (from = 0; from < e->n; from = end) {
-            middle = e->n - from > width ? from + width : e->n;
-            end = e->n - middle > width ? middle + width : e->n;
-            for (i = from, j = middle, k = from; k < end; k++) {
-                if (i < middle && (j == end || compare(e, order[i], order[j]) <= 0))
-                    spare[k] = order[i++];
-                else
-                    spare[k] = order[j++];
-            }
-        }
-        order = spare;
-        spare = swap;
-    }
-    return order;
-}
-
-/* Brings the entries into order; drops elements that are there twice. *n is what is left. */
-static bool
-reorder(newt__writer *w, const struct newt__open *open, entries *e, size_t *n)
-{
-    const newt__env *env = w->buf.env;
-    size_t *memory, *order;
-    size_t size = w->buf.n - open->begin, i;
-    uint8_t *to;
-    bool ok = false;
-
-    if (w->shared != open->shared)
-        return fail(w, NEWT__PROFILE, "shared values are not written in order");
-    if (e->n > SIZE_MAX / 2 / sizeof *order)
-        return fail(w, NEWT__NOMEM, "out of memory");
-    memory = env->realloc(env->arg, NULL, 2 * e->n * sizeof *order);
-    if (memory == NULL)
-        return fail(w, NEWT__NOMEM, "out of memory");
-    if (!newt__buffer_reserve(&w->buf, size)) {
-        fail(w, NEWT__NOMEM, "out of memory");
-        goto out;
-    }
-    e->data = w->buf.data;
-    for (i = 0; i < e->n; i++)
-        memory[i] = i;
-    order = sort(e, memory, memory + e->n);
-
-    /* a sorted copy behind, and back */
-    to = w->buf.data + w->buf.n;
-    *n = 0;
-    for (i = 0; i < e->n; i++) {
-        const size_t *x = e->mark + order[i] * e->stride;
-        size_t length = x[e->stride] - x[0];
-
-        if (i > 0 && compare(e, order[i - 1], order[i]) == 0) {
-            if (open->kind == COLLECTED_SET)
-                continue;
-            fail(w, NEWT__PROFILE, "map key stands twice");
-            goto out;
-        }
-        memcpy(to, e->data + x[0], length);
-        to += length;
-        ++*n;
-    }
-    size = (size_t)(to - (w->buf.data + w->buf.n));
-    memcpy(w->buf.data + open->begin, w->buf.data + w->buf.n, size);
-    w->buf.n = open->begin + size;
-    ok = true;
-out:
-    env->free(env->arg, memory);
-    return ok;
-}
-
-/* Sorts a collected map, pairs or set; *n is how many entries it has in the end. */
-static bool
-put_in_order(newt__writer *w, const struct newt__open *open, size_t *n)
-{
-    entries e;
-    size_t i;
-    int order = -1;
-
-    e.stride = open->kind == COLLECTED_SET ? 1 : 2;
-    e.n = (w->n_marks - open->marks) / e.stride;
-    if (!mark(w)) /* the end */
-        return false;
-    e.data = w->buf.data;
-    e.mark = w->marks + open->marks;
-    for (i = 1; i < e.n && order < 0; i++)
-        order = compare(&e, i - 1, i);
-    *n = e.n;
-    return order < 0 || reorder(w, open, &e, n);
-}
-
-void
-newt__collected(newt__writer *w)
-{
-    struct newt__open *open;
-    uint8_t front[2 * HEAD];
-    uint8_t *p = front;
-    size_t n;
-
-    if (w->fault.code != NEWT__OK)
-        return;
-    if (w->kind < COLLECTED_ARRAY || w->n_open == 0 || w->pending != NOTHING) {
-        fail(w, NEWT__PROFILE, "nothing is being collected here");
-        return;
-    }
-    open = &w->open[w->n_open - 1];
-    n = (size_t)(COLLECTED_LEFT - w->left);
-    if ((w->kind == COLLECTED_MAP || w->kind == COLLECTED_PAIRS) && n % 2 != 0) {
-        fail(w, NEWT__PROFILE, "map key has no value");
-        return;
-    }
-    if (w->kind != COLLECTED_ARRAY && !put_in_order(w, open, &n))
-        return;
-
-    if (w->kind == COLLECTED_SET)
-        p = put_head(p, NEWT__TAG_TYPE, NEWT__TAG_SET);
-    else if (w->kind == COLLECTED_PAIRS || open->raw)
-        p = put_head(p, NEWT__TAG_TYPE, NEWT__TAG_PAIRS);
-    p = put_head(p,
-                 w->kind == COLLECTED_MAP || w->kind == COLLECTED_PAIRS ? NEWT__MAP_TYPE
-                                                                        : NEWT__ARRAY_TYPE,
-                 n);
-    if (!room(w, (size_t)(p - front)))
-        return;
-    memmove(w->buf.data + open->begin + (p - front), w->buf.data + open->begin,
-            w->buf.n - open->begin);
-    memcpy(w->buf.data + open->begin, front, (size_t)(p - front));
-    w->buf.n += (size_t)(p - front);
-
-    w->n_marks = open->marks;
-    w->kind = open->outer_kind;
-    w->left = open->outer_left;
-    w->n_open--;
-    w->depth--;
-    if (w->left == 0)
-        close_full(w);
 }
