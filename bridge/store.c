@@ -184,7 +184,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "SELECT (SELECT tid FROM f), EXISTS (SELECT FROM @store@.transaction "
         "WHERE tid = (SELECT tid FROM f)), (SELECT count(*) FROM s), (SELECT tid FROM a), "
         "(SELECT array_agg(serial ORDER BY tid) FROM s WHERE large), "
-        "(SELECT greatest(0, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - tid) "
+        "(SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - tid) "
         "FROM t), (SELECT max(tid) FROM @store@.transaction)",
     [NEWT__S_FOLLOW_MOVE] =
         "WITH u AS (UPDATE @store@.newt_follower SET tid = $3, updated_at = clock_timestamp() "
@@ -211,8 +211,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "THEN newt.class_name(j.state) END AS class_name FROM j), "
         "r AS MATERIALIZED (SELECT * FROM k WHERE class_name IS NULL "
         "OR class_name <> ALL ($2::text[])), " FOLLOW_WRITE(
-            "SELECT w.zoid, w.serial, f.n, f.path, f.reason FROM w JOIN r USING (zoid) "
-            "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n)"),
+            /* the few rejects first: joined to each other, w and r were a nested loop */
+            "SELECT w.zoid, w.serial, q.n, q.path, q.reason FROM w JOIN (SELECT r.zoid, f.* FROM r "
+            "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n) "
+            "WHERE r.json IS NOT NULL OFFSET 0) q USING (zoid)"),
     [NEWT__S_FOLLOW_READ] = FOLLOW_STALE,
     /* $1 zoids, $2 seen, $3 class names, $4 serials, $5 documents, $6 rejects as in S_REJECTS */
     [NEWT__S_FOLLOW_WRITE] =
