@@ -5,14 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 bool
-child_start(struct child *child, const char *const *argv)
+child_start(struct child *child, const char *const *argv, bool errors)
 {
     int ends[2];
 
@@ -22,7 +21,8 @@ child_start(struct child *child, const char *const *argv)
     if (child->pid == 0) {
         int null = open("/dev/null", O_RDONLY);
 
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(ends[1], STDOUT_FILENO) < 0)
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(ends[1], STDOUT_FILENO) < 0 ||
+            (errors && dup2(ends[1], STDERR_FILENO) < 0))
             _exit(127);
         close(null);
         close(ends[0]);
@@ -89,12 +89,10 @@ child_running(struct child *child)
 }
 
 int
-child_end(struct child *child, int signal_number)
+child_end(struct child *child)
 {
     int status = 0;
 
-    if (signal_number)
-        kill(child->pid, signal_number);
     close(child->out);
     while (waitpid(child->pid, &status, 0) < 0)
         if (errno != EINTR)

@@ -10,19 +10,19 @@
 
 struct child {
     pid_t pid;
-    int out; /* what it writes to standard output */
+    int out; /* what it writes */
 };
 
-/* Starts argv[0], found on PATH. False, with errno set: no such process could be made. A program
- * that cannot be run ends with status 127. */
-bool child_start(struct child *child, const char *const *argv);
+/* Starts argv[0], found on PATH, and takes what it writes to standard output; to standard error too
+ * if `errors`. False, with errno set: no process could be made. A program that cannot be run ends
+ * with status 127. */
+bool child_start(struct child *child, const char *const *argv, bool errors);
 /* All that it writes, with a NUL behind it; *n its length. NULL: out of memory or unreadable. The
  * caller frees it. */
 char *child_read(struct child *child, size_t *n);
 bool child_running(struct child *child);
-/* Sends the signal, if it is not 0, and waits; returns its exit status, or 128 + the signal that
- * ended it. */
-int child_end(struct child *child, int signal_number);
+/* Waits; returns its exit status, or 128 + the signal that ended it. */
+int child_end(struct child *child);
 
 /* Everything there is to read from fd, as child_read gives it. */
 char *read_all(int fd, size_t *n);

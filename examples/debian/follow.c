@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -60,17 +61,22 @@ run_updater(struct demo *d, const char *updater, int64_t transactions)
 {
     const char *const argv[] = {updater, "--schema", d->schema, d->uri, NULL};
     struct child child;
+    char *said;
+    size_t n;
     int status;
     bool ok;
 
-    if (!child_start(&child, argv)) {
+    if (!child_start(&child, argv, true)) {
         complain(&d->page, "cannot start %s: %s", updater, strerror(errno));
         return false;
     }
     ok = wait_for(d, &child, transactions);
-    status = child_end(&child, SIGTERM);
-    if (status)
-        complain(&d->page, "%s ended with status %d", updater, status);
+    kill(child.pid, SIGTERM);
+    said = child_read(&child, &n);
+    status = child_end(&child);
+    if (status || !ok)
+        complain(&d->page, "%s ended with status %d:\n%s", updater, status, said ? said : "");
+    free(said);
     return ok && !status;
 }
 
@@ -123,8 +129,8 @@ demo_follow(struct demo *d, struct index *x, const char *updater)
         complain(&d->page, "%s", x->error);
         return false;
     }
-    heading(&d->page, "Asynchronous: another store, \"%s\", with %s packages", schema,
-            number(x->n).s);
+    say(&d->page, "The program commits records alone (`no_inline`), here the first %s packages:",
+        number(x->n).s);
     ok = demo_open(&other, true) && follow(&other, x, updater);
     demo_close(&other);
     return ok;

@@ -331,10 +331,10 @@ output_of(struct index *x, const char *const *argv, const char *about, char **te
     struct child child;
     int status;
 
-    if (!child_start(&child, argv))
+    if (!child_start(&child, argv, false))
         return fail(x, argv[0], strerror(errno));
     *text = child_read(&child, n);
-    status = child_end(&child, 0);
+    status = child_end(&child);
     if (*text && status == 0)
         return true;
     free(*text);

@@ -579,10 +579,11 @@ demo_load(struct demo *d, struct index *x)
     ok = ok && remove_old(&l);
     if (ok && !begun)
         say(&d->page, "This index is in the store already; nothing to load.");
-    if (ok && l.table.n > l.table.columns)
+    if (ok && l.table.n > l.table.columns) {
+        say(&d->page, "\n");
         table_show(&l.table, &d->page);
-    else
-        table_close(&l.table);
+    }
+    table_close(&l.table);
     free(l.maintainers);
     free(l.refs);
     return ok;

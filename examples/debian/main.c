@@ -176,12 +176,12 @@ demo_psql(const struct demo *d, const char *sql, double *seconds)
 
     snprintf(path, sizeof path, "SET search_path = %s, public; SET client_min_messages = warning",
              quoted(d->schema, schema));
-    if (!child_start(&child, argv)) {
+    if (!child_start(&child, argv, false)) {
         complain(&d->page, "cannot start psql: %s", strerror(errno));
         return false;
     }
     out = child_read(&child, &n);
-    status = child_end(&child, 0);
+    status = child_end(&child);
     if (!out || status) {
         complain(&d->page, status == 127 ? "cannot run psql" : "psql failed on:\n%s", sql);
         free(out);
@@ -272,22 +272,23 @@ run(struct demo *d, const struct settings *s, struct index *x)
 {
     char updater[1024];
 
-    if (s->parts & (LOAD | FOLLOW)) {
-        heading(&d->page, "The package index");
-        if (!read_index(s, &d->page, x))
-            return false;
-    }
     if (!demo_open(d, false))
         return false;
     if (s->parts & LOAD) {
-        heading(&d->page, "Loading it into the store \"%s\"", d->schema);
-        if (!demo_load(d, x))
+        heading(&d->page, "The package index becomes objects, in the store \"%s\"", d->schema);
+        if (!read_index(s, &d->page, x) || !demo_load(d, x))
             return false;
     }
-    snprintf(updater, sizeof updater, "%s/../newt-updater", s->home);
-    return (!(s->parts & INDEX) || demo_index(d)) && (!(s->parts & ASK) || demo_ask(d)) &&
-           (!(s->parts & CHANGE) || demo_change(d)) &&
-           (!(s->parts & FOLLOW) || demo_follow(d, x, s->updater ? s->updater : updater));
+    if ((s->parts & INDEX && !demo_index(d)) || (s->parts & ASK && !demo_ask(d)) ||
+        (s->parts & CHANGE && !demo_change(d)))
+        return false;
+    if (s->parts & FOLLOW) {
+        heading(&d->page, "Asynchronous: another store, \"%s_async\"", d->schema);
+        snprintf(updater, sizeof updater, "%s/../newt-updater", s->home);
+        return (x->n || read_index(s, &d->page, x)) &&
+               demo_follow(d, x, s->updater ? s->updater : updater);
+    }
+    return true;
 }
 
 int

@@ -49,7 +49,7 @@ demo_index(struct demo *d)
     json_t *rows;
 
     heading(&d->page, "Indexes, for SQL");
-    say(&d->page, "None is made unasked. These are ordinary PostgreSQL indexes on the JSONB:");
+    say(&d->page, "None is made unasked. These are ordinary PostgreSQL indexes on the JSONB:\n\n");
     for (size_t i = 0; i < sizeof views / sizeof *views; i++)
         if (!demo_psql(d, views[i], NULL))
             return false;
