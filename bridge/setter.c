@@ -103,7 +103,7 @@ newt__refuse(newt__header *h, int status, const void *p, const char *reason)
     newt_error e = {0};
 
     if (h->class)
-        newt__fail_at(&e, status, h->oid, h->class, f ? &place : NULL, ": %s", reason);
+        newt__fail_at(&e, status, h->oid, h->class, f ? &place : NULL, "%s", reason);
     else
         newt__fail(&e, status, h->oid, "%s %s", newt__object_name(h, name), reason);
     return fail_with(h, &e);
