@@ -75,7 +75,7 @@ newt__field_at(const newt__header *h, const void *p)
 static int
 fail_with(newt__header *h, newt_error *e)
 {
-    if (h->state == NEWT__IMAGE) {
+    if (h->state == NEWT__IMAGE && !h->bag) {
         h->failed = true;
         newt__error_move(&h->conn->error, e);
         return h->conn->error.status;
