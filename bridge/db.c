@@ -499,19 +499,14 @@ is_registered(const newt__class *k)
     return k->stored && strncmp(k->name, "newt.", 5) != 0;
 }
 
+/* What class.c cannot know: who writes the projection in this store. */
 static int
 check_class(const newt_db *db, const newt__class *k, newt_error *e)
 {
-    bool async = (k->flags & NEWT_C_ASYNC) || (db->async && !(k->flags & NEWT_C_INLINE));
-
-    if ((k->flags & NEWT_C_ASYNC) && (k->flags & NEWT_C_INLINE))
-        return newt__fail(e, NEWT_ECLASS, 0, "class %s is both NEWT_C_ASYNC and NEWT_C_INLINE",
-                          k->name);
-    if (k->hooks.to_json && async && !(k->flags & NEWT_C_SKIP)) {
-        newt__fail(e, NEWT_ECLASS, 0,
-                   "class %s has a to_json callback, but its JSONB is written by newt-updater",
+    if (k->hooks.to_json && db->async && !(k->flags & (NEWT_C_INLINE | NEWT_C_SKIP))) {
+        newt__fail(e, NEWT_ECLASS, 0, "class \"%s\" has to_json, which newt-updater cannot call",
                    k->name);
-        newt__fail_hint(e, "The updater cannot call back into a program: give the class "
+        newt__fail_hint(e, "This store's projection is asynchronous: give the class "
                            "NEWT_C_INLINE, or reshape its fields with flags.");
         return NEWT_ECLASS;
     }
@@ -561,13 +556,13 @@ compare_class(const newt__class *k, const PGresult *r, bool *found, newt_error *
         } else if (!json_equal(ours, theirs)) {
             rc = newt__fail(
                 e, NEWT_ECLASS, 0,
-                "class %s version %d is registered with other fields: field \"%s\" differs",
+                "class \"%s\" version %d is registered with other fields: field \"%s\" differs",
                 k->name, (int)k->version, differing_field(ours, theirs));
         } else if (strcmp(PQgetvalue(r, i, 3), ours_projection ? ours_projection : "") != 0) {
-            rc = newt__fail(e, NEWT_ECLASS, 0,
-                            "class %s version %d is registered with projection \"%s\", not \"%s\"",
-                            k->name, (int)k->version, PQgetvalue(r, i, 3),
-                            ours_projection ? ours_projection : "");
+            rc = newt__fail(
+                e, NEWT_ECLASS, 0,
+                "class \"%s\" version %d is registered with projection \"%s\", not \"%s\"", k->name,
+                (int)k->version, PQgetvalue(r, i, 3), ours_projection ? ours_projection : "");
         }
         if (rc == NEWT_ECLASS)
             newt__fail_hint(e, "Raise the class's version when its table changes.");
@@ -629,7 +624,7 @@ add_classes(newt_conn *c, const PGresult *r, int *n, newt_error *e)
         if (!newt__take_sync(c)) {
             newt_error *why = &c->talk->error;
 
-            rc = newt__fail(e, why->status, 0, "cannot register class %s version %d: %s",
+            rc = newt__fail(e, why->status, 0, "cannot register class \"%s\" version %d: %s",
                             last->name, (int)last->version, newt_error_message(why));
             memcpy(e->sqlstate, why->sqlstate, sizeof e->sqlstate);
             newt__fail_hint(e, "A role that may write to the store has to open the database once "

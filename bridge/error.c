@@ -15,7 +15,7 @@ enum {
 /* What newt_last_error gives when there was not even memory for a database. */
 static const newt_error no_memory = {.status = NEWT_ENOMEM, .fallback = "out of memory"};
 
-/* ---- the map ----------------------------------------------------------------------------- */
+/* ---- the map -------------------------------------------------------------------------- */
 
 /* The first entry that is a prefix of a SQLSTATE says what it is. What loses the connection is
  * NEWT_ELOST here; commit.c knows whether COMMIT had been sent. */
@@ -25,6 +25,7 @@ static const struct {
 } sqlstates[] = {
     {"40001", NEWT_ECONFLICT}, /* serialization_failure; also raised by our own comparisons */
     {"40P01", NEWT_ECONFLICT}, /* deadlock_detected */
+    {"08P01", NEWT_ESQL},      /* protocol_violation: a wrong number of parameters */
     {"08", NEWT_ELOST},        /* connection_exception */
     {"57P01", NEWT_ELOST},     /* admin_shutdown, also pg_terminate_backend */
     {"57P02", NEWT_ELOST},     /* crash_shutdown */
@@ -68,7 +69,7 @@ status_of_sqlstate(const char *sqlstate)
     return sqlstates[i].status;
 }
 
-/* ---- setting ----------------------------------------------------------------------------- */
+/* ---- setting -------------------------------------------------------------------------- */
 
 /* Cuts at `n` or a little before, never inside a UTF-8 sequence; strips trailing newlines. */
 static void
@@ -233,7 +234,7 @@ newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault
     return faults[i].status;
 }
 
-/* ---- asking ------------------------------------------------------------------------------ */
+/* ---- asking --------------------------------------------------------------------------- */
 
 int
 newt_error_status(const newt_error *e)

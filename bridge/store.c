@@ -45,21 +45,28 @@
     "LIMIT 10001) c)" barrier                                                                      \
     " FROM (SELECT tid, serial FROM @store@.transaction ORDER BY tid DESC LIMIT 1) t"
 
+/*
+ * Rows are found by the zoids of others as zoid = ANY (ARRAY[other.zoid]), which only an index scan
+ * for each of these can answer. With a plain equality, a plan made while the table was small reads
+ * all of its index, in zoid order, and is kept when the table has grown.
+ */
+
 /* Writes what r has (zoid, seen: serial of its row or null, class_name, serial, json: null if there
  * is to be no row) by compare-and-set on seen: who wrote a row in between is newer. Superseded
  * rejects go; v gives the new ones of what was written. */
 #define FOLLOW_WRITE(v)                                                                            \
     "u AS (UPDATE @store@.newt_projection p SET class_name = r.class_name, serial = r.serial, "    \
     "state = r.json FROM r WHERE r.seen IS NOT NULL AND r.json IS NOT NULL "                       \
-    "AND p.zoid = r.zoid AND p.serial = r.seen RETURNING r.zoid, r.serial, r.seen), "              \
+    "AND p.zoid = ANY (ARRAY[r.zoid]) AND p.serial = r.seen RETURNING r.zoid, r.serial, r.seen), " \
     "n AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "                 \
     "SELECT r.zoid, r.class_name, r.serial, r.json FROM r WHERE r.seen IS NULL "                   \
     "AND r.json IS NOT NULL ON CONFLICT (zoid) DO NOTHING RETURNING zoid, serial), "               \
     "d AS (DELETE FROM @store@.newt_projection p USING r WHERE r.json IS NULL "                    \
-    "AND r.seen IS NOT NULL AND p.zoid = r.zoid AND p.serial = r.seen RETURNING r.zoid, r.seen), " \
+    "AND r.seen IS NOT NULL AND p.zoid = ANY (ARRAY[r.zoid]) AND p.serial = r.seen RETURNING "     \
+    "r.zoid, r.seen), "                                                                            \
     "w AS MATERIALIZED (SELECT zoid, serial FROM u UNION ALL SELECT zoid, serial FROM n), "        \
     "x AS (DELETE FROM @store@.newt_reject_entry e USING (SELECT zoid, seen FROM u UNION ALL "     \
-    "SELECT zoid, seen FROM d) o WHERE e.zoid = o.zoid AND e.serial = o.seen), "                   \
+    "SELECT zoid, seen FROM d) o WHERE e.zoid = ANY (ARRAY[o.zoid]) AND e.serial = o.seen), "      \
     "v AS (" v "), "                                                                               \
     "e AS (INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "                 \
     "SELECT v.zoid, v.serial, v.n, v.path, v.reason FROM v ON CONFLICT DO NOTHING RETURNING 1) "   \
@@ -69,8 +76,8 @@
 #define FOLLOW_STALE                                                                               \
     "SELECT i.zoid, o.serial, o.state, p.serial AS seen "                                          \
     "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "                             \
-    "LEFT JOIN @store@.object_state o ON o.zoid = i.zoid "                                         \
-    "LEFT JOIN @store@.newt_projection p ON p.zoid = i.zoid "                                      \
+    "LEFT JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) "                            \
+    "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[i.zoid]) "                         \
     "WHERE o.serial IS DISTINCT FROM p.serial"
 
 /* A window of zoids behind $1, at most $2: how many, the last, and those that matter. */
@@ -79,7 +86,7 @@
     " WHERE zoid > $1 ORDER BY zoid LIMIT $2) "                                                    \
     "SELECT (SELECT count(*) FROM w), (SELECT max(zoid) FROM w), "                                 \
     "(SELECT array_agg(w.zoid ORDER BY w.zoid) FROM w LEFT JOIN @store@." other                    \
-    " o ON o.zoid = w.zoid WHERE " condition ")"
+    " o ON o.zoid = ANY (ARRAY[w.zoid]) WHERE " condition ")"
 
 #define MOVED                                                                                      \
     ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
@@ -123,7 +130,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "WITH u AS (UPDATE @store@.object_state o SET serial = $4, "
         "state = coalesce(i.state, o.state) FROM (SELECT * FROM "
         "unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS i(zoid, serial, state) OFFSET 0) i "
-        "WHERE o.zoid = i.zoid AND o.serial = i.serial RETURNING 1) " EXPECT("$5::bigint"),
+        "WHERE o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial RETURNING 1) " EXPECT(
+            "$5::bigint"),
     [NEWT__S_DELETE_MANY] =
         "WITH d AS (DELETE FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])), "
         "r AS (DELETE FROM @store@.newt_reject_entry WHERE zoid = ANY ($1::bigint[])) "
@@ -139,7 +147,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
         "SELECT o.zoid, newt.class_name(o.state), o.serial, newt.to_jsonb(o.state) "
         "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
-        "JOIN @store@.object_state o ON o.zoid = i.zoid " UPSERT,
+        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) " UPSERT,
     [NEWT__S_UNPROJECT] = "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
     /* $1 serial, $2 [{"zoid":, "path": [...], "reason":}, ...] */
     [NEWT__S_REJECTS] =

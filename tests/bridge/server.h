@@ -48,12 +48,23 @@ NEWT_CLASS_AS(item, "Item", 1, NULL, ITEM_FLAGS, NEWT_FIELD(struct item, name),
 
 UNUSED static const newt_class *const classes[] = {&item_class, NULL};
 
+/* ---- databases ------------------------------------------------------------------------ */
+
+/* Where the tests connect to: the private server's database, or what use_database has made. */
+static char test_uri[256];
+
+UNUSED static const char *
+uri(void)
+{
+    return *test_uri ? test_uri : getenv("NEWT_URI");
+}
+
 /* ---- SQL ------------------------------------------------------------------------------ */
 
 UNUSED static PGconn *
 sql_open(void)
 {
-    PGconn *pg = PQconnectdb(getenv("NEWT_URI"));
+    PGconn *pg = PQconnectdb(uri());
 
     if (PQstatus(pg) != CONNECTION_OK)
         fail_msg("%s", PQerrorMessage(pg));
@@ -101,6 +112,32 @@ sql_int_(char *text)
         free(got_);                                                                                \
     } while (0)
 
+/* From now on tests use a database of their own, made at its first use, with or without the
+ * extension. */
+UNUSED static void
+use_database(bool extension)
+{
+    static bool made[2];
+    char name[64];
+    PGconn *pg;
+
+    *test_uri = 0;
+    snprintf(name, sizeof name, "%s_%d", extension ? "with" : "without", (int)getpid());
+    if (!made[extension]) {
+        pg = sql_open();
+        sql_do(pg, "CREATE DATABASE %s", name);
+        PQfinish(pg);
+    }
+    snprintf(test_uri, sizeof test_uri, "postgresql:///%s?host=%s&port=%s&user=%s", name,
+             getenv("PGHOST"), getenv("PGPORT"), getenv("PGUSER"));
+    if (!made[extension] && extension) {
+        pg = sql_open();
+        sql_do(pg, "CREATE EXTENSION newt");
+        PQfinish(pg);
+    }
+    made[extension] = true;
+}
+
 /* ---- a store and its database --------------------------------------------------------- */
 
 typedef struct store {
@@ -125,7 +162,7 @@ store_make(store *s, const char *name)
 
     *s = (store){0};
     snprintf(s->schema, sizeof s->schema, "%s_%d", name, (int)getpid());
-    if (newt_store_create(getenv("NEWT_URI"), s->schema, &e) != NEWT_OK)
+    if (newt_store_create(uri(), s->schema, &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);
     s->pg = sql_open();
@@ -139,7 +176,7 @@ store_db(const store *s, const newt_class *const *list, newt_options o)
 
     o.size = sizeof o;
     o.schema = s->schema;
-    if (newt_db_open(&db, getenv("NEWT_URI"), list, &o) != NEWT_OK)
+    if (newt_db_open(&db, uri(), list, &o) != NEWT_OK)
         fail_error("newt_db_open", newt_db_error(db));
     return db;
 }
