@@ -67,9 +67,12 @@ ignore_event(void *arg, const newt__json *e)
     return 0;
 }
 
+/* The document begins anew, and so does the list. */
 static void
-ignore_restart(void *arg)
+restart(void *arg)
 {
+    rejects *r = arg;
+    tuplestore_clear(r->result->setResult);
 }
 
 static int
@@ -106,8 +109,7 @@ newt_pg_rejects(PG_FUNCTION_ARGS)
     newt__fault fault = {0};
     bool hidden;
     rejects r;
-    newt__sink sink = {
-        .event = ignore_event, .restart = ignore_restart, .reject = reject, .arg = &r};
+    newt__sink sink = {.event = ignore_event, .restart = restart, .reject = reject, .arg = &r};
 
     InitMaterializedSRF(fcinfo, 0);
     r.result = (ReturnSetInfo *)fcinfo->resultinfo;
