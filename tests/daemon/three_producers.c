@@ -1,0 +1,237 @@
+/*
+ * three_producers.c - client, server and updater give byte-identical jsonb
+ *
+ * Random records over all kinds are put into a store. Then every one is projected by the client
+ * (newt__project_text, its text parsed by jsonb's input), by the server (newt.to_jsonb), and by
+ * newt-updater, once with the extension in the database and once without. The images of the
+ * values are compared, not their meaning. NEWT_SEED replays, NEWT_RECORDS says how many.
+ */
+#include "daemon.h"
+
+#include "../generate.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+enum {
+    RECORDS = 10000
+};
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer)
+enum {
+    RECORDS = 10000
+};
+#    else
+enum {
+    RECORDS = 100000
+};
+#    endif
+#else
+enum {
+    RECORDS = 100000
+};
+#endif
+
+enum {
+    FIRST = 1024,
+    PER_TRANSACTION = 500
+};
+
+static uint64_t seed;
+static long records;
+
+static void *
+grow(void *arg, void *p, size_t n)
+{
+    (void)arg;
+    return realloc(p, n);
+}
+
+static void
+release(void *arg, void *p)
+{
+    (void)arg;
+    free(p);
+}
+
+static const newt__env env = {.realloc = grow, .free = release};
+
+/* ---- COPY BINARY --------------------------------------------------------------------------------
+ */
+
+typedef struct copy {
+    PGconn *pg;
+    newt__buffer buf;
+} copy;
+
+static void
+copy_number(copy *c, uint64_t x, int size)
+{
+    uint8_t be[8];
+    for (int i = 0; i < size; i++)
+        be[i] = (uint8_t)(x >> (8 * (size - 1 - i)));
+    assert_true(newt__buffer_append(&c->buf, be, (size_t)size));
+}
+
+static void
+copy_bytes(copy *c, const void *p, size_t n)
+{
+    copy_number(c, n, 4);
+    assert_true(newt__buffer_append(&c->buf, p, n));
+}
+
+static void
+copy_bigint(copy *c, int64_t x)
+{
+    copy_number(c, 8, 4);
+    copy_number(c, (uint64_t)x, 8);
+}
+
+static void
+copy_flush(copy *c)
+{
+    assert_int_equal(PQputCopyData(c->pg, (const char *)c->buf.data, (int)c->buf.n), 1);
+    c->buf.n = 0;
+}
+
+static copy
+copy_begin(PGconn *pg, const char *table)
+{
+    char sql[128];
+    copy c = {.pg = pg, .buf = {.env = &env}};
+    snprintf(sql, sizeof sql, "COPY %s FROM STDIN BINARY", table);
+    PGresult *r = PQexec(pg, sql);
+    assert_int_equal(PQresultStatus(r), PGRES_COPY_IN);
+    PQclear(r);
+    assert_true(newt__buffer_append(&c.buf, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19));
+    return c;
+}
+
+static void
+copy_end(copy *c)
+{
+    copy_number(c, UINT16_MAX, 2);
+    copy_flush(c);
+    assert_int_equal(PQputCopyEnd(c->pg, NULL), 1);
+    PGresult *r = PQgetResult(c->pg);
+    if (PQresultStatus(r) != PGRES_COMMAND_OK)
+        fail_msg("%s", PQerrorMessage(c->pg));
+    PQclear(r);
+    assert_null(PQgetResult(c->pg));
+    newt__buffer_free(&c->buf);
+}
+
+/* ---- the store
+ * ------------------------------------------------------------------------------------ */
+
+/* Records as they are in the store, and rows of transactions that the updater finds them by. */
+static void
+put_records(PGconn *pg)
+{
+    generate g;
+    generate_init(&g, seed);
+    newt__writer w = {.buf = {.env = &env}};
+    copy c = copy_begin(pg, "object_state (zoid, serial, state)");
+    for (long i = 0; i < records; i++) {
+        assert_int_equal(generate_record(&g, &w, NULL), NEWT__OK);
+        copy_number(&c, 3, 2);
+        copy_bigint(&c, FIRST + i);
+        copy_bigint(&c, 2 + i / PER_TRANSACTION);
+        copy_bytes(&c, w.buf.data, w.buf.n);
+        copy_flush(&c);
+    }
+    copy_end(&c);
+    newt__writer_free(&w);
+    sql_do(pg, "INSERT INTO transaction (tid, serial, nonce, written, removed)"
+               " SELECT (SELECT max(tid) FROM transaction) + row_number() OVER (ORDER BY serial),"
+               "        serial, 0, array_agg(zoid ORDER BY zoid), '{}'"
+               "   FROM object_state WHERE serial > 1 GROUP BY serial");
+    sql_do(pg, "ANALYZE");
+}
+
+/* The client's jsonb of every record, hidden classes left out. */
+static void
+put_client_projection(PGconn *pg)
+{
+    generate g;
+    generate_init(&g, seed);
+    newt__writer w = {.buf = {.env = &env}};
+    newt__buffer text = {.env = &env};
+    sql_do(pg, "CREATE UNLOGGED TABLE client (zoid bigint PRIMARY KEY, state jsonb)");
+    copy c = copy_begin(pg, "client (zoid, state)");
+    for (long i = 0; i < records; i++) {
+        bool hidden;
+        newt__fault fault;
+        assert_int_equal(generate_record(&g, &w, NULL), NEWT__OK);
+        text.n = 0;
+        if (newt__project_text(&env, w.buf.data, w.buf.n, &text, &hidden, &fault) != NEWT__OK)
+            fail_msg("object %ld: %s", FIRST + i, fault.reason);
+        if (hidden)
+            continue;
+        copy_number(&c, 2, 2);
+        copy_bigint(&c, FIRST + i);
+        copy_number(&c, 1 + text.n, 4);
+        copy_number(&c, 1, 1); /* version of jsonb's binary format */
+        assert_true(newt__buffer_append(&c.buf, text.data, text.n));
+        copy_flush(&c);
+    }
+    copy_end(&c);
+    newt__buffer_free(&text);
+    newt__writer_free(&w);
+}
+
+static void
+compare(bool with_extension)
+{
+    char conninfo[64];
+    double start = now();
+    PGconn *pg = make_database("daemon_producers", with_extension, conninfo);
+    make_store(conninfo, "public");
+    put_records(pg);
+    put_client_projection(pg);
+    double put = now();
+    drain_with(conninfo, "public", "f");
+    double drained = now();
+    assert_exact(pg, "public"); /* the updater and the server */
+    assert_int_equal(wrong_rejects(pg, "public"), 0);
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM client c"
+                                    "  FULL JOIN (SELECT * FROM newt_projection WHERE zoid > 1) p"
+                                    " USING (zoid)"
+                                    " WHERE c.zoid IS NULL OR p.zoid IS NULL"
+                                    "    OR NOT record_image_eq(ROW(c.state), ROW(p.state))"
+                                    "    OR c.state <> p.state"
+                                    "    OR c.state::text <> p.state::text"),
+                     0);
+    printf("# %ld records, %lld rows, %lld rejects: put %.1f s, drained %.1f s, compared %.1f s\n",
+           records, (long long)sql_number(pg, "SELECT count(*) FROM newt"),
+           (long long)sql_number(pg, "SELECT count(*) FROM newt_reject"), put - start,
+           drained - put, now() - drained);
+    sql_do(pg, "DROP TABLE client");
+    PQfinish(pg);
+}
+
+static void
+client_server_and_updater_agree(void **state)
+{
+    (void)state;
+    compare(true);
+}
+
+static void
+so_does_the_updater_without_the_extension(void **state)
+{
+    (void)state;
+    compare(false);
+}
+
+int
+main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(client_server_and_updater_agree),
+        cmocka_unit_test(so_does_the_updater_without_the_extension),
+    };
+    const char *text = getenv("NEWT_RECORDS");
+    records = text ? atol(text) : RECORDS;
+    seed = generate_seed();
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("three_producers", tests, NULL, NULL);
+}
