@@ -1,0 +1,758 @@
+/*
+ * limit.c - the bare libpq program that Newt is measured against
+ *
+ * Writes and reads the same bytes in the same two tables with the same indexes: prepared
+ * statements, binary parameters, pipeline mode, compare-and-set on the serial in the statement,
+ * COPY BINARY for new rows, zoid = ANY($1) for reads. No objects, no cache, no conversion: records
+ * and JSON are made before the clock starts. No transaction rows either, hence no order of
+ * commits, no followers and no invalidation: what those cost, the ratio shows.
+ *
+ *     limit OPERATION SCHEMA N [ARGUMENT]      the database: libpq's environment
+ */
+#include "workload.h"
+
+#include <libpq-fe.h>
+#include <pthread.h>
+
+/* ---- bytes -------------------------------------------------------------------------------- */
+
+/* A growing run of bytes, and numbers in network order as PostgreSQL's binary formats want them. */
+typedef struct bytes {
+    uint8_t *data;
+    size_t n, cap;
+} bytes;
+
+static void
+put(bytes *b, const void *p, size_t n)
+{
+    if (b->cap - b->n < n) {
+        b->cap = (b->cap + n) * 2;
+        b->data = realloc(b->data, b->cap);
+        if (!b->data)
+            give_up("allocation", "out of memory");
+    }
+    memcpy(b->data + b->n, p, n);
+    b->n += n;
+}
+
+static void
+put_number(bytes *b, uint64_t x, int size)
+{
+    uint8_t be[8];
+    for (int i = 0; i < size; i++)
+        be[i] = (uint8_t)(x >> (8 * (size - 1 - i)));
+    put(b, be, (size_t)size);
+}
+
+static int64_t
+number_at(const void *p, int size)
+{
+    uint64_t x = 0;
+    for (int i = 0; i < size; i++)
+        x = x << 8 | ((const uint8_t *)p)[i];
+    return (int64_t)x;
+}
+
+/* A field of COPY BINARY, an element of a binary array: its length in front. */
+static void
+put_field(bytes *b, const void *p, size_t n)
+{
+    put_number(b, n, 4);
+    put(b, p, n);
+}
+
+static void
+put_bigint(bytes *b, int64_t x)
+{
+    put_number(b, 8, 4);
+    put_number(b, (uint64_t)x, 8);
+}
+
+static void
+begin_array(bytes *b, Oid element, size_t n)
+{
+    b->n = 0;
+    put_number(b, 1, 4);
+    put_number(b, 0, 4);
+    put_number(b, element, 4);
+    put_number(b, n, 4);
+    put_number(b, 1, 4);
+}
+
+/* ---- the Task as record and as JSON, made beforehand --------------------------------------------
+ */
+
+enum {
+    INT8_OID = 20,
+    BYTEA_OID = 17,
+    JSONB_OID = 3802
+};
+
+typedef struct task_bytes {
+    uint8_t record[184];
+    char json[240]; /* as jsonb's binary format: a version byte, then text */
+    int record_n, json_n;
+} task_bytes;
+
+static uint8_t *
+cbor_head(uint8_t *p, int major, uint64_t x)
+{
+    int size = x < 24 ? 0 : x <= UINT8_MAX ? 1 : x <= UINT16_MAX ? 2 : x <= UINT32_MAX ? 4 : 8;
+    *p++ = (uint8_t)(major << 5 | (size == 0   ? (int)x
+                                   : size == 1 ? 24
+                                   : size == 2 ? 25
+                                   : size == 4 ? 26
+                                               : 27));
+    for (int i = size - 1; i >= 0; i--)
+        *p++ = (uint8_t)(x >> (8 * i));
+    return p;
+}
+
+static uint8_t *
+cbor_text(uint8_t *p, const char *s)
+{
+    size_t n = strlen(s);
+    p = cbor_head(p, 3, n);
+    memcpy(p, s, n);
+    return p + n;
+}
+
+static uint8_t *
+cbor_ref(uint8_t *p, int64_t oid)
+{
+    return cbor_head(cbor_head(p, 6, 38401), 0, (uint64_t)oid);
+}
+
+static void
+task_bytes_of(task_bytes *t, int64_t i, int64_t rev)
+{
+    task_values v;
+    task_values_of(&v, i, rev);
+    uint8_t *p = cbor_head(t->record, 4, 3);
+    p = cbor_head(cbor_text(p, "Task"), 0, 1);
+    p = cbor_head(p, 5, i > 0 ? 5 : 4);
+    p = cbor_head(cbor_text(p, "tags"), 4, 3);
+    for (int k = 0; k < 3; k++)
+        p = cbor_text(p, v.tags[k]);
+    p = cbor_text(cbor_text(p, "state"), state_names[v.state]);
+    p = cbor_text(cbor_text(p, "title"), v.title);
+    if (i > 0)
+        p = cbor_ref(cbor_text(p, "parent"), FIRST_OID + i - 1);
+    p = cbor_head(cbor_text(p, "points"), 0, (uint64_t)v.points);
+    t->record_n = (int)(p - t->record);
+
+    char parent[48] = "";
+    if (i > 0)
+        snprintf(parent, sizeof parent, "\"parent\":{\"::=>\":%lld},",
+                 (long long)(FIRST_OID + i - 1));
+    t->json_n = snprintf(t->json, sizeof t->json,
+                         "\001{\"tags\":[\"%s\",\"%s\",\"%s\"],\"state\":\"%s\",\"title\":\"%s\","
+                         "%s\"points\":%d}",
+                         v.tags[0], v.tags[1], v.tags[2], state_names[v.state], v.title, parent,
+                         v.points);
+}
+
+/* The root: the record of {"items": {"last": reference}}. */
+static void
+root_bytes_of(task_bytes *t, int64_t last)
+{
+    uint8_t *p = cbor_head(t->record, 4, 3);
+    p = cbor_head(cbor_text(p, "newt.Root"), 0, 1);
+    p = cbor_head(cbor_text(cbor_head(p, 5, 1), "items"), 5, 1);
+    p = cbor_ref(cbor_text(p, "last"), FIRST_OID + last);
+    t->record_n = (int)(p - t->record);
+    t->json_n = snprintf(t->json, sizeof t->json, "\001{\"items\":{\"last\":{\"::=>\":%lld}}}",
+                         (long long)(FIRST_OID + last));
+}
+
+/* The parent's oid in a record, 0: none. All that a bare walk reads of it. */
+static int64_t
+parent_in(const uint8_t *record, int n)
+{
+    static const uint8_t key[] = {0x66, 'p', 'a', 'r', 'e', 'n', 't', 0xd9, 0x96, 0x01};
+    for (const uint8_t *p = record; p + sizeof key < record + n; p++)
+        if (*p == key[0] && memcmp(p, key, sizeof key) == 0) {
+            p += sizeof key;
+            int additional = *p & 31;
+            return additional < 24 ? additional : number_at(p + 1, 1 << (additional - 24));
+        }
+    return 0;
+}
+
+/* ---- the server ------------------------------------------------------------------------------ */
+
+static const char *schema;
+
+static void
+check(PGconn *pg, bool fine, const char *what)
+{
+    if (!fine)
+        give_up(what, PQerrorMessage(pg));
+}
+
+static PGconn *
+dial(void)
+{
+    char sql[256];
+    PGconn *pg = PQconnectdb("");
+    check(pg, PQstatus(pg) == CONNECTION_OK, "connect");
+    snprintf(sql, sizeof sql, "SET search_path = \"%s\"", schema);
+    PQclear(PQexec(pg, sql));
+    return pg;
+}
+
+static void
+run(PGconn *pg, const char *sql)
+{
+    PGresult *r = PQexec(pg, sql);
+    ExecStatusType status = PQresultStatus(r);
+    check(pg, status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, sql);
+    PQclear(r);
+}
+
+static void
+prepare(PGconn *pg, const char *name, const char *sql)
+{
+    PGresult *r = PQprepare(pg, name, sql, 0, NULL);
+    check(pg, PQresultStatus(r) == PGRES_COMMAND_OK, sql);
+    PQclear(r);
+}
+
+typedef struct parameter {
+    const void *data;
+    size_t n;
+} parameter;
+
+static void
+queue(PGconn *pg, const char *name, int n, const parameter *p)
+{
+    const char *values[8];
+    int lengths[8], formats[8];
+    for (int i = 0; i < n; i++) {
+        values[i] = p[i].data;
+        lengths[i] = (int)p[i].n;
+        formats[i] = 1;
+    }
+    check(pg, PQsendQueryPrepared(pg, name, n, values, lengths, formats, 1), name);
+}
+
+/* The next result of a pipeline: its number of rows, or of rows written. */
+static int64_t
+collect(PGconn *pg, ExecStatusType want)
+{
+    PGresult *r = PQgetResult(pg);
+    check(pg, PQresultStatus(r) == want, "result");
+    int64_t n = want == PGRES_COMMAND_OK ? atoll(PQcmdTuples(r)) : PQntuples(r);
+    PQclear(r);
+    if (want != PGRES_PIPELINE_SYNC)
+        check(pg, PQgetResult(pg) == NULL, "one result a statement");
+    return n;
+}
+
+static PGresult *
+fetch(PGconn *pg, const char *name, const void *data, size_t n)
+{
+    const char *value = data;
+    int length = (int)n, format = 1;
+    PGresult *r = PQexecPrepared(pg, name, 1, &value, &length, &format, 1);
+    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, name);
+    return r;
+}
+
+static int64_t
+wal_position(PGconn *pg)
+{
+    PGresult *r = PQexec(pg, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
+    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, "WAL position");
+    int64_t at = atoll(PQgetvalue(r, 0, 0));
+    PQclear(r);
+    return at;
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+static void
+copy_begin(PGconn *pg, bytes *b, const char *sql)
+{
+    PGresult *r = PQexec(pg, sql);
+    check(pg, PQresultStatus(r) == PGRES_COPY_IN, sql);
+    PQclear(r);
+    b->n = 0;
+    put(b, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+}
+
+static void
+copy_end(PGconn *pg, bytes *b)
+{
+    put_number(b, UINT16_MAX, 2);
+    check(pg, PQputCopyData(pg, (char *)b->data, (int)b->n) == 1 && PQputCopyEnd(pg, NULL) == 1,
+          "COPY");
+    PGresult *r = PQgetResult(pg);
+    check(pg, PQresultStatus(r) == PGRES_COMMAND_OK, "COPY");
+    PQclear(r);
+    check(pg, PQgetResult(pg) == NULL, "one result a COPY");
+}
+
+static void
+copy_projection(PGconn *pg, bytes *b, const task_bytes *t, int64_t first, int64_t n, int64_t serial)
+{
+    copy_begin(pg, b, "COPY newt_projection (zoid, class_name, serial, state) FROM STDIN BINARY");
+    for (int64_t i = 0; i < n; i++) {
+        put_number(b, 4, 2);
+        put_bigint(b, FIRST_OID + first + i);
+        put_field(b, "Task", 4);
+        put_bigint(b, serial);
+        put_field(b, t[i].json, (size_t)t[i].json_n);
+    }
+    copy_end(pg, b);
+}
+
+/* One transaction: n new Tasks, and the root. */
+static void
+insert_tasks(PGconn *pg, bytes *b, const task_bytes *t, int64_t first, int64_t n, int64_t serial,
+             bool project)
+{
+    task_bytes root;
+    root_bytes_of(&root, first + n - 1);
+    uint8_t number[8];
+    for (int i = 0; i < 8; i++)
+        number[i] = (uint8_t)((uint64_t)serial >> (8 * (7 - i)));
+    run(pg, "BEGIN");
+    copy_begin(pg, b, "COPY object_state (zoid, serial, state) FROM STDIN BINARY");
+    for (int64_t i = 0; i < n; i++) {
+        put_number(b, 3, 2);
+        put_bigint(b, FIRST_OID + first + i);
+        put_bigint(b, serial);
+        put_field(b, t[i].record, (size_t)t[i].record_n);
+    }
+    copy_end(pg, b);
+    if (project)
+        copy_projection(pg, b, t, first, n, serial);
+    check(pg, PQenterPipelineMode(pg), "pipeline");
+    parameter record[] = {{number, 8}, {root.record, (size_t)root.record_n}};
+    parameter json[] = {{number, 8}, {root.json, (size_t)root.json_n}};
+    queue(pg, "root", 2, record);
+    if (project)
+        queue(pg, "root_json", 2, json);
+    queue(pg, "commit", 0, NULL);
+    check(pg, PQpipelineSync(pg), "sync");
+    for (int i = 0; i < (project ? 3 : 2); i++)
+        collect(pg, PGRES_COMMAND_OK);
+    collect(pg, PGRES_PIPELINE_SYNC);
+    check(pg, PQexitPipelineMode(pg), "pipeline");
+}
+
+static void
+prepare_bulk(PGconn *pg)
+{
+    prepare(pg, "root", "UPDATE object_state SET serial = $1, state = $2 WHERE zoid = 1");
+    prepare(pg, "root_json", "UPDATE newt_projection SET serial = $1, state = $2 WHERE zoid = 1");
+    prepare(pg, "commit", "COMMIT");
+}
+
+static void
+insert_many(PGconn *pg, int64_t first, int64_t n, bool project, const char *operation)
+{
+    bytes b = {NULL, 0, 0};
+    task_bytes *t = allocate((size_t)n, sizeof *t);
+    for (int64_t i = 0; i < n; i++)
+        task_bytes_of(&t[i], first + i, 0);
+    prepare_bulk(pg);
+    double start = now();
+    for (int64_t done = 0; done < n; done += PER_BULK)
+        insert_tasks(pg, &b, t + done, first + done, n - done < PER_BULK ? n - done : PER_BULK,
+                     2 + (first + done) / PER_BULK, project);
+    if (operation)
+        report(operation, (double)n / (now() - start), "objects/s");
+    free(b.data);
+    free(t);
+}
+
+/* The n Tasks that are there before anything is measured, also for Newt's store. */
+static void
+fill(PGconn *pg, int64_t n, const char *argument)
+{
+    char sql[128];
+    (void)argument;
+    for (int64_t at = 0; at < n; at += BULK)
+        insert_many(pg, at, n - at < BULK ? n - at : BULK, true, NULL);
+    snprintf(sql, sizeof sql, "SELECT setval('newt_oid', %lld)",
+             (long long)((FIRST_OID + n + 1023) / 1024 * 1024));
+    run(pg, sql);
+}
+
+static void
+bulk(PGconn *pg, int64_t n, const char *argument)
+{
+    bool async = argument && strcmp(argument, "async") == 0;
+    insert_many(pg, n - BULK, BULK, !async, async ? NULL : "bulk");
+}
+
+/* ---- changing ----------------------------------------------------------------------------------
+ */
+
+#define CAS_ONE                                                                                    \
+    "WITH o AS (UPDATE object_state SET serial = $3, state = $4"                                   \
+    "            WHERE zoid = $1 AND serial = $2 RETURNING zoid)"                                  \
+    " UPDATE newt_projection p SET serial = $3, state = $5 FROM o WHERE p.zoid = o.zoid"
+
+/* Two statements are quicker than one with both tables. */
+#define CAS_MANY                                                                                   \
+    "UPDATE object_state o SET serial = $3, state = u.state"                                       \
+    "  FROM unnest($1::bigint[], $2::bigint[], $4::bytea[]) u (zoid, was, state)"                  \
+    " WHERE o.zoid = u.zoid AND o.serial = u.was"
+#define PROJECT_MANY                                                                               \
+    "UPDATE newt_projection p SET serial = $2, state = u.state"                                    \
+    "  FROM unnest($1::bigint[], $3::jsonb[]) u (zoid, state) WHERE p.zoid = u.zoid"
+
+/* The serial of every Task, as a program that has read them all knows it. */
+static int64_t *
+serials_of(PGconn *pg, int64_t n)
+{
+    int64_t *serials = allocate((size_t)n, sizeof *serials);
+    PGresult *r = PQexecParams(pg, "SELECT zoid, serial FROM object_state", 0, NULL, NULL, NULL,
+                               NULL, 1);
+    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, "serials");
+    for (int row = 0; row < PQntuples(r); row++) {
+        int64_t i = number_at(PQgetvalue(r, row, 0), 8) - FIRST_OID;
+        if (i >= 0 && i < n)
+            serials[i] = number_at(PQgetvalue(r, row, 1), 8);
+    }
+    PQclear(r);
+    return serials;
+}
+
+/* One transaction, one statement, one flush, one round trip. */
+static void
+change_one(PGconn *pg, const task_bytes *t, int64_t i, int64_t *serial_of, int64_t serial)
+{
+    uint8_t numbers[3][8];
+    int64_t values[] = {FIRST_OID + i, serial_of[i], serial};
+    for (int k = 0; k < 3; k++)
+        for (int j = 0; j < 8; j++)
+            numbers[k][j] = (uint8_t)((uint64_t)values[k] >> (8 * (7 - j)));
+    parameter p[] = {{numbers[0], 8},
+                     {numbers[1], 8},
+                     {numbers[2], 8},
+                     {t->record, (size_t)t->record_n},
+                     {t->json, (size_t)t->json_n}};
+    queue(pg, "cas", 5, p);
+    check(pg, PQpipelineSync(pg), "sync");
+    if (collect(pg, PGRES_COMMAND_OK) != 1)
+        give_up("tx1", "another serial");
+    collect(pg, PGRES_PIPELINE_SYNC);
+    serial_of[i] = serial;
+}
+
+typedef struct arrays {
+    bytes zoids, serials, records, jsons;
+} arrays;
+
+static void
+change_many(PGconn *pg, arrays *a, const task_bytes *t, int64_t k, int64_t n, int64_t *serial_of,
+            int64_t serial)
+{
+    begin_array(&a->zoids, INT8_OID, PER_TX100);
+    begin_array(&a->serials, INT8_OID, PER_TX100);
+    begin_array(&a->records, BYTEA_OID, PER_TX100);
+    begin_array(&a->jsons, JSONB_OID, PER_TX100);
+    for (int j = 0; j < PER_TX100; j++) {
+        int64_t i = (k * PER_TX100 + j) * STEP % n;
+        put_bigint(&a->zoids, FIRST_OID + i);
+        put_bigint(&a->serials, serial_of[i]);
+        put_field(&a->records, t[j].record, (size_t)t[j].record_n);
+        put_field(&a->jsons, t[j].json, (size_t)t[j].json_n);
+        serial_of[i] = serial;
+    }
+    uint8_t number[8];
+    for (int j = 0; j < 8; j++)
+        number[j] = (uint8_t)((uint64_t)serial >> (8 * (7 - j)));
+    parameter record[] = {{a->zoids.data, a->zoids.n},
+                          {a->serials.data, a->serials.n},
+                          {number, 8},
+                          {a->records.data, a->records.n}};
+    parameter json[] = {{a->zoids.data, a->zoids.n}, {number, 8}, {a->jsons.data, a->jsons.n}};
+    queue(pg, "cas_many", 4, record);
+    queue(pg, "project_many", 3, json);
+    check(pg, PQpipelineSync(pg), "sync");
+    if (collect(pg, PGRES_COMMAND_OK) != PER_TX100 || collect(pg, PGRES_COMMAND_OK) != PER_TX100)
+        give_up("tx100", "another serial");
+    collect(pg, PGRES_PIPELINE_SYNC);
+}
+
+static void
+tx(PGconn *pg, int64_t n, const char *argument)
+{
+    (void)argument;
+    int64_t *serial_of = serials_of(pg, n), serial = 1 << 20;
+    task_bytes *t = allocate(WARM_UP + TX1, sizeof *t);
+    for (int64_t k = 0; k < WARM_UP + TX1; k++)
+        task_bytes_of(&t[k], k * STEP % n, k + 1);
+    prepare(pg, "cas", CAS_ONE);
+    int64_t wal = 0;
+    wire before = on_wire;
+    double start = 0;
+    check(pg, PQenterPipelineMode(pg), "pipeline");
+    for (int64_t k = 0; k < WARM_UP + TX1; k++) {
+        if (k == WARM_UP) {
+            check(pg, PQexitPipelineMode(pg), "pipeline");
+            wal = wal_position(pg);
+            check(pg, PQenterPipelineMode(pg), "pipeline");
+            before = on_wire;
+            start = now();
+        }
+        change_one(pg, &t[k], k * STEP % n, serial_of, serial++);
+    }
+    report("tx1", TX1 / (now() - start), "tx/s");
+    report_wire("tx1", &before, TX1);
+    check(pg, PQexitPipelineMode(pg), "pipeline");
+    report("tx1_wal", (double)(wal_position(pg) - wal) / TX1, "bytes per tx");
+    free(t);
+
+    arrays a = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
+    t = allocate((size_t)TX100 * PER_TX100, sizeof *t);
+    for (int64_t k = 0; k < TX100 * PER_TX100; k++)
+        task_bytes_of(&t[k], k * STEP % n, k / PER_TX100 + 1);
+    run(pg, "SET enable_hashjoin = off");
+    run(pg, "SET enable_mergejoin = off");
+    prepare(pg, "cas_many", CAS_MANY);
+    prepare(pg, "project_many", PROJECT_MANY);
+    check(pg, PQenterPipelineMode(pg), "pipeline");
+    start = now();
+    for (int64_t k = 0; k < TX100; k++)
+        change_many(pg, &a, t + k * PER_TX100, k, n, serial_of, serial++);
+    report("tx100", TX100 * PER_TX100 / (now() - start), "objects/s");
+    free(t);
+    free(serial_of);
+}
+
+/* ---- clients
+ * ------------------------------------------------------------------------------------- */
+
+typedef struct client {
+    pthread_t thread;
+    pthread_barrier_t *ready;
+    PGconn *pg;
+    task_bytes *t;
+    int64_t *serial_of;
+    int64_t n;
+    int number, of;
+} client;
+
+static void *
+client_main(void *arg)
+{
+    client *c = arg;
+    pthread_barrier_wait(c->ready);
+    for (int64_t k = c->number; k < TX1; k += c->of)
+        change_one(c->pg, &c->t[k], k * STEP % c->n, c->serial_of, (2 << 20) + k * 16 + c->of);
+    return NULL;
+}
+
+static void
+clients(PGconn *pg, int64_t n, const char *argument)
+{
+    int64_t *serial_of = serials_of(pg, n);
+    (void)argument;
+    for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
+        char name[16];
+        client c[MAX_CLIENTS];
+        pthread_barrier_t ready;
+        task_bytes *t = allocate(TX1, sizeof *t);
+        for (int64_t k = 0; k < TX1; k++)
+            task_bytes_of(&t[k], k * STEP % n, k + 10 + of);
+        pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
+        for (int i = 0; i < of; i++) {
+            c[i] = (client){.ready = &ready,
+                            .pg = dial(),
+                            .t = t,
+                            .serial_of = serial_of,
+                            .n = n,
+                            .number = i,
+                            .of = of};
+            prepare(c[i].pg, "cas", CAS_ONE);
+            check(c[i].pg, PQenterPipelineMode(c[i].pg), "pipeline");
+            if (pthread_create(&c[i].thread, NULL, client_main, &c[i]) != 0)
+                give_up("clients", "no thread");
+        }
+        pthread_barrier_wait(&ready);
+        double start = now();
+        for (int i = 0; i < of; i++)
+            pthread_join(c[i].thread, NULL);
+        snprintf(name, sizeof name, "clients%d", of);
+        report(name, TX1 / (now() - start), "tx/s");
+        for (int i = 0; i < of; i++)
+            PQfinish(c[i].pg);
+        pthread_barrier_destroy(&ready);
+        free(t);
+    }
+    free(serial_of);
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
+
+static volatile uint8_t touched; /* so that a compiler cannot leave the reading out */
+
+static void
+touch(PGresult *r, int column)
+{
+    for (int row = 0; row < PQntuples(r); row++)
+        touched ^= ((uint8_t *)PQgetvalue(r, row, column))[PQgetlength(r, row, column) / 2];
+}
+
+static void
+cold(PGconn *pg, int64_t n, const char *argument)
+{
+    (void)argument;
+    prepare(pg, "one", "SELECT serial, state FROM object_state WHERE zoid = $1");
+    double start = now();
+    run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    int64_t seen = 0;
+    for (int64_t oid = FIRST_OID + n - 1; oid != 0; seen++) {
+        uint8_t key[8];
+        for (int j = 0; j < 8; j++)
+            key[j] = (uint8_t)((uint64_t)oid >> (8 * (7 - j)));
+        PGresult *r = fetch(pg, "one", key, 8);
+        if (PQntuples(r) != 1)
+            give_up("cold", "an object is missing");
+        touch(r, 1);
+        oid = parent_in((uint8_t *)PQgetvalue(r, 0, 1), PQgetlength(r, 0, 1));
+        PQclear(r);
+    }
+    run(pg, "COMMIT");
+    if (seen != n)
+        give_up("cold", "the chain is broken");
+    report("cold", (double)n / (now() - start), "objects/s");
+}
+
+static void
+load_batches(PGconn *pg, int64_t n, int64_t batch)
+{
+    char name[16];
+    bytes zoids = {NULL, 0, 0};
+    int64_t seen = 0;
+    double start = now();
+    run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    for (int64_t i = 0; i < n; i += batch) {
+        int64_t here = n - i < batch ? n - i : batch;
+        begin_array(&zoids, INT8_OID, (size_t)here);
+        for (int64_t k = 0; k < here; k++)
+            put_bigint(&zoids, FIRST_OID + i + k);
+        PGresult *r = fetch(pg, "many", zoids.data, zoids.n);
+        touch(r, 2);
+        seen += PQntuples(r);
+        PQclear(r);
+    }
+    run(pg, "COMMIT");
+    if (seen != n)
+        give_up("load", "objects are missing");
+    snprintf(name, sizeof name, "load%d", (int)batch);
+    report(name, (double)n / (now() - start), "objects/s");
+    free(zoids.data);
+}
+
+static void
+prepare_many(PGconn *pg)
+{
+    prepare(pg, "many",
+            "SELECT zoid, serial, state FROM object_state WHERE zoid = ANY ($1::bigint[])");
+}
+
+static void
+load(PGconn *pg, int64_t n, const char *argument)
+{
+    prepare_many(pg);
+    load_batches(pg, n, argument ? atoll(argument) : 100);
+}
+
+static void
+search_once(PGconn *pg, int number, bool loaded)
+{
+    char json[64];
+    bytes zoids = {NULL, 0, 0};
+    int n = snprintf(json, sizeof json, "\001{\"tags\": [\"tag%03d\"]}", number % 200);
+    PGresult *r = fetch(pg, "search", json, (size_t)n);
+    if (PQntuples(r) != FOUND)
+        give_up("search", "not as many objects as there should be");
+    if (loaded) {
+        begin_array(&zoids, INT8_OID, FOUND);
+        for (int row = 0; row < FOUND; row++)
+            put_field(&zoids, PQgetvalue(r, row, 0), 8);
+        PQclear(r);
+        r = fetch(pg, "many", zoids.data, zoids.n);
+        touch(r, 2);
+    }
+    PQclear(r);
+    free(zoids.data);
+}
+
+static void
+search(PGconn *pg, int64_t n, const char *argument)
+{
+    (void)argument;
+    (void)n;
+    prepare_many(pg);
+    prepare(pg, "search", "SELECT zoid FROM newt_projection WHERE state @> $1 LIMIT 100");
+    run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    for (int loaded = 0; loaded < 2; loaded++) {
+        search_once(pg, SEARCHES, loaded);
+        double start = now();
+        for (int k = 0; k < SEARCHES; k++)
+            search_once(pg, k, loaded);
+        report(loaded ? "search_loaded" : "search_ghosts", (now() - start) * 1000 / SEARCHES, "ms");
+    }
+    run(pg, "COMMIT");
+}
+
+/* Records are read in batches as the updater reads them, and JSON is written that was made before.
+ */
+static void
+drain(PGconn *pg, int64_t n, const char *argument)
+{
+    (void)argument;
+    int64_t first = n - BULK;
+    bytes b = {NULL, 0, 0};
+    task_bytes *t = allocate(BULK, sizeof *t);
+    for (int64_t i = 0; i < BULK; i++)
+        task_bytes_of(&t[i], first + i, 0);
+    prepare_many(pg);
+    double start = now();
+    for (int64_t done = 0; done < BULK; done += PER_BULK) {
+        run(pg, "BEGIN");
+        begin_array(&b, INT8_OID, PER_BULK);
+        for (int64_t k = 0; k < PER_BULK; k++)
+            put_bigint(&b, FIRST_OID + first + done + k);
+        PGresult *r = fetch(pg, "many", b.data, b.n);
+        touch(r, 2);
+        PQclear(r);
+        copy_projection(pg, &b, t + done, first + done, PER_BULK, 2 + (first + done) / PER_BULK);
+        run(pg, "COMMIT");
+    }
+    report("drain", BULK / (now() - start), "objects/s");
+    free(b.data);
+    free(t);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(PGconn *pg, int64_t n, const char *argument);
+    } operations[] = {{"fill", fill},       {"bulk", bulk},   {"tx", tx},
+                      {"clients", clients}, {"cold", cold},   {"load", load},
+                      {"search", search},   {"drain", drain}, {NULL, NULL}};
+    if (argc < 4)
+        give_up("usage", "limit OPERATION SCHEMA N [ARGUMENT]");
+    schema = argv[2];
+    for (int i = 0; operations[i].name; i++)
+        if (strcmp(operations[i].name, argv[1]) == 0) {
+            PGconn *pg = dial();
+            operations[i].run(pg, atoll(argv[3]), argc > 4 ? argv[4] : NULL);
+            PQfinish(pg);
+            return 0;
+        }
+    give_up(argv[1], "no such operation");
+}

@@ -1,0 +1,445 @@
+/*
+ * newt.c - the operations of the benchmark through Newt
+ *
+ *     newt create SCHEMA                       makes a store
+ *     newt OPERATION SCHEMA N [ARGUMENT]       the database: libpq's environment
+ *
+ * ARGUMENT is who computes the JSONB (client, server, async; without: whom the library chooses), or
+ * the number of objects in a batch.
+ */
+#include "workload.h"
+
+#include <newtdb.h>
+#include <pthread.h>
+
+struct task;
+NEWT_DECLARE(task);
+struct task {
+    newt_text title;
+    int state, points;
+    NEWT_ARRAY(newt_text) tags;
+    task_ref parent;
+};
+NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
+           NEWT_ENUM(struct task, state, state_names), NEWT_FIELD(struct task, points),
+           NEWT_LIST(struct task, tags), NEWT_REF(struct task, parent, task));
+
+/* ---- the store ----------------------------------------------------------------------------- */
+
+static newt_db *db;
+
+static void
+check(newt_conn *c, bool fine, const char *what)
+{
+    if (!fine)
+        give_up(what, newt_error_message(newt_last_error(db, c)));
+}
+
+static void
+open_store(const char *schema, const char *projector)
+{
+    static const newt_class *const classes[] = {&task_class, NULL};
+    newt_options options = {.size = sizeof options, .schema = schema};
+    if (projector && strcmp(projector, "client") == 0)
+        options.projector = NEWT_PROJECT_CLIENT;
+    if (projector && strcmp(projector, "server") == 0)
+        options.projector = NEWT_PROJECT_SERVER;
+    options.no_inline = projector && strcmp(projector, "async") == 0;
+    check(NULL, newt_db_open(&db, NULL, classes, &options) == NEWT_OK, "open");
+}
+
+static newt_conn *
+dial(void)
+{
+    newt_conn *c = NULL;
+    int rc = newt_connect(db, &c);
+    check(c, rc == NEWT_OK, "connect");
+    return c;
+}
+
+static void
+begin(newt_conn *c)
+{
+    check(c, newt_begin(c) == NEWT_OK, "begin");
+}
+
+static void
+commit(newt_conn *c)
+{
+    check(c, newt_commit(c) == NEWT_OK, "commit");
+}
+
+/* A number from SQL: newt_search reads bigints, and an oid is one. */
+static int64_t
+number(newt_conn *c, const char *sql)
+{
+    newt_result *r;
+    begin(c);
+    check(c, newt_search(c, &r, sql, 0, NULL) == NEWT_OK, sql);
+    int64_t x = newt_result_ref(r, 0).oid;
+    newt_result_free(r);
+    newt_abort(c);
+    return x;
+}
+
+/* References to all Tasks by number, found by following the chain, which is loaded then. */
+static task_ref *
+load_chain(newt_conn *c, int64_t n)
+{
+    newt_result *r;
+    task_ref *refs = allocate((size_t)n, sizeof *refs);
+    begin(c);
+    check(c,
+          newt_search(c, &r, "SELECT zoid FROM object_state WHERE zoid > 1 ORDER BY zoid", 0,
+                      NULL) == NEWT_OK &&
+              newt_result_load(r) == NEWT_OK,
+          "load the chain");
+    newt_result_free(r);
+    task_ref at = task_of(newt_root(c, "last"));
+    for (int64_t i = n - 1; i >= 0; i--) {
+        const struct task *t = task_read(c, at);
+        check(c, t != NULL, "walk the chain");
+        refs[i] = at;
+        at = t->parent;
+        task_done(t);
+    }
+    newt_abort(c);
+    if (!newt_is_null(at.any))
+        give_up("walk the chain", "it goes on");
+    return refs;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static void
+bulk(int64_t n, const char *argument)
+{
+    (void)argument;
+    newt_conn *c = dial();
+    int64_t i = n - BULK;
+    begin(c);
+    task_ref last = task_of(newt_root(c, "last"));
+    newt_abort(c);
+    double start = now();
+    for (int64_t done = 0; done < BULK; done += PER_BULK) {
+        begin(c);
+        for (int k = 0; k < PER_BULK; k++, i++) {
+            task_values v;
+            task_values_of(&v, i, 0);
+            struct task *t = task_new(c);
+            check(c, t != NULL, "new");
+            newt_set(t, title, v.title);
+            t->state = v.state;
+            t->points = v.points;
+            newt_text *tags = newt_array_grow(task_obj(t), &t->tags, sizeof *tags, 3);
+            check(c, tags != NULL, "tags");
+            for (int j = 0; j < 3; j++)
+                newt_text_set(task_obj(t), &tags[j], v.tags[j]);
+            t->parent = last;
+            last = task_id(t);
+            task_done(t);
+        }
+        check(c, newt_set_root(c, "last", last.any) == NEWT_OK, "root");
+        commit(c);
+    }
+    report("bulk", BULK / (now() - start), "objects/s");
+    newt_close(c);
+}
+
+static void
+change(newt_conn *c, task_ref r, int64_t i, int64_t rev)
+{
+    task_values v;
+    task_values_of(&v, i, rev);
+    struct task *t = task_write(c, r);
+    check(c, t != NULL, "write");
+    newt_set(t, title, v.title);
+    t->state = v.state;
+    t->points = v.points;
+    task_done(t);
+}
+
+static void
+tx(int64_t n, const char *argument)
+{
+    (void)argument;
+    static const char position[] = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
+    newt_conn *c = dial();
+    task_ref *refs = load_chain(c, n);
+    newt_stats stats_before = {.size = sizeof(newt_stats)}, stats = {.size = sizeof stats};
+    wire before = on_wire;
+    double start = 0;
+    int64_t wal = 0;
+    for (int64_t k = 0; k < WARM_UP + TX1; k++) {
+        if (k == WARM_UP) {
+            wal = number(c, position);
+            newt_conn_stats(c, &stats_before);
+            before = on_wire;
+            start = now();
+        }
+        int64_t i = k * STEP % n;
+        begin(c);
+        change(c, refs[i], i, k + 1);
+        commit(c);
+    }
+    report("tx1", TX1 / (now() - start), "tx/s");
+    report_wire("tx1", &before, TX1);
+    newt_conn_stats(c, &stats);
+    report("tx1_statements", (double)(stats.statements - stats_before.statements) / TX1, "per tx");
+    report("tx1_wal", (double)(number(c, position) - wal) / TX1, "bytes per tx");
+
+    start = now();
+    for (int64_t k = 0; k < TX100; k++) {
+        begin(c);
+        for (int j = 0; j < PER_TX100; j++) {
+            int64_t i = (k * PER_TX100 + j) * STEP % n;
+            change(c, refs[i], i, k + 1);
+        }
+        commit(c);
+    }
+    report("tx100", TX100 * PER_TX100 / (now() - start), "objects/s");
+    free(refs);
+    newt_close(c);
+}
+
+/* ---- clients -----------------------------------------------------------------------------------
+ */
+
+typedef struct client {
+    pthread_t thread;
+    pthread_barrier_t *ready;
+    const task_ref *refs;
+    int64_t n;
+    int number, of;
+} client;
+
+static void *
+client_main(void *arg)
+{
+    client *m = arg;
+    newt_conn *c = dial();
+    newt_ref *mine = allocate(TX1, sizeof *mine);
+    size_t n_mine = 0;
+    for (int64_t k = m->number; k < TX1; k += m->of)
+        mine[n_mine++] = m->refs[k * STEP % m->n].any;
+    begin(c);
+    check(c, newt_prefetch(c, mine, n_mine) == NEWT_OK, "prefetch");
+    newt_abort(c);
+    free(mine);
+    pthread_barrier_wait(m->ready);
+    for (int64_t k = m->number; k < TX1; k += m->of) {
+        int64_t i = k * STEP % m->n;
+        begin(c);
+        change(c, m->refs[i], i, k + 10 + m->of);
+        commit(c);
+    }
+    pthread_barrier_wait(m->ready);
+    newt_close(c);
+    return NULL;
+}
+
+static void
+clients(int64_t n, const char *argument)
+{
+    (void)argument;
+    newt_conn *c = dial();
+    task_ref *refs = load_chain(c, n);
+    newt_close(c);
+    for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
+        char name[16];
+        client m[MAX_CLIENTS];
+        pthread_barrier_t ready;
+        pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
+        for (int i = 0; i < of; i++) {
+            m[i] = (client){.ready = &ready, .refs = refs, .n = n, .number = i, .of = of};
+            if (pthread_create(&m[i].thread, NULL, client_main, &m[i]) != 0)
+                give_up("clients", "no thread");
+        }
+        pthread_barrier_wait(&ready);
+        double start = now();
+        pthread_barrier_wait(&ready);
+        snprintf(name, sizeof name, "clients%d", of);
+        report(name, TX1 / (now() - start), "tx/s");
+        for (int i = 0; i < of; i++)
+            pthread_join(m[i].thread, NULL);
+        pthread_barrier_destroy(&ready);
+    }
+    free(refs);
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
+
+static volatile char touched; /* so that a compiler cannot leave the reading out */
+
+static void
+walk(newt_conn *c, int64_t n, const char *name)
+{
+    double start = now();
+    int64_t seen = 0;
+    begin(c);
+    task_ref at = task_of(newt_root(c, "last"));
+    while (!newt_is_null(at.any)) {
+        const struct task *t = task_read(c, at);
+        check(c, t != NULL, name);
+        touched ^= t->title.s[20];
+        at = t->parent;
+        task_done(t);
+        seen++;
+    }
+    newt_abort(c);
+    if (seen != n)
+        give_up(name, "the chain is broken");
+    report(name, (double)n / (now() - start), "objects/s");
+}
+
+/* Memory of this process, in bytes. */
+static double
+resident(void)
+{
+    long size = 0, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &size, &pages) != 2)
+        give_up("memory", "/proc/self/statm cannot be read");
+    fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static void
+cold(int64_t n, const char *argument)
+{
+    (void)argument;
+    enum {
+        HOT = 10000000,
+        ROUNDS = 50
+    };
+    newt_conn *c = dial();
+    begin(c);
+    (void)newt_root(c, "last");
+    newt_abort(c);
+    double before = resident();
+    walk(c, n, "cold");
+    report("memory", (resident() - before) / (double)n, "bytes per Task");
+    walk(c, n, "warm");
+
+    task_ref *refs = load_chain(c, n);
+    begin(c);
+    double start = now();
+    for (int k = 0; k < HOT; k++) {
+        const struct task *t = task_read(c, refs[0]);
+        touched ^= (char)t->points;
+        task_done(t);
+    }
+    report("read_hot", (now() - start) * 1e9 / HOT, "ns");
+    start = now();
+    for (int k = 0; k < ROUNDS; k++)
+        for (int64_t i = 0; i < n; i++) {
+            const struct task *t = task_read(c, refs[i]);
+            touched ^= (char)t->points;
+            task_done(t);
+        }
+    report("read_walk", (now() - start) * 1e9 / ((double)n * ROUNDS), "ns");
+    newt_abort(c);
+    free(refs);
+    newt_close(c);
+}
+
+static void
+load(int64_t n, const char *argument)
+{
+    char name[16];
+    int64_t batch = argument ? atoll(argument) : 100;
+    newt_conn *c = dial();
+    newt_ref *refs = allocate((size_t)n, sizeof *refs);
+    for (int64_t i = 0; i < n; i++)
+        refs[i].oid = FIRST_OID + i;
+    begin(c);
+    (void)newt_root(c, "last");
+    double start = now();
+    for (int64_t i = 0; i < n; i += batch) {
+        int64_t here = n - i < batch ? n - i : batch;
+        check(c, newt_prefetch(c, refs + i, (size_t)here) == NEWT_OK, "prefetch");
+        for (int64_t k = 0; k < here; k++) {
+            const struct task *t = task_read(c, task_of(refs[i + k]));
+            check(c, t != NULL, "read");
+            touched ^= t->title.s[20];
+            task_done(t);
+        }
+    }
+    snprintf(name, sizeof name, "load%d", (int)batch);
+    report(name, (double)n / (now() - start), "objects/s");
+    newt_abort(c);
+    free(refs);
+    newt_close(c);
+}
+
+static void
+search_once(newt_conn *c, int which, bool loaded)
+{
+    char json[64];
+    const char *params[] = {json};
+    newt_result *r;
+    snprintf(json, sizeof json, "{\"tags\": [\"tag%03d\"]}", which % 200);
+    check(c, newt_where(c, &r, "state @> $1::jsonb LIMIT 100", 1, params) == NEWT_OK, "search");
+    if (newt_result_size(r) != FOUND)
+        give_up("search", "not as many objects as there should be");
+    if (loaded)
+        check(c, newt_result_load(r) == NEWT_OK, "load what was found");
+    for (size_t i = 0; i < FOUND; i++) {
+        task_ref ref = task_of(newt_result_ref(r, i));
+        touched ^= (char)ref.any.oid;
+        if (loaded) {
+            const struct task *t = task_read(c, ref);
+            check(c, t != NULL, "read");
+            touched ^= t->title.s[20];
+            task_done(t);
+        }
+    }
+    newt_result_free(r);
+}
+
+static void
+search(int64_t n, const char *argument)
+{
+    (void)n;
+    (void)argument;
+    newt_conn *c = dial();
+    begin(c);
+    for (int loaded = 0; loaded < 2; loaded++) {
+        search_once(c, SEARCHES, loaded);
+        double start = now();
+        for (int k = 0; k < SEARCHES; k++)
+            search_once(c, k, loaded);
+        report(loaded ? "search_loaded" : "search_ghosts", (now() - start) * 1000 / SEARCHES, "ms");
+    }
+    newt_abort(c);
+    newt_close(c);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*run)(int64_t n, const char *argument);
+    } operations[] = {{"bulk", bulk}, {"tx", tx},         {"clients", clients}, {"cold", cold},
+                      {"load", load}, {"search", search}, {NULL, NULL}};
+    if (argc == 3 && strcmp(argv[1], "create") == 0) {
+        newt_error *e = NULL;
+        if (newt_store_create(NULL, argv[2], &e) != NEWT_OK)
+            give_up("create", e ? newt_error_message(e) : "out of memory");
+        newt_error_free(e);
+        return 0;
+    }
+    if (argc < 4)
+        give_up("usage", "newt OPERATION SCHEMA N [ARGUMENT]");
+    for (int i = 0; operations[i].name; i++)
+        if (strcmp(operations[i].name, argv[1]) == 0) {
+            const char *argument = argc > 4 ? argv[4] : NULL;
+            open_store(argv[2], argument);
+            operations[i].run(atoll(argv[3]), argument);
+            newt_db_close(db);
+            return 0;
+        }
+    give_up(argv[1], "no such operation");
+}

@@ -1,0 +1,145 @@
+/*
+ * workload.h - what both sides of the benchmark share: the Task, its numbers, the clock, and how
+ * many messages go over the wire
+ *
+ * Included once by each program (newt.c and limit.c), so that both do the same work and report it
+ * in the same form: one line "operation <tab> value <tab> unit" on stdout for each figure.
+ */
+#ifndef NEWT_BENCH_WORKLOAD_H
+#define NEWT_BENCH_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    BULK = 20000,     /* new Tasks of the operation bulk ... */
+    PER_BULK = 1000,  /* ... and of one of its transactions */
+    WARM_UP = 20,     /* transactions before the clock starts */
+    TX1 = 3000,       /* transactions of tx1, and of clients together */
+    TX100 = 300,      /* transactions of tx100 */
+    STEP = 7919,      /* transaction k changes task (k * STEP) % n */
+    PER_TX100 = 100,  /* tasks in each of them */
+    FOUND = 100,      /* objects of a search */
+    SEARCHES = 100,   /* of them, one after another; the figure is their mean */
+    FIRST_OID = 1024, /* Task i is object FIRST_OID + i, in both stores */
+    MAX_CLIENTS = 8,
+};
+
+/* ---- Task ---------------------------------------------------------------------------------- */
+
+static const char *const state_names[] = {"todo", "ready",   "in progress", "review",
+                                          "done", "blocked", NULL};
+
+typedef struct task_values {
+    char title[41];
+    int state;
+    int points;
+    char tags[3][16];
+} task_values;
+
+/* Task number i after its rev-th change. */
+static inline void
+task_values_of(task_values *t, int64_t i, int64_t rev)
+{
+    char title[96];
+    snprintf(title, sizeof title, "Task %06d r%04d the quick brown fox jumps over the lazy dog",
+             (int)i, (int)(rev % 10000));
+    memcpy(t->title, title, 40);
+    t->title[40] = 0;
+    t->state = (int)((i + rev) % 6);
+    t->points = (int)(i + rev);
+    snprintf(t->tags[0], sizeof t->tags[0], "tag%03d", (int)(i % 200));
+    snprintf(t->tags[1], sizeof t->tags[1], "area%02d", (int)(i % 20));
+    snprintf(t->tags[2], sizeof t->tags[2], "prio%d", (int)(i % 5));
+}
+
+/* ---- clock and report ------------------------------------------------------------------------ */
+
+static inline double
+now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static inline void
+report(const char *operation, double value, const char *unit)
+{
+    printf("%s\t%.9g\t%s\n", operation, value, unit);
+    fflush(stdout);
+}
+
+__attribute__((noreturn)) static inline void
+give_up(const char *what, const char *why)
+{
+    fprintf(stderr, "bench: %s: %s\n", what, why);
+    exit(1);
+}
+
+static inline void *
+allocate(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size);
+    if (!p)
+        give_up("allocation", "out of memory");
+    return p;
+}
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+/*
+ * libpq sends and receives through these two: here they also count. A flush is a send; a round
+ * trip is a send that is followed by a receive.
+ */
+typedef struct wire {
+    int64_t flushes, round_trips, sent;
+    bool sending;
+} wire;
+
+static _Thread_local wire on_wire;
+
+__attribute__((visibility("default"))) ssize_t
+send(int fd, const void *data, size_t n, int flags)
+{
+    ssize_t sent = syscall(SYS_sendto, fd, data, n, flags, NULL, 0);
+    if (sent > 0) {
+        on_wire.flushes++;
+        on_wire.sent += sent;
+        on_wire.sending = true;
+    }
+    return sent;
+}
+
+__attribute__((visibility("default"))) ssize_t
+recv(int fd, void *data, size_t n, int flags)
+{
+    ssize_t got = syscall(SYS_recvfrom, fd, data, n, flags, NULL, NULL);
+    if (got > 0) {
+        on_wire.round_trips += on_wire.sending;
+        on_wire.sending = false;
+    }
+    return got;
+}
+
+static inline void
+report_wire(const char *operation, const wire *before, int64_t transactions)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s_round_trips", operation);
+    report(name, (double)(on_wire.round_trips - before->round_trips) / (double)transactions,
+           "per tx");
+    snprintf(name, sizeof name, "%s_flushes", operation);
+    report(name, (double)(on_wire.flushes - before->flushes) / (double)transactions, "per tx");
+    snprintf(name, sizeof name, "%s_sent", operation);
+    report(name, (double)(on_wire.sent - before->sent) / (double)transactions, "bytes per tx");
+}
+
+#endif
