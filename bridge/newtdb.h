@@ -454,9 +454,9 @@ NEWT_API int newt_prefetch(newt_conn *c, const newt_ref *r, size_t n);
 /* The class an object is of, loading it if need be; NULL on failure. Valid as long as the database. */
 NEWT_API const char *newt_class_name(newt_conn *c, newt_ref r);
 NEWT__FN bool
-newt_is_null(newt_ref r)
+newt_is_null(newt_ref r_)
 {
-    return r.oid == 0;
+    return r_.oid == 0;
 }
 
 /* Named roots: where a program finds its graph again. A name that is not set gives the null
@@ -581,39 +581,39 @@ NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
     typedef struct {                                                                               \
         newt_ref any;                                                                              \
     } c##_ref;                                                                                     \
-    NEWT__FN c##_ref c##_of(newt_ref a)                                                            \
+    NEWT__FN c##_ref c##_of(newt_ref a_)                                                           \
     {                                                                                              \
-        c##_ref r;                                                                                 \
-        r.any = a;                                                                                 \
-        return r;                                                                                  \
+        c##_ref r_;                                                                                \
+        r_.any = a_;                                                                               \
+        return r_;                                                                                 \
     }                                                                                              \
-    NEWT__FN c##_ref c##_id(const struct c *o)                                                     \
+    NEWT__FN c##_ref c##_id(const struct c *o_)                                                    \
     {                                                                                              \
-        return c##_of(newt_ref_of((const newt_object *)o));                                        \
+        return c##_of(newt_ref_of((const newt_object *)o_));                                       \
     }                                                                                              \
-    NEWT__FN newt_object *c##_obj(struct c *o)                                                     \
+    NEWT__FN newt_object *c##_obj(struct c *o_)                                                    \
     {                                                                                              \
-        return (newt_object *)o;                                                                   \
+        return (newt_object *)o_;                                                                  \
     }                                                                                              \
-    NEWT__FN struct c *c##_new(newt_conn *n)                                                       \
+    NEWT__FN struct c *c##_new(newt_conn *n_)                                                      \
     {                                                                                              \
-        return (struct c *)newt_new(n, &c##_class);                                                \
+        return (struct c *)newt_new(n_, &c##_class);                                               \
     }                                                                                              \
-    NEWT__FN const struct c *c##_read(newt_conn *n, c##_ref r)                                     \
+    NEWT__FN const struct c *c##_read(newt_conn *n_, c##_ref r_)                                   \
     {                                                                                              \
-        return (const struct c *)newt_read(n, r.any, &c##_class);                                  \
+        return (const struct c *)newt_read(n_, r_.any, &c##_class);                                \
     }                                                                                              \
-    NEWT__FN struct c *c##_write(newt_conn *n, c##_ref r)                                          \
+    NEWT__FN struct c *c##_write(newt_conn *n_, c##_ref r_)                                        \
     {                                                                                              \
-        return (struct c *)newt_write(n, r.any, &c##_class);                                       \
+        return (struct c *)newt_write(n_, r_.any, &c##_class);                                     \
     }                                                                                              \
-    NEWT__FN struct c *c##_edit(const struct c *o)                                                 \
+    NEWT__FN struct c *c##_edit(const struct c *o_)                                                \
     {                                                                                              \
-        return (struct c *)newt_edit((const newt_object *)o);                                      \
+        return (struct c *)newt_edit((const newt_object *)o_);                                     \
     }                                                                                              \
-    NEWT__FN void c##_done(const struct c *o)                                                      \
+    NEWT__FN void c##_done(const struct c *o_)                                                     \
     {                                                                                              \
-        newt_done((const newt_object *)o);                                                         \
+        newt_done((const newt_object *)o_);                                                        \
     }                                                                                              \
     struct newt__semicolon_
 

@@ -171,7 +171,7 @@ load(offline *o, int64_t oid, const void *record, size_t n)
 UNUSED static void
 assert_bytes(const void *got, size_t n_got, const void *want, size_t n_want, const char *what)
 {
-    if (n_got == n_want && memcmp(got, want, n_got) == 0)
+    if (n_got == n_want && (n_got == 0 || memcmp(got, want, n_got) == 0))
         return;
     print_message("# %s\n# got ", what);
     for (size_t i = 0; i < n_got && i < 400; i++)
