@@ -137,8 +137,8 @@ $(B)/libnewtdb.so.$(SOVERSION): $(CODEC_OBJ) $(BRIDGE_OBJ) $(MAP)
 $(B)/libnewtdb.so: $(B)/libnewtdb.so.$(SOVERSION)
 	ln -sf $(<F) $@
 
-$(B)/newtdb.pc: bridge/newtdb.pc.in $(B)/flags
-	sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@VERSION@|$(NEWT_VERSION)|g' \
+$(B)/newtdb.pc: bridge/newtdb.pc.in newt.control FORCE
+	@sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@VERSION@|$(NEWT_VERSION)|g' \
 		$< >$@
 
 # ---- programs on the public header --------------------------------------------------------
@@ -174,7 +174,7 @@ $(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
 
 # tests/KIND/NAME.c is a program build/tests/KIND/NAME, tests/*.c is what they share. The tests
 # of the codec link nothing else of ours.
-KINDS := codec bridge daemon faults
+KINDS := codec bridge concurrency daemon faults
 $(B)/libtests.a: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/*.c))
 TEST_LIBS = -lcmocka -lcbor $(OUR_LIBS)
 define test_kind
@@ -215,9 +215,9 @@ run-bench: extension lib updater bench-programs
 # Against the server that PGHOST and friends name, with the extension installed there.
 REGRESS_TESTS := $(patsubst tests/sql/sql/%.sql,%,$(wildcard tests/sql/sql/*.sql))
 installcheck:
-	@mkdir -p build/regress
-	$(pg_regress_installcheck) --inputdir=tests/sql --outputdir=build/regress \
-		--encoding=UTF8 --dbname=contrib_regression $(REGRESS_TESTS)
+	@mkdir -p build/regress/installcheck
+	$(pg_regress_installcheck) --inputdir=tests/sql --outputdir=build/regress/installcheck \
+		--encoding=UTF8 --dbname=newt_sql $(REGRESS_TESTS)
 
 # ---- installation -------------------------------------------------------------------------
 
@@ -245,6 +245,12 @@ uninstall-newtdb:
 	$(foreach page,$(MAN_PAGES),rm -f \
 		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)
 
+# As PGXN wants it.
+.PHONY: dist
+dist:
+	@mkdir -p build
+	git archive --format=zip --prefix=newt-$(NEWT_VERSION)/ -o build/newt-$(NEWT_VERSION).zip HEAD
+
 # ---- what was built how -------------------------------------------------------------------
 
 # Objects depend on a file that changes with the compiler and its flags, and never otherwise.
@@ -252,9 +258,9 @@ define stamp
 @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
 endef
 $(B)/ext/flags: FORCE
-	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS) $(NEWT_VERSION))
+	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS))
 $(B)/flags: FORCE
-	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS) $(PREFIX) $(LIBDIR) $(NEWT_VERSION))
+	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS))
 FORCE:
 
 -include $(shell find build build-asan -name '*.d' 2>/dev/null)
