@@ -158,10 +158,11 @@ fail_error(const char *what, const newt_error *e)
 UNUSED static void
 store_make(store *s, const char *name)
 {
+    static int number;
     newt_error *e = NULL;
 
     *s = (store){0};
-    snprintf(s->schema, sizeof s->schema, "%s_%d", name, (int)getpid());
+    snprintf(s->schema, sizeof s->schema, "%s_%d_%d", name, (int)getpid(), ++number);
     if (newt_store_create(uri(), s->schema, &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);

@@ -1,0 +1,610 @@
+/*
+ * server_commit.c - what a commit writes, and how
+ */
+#include "server.h"
+
+#include "../../bridge/store.h"
+
+static const newt_options client = {.projector = NEWT_PROJECT_CLIENT};
+static const newt_options server = {.projector = NEWT_PROJECT_SERVER};
+
+/* Every row is of its record, and as the extension computes it. */
+static void
+check_projection(const store *s)
+{
+    assert_sql(s->pg, "0",
+               "SELECT count(*) FROM object_state o FULL JOIN newt_projection p USING (zoid) "
+               "WHERE o.serial IS DISTINCT FROM p.serial "
+               "OR p.state::text IS DISTINCT FROM newt.to_jsonb(o.state)::text "
+               "OR p.class_name IS DISTINCT FROM newt.class_name(o.state)");
+}
+
+/* New, changed and removed objects, one and many of each, a bag, a root. */
+static void
+test_projection(void **state)
+{
+    json_t *json = json_pack("{s:i, s:[i, s]}", "x", 1, "list", 2, "three");
+    item_ref r[20];
+    newt_bag *bag;
+    newt_ref dynamic;
+    store s;
+
+    store_open_as(&s, "projection", *(newt_options *)*state);
+    r[0] = make_item(s.a, "first", 0);
+    check_projection(&s);
+    begin(s.a);
+    write_n(s.a, r[0], 1);
+    commit(s.a);
+    check_projection(&s);
+    begin(s.a);
+    for (int i = 1; i < 20; i++)
+        r[i] = item_id(new_item(s.a, "more", i));
+    bag = newt_bag_new(s.a, "Dynamic");
+    assert_non_null(bag);
+    ok(s.a, newt_bag_replace(bag, json));
+    dynamic = newt_bag_ref(bag);
+    ok(s.a, newt_set_root(s.a, "r", r[0].any));
+    commit(s.a);
+    check_projection(&s);
+    begin(s.b);
+    for (int i = 0; i < 20; i++) {
+        if (i % 3 == 0)
+            ok(s.b, newt_delete(s.b, r[i].any));
+        else
+            write_n(s.b, r[i], 100 + i);
+    }
+    bag = newt_bag_write(s.b, dynamic);
+    assert_non_null(bag);
+    ok(s.b, newt_bag_set(bag, "y", json));
+    newt_bag_done(bag);
+    item_done(new_item(s.b, "last", 1));
+    commit(s.b);
+    check_projection(&s);
+    assert_sql(s.pg, "14 1 1",
+               "SELECT count(*) FILTER (WHERE class_name = 'Item') || ' ' || "
+               "count(*) FILTER (WHERE class_name = 'Dynamic') || ' ' || count(*) "
+               "FILTER (WHERE class_name = 'newt.Root') FROM newt");
+    assert_sql(s.pg, "{\"x\": 1, \"list\": [2, \"three\"]}",
+               "SELECT state->>'y' FROM newt WHERE class_name = 'Dynamic'");
+    json_decref(json);
+    store_close(&s);
+}
+
+/* What JSONB cannot show as it is stands in newt_reject, as long as it is so. */
+static void
+test_rejects(void **state)
+{
+    struct item *i;
+    item_ref r, q;
+    store s;
+
+    store_open_as(&s, "rejects", *(newt_options *)*state);
+    begin(s.a);
+    i = new_item(s.a, "", 1);
+    ok(s.a, newt_text_setn((newt_object *)i, &i->name, "a\0b", 3));
+    r = item_id(i);
+    i = new_item(s.a, "", 2);
+    ok(s.a, newt_text_setn((newt_object *)i, &i->name, "\xff", 1));
+    q = item_id(i);
+    item_done(new_item(s.a, "fine", 3));
+    commit(s.a);
+    check_projection(&s);
+    assert_sql(s.pg, "2", "SELECT count(*) FROM newt_reject");
+    assert_sql(s.pg, "{name} text",
+               "SELECT path::text || ' ' || reason FROM newt_reject WHERE zoid = %lld",
+               (long long)r.any.oid);
+    assert_sql(s.pg, "t",
+               "SELECT bool_and(tid = (SELECT max(tid) FROM transaction)) FROM newt_reject");
+    for (int n = 0; n < 2; n++) { /* alone in its transaction, and not */
+        begin(s.a);
+        write_n(s.a, r, 10 + n);
+        if (n == 1)
+            write_n(s.a, q, 11);
+        commit(s.a);
+        assert_sql(s.pg, "2", "SELECT count(*) FROM newt_reject");
+        assert_sql(s.pg, "2", "SELECT count(*) FROM newt_reject_entry");
+    }
+    begin(s.a);
+    i = item_write(s.a, r);
+    newt_set(i, name, "whole");
+    commit(s.a);
+    assert_sql(s.pg, "1", "SELECT count(*) FROM newt_reject");
+    begin(s.a);
+    ok(s.a, newt_delete(s.a, q.any));
+    commit(s.a);
+    assert_sql(s.pg, "0", "SELECT count(*) FROM newt_reject");
+    check_projection(&s);
+    store_close(&s);
+}
+
+/* ---- who writes it -------------------------------------------------------------------- */
+
+struct hidden {
+    int64_t n;
+};
+NEWT_DECLARE(hidden);
+NEWT_CLASS_AS(hidden, "Hidden", 2, NULL, NEWT_C_SKIP, NEWT_FIELD(struct hidden, n));
+struct visible {
+    int64_t n;
+};
+NEWT_DECLARE(visible);
+NEWT_CLASS(visible, "Hidden", 1, NULL, NEWT_FIELD(struct visible, n));
+struct later {
+    int64_t n;
+};
+NEWT_DECLARE(later);
+NEWT_CLASS_AS(later, "Later", 1, NULL, NEWT_C_ASYNC, NEWT_FIELD(struct later, n));
+struct at_once {
+    int64_t n;
+};
+NEWT_DECLARE(at_once);
+NEWT_CLASS_AS(at_once, "AtOnce", 1, NULL, NEWT_C_INLINE, NEWT_FIELD(struct at_once, n));
+
+static int
+add_key(const void *object, json_t *json, void *arg)
+{
+    (void)arg;
+    return json_object_set_new(json, "double",
+                               json_integer(2 * ((const struct at_once *)object)->n));
+}
+static int
+refuse(const void *object, json_t *json, void *arg)
+{
+    (void)json;
+    (void)arg;
+    return ((const struct at_once *)object)->n == 13 ? 77 : 0;
+}
+static const newt_hooks adding = {.size = sizeof adding, .to_json = add_key};
+static const newt_hooks refusing = {.size = sizeof refusing, .to_json = refuse};
+struct shown {
+    int64_t n;
+};
+NEWT_DECLARE(shown);
+NEWT_CLASS(shown, "Shown", 1, &adding, NEWT_FIELD(struct shown, n));
+struct refused {
+    int64_t n;
+};
+NEWT_DECLARE(refused);
+NEWT_CLASS(refused, "Refused", 1, &refusing, NEWT_FIELD(struct refused, n));
+
+static int64_t
+rows_of(const store *s, const char *class_name)
+{
+    return sql_int(s->pg, "SELECT count(*) FROM newt WHERE class_name = '%s'", class_name);
+}
+
+static void
+test_modes(void **state)
+{
+    static const newt_class *const modes[] = {&later_class, &at_once_class, &shown_class,
+                                              &item_class, NULL};
+    static const newt_class *const no_hooks[] = {&later_class, &at_once_class, &item_class, NULL};
+    newt_options o = {.no_inline = true};
+    struct later *l;
+    newt_conn *c;
+    newt_db *db;
+    store s;
+
+    (void)state;
+    store_make(&s, "modes");
+    for (int round = 0; round < 3; round++) {
+        /* inline; inline, but this program leaves it to the updater; a store that does */
+        if (round == 2)
+            sql_do(s.pg, "UPDATE newt_store SET projection = 'async'");
+        sql_do(s.pg, "TRUNCATE newt_projection");
+        db = store_db(&s, round == 2 ? no_hooks : modes, round == 1 ? o : client);
+        c = connect_(db);
+        begin(c);
+        l = later_new(c);
+        assert_non_null(l);
+        l->n = 1;
+        assert_non_null(at_once_new(c));
+        item_done(new_item(c, "x", 1));
+        if (round < 2) {
+            struct shown *x = shown_new(c);
+
+            assert_non_null(x);
+            x->n = 21;
+        }
+        commit(c);
+        assert_int_equal(rows_of(&s, "Later"), 0);
+        assert_int_equal(rows_of(&s, "AtOnce"), round != 1);
+        assert_int_equal(rows_of(&s, "Item"), round == 0);
+        assert_int_equal(rows_of(&s, "Shown"), round < 2); /* nobody else could */
+        if (round < 2)
+            assert_sql(s.pg, "42", "SELECT state->>'double' FROM newt WHERE class_name = 'Shown'");
+        newt_close(c);
+        newt_db_close(db);
+    }
+    PQfinish(s.pg);
+}
+
+/* A class that is not projected any more: its rows go when its objects are written. */
+static void
+test_hidden(void **state)
+{
+    static const newt_class *const before[] = {&visible_class, &item_class, NULL};
+    static const newt_class *const after[] = {&hidden_class, &item_class, NULL};
+    visible_ref r[3];
+    newt_conn *c;
+    newt_db *db;
+    store s;
+
+    store_make(&s, "hidden");
+    db = store_db(&s, before, *(newt_options *)*state);
+    c = connect_(db);
+    begin(c);
+    for (int i = 0; i < 3; i++) {
+        struct visible *v = visible_new(c);
+
+        assert_non_null(v);
+        v->n = i;
+        r[i] = visible_id(v);
+    }
+    commit(c);
+    newt_close(c);
+    newt_db_close(db);
+    assert_int_equal(rows_of(&s, "Hidden"), 3);
+    db = store_db(&s, after, *(newt_options *)*state);
+    c = connect_(db);
+    for (int i = 0; i < 2; i++) {
+        begin(c);
+        for (int k = i; k <= 2 * i; k++) { /* one; two */
+            struct hidden *h = hidden_write(c, hidden_of(r[k].any));
+
+            assert_non_null(h);
+            h->n += 10;
+        }
+        if (i == 1)
+            assert_non_null(hidden_new(c));
+        commit(c);
+        assert_int_equal(rows_of(&s, "Hidden"), i == 0 ? 2 : 0);
+    }
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(s.pg);
+}
+
+/* ---- failures in the middle ----------------------------------------------------------- */
+
+/* Whatever the server or a callback refuses: nothing is written, and the connection is good. */
+static void
+check_nothing_written(store *s, newt_conn *c, item_ref r, int64_t transactions)
+{
+    assert_false(newt_is_retryable(newt_conn_error(c)));
+    begin(c);
+    assert_int_equal(read_n(c, r), 1);
+    commit(c);
+    assert_int_equal(sql_int(s->pg, "SELECT count(*) FROM transaction"), transactions);
+    assert_sql(s->pg, "1", "SELECT state->>'n' FROM newt WHERE zoid = %lld", (long long)r.any.oid);
+}
+
+static void
+test_refusals(void **state)
+{
+    static const newt_class *const list[] = {&refused_class, &item_class, NULL};
+    struct refused *x;
+    int64_t transactions;
+    newt_conn *c;
+    newt_db *db;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_make(&s, "refusals");
+    db = store_db(&s, list, client);
+    c = connect_(db);
+    r = make_item(c, "r", 1);
+    transactions = sql_int(s.pg, "SELECT count(*) FROM transaction");
+
+    /* a callback, once some statements are on their way */
+    begin(c);
+    write_n(c, r, 2);
+    for (int i = 0; i < 14; i++) {
+        x = refused_new(c);
+        assert_non_null(x);
+        x->n = i;
+    }
+    assert_int_equal(newt_commit(c), 77);
+    check_nothing_written(&s, c, r, transactions);
+
+    /* an index of the projection */
+    sql_do(s.pg, "CREATE INDEX ON newt_projection ((1 / (13 - (state->>'n')::bigint)))");
+    for (int many = 0; many < 2; many++) {
+        begin(c);
+        write_n(c, r, 13);
+        if (many)
+            item_done(new_item(c, "x", 1));
+        assert_int_equal(newt_commit(c), NEWT_ESQL);
+        assert_string_equal(newt_error_sqlstate(newt_conn_error(c)), "22012");
+        check_nothing_written(&s, c, r, transactions);
+    }
+
+    /* COMMIT itself: a deferred constraint */
+    sql_do(s.pg,
+           "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no'; END$$");
+    sql_do(s.pg, "CREATE CONSTRAINT TRIGGER no AFTER UPDATE ON object_state DEFERRABLE INITIALLY "
+                 "DEFERRED FOR EACH ROW EXECUTE FUNCTION no()");
+    begin(c);
+    write_n(c, r, 2);
+    assert_int_equal(newt_commit(c), NEWT_ESQL);
+    assert_string_equal(newt_error_message(newt_conn_error(c)), "no");
+    check_nothing_written(&s, c, r, transactions);
+    sql_do(s.pg, "DROP TRIGGER no ON object_state");
+
+    /* oids that somebody else has used: said, and not met again */
+    begin(c);
+    item_done(new_item(c, "x", 1));
+    sql_do(s.pg,
+           "INSERT INTO object_state SELECT zoid, 1, '' FROM generate_series(%lld, %lld) zoid "
+           "ON CONFLICT DO NOTHING",
+           (long long)r.any.oid, (long long)r.any.oid + 200);
+    assert_int_equal(newt_commit(c), NEWT_ESQL);
+    assert_string_equal(newt_error_sqlstate(newt_conn_error(c)), "23505");
+    make_item(c, "x", 1);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(s.pg);
+}
+
+/* ---- transaction rows ----------------------------------------------------------------- */
+
+static void
+test_transaction_rows(void **state)
+{
+    enum {
+        LARGE = 12345
+    };
+    item_ref *r = calloc(LARGE, sizeof *r);
+    int64_t before;
+    store s;
+
+    (void)state;
+    store_open(&s, "rows");
+    for (int n = 1000; n <= 1001; n++) { /* the limit, and beyond it */
+        begin(s.a);
+        for (int i = 0; i < n; i++)
+            r[i] = item_id(new_item(s.a, "x", i));
+        commit(s.a);
+        assert_sql(
+            s.pg, n == 1000 ? "1000 0" : " 1",
+            "SELECT coalesce(cardinality(written)::text, '') || ' ' || (SELECT count(*) FROM "
+            "transaction_object x WHERE x.serial = t.serial) FROM transaction t "
+            "ORDER BY tid DESC LIMIT 1");
+    }
+    begin(s.a);
+    for (int i = 0; i < 1001; i++)
+        ok(s.a, newt_delete(s.a, r[i].any));
+    for (int i = 0; i < LARGE; i++)
+        r[i] = item_id(new_item(s.a, "x", i));
+    commit(s.a);
+    /* every oid once, in chunks */
+    assert_sql(s.pg, "3 12345 1001",
+               "SELECT count(*) || ' ' || sum(cardinality(written)) || ' ' || "
+               "sum(cardinality(removed)) FROM transaction_object WHERE serial = (SELECT serial "
+               "FROM transaction ORDER BY tid DESC LIMIT 1)");
+    assert_sql(s.pg, "0",
+               "SELECT count(*) FROM object_state o WHERE zoid <> 1 AND NOT EXISTS "
+               "(SELECT FROM transaction_object x WHERE x.serial = o.serial AND o.zoid = "
+               "ANY (x.written)) AND NOT EXISTS (SELECT FROM transaction t WHERE "
+               "t.serial = o.serial AND o.zoid = ANY (t.written))");
+    /* another client's cache learns of it */
+    begin(s.b);
+    ok(s.b, newt_prefetch(s.b, &r[0].any, LARGE));
+    assert_int_equal(stats_of(s.b).objects, LARGE);
+    commit(s.b);
+    before = newt_tid(s.b);
+    begin(s.a);
+    for (int i = 0; i < 2000; i++)
+        write_n(s.a, r[i], 7777);
+    commit(s.a);
+    begin(s.b);
+    assert_true(newt_tid(s.b) > before);
+    assert_int_equal(stats_of(s.b).objects, LARGE - 2000);
+    for (int i = 0; i < LARGE; i += 500)
+        assert_int_equal(read_n(s.b, r[i]), i < 2000 ? 7777 : i);
+    commit(s.b);
+    store_close(&s);
+    free(r);
+}
+
+static void
+test_large_transaction(void **state)
+{
+    enum {
+        LARGE = 100000
+    };
+    item_ref *r = calloc(LARGE, sizeof *r);
+    newt_stats before;
+    store s;
+
+    store_open_as(&s, "large", *(newt_options *)*state);
+    before = stats_of(s.a);
+    begin(s.a);
+    for (int i = 0; i < LARGE; i++) {
+        struct item *o = new_item(s.a, "one of very many", i);
+
+        r[i] = item_id(o);
+        if (i > 0)
+            o->next = r[i - 1];
+        item_done(o);
+    }
+    commit(s.a);
+    /* blocks come in growing numbers, the rest in one go */
+    assert_in_range(stats_of(s.a).round_trips - before.round_trips, 1, 16);
+    begin(s.b);
+    for (int i = 0; i < LARGE; i += 10)
+        ok(s.b, newt_delete(s.b, r[i].any));
+    for (int i = 1; i < LARGE; i += 2)
+        write_n(s.b, r[i], -i);
+    commit(s.b);
+    assert_sql(s.pg, "90000 50000",
+               "SELECT count(*) || ' ' || count(*) FILTER (WHERE state->>'n' "
+               "LIKE '-%%') FROM newt WHERE class_name = 'Item'");
+    check_projection(&s);
+    begin(s.a);
+    assert_int_equal(read_n(s.a, r[99999]), -99999);
+    assert_null(item_read(s.a, r[0]));
+    commit(s.a);
+    store_close(&s);
+    free(r);
+}
+
+static void
+test_nothing_to_write(void **state)
+{
+    newt_stats before;
+    int64_t transactions;
+    newt_ref gone;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "nothing");
+    r = make_item(s.a, "r", 1);
+    transactions = sql_int(s.pg, "SELECT count(*) FROM transaction");
+    begin(s.a);
+    item_done(new_item(s.a, "gone", 1));
+    newt_abort(s.a);
+    before = stats_of(s.a);
+    begin(s.a);
+    gone = item_id(new_item(s.a, "gone", 1)).any;
+    ok(s.a, newt_delete(s.a, gone));
+    write_n(s.a, r, 1);
+    commit(s.a);
+    assert_int_equal(stats_of(s.a).statements, before.statements);
+    assert_int_equal(sql_int(s.pg, "SELECT count(*) FROM transaction"), transactions);
+    store_close(&s);
+}
+
+/* ---- plans ---------------------------------------------------------------------------- */
+
+/* The plan of a prepared statement, in the session that the library uses. */
+static void
+check_plan(newt_conn *c, newt__statement s, const char *args, bool loop)
+{
+    char sql[2000], plan[20000] = "";
+    const char *outer, *inner;
+    PGresult *r;
+
+    assert_true(c->talk->prepared[s]);
+    snprintf(sql, sizeof sql, "EXPLAIN EXECUTE newt_%d%s", (int)s, args);
+    r = PQexec(c->pg, sql);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(c->pg));
+    for (int i = 0; i < PQntuples(r); i++) {
+        strncat(plan, PQgetvalue(r, i, 0), sizeof plan - strlen(plan) - 1);
+        strncat(plan, "\n", sizeof plan - strlen(plan) - 1);
+    }
+    PQclear(r);
+    if (strstr(plan, "Hash Join") || strstr(plan, "Merge Join") || strstr(plan, "Seq Scan"))
+        fail_msg("statement %d is not by index:\n%s", (int)s, plan);
+    if (loop) { /* the array outside, hence its order */
+        outer = strstr(plan, "Function Scan");
+        inner = strstr(plan, "Index Scan using object_state_pkey");
+        if (!strstr(plan, "Nested Loop") || !outer || !inner || inner < outer)
+            fail_msg("statement %d is not in the order of its array:\n%s", (int)s, plan);
+    }
+}
+
+static void
+check_plans(newt_conn *c)
+{
+    newt__take_rest(c);
+    assert_true(PQexitPipelineMode(c->pg));
+    check_plan(c, NEWT__S_UPDATE_MANY, "('{1,2}', '{1,1}', '{a,b}', 5, 2)", true);
+    check_plan(c, NEWT__S_PROJECT_SERVER, "('{1,2}')", true);
+    check_plan(c, NEWT__S_DELETE_MANY, "('{1,2}')", false);
+    check_plan(c, NEWT__S_LOAD, "('{1,2}')", false);
+    check_plan(c, NEWT__S_UPDATE_ONE_SERVER, "(1, 1, 2, '', 'x')", false);
+    check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}')", false);
+    check_plan(c, NEWT__S_CHANGES, "(1, 1, 1)", false);
+    check_plan(c, NEWT__S_CHANGES_BARRIER, "(1, 1, 1)", false);
+    assert_true(PQenterPipelineMode(c->pg));
+}
+
+/* Prepares each statement on a connection, in transactions. */
+static void
+use_all_statements(newt_conn *c)
+{
+    item_ref r[4];
+
+    begin(c);
+    for (int i = 0; i < 4; i++)
+        r[i] = item_id(new_item(c, "x", i));
+    commit(c);
+    begin(c);
+    write_n(c, r[0], 10);
+    write_n(c, r[1], 10);
+    ok(c, newt_delete(c, r[2].any));
+    commit(c);
+    begin(c);
+    write_n(c, r[3], 10);
+    commit(c);
+    begin(c);
+    assert_null(item_read(c, r[2]));
+    commit(c);
+}
+
+/* By index and in order: on a new store that has no statistics, on a large one that has none or
+ * those of a small one, and with fresh ones. */
+static void
+test_plans(void **state)
+{
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    store_open_as(&s, "plans", server);
+    use_all_statements(s.a);
+    check_plans(s.a);
+    sql_do(s.pg, "ANALYZE object_state, newt_projection, transaction, transaction_object");
+    use_all_statements(s.a);
+    check_plans(s.a);
+    sql_do(s.pg, "INSERT INTO object_state SELECT 1000000 + i, 1, '\\x00' FROM "
+                 "generate_series(1, 520000) i");
+    sql_do(s.pg, "INSERT INTO newt_projection SELECT 1000000 + i, 'x', 1, '{}' FROM "
+                 "generate_series(1, 520000) i");
+    sql_do(s.pg, "INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT i, -i, 0, "
+                 "'{}', '{}' FROM generate_series(2, 100000) i");
+    use_all_statements(s.a); /* planned when the tables were small */
+    check_plans(s.a);
+    use_all_statements(s.b);
+    check_plans(s.b);
+    sql_do(s.pg, "ANALYZE object_state, newt_projection, transaction, transaction_object");
+    use_all_statements(s.a);
+    check_plans(s.a);
+    c = connect_(s.db);
+    use_all_statements(c);
+    check_plans(c);
+    newt_close(c);
+    store_close(&s);
+}
+
+#define with(f, o)                                                                                 \
+    {                                                                                              \
+#        f " (" #        o ")", f, NULL, NULL, (void *)(uintptr_t)&o                               \
+    }
+
+static const struct CMUnitTest commits[] = {
+    with(test_projection, client),
+    with(test_projection, server),
+    with(test_rejects, client),
+    with(test_rejects, server),
+    cmocka_unit_test(test_modes),
+    with(test_hidden, client),
+    with(test_hidden, server),
+    cmocka_unit_test(test_refusals),
+    cmocka_unit_test(test_transaction_rows),
+    with(test_large_transaction, client),
+    with(test_large_transaction, server),
+    cmocka_unit_test(test_nothing_to_write),
+    cmocka_unit_test(test_plans),
+};
+
+int
+main(void)
+{
+    use_database(true);
+    return run_all(commits);
+}
