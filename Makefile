@@ -57,7 +57,7 @@ SCRIPT := $(B)/sql/newt--$(NEWT_VERSION).sql
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt.sql.in),$(SCRIPT))
 override with_llvm = no
-EXTRA_CLEAN = build build-asan
+EXTRA_CLEAN = build build-asan build-clang
 WERROR ?= -Werror
 PG_CFLAGS = -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
 	-Wno-missing-field-initializers -Wno-declaration-after-statement $(if $(SANITIZE),-fPIC $(SANITIZERS))
@@ -71,9 +71,10 @@ include $(PGXS)
 
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: extension codec lib updater examples bench-programs tests FORCE
+.PHONY: extension objects codec lib updater examples bench-programs tests FORCE
 
 extension: $(if $(EXTENSION_OBJ),$(if $(SANITIZE),$(B)/newt.so,$(shlib))) $(DATA_built)
+objects: $(EXTENSION_OBJ)
 $(B)/newt.so: $(EXTENSION_OBJ)
 	$(CC) $(CFLAGS) -shared $^ $(LDFLAGS) -o $@
 $(B)/ext/%.o: %.c $(B)/ext/flags
@@ -204,8 +205,11 @@ run-test run-check run-tap:
 	@tests/run $(NEWT_TEST_KINDS)
 run-fuzz run-lint: run-%:
 	@tests/run $*
+# The long forms, every supported PostgreSQL, and roots without anything: an hour or two.
 run-soak:
-	@NEWT_SOAK=1 tests/run
+	@NEWT_SOAK=1 NEWT_FUZZ_SECONDS=900 NEWT_TEST_TIMEOUT=7200 tests/run $(NEWT_TEST_KINDS)
+	@tests/pg-versions
+	@tests/bare-root
 built-demo: extension lib updater examples
 run-demo: built-demo
 	@examples/debian/run
@@ -263,6 +267,6 @@ $(B)/flags: FORCE
 	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS))
 FORCE:
 
--include $(shell find build build-asan -name '*.d' 2>/dev/null)
+-include $(shell find build build-asan build-clang -name '*.d' 2>/dev/null)
 
 endif
