@@ -344,34 +344,20 @@ NEWT_CLASS(registered, "Registered", 1, NULL,
 static void
 registry(void **state)
 {
-    static const char *const want =
-        "[{\"name\": \"name\", \"kind\": \"text\", \"required\": true},"
-        " {\"name\": \"shelf\", \"kind\": \"uint\", \"bits\": 8},"
-        " {\"name\": \"weight\", \"kind\": \"float\", \"bits\": 64},"
-        " {\"name\": \"score\", \"kind\": \"float\", \"bits\": 32},"
-        " {\"name\": \"color\", \"kind\": \"enum\", \"names\": [\"red\", \"green\", \"blue\"]},"
-        " {\"name\": \"owner\", \"kind\": \"ref\", \"class\": \"Thing\"},"
-        " {\"name\": \"any\", \"kind\": \"ref\", \"keep_null\": true},"
-        " {\"name\": \"at\", \"kind\": \"struct\", \"class\": \"Point\", \"fields\":"
-        "  [{\"name\": \"x\", \"kind\": \"float\", \"bits\": 64},"
-        "   {\"name\": \"y\", \"kind\": \"float\", \"bits\": 64},"
-        "   {\"name\": \"at\", \"kind\": \"time\"}]},"
-        " {\"name\": \"trees\", \"kind\": \"struct\", \"shape\": \"list\", \"class\": \"Tree\","
-        "  \"fields\": [{\"name\": \"label\", \"kind\": \"text\"},"
-        "   {\"name\": \"below\", \"kind\": \"struct\", \"shape\": \"list\", \"class\": \"Tree\","
-        "    \"recursive\": true}]},"
-        " {\"name\": \"words\", \"kind\": \"text\", \"shape\": \"set\"},"
-        " {\"name\": \"members\", \"kind\": \"ref\", \"shape\": \"map\", \"class\": \"Thing\"},"
-        " {\"name\": \"days\", \"kind\": \"date\", \"shape\": \"pairs\","
-        "  \"key\": {\"kind\": \"int\", \"bits\": 16}},"
-        " {\"name\": \"extras\", \"kind\": \"json\", \"skip\": true}]";
     const newt_class *list[] = {&registered_class, &thing_class, NULL};
     newt__classes *cs;
     newt_error e = {0};
-    json_t *wanted = json_loads(want, 0, NULL), *got;
+    char *page = page_text("docs/class-registry.md"), *from = strstr(page, "```json"), *to;
+    json_t *wanted, *got;
 
     (void)state;
+    assert_non_null(from);
+    from += strlen("```json");
+    to = strstr(from, "```");
+    assert_non_null(to);
+    wanted = json_loadb(from, (size_t)(to - from), 0, NULL);
     assert_non_null(wanted);
+    free(page);
     assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
     got = newt__class_fields(newt__class_find(cs, &registered_class));
     if (!json_equal(got, wanted)) {

@@ -183,6 +183,48 @@ every_word(void **state)
     offline_close(&o);
 }
 
+/* The tables of the page, in both directions. */
+static void
+documented(void **state)
+{
+    char *page = page_text("docs/json-values.md"), *rest = NULL;
+    size_t rows = 0;
+    offline o;
+
+    (void)state;
+    offline_open(&o, no_classes);
+    for (char *line = strtok_r(page, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char *cells[3], *value;
+        uint8_t record[64] = {0x83, 0x61, 'j', 0}, *item;
+        size_t n, n_item;
+        json_t *json, *got;
+        bool hidden;
+
+        if (row_cells(line, cells, 3) != 3 || strcmp(cells[0], "value") == 0 || cells[0][0] == '-')
+            continue;
+        value = cells[1];
+        json = json_loads(value, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        if (!json)
+            fail_msg("not JSON: %s", value);
+        n = from_hex(cells[2], record + HEAD);
+        item = item_of(&o, json, &n_item);
+        assert_bytes(item, n_item, record + HEAD, n, value);
+        got = json_of_record(&o, record, HEAD + n, &hidden);
+        assert_non_null(got);
+        if (hidden)
+            got = json_pack("{s:o}", "::hidden", got);
+        if (!json_equal(json, got))
+            fail_msg("not read as %s", value);
+        json_decref(got);
+        json_decref(json);
+        free(item);
+        rows++;
+    }
+    assert_true(rows > 30);
+    free(page);
+    offline_close(&o);
+}
+
 static const struct {
     const char *json;
     const char *reason;
@@ -511,15 +553,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_records),
-        cmocka_unit_test(every_word),
-        cmocka_unit_test(every_refusal),
-        cmocka_unit_test(deep_values),
-        cmocka_unit_test(references),
-        cmocka_unit_test(shared_values),
-        cmocka_unit_test(many_shared_values),
-        cmocka_unit_test(hidden_values),
-        cmocka_unit_test(setting),
+        cmocka_unit_test(random_records), cmocka_unit_test(every_word),
+        cmocka_unit_test(documented),     cmocka_unit_test(every_refusal),
+        cmocka_unit_test(deep_values),    cmocka_unit_test(references),
+        cmocka_unit_test(shared_values),  cmocka_unit_test(many_shared_values),
+        cmocka_unit_test(hidden_values),  cmocka_unit_test(setting),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -131,6 +131,44 @@ every_cell(void **state)
     offline_close(&o);
 }
 
+/* The table of the page is that of the code. */
+static void
+documented(void **state)
+{
+    static const struct {
+        const char *name;
+        newt__state state;
+    } names[] = {
+        {"up to date", NEWT__UPTODATE}, {"changed", NEWT__CHANGED},     {"new", NEWT__NEW},
+        {"deleted", NEWT__DELETED},     {"forgotten", NEWT__FORGOTTEN}, {"image", NEWT__IMAGE},
+        {"ghost", NEWT__GHOST},         {"refused", NEWT__REFUSED}};
+    char *page = page_text("docs/c-api-states.md"), *rest = NULL;
+    size_t rows = 0;
+
+    (void)state;
+    for (char *line = strtok_r(page, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char *row[1 + NEWT__N_EVENTS];
+
+        if (row_cells(line, row, LENGTH(row)) != LENGTH(row))
+            continue;
+        for (size_t i = 0; i < LENGTH(names); i++) {
+            if (names[i].state >= NEWT__N_STATES || strcmp(row[0], names[i].name) != 0)
+                continue;
+            rows++;
+            for (newt__event v = 0; v < NEWT__N_EVENTS; v++) {
+                newt__state next = newt__next_state(names[i].state, v);
+
+                for (size_t j = 0; j < LENGTH(names); j++)
+                    if (names[j].state == next && strcmp(row[1 + v], names[j].name) != 0)
+                        fail_msg("%s, event %d: the page says %s, the code %s", row[0], (int)v,
+                                 row[1 + v], names[j].name);
+            }
+        }
+    }
+    assert_int_equal(rows, NEWT__N_STATES);
+    free(page);
+}
+
 /* ---- pins and epochs ----------------------------------------------------------------------- */
 
 static void
@@ -381,6 +419,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(documented),
         cmocka_unit_test(every_cell),
         cmocka_unit_test(pins),
         cmocka_unit_test(unchanged_is_not_written),

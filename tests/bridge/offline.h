@@ -136,6 +136,44 @@ assert_error(const newt_error *e, int status, const char *words)
                  newt_status_text(status), words);
 }
 
+/* ---- documentation ------------------------------------------------------------------------- */
+
+/* A page as text, for free(); tests run in the repository's root. */
+UNUSED static char *
+page_text(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *text = NULL;
+    long n = 0;
+
+    if (!f || fseek(f, 0, SEEK_END) != 0 || (n = ftell(f)) < 0)
+        fail_msg("cannot read %s", path);
+    rewind(f);
+    text = calloc(1, (size_t)n + 1);
+    assert_int_equal(fread(text, 1, (size_t)n, f), n);
+    fclose(f);
+    return text;
+}
+
+/* The cells of a table's row, without blanks around them and without backquotes; row is cut up.
+ * Returns how many, 0 if it is no row. */
+UNUSED static size_t
+row_cells(char *row, char **cells, size_t most)
+{
+    size_t n = 0;
+
+    if (*row != '|')
+        return 0;
+    for (char *at = row + 1, *end; n < most && (end = strstr(at, " |")) != NULL; at = end + 2) {
+        *end = 0;
+        at += strspn(at, " `");
+        for (char *last = at + strlen(at); last > at && strchr(" `", last[-1]);)
+            *--last = 0;
+        cells[n++] = at;
+    }
+    return n;
+}
+
 /* ---- records ------------------------------------------------------------------------------- */
 
 /* The record of the struct as it is, for free(). */
