@@ -154,6 +154,8 @@ int newt__object_load(newt_conn *c, int64_t oid, int64_t serial, const void *rec
 /* The record of a new or changed object as it is now, in c->writer.buf. The error names object
  * and field. *same (may be NULL): it is the record that was loaded, nothing needs to be written. */
 int newt__object_encode(newt_conn *c, newt__header *h, bool *same);
+/* In debug mode, before a commit: NEWT_EINVAL if an object was changed without being marked. */
+int newt__objects_check(newt_conn *c);
 /* Whether this transaction has read, pinned or changed the object. */
 bool newt__object_used(const newt_conn *c, int64_t oid);
 /* Somebody else changed or removed it: forgets what is cached. An object used in this transaction

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,7 +25,7 @@ enum {
     OIDS_IN_CHUNK = 5000,          /* there */
     CHUNK_OBJECTS = 10000,         /* of one statement */
     CHUNK_BYTES = 8 * 1024 * 1024, /* ... after so many bytes it is sent */
-    SPARE_SERIALS = 16,            /* fewer left: the next block comes with the barrier */
+    SPARE_SERIALS = 16            /* fewer left: the next block comes with the barrier */
     RESOLVE_MS = 30000             /* how long a lost COMMIT is looked for */
 };
 
@@ -493,22 +492,16 @@ send_all(work *w)
 
 /* ---- taking --------------------------------------------------------------------------- */
 
-typedef enum outcome {
-    COMMITTED,
-    NOT_COMMITTED, /* the server said so, or COMMIT never left */
-    UNKNOWN
-} outcome;
-
 /* What a failure so far means for a COMMIT behind it. */
-static outcome
+static newt__outcome
 failed_before_commit(const work *w)
 {
     const newt_error *e = &w->c->talk->error;
 
-    return !w->commit_queued || e->sqlstate[0] != 0 || !w->c->broken ? NOT_COMMITTED : UNKNOWN;
+    return !w->commit_queued || e->sqlstate[0] != 0 || !w->c->broken ? NEWT__NOT_COMMITTED : NEWT__UNKNOWN;
 }
 
-static outcome
+static newt__outcome
 take_commit(work *w)
 {
     newt_conn *c = w->c;
@@ -526,13 +519,13 @@ take_commit(work *w)
     PQclear(r);
     r = newt__take(c);
     if (!r) /* an error that ends the server process may come behind the commit itself */
-        return c->broken ? UNKNOWN : NOT_COMMITTED;
+        return c->broken ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
     committed = strcmp(PQcmdStatus(r), "COMMIT") == 0;
     PQclear(r);
     newt__take_sync(c);
     if (!committed)
         newt__fail(e, NEWT_ESQL, 0, "the server has rolled back instead of committing");
-    return committed ? COMMITTED : NOT_COMMITTED;
+    return committed ? NEWT__COMMITTED : NEWT__NOT_COMMITTED;
 }
 
 /* Behind COMMIT: what must have worked for it to be durable. */
@@ -553,120 +546,6 @@ take_barrier(work *w)
     newt__blocks_drop(&c->serials);
     PQclear(changes);
     return NULL;
-}
-
-/* ---- a COMMIT whose answer was lost --------------------------------------------------- */
-
-/* Whether there is a transaction of this serial, and ours; c->talk->error says why not known. */
-static outcome
-look_up(work *w)
-{
-    newt_conn *c = w->c;
-    newt__params p = {0};
-    outcome o = UNKNOWN;
-    PGresult *r;
-
-    newt__param_int(&p, w->serial);
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_BARRIER, NULL);
-    newt__sync(c);
-    newt__send(c, NEWT__S_NONCE, &p);
-    newt__sync(c);
-    newt__take_done(c);
-    newt__take_sync(c);
-    r = newt__take(c);
-    if (newt__take_sync(c) && r && PQntuples(r) == 1) {
-        o = newt__field_int(r, 0, 0) == w->nonce ? COMMITTED : NOT_COMMITTED;
-        w->tid = newt__field_int(r, 0, 1);
-    }
-    PQclear(r);
-    return o;
-}
-
-/*
- * Puts a tombstone in the place of the transaction row, under the lock: once it is there, the first
- * attempt has not committed and never will. If the first attempt's row is there already, it has
- * committed.
- */
-static outcome
-put_tombstone(work *w)
-{
-    newt_conn *c = w->c;
-    work tombstone = {.c = c, .serial = w->serial, .nonce = ~w->nonce};
-    PGresult *r;
-    bool committed, taken;
-
-    tombstone.a.buf.env = tombstone.b.buf.env = &c->env;
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
-    newt__send(c, NEWT__S_LOCK, NULL);
-    newt__sync(c);
-    send_transaction_row(&tombstone);
-    newt__send(c, NEWT__S_COMMIT, NULL);
-    newt__sync(c);
-    newt__buffer_free(&tombstone.a.buf);
-    newt__buffer_free(&tombstone.b.buf);
-    newt__take_sync(c);
-    newt__take_done(c);
-    r = newt__take(c);
-    committed = r && strcmp(PQcmdStatus(r), "COMMIT") == 0;
-    PQclear(r);
-    newt__take_sync(c);
-    taken = strcmp(c->talk->error.sqlstate, "23505") == 0;
-    if (c->broken)
-        return UNKNOWN;
-    if (!committed) {
-        newt__send(c, NEWT__S_ROLLBACK, NULL);
-        newt__sync(c);
-        newt__take_rest(c);
-        return taken ? look_up(w) : UNKNOWN;
-    }
-    /* durable before anybody acts on it */
-    newt__send(c, NEWT__S_BARRIER, NULL);
-    newt__sync(c);
-    newt__take_done(c);
-    return newt__take_sync(c) ? NOT_COMMITTED : UNKNOWN;
-}
-
-static void
-wait_a_little(void)
-{
-    struct timespec t = {.tv_nsec = 50 * 1000 * 1000};
-
-    nanosleep(&t, NULL);
-}
-
-/* Asks a server that has the store until it has answered, or there is no more time. answered:
- * COMMIT was, and only the barrier was not. */
-static outcome
-resolve(work *w, bool answered)
-{
-    newt_conn *c = w->c;
-    uint8_t incarnation[sizeof c->incarnation];
-    int64_t system = c->system, timeline = c->timeline, until = newt__clock() + RESOLVE_MS * 1000LL;
-    outcome o = UNKNOWN;
-    bool same_life;
-
-    memcpy(incarnation, c->incarnation, sizeof incarnation);
-    while (o == UNKNOWN && newt__clock() < until) {
-        if (newt__conn_open(c) != NEWT_OK) {
-            if (c->error.status != NEWT_ELOST)
-                break;
-            wait_a_little();
-            continue;
-        }
-        same_life = memcmp(incarnation, c->incarnation, sizeof incarnation) == 0 &&
-                    system == c->system && timeline == c->timeline;
-        o = same_life && !answered ? put_tombstone(w) : look_up(w);
-        /* of another life of this server nothing is on its way any more, and the row cannot have
-         * been pruned since */
-        if (o == UNKNOWN && !same_life && system == c->system && !c->broken &&
-            c->talk->error.status == NEWT_OK)
-            o = NOT_COMMITTED;
-        if (o == UNKNOWN && !c->broken)
-            break; /* an answer that says nothing; asking again will not help */
-    }
-    return o;
 }
 
 /* ---- failures ------------------------------------------------------------------------- */
@@ -813,7 +692,7 @@ write_all(work *w)
     newt_conn *c = w->c;
     PGresult *changes = NULL;
     bool durable = false, answered = false;
-    outcome o;
+    newt__outcome o;
     int status;
 
     newt__talk_begin(c);
@@ -827,26 +706,26 @@ write_all(work *w)
         return status;
     }
     o = take_commit(w);
-    if (o == COMMITTED) {
+    if (o == NEWT__COMMITTED) {
         changes = take_barrier(w);
         durable = changes != NULL;
         answered = true;
     }
-    if (o == UNKNOWN || (!durable && o == COMMITTED && c->broken)) {
+    if (o == NEWT__UNKNOWN || (!durable && o == NEWT__COMMITTED && c->broken)) {
         newt_error why = c->talk->error;
-        outcome found;
+        newt__outcome found;
 
         c->talk->error = (newt_error){0};
         c->in_transaction = false;
-        found = resolve(w, answered);
-        durable = found != UNKNOWN;
+        found = newt__resolve(c, w->serial, w->nonce, answered, &w->tid);
+        durable = found != NEWT__UNKNOWN;
         if (durable)
             o = found;
         newt__error_move(&c->talk->error, &why);
     }
-    if (o == NOT_COMMITTED)
+    if (o == NEWT__NOT_COMMITTED)
         return not_committed(w);
-    if (o == UNKNOWN) {
+    if (o == NEWT__UNKNOWN) {
         newt__error_clear(&c->error);
         newt__fail(&c->error, NEWT_EUNKNOWN, 0,
                    "the server connection was lost during COMMIT: it is not known whether the "
@@ -906,6 +785,8 @@ newt_commit(newt_conn *c)
         return status;
     w.records.env = w.json.env = &c->env;
     w.a.buf.env = w.b.buf.env = w.d.buf.env = &c->env;
+    if (status == NEWT_OK)
+        status = newt__objects_check(c);
     if (status == NEWT_OK)
         status = gather(&w);
     if (status == NEWT_OK && w.n > 0) {

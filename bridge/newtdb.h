@@ -386,7 +386,8 @@ typedef struct newt_options {
     const char *schema; /* of the store; NULL: "public" */
     newt_projector projector; /* who computes the JSONB in inline mode */
     bool no_inline;     /* leave the JSONB of every class (but those with to_json) to newt-updater */
-    bool debug;         /* check threads and pointers on every call; warn of modified clean objects */
+    bool debug;         /* commit compares what was only read with its record, and fails with
+                         * NEWT_EINVAL if it was changed without being asked for writing */
     int connect_timeout; /* seconds; 0: 10 */
 } newt_options;
 

@@ -533,6 +533,91 @@ newt__object_encode(newt_conn *c, newt__header *h, bool *same)
     return NEWT_OK;
 }
 
+/* The first field that two records of one class do not have alike. */
+static void
+differing_field(const newt__env *env, const newt__header *h, const newt__buffer *now, char *out,
+                size_t n)
+{
+    newt__reader a, b;
+    newt__token x, y;
+
+    snprintf(out, n, "?");
+    if (newt__read_begin(&a, env, h->record, h->record_n) != NEWT__OK ||
+        newt__read_begin(&b, env, now->data, now->n) != NEWT__OK ||
+        newt__read(&a, &x) != NEWT__OK || newt__read(&b, &y) != NEWT__OK)
+        return;
+    while (newt__read(&a, &x) == NEWT__OK && newt__read(&b, &y) == NEWT__OK) {
+        size_t in_a = x.offset, in_b = y.offset;
+        const newt__token *first = &x;
+
+        if (x.kind == NEWT__END || (y.kind != NEWT__END && newt__key_order(y.s, y.n, x.s, x.n) < 0))
+            first = &y;
+        if (first->kind == NEWT__END)
+            return;
+        snprintf(out, n, "%.*s", first->n < 100 ? (int)first->n : 100, first->s);
+        if (newt__read(&a, &x) != NEWT__OK || newt__read_skip(&a, &x) != NEWT__OK ||
+            newt__read(&b, &y) != NEWT__OK || newt__read_skip(&b, &y) != NEWT__OK ||
+            a.at - in_a != b.at - in_b || memcmp(a.data + in_a, b.data + in_b, a.at - in_a) != 0)
+            return;
+    }
+}
+
+/* Whether the struct is still what its record says, as this table reads it: others may write the
+ * same state in other words (a null that this class leaves out). On NEWT_OK and *changed the
+ * struct's record is in c->writer.buf. */
+static int
+compare_clean(newt_conn *c, newt__header *h, bool *changed, newt_error *e)
+{
+    newt__header *image = NULL;
+    uint8_t *record = NULL;
+    size_t n = 0;
+    int status = newt__decode(c, h->class, h->oid, h->record, h->record_n, &image, e);
+
+    if (status == NEWT_OK)
+        status = newt__encode(c, image, false, e);
+    if (status == NEWT_OK) {
+        n = c->writer.buf.n;
+        record = c->env.realloc(c->env.arg, NULL, n);
+        if (record)
+            memcpy(record, c->writer.buf.data, n);
+        else
+            status = newt__fail_memory(e);
+    }
+    if (status == NEWT_OK)
+        status = newt__encode(c, h, false, e);
+    if (status == NEWT_OK)
+        *changed = n != c->writer.buf.n || memcmp(record, c->writer.buf.data, n) != 0;
+    c->env.free(c->env.arg, record);
+    newt__object_free(image);
+    return status;
+}
+
+/* In debug mode: looks for an object that was changed through a pointer of newt_read. */
+int
+newt__objects_check(newt_conn *c)
+{
+    newt_error e = {0};
+
+    for (size_t i = 0; c->db->options.debug && i < c->cache.cap; i++) {
+        newt__header *h = c->cache.slots[i];
+        char name[NEWT__NAME_SIZE], field[128];
+        bool changed = false;
+
+        if (!h || h->epoch != c->epoch || h->state != NEWT__UPTODATE || h->bag || h->fixed)
+            continue;
+        if (compare_clean(c, h, &changed, &e) == NEWT_OK && changed) {
+            differing_field(&c->env, h, &c->writer.buf, field, sizeof field);
+            newt__fail(&e, NEWT_EINVAL, h->oid,
+                       "%s was changed without being asked for writing: field \"%s\"",
+                       newt__object_name(h, name), field);
+            newt__fail_hint(&e, "Change objects through pointers from newt_write or newt_edit.");
+        }
+        if (e.status != NEWT_OK)
+            return newt__conn_fail_with(c, &e);
+    }
+    return NEWT_OK;
+}
+
 bool
 newt__object_used(const newt_conn *c, int64_t oid)
 {
@@ -595,6 +680,9 @@ load_again(newt_conn *c, newt__header *h)
 static void
 finish(newt_conn *c, newt__event event, int64_t serial)
 {
+    enum {
+        KEPT_BUFFER = 1 << 20
+    };
     newt__header *h, *next;
 
     for (h = c->changed; h; h = next) {
@@ -620,6 +708,8 @@ finish(newt_conn *c, newt__event event, int64_t serial)
         newt__object_free(h);
     }
     c->views = NULL;
+    if (c->writer.buf.cap > KEPT_BUFFER)
+        newt__buffer_free(&c->writer.buf);
     c->epoch++; /* pins and pointers end here; what others changed may be invalidated now */
 }
 

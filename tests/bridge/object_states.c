@@ -310,6 +310,35 @@ compact_after_commit(void **state)
     offline_close(&o);
 }
 
+/* A cast can take const away; debug mode finds what was changed so. */
+static void
+forgotten_marks(void **state)
+{
+    /* an explicit null that this class would not write: no change */
+    static const uint8_t odd[] = "\x83\x65Thing\x00\xa2\x61n\x05\x64name\xf6";
+    offline o;
+    const struct thing *t;
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    o.db.options.debug = true;
+    load(&o, 7, odd, sizeof odd - 1);
+    t = thing_read(&o.c, thing_of((newt_ref){7}));
+    assert_int_equal(newt__objects_check(&o.c), NEWT_OK);
+    ((struct thing *)(uintptr_t)t)->n = 6;
+    assert_int_equal(newt__objects_check(&o.c), NEWT_EINVAL);
+    assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
+                 "Thing 7 was changed without being asked for writing: field \"n\"");
+    offline_begin(&o);
+    assert_non_null(thing_edit(t)); /* too late, but now it is marked */
+    assert_int_equal(newt__objects_check(&o.c), NEWT_OK);
+    offline_abort(&o);
+    load(&o, 7, odd, sizeof odd - 1);
+    ((struct thing *)newt__object_of(newt__cache_find(&o.c.cache, 7)))->n = 9;
+    assert_int_equal(newt__objects_check(&o.c), NEWT_OK); /* not this transaction's */
+    offline_close(&o);
+}
+
 /* ---- wrong uses ---------------------------------------------------------------------------- */
 
 struct stranger {
@@ -424,6 +453,7 @@ main(void)
         cmocka_unit_test(pins),
         cmocka_unit_test(unchanged_is_not_written),
         cmocka_unit_test(compact_after_commit),
+        cmocka_unit_test(forgotten_marks),
         cmocka_unit_test(wrong_uses),
         cmocka_unit_test(cache_model),
     };
