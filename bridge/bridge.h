@@ -2,15 +2,20 @@
  * bridge.h - what the files of the library share
  *
  *   error.c        newt_error, the one map from SQLSTATE and codec faults to a status
- *   class.c        class tables: checked, copied, their fields in encoded order; the registry's JSON
- *   encode.c       struct -> record          decode.c   record -> struct
- *   object.c       headers, states, pins, new/read/write/edit/done, setters
- *   cache.c        oid -> object of one connection
- *   json.c         values <-> jansson, bags   collection.c  lists and maps
- *   db.c           newt_db, pool, store check, registration
+ *   class.c        class tables: checked, copied, their fields in encoded order
+ *   kind.c         the kinds of values     registry.c     a class as the registry's JSON
+ *   encode.c       struct -> record        decode.c       record -> struct
+ *   object.c       headers, states, pins; new, read, write, edit, done; ends of transactions
+ *   setter.c       texts, arrays, maps     cache.c        oid -> object of one connection
+ *   json_read.c    values -> jansson       json_write.c   jansson -> values
+ *   bag.c          objects without struct  collection.c   lists, maps, named roots
+ *   projection.c   JSON of an object, to_json
+ *   db.c           newt_db, pool, store check   registry.c   classes known to the store
+ *   create.c       the making of a store
  *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
- *   commit.c       the pipeline of a commit   load.c   records by oid
+ *   commit.c       the pipeline of a commit     resolve.c    one whose answer was lost
+ *   load.c         records by oid
  *   search.c       queries                    follow.c followers and the projection they write
  */
 #ifndef NEWT_BRIDGE_H

@@ -1,5 +1,5 @@
 /*
- * class.c - class tables: checked, copied, their fields in encoded order; the registry's JSON
+ * class.c - class tables: checked, copied, their fields in encoded order
  *
  * A program's tables are constant data that may come from anywhere (a plug-in, a binding, a
  * generator), so nothing in them is believed. What is built here is immutable, and owns all it
@@ -29,108 +29,10 @@ const newt_class newt__root_class = {sizeof(newt_class),
 
 static const newt_class *const own[] = {&newt_list_class, &newt_map_class, &newt__root_class, NULL};
 
-/* ---- kinds ------------------------------------------------------------------------------- */
-
 enum {
-    ANY_WIDTH = 255 /* of an integer: 1, 2, 4 or 8 bytes */
-};
-
-static const struct {
-    const char *name;
-    uint8_t size;  /* of the C type; ANY_WIDTH; 0: that of the field's struct */
-    uint8_t align; /* 0: that of the size */
-    bool nullable;
-    bool key; /* may be the key of NEWT_PAIRS_OF */
-} kinds[] = {
-    [NEWT_K_BOOL] = {"bool", sizeof(bool), 0, false, true},
-    [NEWT_K_INT] = {"int", ANY_WIDTH, 0, false, true},
-    [NEWT_K_UINT] = {"uint", ANY_WIDTH, 0, false, true},
-    [NEWT_K_FLOAT] = {"float", ANY_WIDTH, 0, false, true},
-    [NEWT_K_TEXT] = {"text", sizeof(newt_text), _Alignof(newt_text), true, true},
-    [NEWT_K_BYTES] = {"bytes", sizeof(newt_bytes), _Alignof(newt_bytes), true, true},
-    [NEWT_K_TIME] = {"time", sizeof(newt_time), 0, true, true},
-    [NEWT_K_DURATION] = {"duration", sizeof(newt_duration), 0, false, true},
-    [NEWT_K_DATE] = {"date", sizeof(newt_date), 0, true, true},
-    [NEWT_K_UUID] = {"uuid", sizeof(newt_uuid), _Alignof(newt_uuid), true, true},
-    [NEWT_K_DECIMAL] = {"decimal", sizeof(newt_decimal), _Alignof(newt_decimal), true, true},
-    [NEWT_K_JSON] = {"json", sizeof(newt_json), _Alignof(newt_json), true, false},
-    [NEWT_K_ENUM] = {"enum", sizeof(int), 0, false, false},
-    [NEWT_K_REF] = {"ref", sizeof(newt_ref), 0, true, true},
-    [NEWT_K_STRUCT] = {"struct", 0, 0, false, false},
-};
-
-static const char *const shapes[] = {
-    [NEWT_ONE] = NULL,     [NEWT_LIST_OF] = "list",   [NEWT_SET_OF] = "set",
-    [NEWT_MAP_OF] = "map", [NEWT_PAIRS_OF] = "pairs",
-};
-
-enum {
-    N_KINDS = sizeof kinds / sizeof *kinds,
-    N_SHAPES = sizeof shapes / sizeof *shapes,
     ALL_FIELD_FLAGS = NEWT_F_KEEP_NULL | NEWT_F_REQUIRED | NEWT_F_SKIP,
     ALL_CLASS_FLAGS = NEWT_C_SKIP | NEWT_C_ASYNC | NEWT_C_INLINE
 };
-
-typedef NEWT_ARRAY(char) array; /* all arrays have this layout */
-
-const char *
-newt__kind_name(uint8_t kind)
-{
-    return kind > 0 && kind < N_KINDS ? kinds[kind].name : "unknown";
-}
-
-const newt__special newt__specials[] = {
-    {"NaN", 0x7fc00000, UINT64_C(0x7ff8000000000000)},
-    {"Infinity", 0x7f800000, UINT64_C(0x7ff0000000000000)},
-    {"-Infinity", 0xff800000, UINT64_C(0xfff0000000000000)},
-    {NULL, 0, 0},
-};
-
-const newt__special *
-newt__special_named(const char *s, size_t n)
-{
-    for (const newt__special *x = newt__specials; x->name; x++)
-        if (strlen(x->name) == n && memcmp(x->name, s, n) == 0)
-            return x;
-    return NULL;
-}
-
-uint32_t
-newt__field_extent(const newt_field *f)
-{
-    return f->shape == NEWT_ONE ? f->size : (uint32_t)sizeof(array);
-}
-
-bool
-newt__is_null(uint8_t kind, const void *p)
-{
-    static const newt_uuid nil;
-
-    switch (kind) {
-    case NEWT_K_TEXT: return ((const newt_text *)p)->s == NULL;
-    case NEWT_K_BYTES: return ((const newt_bytes *)p)->p == NULL;
-    case NEWT_K_TIME: return ((const newt_time *)p)->us == NEWT_TIME_NULL;
-    case NEWT_K_DATE: return ((const newt_date *)p)->days == NEWT_DATE_NULL;
-    case NEWT_K_UUID: return memcmp(p, &nil, sizeof nil) == 0;
-    case NEWT_K_DECIMAL: return ((const newt_decimal *)p)->digits.s == NULL;
-    case NEWT_K_JSON: return ((const newt_json *)p)->item.p == NULL;
-    case NEWT_K_REF: return ((const newt_ref *)p)->oid == 0;
-    default: return false;
-    }
-}
-
-static bool
-width_fits(uint8_t kind, size_t size)
-{
-    switch (kinds[kind].size) {
-    case 0: return true; /* compared with the struct's */
-    case ANY_WIDTH:
-        if (kind == NEWT_K_FLOAT)
-            return size == sizeof(float) || size == sizeof(double);
-        return size == 1 || size == 2 || size == 4 || size == 8;
-    default: return size == kinds[kind].size;
-    }
-}
 
 /* ---- a set of classes -------------------------------------------------------------------- */
 
@@ -463,9 +365,9 @@ check_layout(builder *b, const newt__class *k, const newt__field *f)
     const newt_field *t = &f->f;
     bool keyed = t->shape == NEWT_MAP_OF || t->shape == NEWT_PAIRS_OF;
 
-    if (!width_fits(t->kind, t->size) || t->size == 0)
+    if (!newt__kind_fits(t->kind, t->size) || t->size == 0)
         return refuse_field(b, k, f, "has %u bytes, which is not the size of %s", t->size,
-                            kinds[t->kind].name);
+                            newt__kinds[t->kind].name);
     if (t->offset > k->size || newt__field_extent(t) > k->size - t->offset)
         return refuse_field(b, k, f, "lies outside its struct of %u bytes", k->size);
     if (t->shape == NEWT_ONE) {
@@ -478,12 +380,12 @@ check_layout(builder *b, const newt__class *k, const newt__field *f)
             return refuse_field(b, k, f, "has an array whose items are not %u bytes", t->size);
         return true;
     }
-    if (t->key_kind == 0 || t->key_kind >= N_KINDS || !kinds[t->key_kind].key ||
+    if (t->key_kind == 0 || t->key_kind >= NEWT__N_KINDS || !newt__kinds[t->key_kind].key ||
         (t->shape == NEWT_MAP_OF && t->key_kind != NEWT_K_TEXT))
         return refuse_field(b, k, f, "cannot have keys of kind %s", newt__kind_name(t->key_kind));
-    if (!width_fits(t->key_kind, t->key_size) || t->key_size == 0)
+    if (!newt__kind_fits(t->key_kind, t->key_size) || t->key_size == 0)
         return refuse_field(b, k, f, "has keys of %u bytes, which is not the size of %s",
-                            t->key_size, kinds[t->key_kind].name);
+                            t->key_size, newt__kinds[t->key_kind].name);
     if (t->value_at < t->key_size || t->value_at + t->size > t->stride)
         return refuse_field(b, k, f, "has items of %u bytes, too small for key and value",
                             t->stride);
@@ -510,17 +412,17 @@ copy_field(builder *b, newt__class *k, const newt_field *t, newt__field *f, uint
     f->f.as = f->as;
     f->as_n = (uint32_t)n;
     f->declared = declared;
-    if (t->kind == 0 || t->kind >= N_KINDS) {
+    if (t->kind == 0 || t->kind >= NEWT__N_KINDS) {
         if (t->kind == 0 && t->names) /* what NEWT_ENUM gives */
             return refuse_field(b, k, f, "is no enum: it has not the size of int");
         return refuse_field(b, k, f, "is of unknown kind %u", t->kind);
     }
-    if (t->shape >= N_SHAPES)
+    if (t->shape >= NEWT__N_SHAPES)
         return refuse_field(b, k, f, "is of unknown shape %u", t->shape);
     for (size_t i = 0; i < sizeof t->reserved_ / sizeof *t->reserved_; i++)
         if (t->reserved_[i])
             return refuse_field(b, k, f, "uses words that are reserved");
-    f->nullable = kinds[t->kind].nullable;
+    f->nullable = newt__kinds[t->kind].nullable;
     if (!check_flags(b, k, f) || !check_layout(b, k, f))
         return false;
     if ((t->kind == NEWT_K_ENUM) != (t->names != NULL) && t->kind != NEWT_K_ENUM)
@@ -537,7 +439,8 @@ copy_field(builder *b, newt__class *k, const newt_field *t, newt__field *f, uint
             return refuse_field(b, k, f, "has %u bytes, but its class \"%s\" has %u", t->size,
                                 f->type->name, f->type->size);
     } else if (t->type && t->kind != NEWT_K_REF) {
-        return refuse_field(b, k, f, "has a class table, but is of kind %s", kinds[t->kind].name);
+        return refuse_field(b, k, f, "has a class table, but is of kind %s",
+                            newt__kinds[t->kind].name);
     }
     return true;
 }
@@ -659,11 +562,11 @@ align_of(const newt__class *type, uint8_t kind, uint32_t size)
     uint32_t most = 1;
 
     if (kind != NEWT_K_STRUCT)
-        return kinds[kind].align ? kinds[kind].align : size;
+        return newt__kinds[kind].align ? newt__kinds[kind].align : size;
     for (uint32_t i = 0; i < type->n_fields; i++) {
         const newt__field *f = &type->fields[i];
         uint32_t own_align = f->f.shape == NEWT_ONE ? align_of(f->type, f->f.kind, f->f.size)
-                                                    : (uint32_t) _Alignof(array);
+                                                    : (uint32_t) _Alignof(newt__array_layout);
         if (own_align > most)
             most = own_align;
     }
@@ -676,7 +579,7 @@ check_alignment(builder *b, const newt__class *k)
     for (uint32_t i = 0; i < k->n_fields; i++) {
         const newt__field *f = &k->fields[i];
         uint32_t value = align_of(f->type, f->f.kind, f->f.size), stride = f->f.stride;
-        uint32_t member = f->f.shape == NEWT_ONE ? value : (uint32_t) _Alignof(array);
+        uint32_t member = f->f.shape == NEWT_ONE ? value : (uint32_t) _Alignof(newt__array_layout);
 
         if (f->f.offset % member || stride % value || f->f.value_at % value ||
             (f->f.key_kind && stride % align_of(NULL, f->f.key_kind, f->f.key_size))) {
@@ -870,102 +773,4 @@ newt__class_intern(const newt__classes *cs, const char *name, size_t n)
     }
     pthread_mutex_unlock(&cs->names->mutex);
     return found ? found->s : NULL;
-}
-
-/* ---- the registry ------------------------------------------------------------------------ */
-
-/* Structs that are being described, so that one that holds arrays of itself comes to an end. */
-struct open_struct {
-    const struct open_struct *up;
-    const newt__class *class;
-};
-
-static json_t *describe_fields(const newt__class *k, const struct open_struct *up);
-
-static int
-describe_kind(json_t *to, uint8_t kind, uint32_t size)
-{
-    int failed = json_object_set_new(to, "kind", json_string(newt__kind_name(kind)));
-
-    if (kind == NEWT_K_INT || kind == NEWT_K_UINT || kind == NEWT_K_FLOAT)
-        failed |= json_object_set_new(to, "bits", json_integer(8 * (json_int_t)size));
-    return failed;
-}
-
-static int
-describe_struct(json_t *to, const newt__field *f, const struct open_struct *up)
-{
-    const struct open_struct *open = up;
-
-    while (open && open->class != f->type)
-        open = open->up;
-    if (open)
-        return json_object_set_new(to, "recursive", json_true());
-    return json_object_set_new(to, "fields", describe_fields(f->type, up));
-}
-
-static json_t *
-describe_field(const newt__field *f, const struct open_struct *up)
-{
-    static const struct {
-        unsigned flag;
-        const char *name;
-    } flags[] = {
-        {NEWT_F_KEEP_NULL, "keep_null"}, {NEWT_F_REQUIRED, "required"}, {NEWT_F_SKIP, "skip"}};
-    json_t *d = json_object();
-    int failed = json_object_set_new(d, "name", json_string(f->as));
-
-    failed |= describe_kind(d, f->f.kind, f->f.size);
-    if (f->f.shape != NEWT_ONE)
-        failed |= json_object_set_new(d, "shape", json_string(shapes[f->f.shape]));
-    if (f->f.shape == NEWT_PAIRS_OF) {
-        json_t *key = json_object();
-
-        failed |= describe_kind(key, f->f.key_kind, f->f.key_size);
-        failed |= json_object_set_new(d, "key", key);
-    }
-    if (f->type)
-        failed |= json_object_set_new(d, "class", json_string(f->type->name));
-    if (f->f.kind == NEWT_K_STRUCT)
-        failed |= describe_struct(d, f, up);
-    if (f->f.kind == NEWT_K_ENUM) {
-        json_t *names = json_array();
-
-        for (uint32_t i = 0; i < f->n_names; i++)
-            failed |= json_array_append_new(names, json_string(f->f.names[i]));
-        failed |= json_object_set_new(d, "names", names);
-    }
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (f->f.flags & flags[i].flag)
-            failed |= json_object_set_new(d, flags[i].name, json_true());
-    if (failed) {
-        json_decref(d);
-        return NULL;
-    }
-    return d;
-}
-
-/* In the order of the program's table: a view's columns come in it. */
-static json_t *
-describe_fields(const newt__class *k, const struct open_struct *up)
-{
-    struct open_struct open = {up, k};
-    json_t *list = json_array();
-
-    for (uint32_t place = 0; place < k->n_fields; place++) {
-        for (uint32_t i = 0; i < k->n_fields; i++) {
-            if (k->fields[i].declared == place &&
-                json_array_append_new(list, describe_field(&k->fields[i], &open)) != 0) {
-                json_decref(list);
-                return NULL;
-            }
-        }
-    }
-    return list;
-}
-
-json_t *
-newt__class_fields(const newt__class *k)
-{
-    return describe_fields(k, NULL);
 }

@@ -34,7 +34,7 @@ enum {
     SORT = 1
 };
 
-typedef NEWT_ARRAY(char) array;
+typedef newt__array_layout array;
 
 static bool fields(decoder *d, const newt__place *up, const newt__class *k, size_t at, bool top);
 

@@ -243,7 +243,7 @@ value_or_null(encoder *en, const newt__place *place, const newt__field *f, const
 
 /* ---- arrays ------------------------------------------------------------------------------ */
 
-typedef NEWT_ARRAY(char) array;
+typedef newt__array_layout array;
 
 static void
 list(encoder *en, const newt__place *up, const newt__field *f, const array *a)

@@ -7,10 +7,29 @@
 
 #include "bridge.h"
 
-/* ---- classes ----------------------------------------------------------------------------- */
+/* ---- kinds (kind.c) ------------------------------------------------------------------------ */
 
-/* "text", "time", ...: of a newt_kind. */
-const char *newt__kind_name(uint8_t kind);
+enum {
+    NEWT__N_KINDS = NEWT_K_STRUCT + 1,
+    NEWT__N_SHAPES = NEWT_PAIRS_OF + 1,
+    NEWT__ANY_WIDTH = 255 /* as traits.size: 1, 2, 4 or 8 bytes; of a float: 4 or 8 */
+};
+
+typedef struct newt__kind_traits {
+    const char *name;
+    uint8_t size;  /* of the C type; NEWT__ANY_WIDTH; 0: that of the field's struct */
+    uint8_t align; /* 0: that of the size */
+    bool nullable;
+    bool key; /* may be the key of NEWT_PAIRS_OF */
+} newt__kind_traits;
+extern const newt__kind_traits newt__kinds[NEWT__N_KINDS];
+
+const char *newt__kind_name(uint8_t kind); /* "unknown" for what is none */
+bool newt__kind_fits(uint8_t kind, size_t size);
+
+/* All arrays and maps have this layout. */
+typedef NEWT_ARRAY(char) newt__array_layout;
+
 /* Bytes that a field takes in its struct: of the value, or of the array. */
 uint32_t newt__field_extent(const newt_field *f);
 

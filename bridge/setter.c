@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-typedef NEWT_ARRAY(char) array;
+typedef newt__array_layout array;
 
 /* ---- where a pointer points -------------------------------------------------------------- */
 
