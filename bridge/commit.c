@@ -25,8 +25,7 @@ enum {
     OIDS_IN_CHUNK = 5000,          /* there */
     CHUNK_OBJECTS = 10000,         /* of one statement */
     CHUNK_BYTES = 8 * 1024 * 1024, /* ... after so many bytes it is sent */
-    SPARE_SERIALS = 16            /* fewer left: the next block comes with the barrier */
-    RESOLVE_MS = 30000             /* how long a lost COMMIT is looked for */
+    SPARE_SERIALS = 16             /* fewer left: the next block comes with the barrier */
 };
 
 typedef struct entry {
@@ -498,7 +497,8 @@ failed_before_commit(const work *w)
 {
     const newt_error *e = &w->c->talk->error;
 
-    return !w->commit_queued || e->sqlstate[0] != 0 || !w->c->broken ? NEWT__NOT_COMMITTED : NEWT__UNKNOWN;
+    return !w->commit_queued || e->sqlstate[0] != 0 || !w->c->broken ? NEWT__NOT_COMMITTED
+                                                                     : NEWT__UNKNOWN;
 }
 
 static newt__outcome

@@ -1,8 +1,7 @@
 /*
- * db.c - databases, their connections, the store's check and the registry of classes
+ * db.c - databases, their connections and pool, the check of the store
  */
 #include "store.h"
-#include "store_sql.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,8 +31,8 @@ static const struct {
 
 /* A connection to uri, with time-outs so that a cut network is noticed. What uri says comes first.
  */
-static PGconn *
-connect_to(const char *uri, int timeout)
+PGconn *
+newt__connect_to(const char *uri, int timeout)
 {
     char seconds[16];
     const char *keys[16], *values[16];
@@ -58,8 +57,8 @@ connect_to(const char *uri, int timeout)
     return PQconnectdbParams(keys, values, 1);
 }
 
-static int
-check_server(const PGconn *pg, newt_error *e)
+int
+newt__check_server(const PGconn *pg, newt_error *e)
 {
     const char *encoding;
 
@@ -82,8 +81,8 @@ check_server(const PGconn *pg, newt_error *e)
 }
 
 /* A statement of the opening, outside pipeline mode; NULL: it failed, and e says why. */
-static PGresult *
-ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params)
+PGresult *
+newt__ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params)
 {
     PGresult *r = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
 
@@ -117,7 +116,7 @@ open_session(newt_conn *c, newt_error *e)
         "set_config('search_path', "
         "concat_ws(', ', $1, nullif(current_setting('search_path'), '')), false)";
     const char *params[2] = {c->db->sql->schema};
-    PGresult *r = ask(c->pg, e, sql, 1, params);
+    PGresult *r = newt__ask(c->pg, e, sql, 1, params);
     bool store;
 
     if (!r)
@@ -130,7 +129,7 @@ open_session(newt_conn *c, newt_error *e)
     for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++) {
         params[0] = plan_settings[i].name;
         params[1] = plan_settings[i].value;
-        r = ask(c->pg, e, "SELECT current_setting($1), set_config($1, $2, false)", 2, params);
+        r = newt__ask(c->pg, e, "SELECT current_setting($1), set_config($1, $2, false)", 2, params);
         if (!r)
             return e->status;
         free(c->plans[i]);
@@ -151,7 +150,7 @@ ask_store(newt_conn *c, newt_error *e, const char *before, const char *after)
 
     if (sql) {
         snprintf(sql, n, "%s%s%s", before, c->db->sql->schema, after);
-        r = ask(c->pg, e, sql, 0, NULL);
+        r = newt__ask(c->pg, e, sql, 0, NULL);
     } else {
         newt__fail_memory(e);
     }
@@ -276,8 +275,8 @@ newt__conn_open(newt_conn *c)
     newt_error e = {0};
 
     close_server(c);
-    c->pg = connect_to(db->uri, db->options.connect_timeout);
-    if (check_server(c->pg, &e) != NEWT_OK)
+    c->pg = newt__connect_to(db->uri, db->options.connect_timeout);
+    if (newt__check_server(c->pg, &e) != NEWT_OK)
         goto fail;
     PQsetNoticeReceiver(c->pg, newt__talk_notice, c->talk);
     if (!db->sql && !(db->sql = newt__sql_new(c->pg, db->schema))) {
@@ -480,201 +479,6 @@ newt_conn_stats(const newt_conn *c, newt_stats *out)
     memcpy(out, &s, n);
 }
 
-/* ---- the registry of classes ---------------------------------------------------------- */
-
-static const char *
-registry_projection(const newt__class *k)
-{
-    if (k->hooks.to_json)
-        return "client";
-    if (k->flags & NEWT_C_ASYNC)
-        return "async";
-    return k->flags & NEWT_C_INLINE ? "inline" : NULL;
-}
-
-/* Classes of objects that are the program's own. */
-static bool
-is_registered(const newt__class *k)
-{
-    return k->stored && strncmp(k->name, "newt.", 5) != 0;
-}
-
-/* What class.c cannot know: who writes the projection in this store. */
-static int
-check_class(const newt_db *db, const newt__class *k, newt_error *e)
-{
-    if (k->hooks.to_json && db->async && !(k->flags & (NEWT_C_INLINE | NEWT_C_SKIP))) {
-        newt__fail(e, NEWT_ECLASS, 0, "class \"%s\" has to_json, which newt-updater cannot call",
-                   k->name);
-        newt__fail_hint(e, "This store's projection is asynchronous: give the class "
-                           "NEWT_C_INLINE, or reshape its fields with flags.");
-        return NEWT_ECLASS;
-    }
-    return NEWT_OK;
-}
-
-static const char *
-field_name(const json_t *field)
-{
-    const char *name = json_string_value(json_object_get(field, "name"));
-
-    return name ? name : "?";
-}
-
-/* The first field that two versions of a field list do not share. */
-static const char *
-differing_field(const json_t *ours, const json_t *theirs)
-{
-    size_t n = json_array_size(ours), m = json_array_size(theirs);
-
-    for (size_t i = 0; i < n || i < m; i++) {
-        const json_t *a = json_array_get(ours, i), *b = json_array_get(theirs, i);
-
-        if (!a || !b || !json_equal(a, b))
-            return field_name(a ? a : b);
-    }
-    return "?";
-}
-
-/* Compares what the store has of a class with ours; *found: it has this version. */
-static int
-compare_class(const newt__class *k, const PGresult *r, bool *found, newt_error *e)
-{
-    const char *ours_projection = registry_projection(k);
-    json_t *ours, *theirs;
-    int rc = NEWT_OK;
-
-    *found = false;
-    for (int i = 0; i < PQntuples(r) && !*found; i++) {
-        if (strcmp(PQgetvalue(r, i, 0), k->name) != 0 || newt__field_int(r, i, 1) != k->version)
-            continue;
-        *found = true;
-        ours = newt__class_fields(k);
-        theirs = json_loads(PQgetvalue(r, i, 2), 0, NULL);
-        if (!ours || !theirs) {
-            rc = newt__fail_memory(e);
-        } else if (!json_equal(ours, theirs)) {
-            rc = newt__fail(
-                e, NEWT_ECLASS, 0,
-                "class \"%s\" version %d is registered with other fields: field \"%s\" differs",
-                k->name, (int)k->version, differing_field(ours, theirs));
-        } else if (strcmp(PQgetvalue(r, i, 3), ours_projection ? ours_projection : "") != 0) {
-            rc = newt__fail(
-                e, NEWT_ECLASS, 0,
-                "class \"%s\" version %d is registered with projection \"%s\", not \"%s\"", k->name,
-                (int)k->version, PQgetvalue(r, i, 3), ours_projection ? ours_projection : "");
-        }
-        if (rc == NEWT_ECLASS)
-            newt__fail_hint(e, "Raise the class's version when its table changes.");
-        json_decref(ours);
-        json_decref(theirs);
-    }
-    return rc;
-}
-
-/* Registers the classes that r lacks; *n of them. */
-static int
-add_classes(newt_conn *c, const PGresult *r, int *n, newt_error *e)
-{
-    newt__array names = {.buf.env = &c->env}, versions = names, fields = names, projections = names;
-    newt__params p = {0};
-    const newt__class *k, *last = NULL;
-    json_t *json;
-    char *text;
-    int rc = NEWT_OK;
-    bool found;
-
-    newt__array_begin(&names, NEWT__OID_TEXT);
-    newt__array_begin(&versions, NEWT__OID_INT4);
-    newt__array_begin(&fields, NEWT__OID_JSONB);
-    newt__array_begin(&projections, NEWT__OID_TEXT);
-    for (size_t i = 0; rc == NEWT_OK && (k = newt__class_at(c->db->classes, i)); i++) {
-        if (!is_registered(k))
-            continue;
-        rc = compare_class(k, r, &found, e);
-        if (rc != NEWT_OK || found)
-            continue;
-        json = newt__class_fields(k);
-        text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-        json_decref(json);
-        if (!text) {
-            rc = newt__fail_memory(e);
-            continue;
-        }
-        newt__array_bytes(&names, k->name, k->name_n);
-        newt__array_int4(&versions, k->version);
-        newt__array_json(&fields, text, strlen(text));
-        free(text);
-        if (registry_projection(k))
-            newt__array_bytes(&projections, registry_projection(k), strlen(registry_projection(k)));
-        else
-            newt__array_null(&projections);
-        last = k;
-    }
-    *n = (int)names.n;
-    if (rc == NEWT_OK && *n > 0) {
-        newt__param_array(&p, &names);
-        newt__param_array(&p, &versions);
-        newt__param_array(&p, &fields);
-        newt__param_array(&p, &projections);
-        newt__talk_begin(c);
-        newt__send(c, NEWT__S_REGISTER, &p);
-        newt__sync(c);
-        newt__take_done(c);
-        if (!newt__take_sync(c)) {
-            newt_error *why = &c->talk->error;
-
-            rc = newt__fail(e, why->status, 0, "cannot register class \"%s\" version %d: %s",
-                            last->name, (int)last->version, newt_error_message(why));
-            memcpy(e->sqlstate, why->sqlstate, sizeof e->sqlstate);
-            newt__fail_hint(e, "A role that may write to the store has to open the database once "
-                               "with this class.");
-        }
-    }
-    newt__buffer_free(&names.buf);
-    newt__buffer_free(&versions.buf);
-    newt__buffer_free(&fields.buf);
-    newt__buffer_free(&projections.buf);
-    return rc;
-}
-
-static int
-register_classes(newt_conn *c, newt_error *e)
-{
-    newt__array names = {.buf.env = &c->env};
-    const newt__class *k;
-    PGresult *r;
-    int rc = NEWT_OK, added = 1;
-
-    newt__array_begin(&names, NEWT__OID_TEXT);
-    for (size_t i = 0; rc == NEWT_OK && (k = newt__class_at(c->db->classes, i)); i++) {
-        if (!is_registered(k))
-            continue;
-        newt__array_bytes(&names, k->name, k->name_n);
-        rc = check_class(c->db, k, e);
-    }
-    /* a second time, for those that another program may have registered just before us */
-    for (int round = 0; rc == NEWT_OK && names.n > 0 && added > 0 && round < 2; round++) {
-        newt__params p = {0};
-
-        newt__param_array(&p, &names);
-        newt__talk_begin(c);
-        newt__send(c, NEWT__S_CLASSES, &p);
-        newt__sync(c);
-        r = newt__take(c);
-        newt__take_sync(c);
-        if (r) {
-            rc = add_classes(c, r, &added, e);
-        } else {
-            rc = c->talk->error.status;
-            newt__error_move(e, &c->talk->error);
-        }
-        PQclear(r);
-    }
-    newt__buffer_free(&names.buf);
-    return rc;
-}
-
 /* ---- databases ------------------------------------------------------------------------ */
 
 static int
@@ -723,7 +527,7 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     if (rc != NEWT_OK)
         newt__error_move(&db->error, &c->error);
     else
-        rc = register_classes(c, &db->error);
+        rc = newt__register_classes(c, &db->error);
     if (rc == NEWT_OK)
         pool_put(db, c);
     else
@@ -747,106 +551,4 @@ newt_db_close(newt_db *db)
     free(db->schema);
     newt__error_clear(&db->error);
     free(db);
-}
-
-/* ---- stores --------------------------------------------------------------------------- */
-
-static int
-execute(PGconn *pg, const char *sql, newt_error *e)
-{
-    PGresult *r = PQexec(pg, sql);
-    int rc = NEWT_OK;
-
-    if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
-        rc = newt__fail_sql(e, pg, r);
-    PQclear(r);
-    return rc;
-}
-
-static int
-create_store(PGconn *pg, const char *schema, newt_error *e)
-{
-    const char *params[1] = {schema};
-    char *quoted = PQescapeIdentifier(pg, schema, strlen(schema)), *sql = NULL;
-    PGresult *r;
-    bool there, store;
-    int rc;
-
-    if (!quoted)
-        return newt__fail_sql(e, pg, NULL);
-    rc = execute(pg, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", e);
-    if (rc != NEWT_OK)
-        goto out;
-    /* one maker at a time, so that the second finds the first one's store */
-    r = ask(pg, e,
-            "SELECT pg_advisory_xact_lock(hashtextextended('newt store ' || $1, 0)), "
-            "EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
-            1, params);
-    if (!r) {
-        rc = e->status;
-        goto out;
-    }
-    there = *PQgetvalue(r, 0, 1) == 't';
-    PQclear(r);
-    r = ask(pg, e,
-            "SELECT EXISTS (SELECT FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace "
-            "WHERE n.nspname = $1 AND k.relname = 'newt_store')",
-            1, params);
-    if (!r) {
-        rc = e->status;
-        goto out;
-    }
-    store = *PQgetvalue(r, 0, 0) == 't';
-    PQclear(r);
-    if (store) {
-        rc = newt__fail(e, NEWT_ESTORE, 0, "there is a Newt store in schema \"%s\" already",
-                        schema);
-        goto out;
-    }
-    sql = newt__sql_expand(there ? newt__store_sql : "CREATE SCHEMA @store@", quoted);
-    if (!sql)
-        rc = newt__fail_memory(e);
-    else
-        rc = execute(pg, sql, e);
-    if (rc == NEWT_OK && !there) {
-        free(sql);
-        sql = newt__sql_expand(newt__store_sql, quoted);
-        rc = sql ? execute(pg, sql, e) : newt__fail_memory(e);
-    }
-    if (rc == NEWT_OK)
-        rc = execute(pg, "COMMIT", e);
-out:
-    PQfreemem(quoted);
-    free(sql);
-    return rc;
-}
-
-static void
-no_notices(void *arg, const PGresult *notice)
-{
-    (void)arg;
-    (void)notice;
-}
-
-int
-newt_store_create(const char *uri, const char *schema, newt_error **out)
-{
-    newt_error *e = calloc(1, sizeof *e);
-    PGconn *pg;
-    int rc;
-
-    if (out)
-        *out = e;
-    if (!e)
-        return NEWT_ENOMEM;
-    pg = connect_to(uri, 0);
-    rc = check_server(pg, e);
-    if (rc == NEWT_OK) {
-        PQsetNoticeReceiver(pg, no_notices, NULL);
-        rc = create_store(pg, schema ? schema : "public", e);
-    }
-    PQfinish(pg); /* rolls back what has not been committed */
-    if (!out)
-        newt_error_free(e);
-    return rc;
 }

@@ -200,6 +200,22 @@ int64_t newt__blocks_for(int64_t numbers, int64_t size);
 int64_t newt__blocks_left(const newt__blocks *b, int64_t size);
 void newt__blocks_drop(newt__blocks *b);
 int newt__next_serial(newt_conn *c, int64_t *serial);
+/* What became of a commit whose connection was lost (resolve.c); answered: COMMIT was, and only the
+ * barrier was not. Connects anew. */
+typedef enum newt__outcome {
+    NEWT__COMMITTED,
+    NEWT__NOT_COMMITTED, /* the server said so, or COMMIT never left */
+    NEWT__UNKNOWN
+} newt__outcome;
+newt__outcome newt__resolve(newt_conn *c, int64_t serial, int64_t nonce, bool answered,
+                            int64_t *tid);
+/* Registers the classes of the database that the store does not know yet (register.c). */
+int newt__register_classes(newt_conn *c, newt_error *e);
+/* A connection to uri with the library's time-outs; and whether that server will do. */
+PGconn *newt__connect_to(const char *uri, int timeout);
+int newt__check_server(const PGconn *pg, newt_error *e);
+/* A statement outside pipeline mode, parameters and results as text; NULL: e says why. */
+PGresult *newt__ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params);
 /* Microseconds of a clock that only rises. */
 int64_t newt__clock(void);
 
