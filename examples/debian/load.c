@@ -486,6 +486,8 @@ find_archive(newt_conn *c, void *arg)
         archive_done(a);
         if (i == 0) /* half of another index */
             rc = newt_set_root(c, ROOT_OLD, ref.any);
+        if (i == 0 && !rc)
+            rc = newt_set_root(c, ROOT_LOADING, (newt_ref){0});
         if (rc)
             return rc;
     }

@@ -272,13 +272,13 @@ run(struct demo *d, const struct settings *s, struct index *x)
 {
     char updater[1024];
 
-    if (!demo_open(d, false))
-        return false;
     if (s->parts & LOAD) {
         heading(&d->page, "The package index becomes objects, in the store \"%s\"", d->schema);
-        if (!read_index(s, &d->page, x) || !demo_load(d, x))
+        if (!read_index(s, &d->page, x))
             return false;
     }
+    if (!demo_open(d, false) || (s->parts & LOAD && !demo_load(d, x)))
+        return false;
     if ((s->parts & INDEX && !demo_index(d)) || (s->parts & ASK && !demo_ask(d)) ||
         (s->parts & CHANGE && !demo_change(d)))
         return false;

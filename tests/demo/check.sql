@@ -34,23 +34,25 @@ SELECT 'object ' || zoid || ' cannot be reached' FROM object_state
  WHERE zoid NOT IN (SELECT zoid FROM reached);
 
 -- a section lists the packages that name it, each once
-SELECT 'section ' || s.zoid || ' lists ' || count(l.zoid) || ' packages, ' || count(DISTINCT l.zoid)
-       || ' different, and ' || (SELECT count(*) FROM newt p WHERE p.class_name = 'Package'
-                                    AND newt.ref(p.state->'section') = s.zoid) || ' name it'
-  FROM newt s LEFT JOIN LATERAL (SELECT newt.ref(r) AS zoid
-                                   FROM jsonb_array_elements(s.state->'packages') r) l ON true
- WHERE s.class_name = 'Section'
- GROUP BY s.zoid
-HAVING count(l.zoid) <> count(DISTINCT l.zoid)
-    OR count(l.zoid) <> (SELECT count(*) FROM newt p WHERE p.class_name = 'Package'
-                            AND newt.ref(p.state->'section') = s.zoid);
+WITH listed AS MATERIALIZED (
+    SELECT s.zoid AS section, newt.ref(r) AS package, count(*) AS times
+      FROM newt s, jsonb_array_elements(s.state->'packages') r
+     WHERE s.class_name = 'Section' GROUP BY 1, 2
+), named AS MATERIALIZED (
+    SELECT newt.ref(state->'section') AS section, zoid AS package
+      FROM newt WHERE class_name = 'Package'
+)
+SELECT 'package ' || package || ' names section ' || coalesce(n.section::text, '-') || ', section '
+       || coalesce(l.section::text, '-') || ' lists it ' || coalesce(l.times, 0) || ' times'
+  FROM listed l FULL JOIN named n USING (package)
+ WHERE l.section IS DISTINCT FROM n.section OR l.times <> 1;
 
 -- the archive that is being loaded is as far as it says
 SELECT 'archive ' || a.zoid || ' says ' || (a.state->>'phase') || ' ' || (a.state->>'position')
        || ' and has ' || n || ' packages'
-  FROM newt a, LATERAL (SELECT count(*) AS n FROM jsonb_array_elements(a.state->'sections') s
-                          JOIN newt p ON newt.ref(p.state->'section') = newt.ref(s)
-                           AND p.class_name = 'Package') c
+  FROM newt a, LATERAL (SELECT coalesce(sum(jsonb_array_length(t.state->'packages')), 0) AS n
+                          FROM jsonb_array_elements(a.state->'sections') s
+                          JOIN newt t ON t.zoid = newt.ref(s)) c
  WHERE a.class_name = 'Archive'
    AND a.zoid = newt.ref((SELECT state->'items'->'debian.loading' FROM newt WHERE zoid = 1))
    AND a.state->>'phase' IN ('maintainers', 'packages')

@@ -2,11 +2,12 @@
 # kill -9 of the demo at random moments. After each, the store is whole: no object half-written, no
 # row of the projection missing or stale. The next run goes on, and at the end everything is there.
 #
-#   NEWT_KILLS=50   kills (default 5)         NEWT_SEED=N    the same moments again
+#   NEWT_KILLS=50   kills (default 5, in `make soak` 50)    NEWT_SEED=N  the same moments again
 #   NEWT_INDEX=FILE the index to load (default: the sample; "apt": this machine's)
 if [ -z "${NEWT_PGCTL:-}" ]; then exec "$(dirname "$0")/../../dev/private-server" --no-fsync -- "$0"; fi
 . "$(dirname "$0")/tap.sh"
-kills=${NEWT_KILLS:-5} seed=${NEWT_SEED:-$RANDOM}
+kills=${NEWT_KILLS:-${NEWT_SOAK:+50}}
+kills=${kills:-5} seed=${NEWT_SEED:-$RANDOM}
 RANDOM=$seed
 echo "# NEWT_SEED=$seed NEWT_KILLS=$kills"
 demo=build/examples/debian
