@@ -61,7 +61,8 @@ enum {
     NEWT_EBROKEN = -5,   /* the object's class is unknown to this program, or its record is damaged: read-only */
     NEWT_ECONFLICT = -6, /* somebody else changed it since this transaction read it; retry */
     NEWT_ELOST = -7,     /* the server went away before COMMIT was sent; retry */
-    NEWT_EUNKNOWN = -8,  /* the server went away during COMMIT and could not be asked */
+    NEWT_EUNKNOWN = -8,  /* committed, but not known to be durable (newt_tid is set); or the server
+                          * went away during COMMIT and could not be asked (newt_tid is 0) */
     NEWT_EBUSY = -9,     /* not now: a transaction is open, or none is */
     NEWT_ESQL = -10,     /* the server refused; newt_error_sqlstate() says why */
     NEWT_ELIMIT = -11,   /* a documented limit was exceeded */
@@ -402,8 +403,12 @@ NEWT_API int newt_db_open(newt_db **db, const char *uri, const newt_class *const
 NEWT_API void newt_db_close(newt_db *db); /* after its connections; NULL is fine */
 NEWT_API const newt_error *newt_db_error(const newt_db *db);
 
-/* A connection from the database's pool. *c is set even on failure. newt_close aborts an open
- * transaction and gives it back; NULL is fine. */
+/*
+ * A connection from the database's pool: the one given back last, with its cache; it is connected
+ * anew if the server has gone meanwhile. *c is set even on failure (NULL: no memory), to ask
+ * newt_conn_error why; newt_close it in any case. newt_close aborts an open transaction and gives
+ * the connection back; NULL is fine. newt_last_error is the connection's error, or else the database's.
+ */
 NEWT_API int newt_connect(newt_db *db, newt_conn **c) NEWT_CHECK;
 NEWT_API void newt_close(newt_conn *c);
 NEWT_API const newt_error *newt_conn_error(const newt_conn *c);
@@ -413,10 +418,16 @@ NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c
 
 /*
  * newt_begin starts a transaction on a snapshot: what others commit later is not seen. It costs no
- * round trip when the connection's cache is fresh. newt_commit saves all changed and new objects
- * in one flush; on failure everything is rolled back and the error says why
- * (NEWT_ECONFLICT: newt_error_oid is the object). Either way the transaction is over, and all
- * pointers are invalid; references stay. newt_abort forgets the changes.
+ * round trip when the connection's cache is fresh: up to all that this newt_db has committed or
+ * seen, and by the server's word not older than 100 ms. (By so much can such a transaction miss
+ * what other programs have committed. If it then reads on from the server, and an object it has
+ * used was changed meanwhile, that read fails with NEWT_ECONFLICT.)
+ *
+ * newt_commit saves all changed and new objects in one flush, one round trip. On failure nothing
+ * is saved and the error says why (NEWT_ECONFLICT: newt_error_oid is the object), but for
+ * NEWT_EUNKNOWN, see there. A connection lost during COMMIT is asked about, for up to 30 s, so that
+ * NEWT_OK and NEWT_ELOST are certain. Either way the transaction is over, and all pointers are
+ * invalid; references stay. newt_abort forgets the changes. NEWT_EBUSY: out of turn.
  */
 NEWT_API int newt_begin(newt_conn *c) NEWT_CHECK;
 NEWT_API int newt_commit(newt_conn *c) NEWT_CHECK;
@@ -437,7 +448,9 @@ typedef int newt_work(newt_conn *c, void *arg);
 NEWT_API int newt_transact(newt_conn *c, newt_work *fn, void *arg,
                            const newt_transact_options *opt) NEWT_CHECK;
 NEWT_API int newt_status(const newt_conn *c);     /* of the last failed call of this transaction; NEWT_OK: none */
-NEWT_API int64_t newt_tid(const newt_conn *c);    /* position of the snapshot; after commit: of the commit */
+/* Position of the snapshot, in the order of commits; after a commit that has written: of the commit.
+ * 0: not known, the transaction has not asked the server yet. */
+NEWT_API int64_t newt_tid(const newt_conn *c);
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
@@ -515,15 +528,20 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
 
 /*
  * SQL against the projection, in the transaction's snapshot: it does not see changes of this
- * transaction that are not committed yet. $1 ... $n are bound parameters, given as text (NULL: null).
- * The store's schema is first on the search path.
+ * transaction that are not committed yet. One statement, read-only; $1 ... $n are bound parameters,
+ * given as text (NULL: null). The store's schema is first on the search path. A query that fails
+ * (NEWT_ESQL) fails alone: the transaction goes on. One round trip each, that of the first
+ * contact included.
  *
  * newt_search: sql yields zoids in its first column (bigint); order is kept. Objects are not
  * loaded: newt_result_ref gives ghosts, newt_result_load loads them all in one round trip.
  * newt_where: the condition alone: newt_where(c, &r, "state->'tags' ? $1 ORDER BY zoid", ...).
  * newt_page: rows [offset, offset + limit) of a search, and the number of all in newt_result_total,
  * also when the page lies past the end.
- * newt_query: raw rows as a jansson array of objects; *rows is yours.
+ * newt_query: raw rows as a jansson array of objects; *rows is yours. Integers are integers,
+ * floats reals, booleans and nulls themselves, json and jsonb are parsed; a numeric is an integer
+ * if it is one that fits, a real if it has at most 15 digits. All else, and what jansson cannot hold
+ * (NaN, larger numbers), is the text that psql would show. Of columns with one name the last counts.
  */
 NEWT_API int newt_search(newt_conn *c, newt_result **out, const char *sql, int n,
                          const char *const *params) NEWT_CHECK;
@@ -552,10 +570,18 @@ typedef struct newt_progress {
 } newt_progress;
 
 /*
- * Takes the next transactions behind the position of follower `name` (made at the start of the store if new; at most
- * max_objects changed objects, at least one transaction) and brings the projection of
- * their objects up to date, in one transaction with the new position. transactions == 0: nothing
- * to do. Must be called outside a transaction. NEWT_ECONFLICT: another process follows under this name.
+ * Takes the next transactions behind the position of follower `name` (at most max_objects changed
+ * objects, at least one transaction) and brings the projection of their objects up to date, in one
+ * transaction with the new position: rows that are right already are left alone, rows that an inline
+ * writer is writing win. transactions == 0: nothing to do. Needs no class tables; classes with
+ * to_json are left to their programs, and a damaged record has no row.
+ *
+ * A new name, or one whose transactions have been pruned, first goes through all objects, once: each
+ * call does the next max_objects of them, counts as one transaction and leaves the position as it
+ * was, which the last such call sets. With another connection that begins again.
+ *
+ * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECONFLICT: another process follows under
+ * this name, or a deadlock with an inline writer; nothing is lost, call again.
  */
 NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
                           newt_progress *out) NEWT_CHECK;
