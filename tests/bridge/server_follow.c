@@ -5,6 +5,8 @@
  */
 #include "server.h"
 
+#include <stdatomic.h>
+
 static bool with_extension;
 
 static const newt_options leave = {.no_inline = true}; /* leaves rows to the follower */
@@ -553,7 +555,7 @@ typedef struct stress {
     int status;
     bool follow;
     const char *name;
-    volatile bool *stop;
+    atomic_bool *stop;
 } stress;
 
 static uint64_t
@@ -621,7 +623,7 @@ test_stress(void **state)
     uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003 + 7;
     pthread_t t[WRITERS + 2];
     stress w[WRITERS + 2];
-    volatile bool stop = false;
+    atomic_bool stop = false;
     item_ref r[OBJECTS];
     setting x;
 
