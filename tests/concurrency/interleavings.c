@@ -459,6 +459,7 @@ two_players(bool one_db)
         {"da wb C", "da rb C"},        /* removed by both */
         {"ra C ra wa C", "wa C ra C"}, /* two transactions each */
         {"ra C ra rb C", "ra wa C"},   /* cached, begun without the server, then a contact */
+        {"ra C ra rb C", "wb C wa C"}, /* ... that hears of a change to what was used */
         {"ra rb rc C", "wa wc C wb C"},
     };
     game *g = malloc(sizeof *g);
