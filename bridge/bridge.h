@@ -10,7 +10,7 @@
  *   json_read.c    values -> jansson       json_write.c   jansson -> values
  *   bag.c          objects without struct  collection.c   lists, maps, named roots
  *   projection.c   JSON of an object, to_json
- *   db.c           newt_db, pool, store check   registry.c   classes known to the store
+ *   db.c           newt_db, pool, store check   register.c   classes known to the store
  *   create.c       the making of a store
  *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
@@ -180,8 +180,13 @@ int newt__object_project(newt_conn *c, int64_t oid, const void *record, size_t n
 enum { NEWT__NAME_SIZE = 320 };
 const char *newt__object_name(const newt__header *h, char name[NEWT__NAME_SIZE]);
 
+typedef struct newt__slot {
+    int64_t oid; /* here as well: a search touches no object but the one it is for */
+    newt__header *h;
+} newt__slot;
+
 typedef struct newt__cache {
-    newt__header **slots; /* open addressing by oid, power of two */
+    newt__slot *slots; /* open addressing by oid, power of two */
     size_t n, cap;
     size_t bytes;
 } newt__cache;

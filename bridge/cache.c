@@ -25,7 +25,7 @@ slot_of(const newt__cache *cache, int64_t oid)
 {
     size_t i = home(cache, oid);
 
-    while (cache->slots[i] && cache->slots[i]->oid != oid)
+    while (cache->slots[i].h && cache->slots[i].oid != oid)
         i = (i + 1) & (cache->cap - 1);
     return i;
 }
@@ -33,7 +33,7 @@ slot_of(const newt__cache *cache, int64_t oid)
 newt__header *
 newt__cache_find(const newt__cache *cache, int64_t oid)
 {
-    return cache->cap ? cache->slots[slot_of(cache, oid)] : NULL;
+    return cache->cap ? cache->slots[slot_of(cache, oid)].h : NULL;
 }
 
 /* At most three quarters are in use. */
@@ -52,8 +52,8 @@ make_room(newt_conn *c)
         return false;
     memset(bigger.slots, 0, bigger.cap * sizeof *bigger.slots);
     for (size_t i = 0; i < cache->cap; i++)
-        if (cache->slots[i])
-            bigger.slots[slot_of(&bigger, cache->slots[i]->oid)] = cache->slots[i];
+        if (cache->slots[i].h)
+            bigger.slots[slot_of(&bigger, cache->slots[i].oid)] = cache->slots[i];
     c->env.free(c->env.arg, cache->slots);
     *cache = bigger;
     return true;
@@ -69,7 +69,7 @@ newt__cache_put(newt_conn *c, newt__header *h)
     if (!make_room(c))
         return NEWT_ENOMEM;
     i = slot_of(cache, h->oid);
-    old = cache->slots[i];
+    old = cache->slots[i].h;
     if (old == h)
         return NEWT_OK;
     if (old) {
@@ -78,7 +78,7 @@ newt__cache_put(newt_conn *c, newt__header *h)
     } else {
         cache->n++;
     }
-    cache->slots[i] = h;
+    cache->slots[i] = (newt__slot){h->oid, h};
     cache->bytes += newt__object_bytes(h);
     return NEWT_OK;
 }
@@ -93,20 +93,20 @@ newt__cache_remove(newt_conn *c, int64_t oid)
     if (!cache->cap)
         return;
     hole = slot_of(cache, oid);
-    h = cache->slots[hole];
+    h = cache->slots[hole].h;
     if (!h)
         return;
     cache->bytes -= newt__object_bytes(h);
     cache->n--;
     newt__object_free(h);
-    for (i = (hole + 1) & mask; cache->slots[i]; i = (i + 1) & mask) {
+    for (i = (hole + 1) & mask; cache->slots[i].h; i = (i + 1) & mask) {
         /* one whose home lies cyclically in (hole, i] stays */
-        if (((i - home(cache, cache->slots[i]->oid)) & mask) >= ((i - hole) & mask)) {
+        if (((i - home(cache, cache->slots[i].oid)) & mask) >= ((i - hole) & mask)) {
             cache->slots[hole] = cache->slots[i];
             hole = i;
         }
     }
-    cache->slots[hole] = NULL;
+    cache->slots[hole] = (newt__slot){0};
 }
 
 void
@@ -115,8 +115,8 @@ newt__cache_clear(newt_conn *c)
     newt__cache *cache = &c->cache;
 
     for (size_t i = 0; i < cache->cap; i++)
-        if (cache->slots[i])
-            newt__object_free(cache->slots[i]);
+        if (cache->slots[i].h)
+            newt__object_free(cache->slots[i].h);
     c->env.free(c->env.arg, cache->slots);
     *cache = (newt__cache){0};
 }

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 enum {
-    CHUNK = 1000, /* objects of one statement */
-    WINDOW = 4    /* statements whose results are on the way at a time */
+    CHUNK = 250, /* objects of one statement: they are unpacked while the server reads the next */
+    WINDOW = 16  /* statements sent together */
 };
 
 static int
@@ -16,10 +16,7 @@ take_chunk(newt_conn *c)
     PGresult *r = newt__take(c);
     int status = NEWT_OK;
 
-    if (!newt__take_sync(c))
-        status = c->talk->error.status;
-    for (int i = 0, n = r && status == NEWT_OK ? PQntuples(r) : 0; i < n && status == NEWT_OK;
-         i++) {
+    for (int i = 0, n = r ? PQntuples(r) : 0; i < n && status == NEWT_OK; i++) {
         status = newt__object_load(c, newt__field_int(r, i, 0), newt__field_int(r, i, 1),
                                    PQgetvalue(r, i, 2), (size_t)PQgetlength(r, i, 2), NULL);
         c->stats.loads++;
@@ -33,14 +30,16 @@ static int
 load(newt_conn *c, const int64_t *oids, size_t n)
 {
     newt__array array = {.buf.env = &c->env};
-    size_t sent = 0, chunks_sent = 0, chunks_taken = 0;
+    size_t sent = 0;
     bool opening;
     int status = NEWT_OK, first;
 
     newt__talk_begin(c);
     opening = newt__snapshot_send(c);
-    while (status == NEWT_OK && (sent < n || chunks_taken < chunks_sent)) {
-        if (sent < n && chunks_sent - chunks_taken < WINDOW) {
+    while (status == NEWT_OK && sent < n) {
+        int chunks = 0;
+
+        for (; chunks < WINDOW && sent < n; chunks++) {
             newt__params p = {0};
 
             newt__array_begin(&array, NEWT__OID_INT8);
@@ -48,16 +47,15 @@ load(newt_conn *c, const int64_t *oids, size_t n)
                 newt__array_int(&array, oids[sent]);
             newt__param_array(&p, &array);
             newt__send(c, NEWT__S_LOAD, &p);
-            newt__sync(c);
-            chunks_sent++;
-            continue;
         }
+        newt__sync(c);
         if (opening)
             status = newt__snapshot_take(c);
         opening = false;
-        if (status == NEWT_OK)
+        for (; chunks > 0 && status == NEWT_OK; chunks--)
             status = take_chunk(c);
-        chunks_taken++;
+        if (status == NEWT_OK && !newt__take_sync(c))
+            status = c->talk->error.status;
     }
     newt__buffer_free(&array.buf);
     newt__take_rest(c);

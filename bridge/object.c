@@ -599,7 +599,7 @@ newt__objects_check(newt_conn *c)
     newt_error e = {0};
 
     for (size_t i = 0; c->db->options.debug && i < c->cache.cap; i++) {
-        newt__header *h = c->cache.slots[i];
+        newt__header *h = c->cache.slots[i].h;
         char name[NEWT__NAME_SIZE], field[128];
         bool changed = false;
 

@@ -180,8 +180,8 @@ invalidate(newt_conn *c, newt__oids *changed, bool all)
     if (all) {
         changed->n = 0;
         for (size_t i = 0; i < c->cache.cap && !changed->failed; i++)
-            if (c->cache.slots[i] && from_the_store(c->cache.slots[i]))
-                newt__oids_add(changed, c->cache.slots[i]->oid);
+            if (c->cache.slots[i].h && from_the_store(c->cache.slots[i].h))
+                newt__oids_add(changed, c->cache.slots[i].oid);
     }
     if (changed->failed)
         return newt__fail_memory(&c->error);
