@@ -4,7 +4,7 @@
 #include "everything.h"
 
 enum {
-    N_OBJECTS = 4000
+    N_OBJECTS = 1500
 };
 
 /* What a record says comes back with the same bytes, as a struct and as a bag; its JSON is that of
@@ -70,7 +70,7 @@ damaged_records(void **state)
     (void)state;
     generate_init(&g, generate_seed());
     offline_open(&o, everything_classes);
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 8; i++) {
         e = newt_new(&o.c, &everything_class);
         everything_fill(&g, e);
         record = record_of(&o, e, &n);
@@ -86,7 +86,7 @@ damaged_records(void **state)
             offline_abort(&o);
         }
         copy = malloc(n);
-        for (int j = 0; j < 3000; j++) {
+        for (int j = 0; j < 1500; j++) {
             const newt_bag *bag;
 
             memcpy(copy, record, n);
