@@ -182,6 +182,7 @@ parent_in(const uint8_t *record, int n)
 /* ---- the server ------------------------------------------------------------------------------ */
 
 static const char *schema;
+static int64_t tx1; /* transactions of it, and of clients */
 
 static void
 check(PGconn *pg, bool fine, const char *what)
@@ -358,7 +359,6 @@ insert_many(PGconn *pg, int64_t first, int64_t n, bool project, const char *oper
     task_bytes *t = allocate((size_t)n, sizeof *t);
     for (int64_t i = 0; i < n; i++)
         task_bytes_of(&t[i], first + i, 0);
-    prepare_bulk(pg);
     double start = now();
     for (int64_t done = 0; done < n; done += PER_BULK)
         insert_tasks(pg, &b, t + done, first + done, n - done < PER_BULK ? n - done : PER_BULK,
@@ -375,6 +375,7 @@ fill(PGconn *pg, int64_t n, const char *argument)
 {
     char sql[128];
     (void)argument;
+    prepare_bulk(pg);
     for (int64_t at = 0; at < n; at += BULK)
         insert_many(pg, at, n - at < BULK ? n - at : BULK, true, NULL);
     snprintf(sql, sizeof sql, "SELECT setval('newt_oid', %lld)",
@@ -386,6 +387,7 @@ static void
 bulk(PGconn *pg, int64_t n, const char *argument)
 {
     bool async = argument && strcmp(argument, "async") == 0;
+    prepare_bulk(pg);
     insert_many(pg, n - BULK, BULK, !async, async ? NULL : "bulk");
 }
 
@@ -486,15 +488,15 @@ tx(PGconn *pg, int64_t n, const char *argument)
 {
     (void)argument;
     int64_t *serial_of = serials_of(pg, n), serial = 1 << 20;
-    task_bytes *t = allocate(WARM_UP + TX1, sizeof *t);
-    for (int64_t k = 0; k < WARM_UP + TX1; k++)
+    task_bytes *t = allocate((size_t)(WARM_UP + tx1), sizeof *t);
+    for (int64_t k = 0; k < WARM_UP + tx1; k++)
         task_bytes_of(&t[k], k * STEP % n, k + 1);
     prepare(pg, "cas", CAS_ONE);
     int64_t wal = 0;
     wire before = on_wire;
     double start = 0;
     check(pg, PQenterPipelineMode(pg), "pipeline");
-    for (int64_t k = 0; k < WARM_UP + TX1; k++) {
+    for (int64_t k = 0; k < WARM_UP + tx1; k++) {
         if (k == WARM_UP) {
             check(pg, PQexitPipelineMode(pg), "pipeline");
             wal = wal_position(pg);
@@ -504,10 +506,10 @@ tx(PGconn *pg, int64_t n, const char *argument)
         }
         change_one(pg, &t[k], k * STEP % n, serial_of, serial++);
     }
-    report("tx1", TX1 / (now() - start), "tx/s");
-    report_wire("tx1", &before, TX1);
+    report("tx1", (double)tx1 / (now() - start), "tx/s");
+    report_wire("tx1", &before, tx1);
     check(pg, PQexitPipelineMode(pg), "pipeline");
-    report("tx1_wal", (double)(wal_position(pg) - wal) / TX1, "bytes per tx");
+    report("tx1_wal", (double)(wal_position(pg) - wal) / (double)tx1, "bytes per tx");
     free(t);
 
     arrays a = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
@@ -545,7 +547,7 @@ client_main(void *arg)
 {
     client *c = arg;
     pthread_barrier_wait(c->ready);
-    for (int64_t k = c->number; k < TX1; k += c->of)
+    for (int64_t k = c->number; k < tx1; k += c->of)
         change_one(c->pg, &c->t[k], k * STEP % c->n, c->serial_of, (2 << 20) + k * 16 + c->of);
     return NULL;
 }
@@ -559,8 +561,8 @@ clients(PGconn *pg, int64_t n, const char *argument)
         char name[16];
         client c[MAX_CLIENTS];
         pthread_barrier_t ready;
-        task_bytes *t = allocate(TX1, sizeof *t);
-        for (int64_t k = 0; k < TX1; k++)
+        task_bytes *t = allocate((size_t)tx1, sizeof *t);
+        for (int64_t k = 0; k < tx1; k++)
             task_bytes_of(&t[k], k * STEP % n, k + 10 + of);
         pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
         for (int i = 0; i < of; i++) {
@@ -581,7 +583,7 @@ clients(PGconn *pg, int64_t n, const char *argument)
         for (int i = 0; i < of; i++)
             pthread_join(c[i].thread, NULL);
         snprintf(name, sizeof name, "clients%d", of);
-        report(name, TX1 / (now() - start), "tx/s");
+        report(name, (double)tx1 / (now() - start), "tx/s");
         for (int i = 0; i < of; i++)
             PQfinish(c[i].pg);
         pthread_barrier_destroy(&ready);
@@ -747,6 +749,7 @@ main(int argc, char **argv)
     if (argc < 4)
         give_up("usage", "limit OPERATION SCHEMA N [ARGUMENT]");
     schema = argv[2];
+    tx1 = tx1_transactions();
     for (int i = 0; operations[i].name; i++)
         if (strcmp(operations[i].name, argv[1]) == 0) {
             PGconn *pg = dial();

@@ -27,6 +27,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
 /* ---- the store ----------------------------------------------------------------------------- */
 
 static newt_db *db;
+static int64_t tx1; /* transactions of it, and of clients */
 
 static void
 check(newt_conn *c, bool fine, const char *what)
@@ -170,7 +171,7 @@ tx(int64_t n, const char *argument)
     wire before = on_wire;
     double start = 0;
     int64_t wal = 0;
-    for (int64_t k = 0; k < WARM_UP + TX1; k++) {
+    for (int64_t k = 0; k < WARM_UP + tx1; k++) {
         if (k == WARM_UP) {
             wal = number(c, position);
             newt_conn_stats(c, &stats_before);
@@ -182,11 +183,12 @@ tx(int64_t n, const char *argument)
         change(c, refs[i], i, k + 1);
         commit(c);
     }
-    report("tx1", TX1 / (now() - start), "tx/s");
-    report_wire("tx1", &before, TX1);
+    report("tx1", (double)tx1 / (now() - start), "tx/s");
+    report_wire("tx1", &before, tx1);
     newt_conn_stats(c, &stats);
-    report("tx1_statements", (double)(stats.statements - stats_before.statements) / TX1, "per tx");
-    report("tx1_wal", (double)(number(c, position) - wal) / TX1, "bytes per tx");
+    report("tx1_statements", (double)(stats.statements - stats_before.statements) / (double)tx1,
+           "per tx");
+    report("tx1_wal", (double)(number(c, position) - wal) / (double)tx1, "bytes per tx");
 
     start = now();
     for (int64_t k = 0; k < TX100; k++) {
@@ -218,16 +220,16 @@ client_main(void *arg)
 {
     client *m = arg;
     newt_conn *c = dial();
-    newt_ref *mine = allocate(TX1, sizeof *mine);
+    newt_ref *mine = allocate((size_t)tx1, sizeof *mine);
     size_t n_mine = 0;
-    for (int64_t k = m->number; k < TX1; k += m->of)
+    for (int64_t k = m->number; k < tx1; k += m->of)
         mine[n_mine++] = m->refs[k * STEP % m->n].any;
     begin(c);
     check(c, newt_prefetch(c, mine, n_mine) == NEWT_OK, "prefetch");
     newt_abort(c);
     free(mine);
     pthread_barrier_wait(m->ready);
-    for (int64_t k = m->number; k < TX1; k += m->of) {
+    for (int64_t k = m->number; k < tx1; k += m->of) {
         int64_t i = k * STEP % m->n;
         begin(c);
         change(c, m->refs[i], i, k + 10 + m->of);
@@ -259,7 +261,7 @@ clients(int64_t n, const char *argument)
         double start = now();
         pthread_barrier_wait(&ready);
         snprintf(name, sizeof name, "clients%d", of);
-        report(name, TX1 / (now() - start), "tx/s");
+        report(name, (double)tx1 / (now() - start), "tx/s");
         for (int i = 0; i < of; i++)
             pthread_join(m[i].thread, NULL);
         pthread_barrier_destroy(&ready);
@@ -433,6 +435,7 @@ main(int argc, char **argv)
     }
     if (argc < 4)
         give_up("usage", "newt OPERATION SCHEMA N [ARGUMENT]");
+    tx1 = tx1_transactions();
     for (int i = 0; operations[i].name; i++)
         if (strcmp(operations[i].name, argv[1]) == 0) {
             const char *argument = argc > 4 ? argv[4] : NULL;

@@ -22,7 +22,7 @@ enum {
     BULK = 20000,     /* new Tasks of the operation bulk ... */
     PER_BULK = 1000,  /* ... and of one of its transactions */
     WARM_UP = 20,     /* transactions before the clock starts */
-    TX1 = 3000,       /* transactions of tx1, and of clients together */
+    TX1 = 3000,       /* transactions of tx1 and of clients, unless BENCH_TX says other */
     TX100 = 300,      /* transactions of tx100 */
     STEP = 7919,      /* transaction k changes task (k * STEP) % n */
     PER_TX100 = 100,  /* tasks in each of them */
@@ -58,6 +58,15 @@ task_values_of(task_values *t, int64_t i, int64_t rev)
     snprintf(t->tags[0], sizeof t->tags[0], "tag%03d", (int)(i % 200));
     snprintf(t->tags[1], sizeof t->tags[1], "area%02d", (int)(i % 20));
     snprintf(t->tags[2], sizeof t->tags[2], "prio%d", (int)(i % 5));
+}
+
+/* Transactions of tx1, and of clients together. */
+static inline int64_t
+tx1_transactions(void)
+{
+    const char *text = getenv("BENCH_TX");
+    int64_t n = text ? atoll(text) : TX1;
+    return n > 0 ? n : TX1;
 }
 
 /* ---- clock and report ------------------------------------------------------------------------ */
