@@ -53,8 +53,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title, .flags = NEWT_F
 NEWT_CLASS(person, "Person", 1, NULL, NEWT_FIELD(struct person, name, .flags = NEWT_F_REQUIRED),
            NEWT_REFS(struct person, tasks, task));
 
-/* ---- commands: each runs in a transaction, and again after a conflict -------------------------
- */
+/* ---- commands: each runs in a transaction, and again after a conflict ----------------------- */
 
 enum {
     NOT_FOUND = 1,
@@ -244,8 +243,7 @@ who(newt_conn *c, void *arg)
     return NEWT_OK;
 }
 
-/* ---- main --------------------------------------------------------------------------------------
- */
+/* ---- main ----------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

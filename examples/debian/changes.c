@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- one object, seen from everywhere -----------------------------------------------------------
- */
+/* ---- one object, seen from everywhere ------------------------------------------------------- */
 
 struct look {
     package_ref ref;
@@ -156,8 +155,7 @@ out:
     return ok;
 }
 
-/* ---- many objects in one transaction
- * --------------------------------------------------------------- */
+/* ---- many objects in one transaction -------------------------------------------------------- */
 
 struct hold {
     const char *readers;
@@ -221,8 +219,7 @@ change_many(struct demo *d)
                      1, &h.readers);
 }
 
-/* ---- two at once
- * -------------------------------------------------------------------------------------- */
+/* ---- two at once ---------------------------------------------------------------------------- */
 
 struct count {
     package_ref ref;

@@ -40,7 +40,7 @@ bool demo_show(const struct demo *d, const char *index, const char *sql, int n,
                const char *const *params);
 /* The package of that name, in the running transaction; null if there is none. */
 int demo_find(newt_conn *c, const char *name, package_ref *ref);
-/* Some package to look at: the first of these that the archive has. */
+/* Some package to look at: the first of these that the archive has, else its largest. */
 bool demo_pick(const struct demo *d, const char *const *names, char out[64]);
 
 /* ---- where the graph begins: names of roots ------------------------------------------------- */

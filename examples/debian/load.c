@@ -68,7 +68,7 @@ readers_of(struct span section)
     return everyone;
 }
 
-/* ---- values: a setter that fails dooms the transaction, so there is nothing to check here ---- */
+/* ---- values: a setter that fails dooms the transaction, so there is nothing to check here --- */
 
 static void
 set(newt_object *o, newt_text *field, struct span value)
@@ -100,7 +100,7 @@ key_of(struct span s, char key[MOST_KEY])
     return key;
 }
 
-/* ---- the phases: each brings [from, to) into the archive, inside a transaction --------------- */
+/* ---- the phases: each brings [from, to) into the archive, inside a transaction -------------- */
 
 static int
 load_maintainers(newt_conn *c, struct loader *l, struct archive *a, size_t from, size_t to)
@@ -373,8 +373,7 @@ run_phase(struct loader *l)
     return true;
 }
 
-/* ---- removing an archive that is out of use ---------------------------------------------------
- */
+/* ---- removing an archive that is out of use ------------------------------------------------- */
 
 /* One batch, from the end: whatever is still there can be reached from the root. */
 static int
@@ -456,8 +455,7 @@ remove_old(struct loader *l)
     return true;
 }
 
-/* ---- where the load begins ----------------------------------------------------------------------
- */
+/* ---- where the load begins ------------------------------------------------------------------ */
 
 /* Finds the archive to go on with, or makes one. */
 static int

@@ -26,8 +26,7 @@ struct settings {
     char home[512]; /* the directory of this program */
 };
 
-/* ---- parts --------------------------------------------------------------------------------------
- */
+/* ---- parts ---------------------------------------------------------------------------------- */
 
 enum {
     LOAD = 1,
@@ -44,7 +43,7 @@ static const struct {
     const char *what;
 } parts[] = {
     {"load", LOAD, "the package index becomes objects"},
-    {"index", INDEX, "views and indexes for SQL"},
+    {"index", INDEX, "views and indexes for SQL; the next parts use them"},
     {"ask", ASK, "questions, in C and in SQL"},
     {"change", CHANGE, "changes, and who sees them"},
     {"follow", FOLLOW, "a second store, whose JSONB newt-updater writes"},
@@ -127,8 +126,7 @@ parse(struct settings *s, int argc, char **argv)
     return -1;
 }
 
-/* ---- the store
- * ------------------------------------------------------------------------------------ */
+/* ---- the store ------------------------------------------------------------------------------ */
 
 bool
 demo_failed(const struct demo *d, const newt_conn *c, const char *what)
@@ -213,11 +211,12 @@ demo_open(struct demo *d, bool no_inline)
         d->db = NULL;
         if (!demo_psql(d, "CREATE EXTENSION IF NOT EXISTS newt", NULL))
             return false;
-        if (newt_store_create(d->uri, d->schema, &e)) {
+        rc = newt_store_create(d->uri, d->schema, &e);
+        if (rc)
             complain(&d->page, "%s", newt_error_message(e));
-            newt_error_free(e);
+        newt_error_free(e);
+        if (rc)
             return false;
-        }
         rc = open_database(d, no_inline);
     }
     if (!rc)
@@ -234,8 +233,7 @@ demo_close(struct demo *d)
     d->db = NULL;
 }
 
-/* ---- the index
- * ------------------------------------------------------------------------------------ */
+/* ---- the index ------------------------------------------------------------------------------ */
 
 static bool
 read_index(const struct settings *s, const struct page *page, struct index *x)

@@ -38,7 +38,7 @@ struct text time_text(double seconds); /* 3.1 ms */
 struct text rate_text(uint64_t n, double seconds);
 double now(void); /* seconds, of a clock that only goes forward */
 
-/* ---- tables: columns as wide as they need, the last one cut to the line ---------------------- */
+/* ---- tables: columns as wide as they need, the last one cut to the line --------------------- */
 
 struct table {
     const char *align; /* a letter a column: 'l' or 'r' */

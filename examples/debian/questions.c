@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the SQL side: views with columns, and an index for each kind of question ---------------- */
+/* ---- the SQL side: views with columns, and an index for each kind of question --------------- */
 
 #define WORDS "newt.tsvector('english', state, 'name:A', 'summary:B', 'description:C')"
 
@@ -79,8 +79,7 @@ fail:
     return false;
 }
 
-/* ---- asking
- * --------------------------------------------------------------------------------------- */
+/* ---- asking --------------------------------------------------------------------------------- */
 
 bool
 demo_rows(const struct demo *d, json_t **rows, const char *sql, int n, const char *const *params)
@@ -203,24 +202,26 @@ demo_show(const struct demo *d, const char *index, const char *sql, int n,
 bool
 demo_pick(const struct demo *d, const char *const *names, char out[64])
 {
+    static const char named[] = "SELECT name FROM package WHERE name = $1 LIMIT 1";
+    static const char largest[] = "SELECT name FROM package ORDER BY installed_size DESC LIMIT 1";
+    const char *name = NULL;
     json_t *rows;
 
-    for (; *names; names++) {
-        if (!demo_rows(d, &rows, "SELECT zoid FROM package WHERE name = $1 LIMIT 1", 1, names))
+    for (bool last = false; !name && !last; names++) {
+        last = !*names;
+        if (!demo_rows(d, &rows, last ? largest : named, !last, names))
             return false;
-        size_t n = json_array_size(rows);
+        name = json_string_value(json_object_get(json_array_get(rows, 0), "name"));
+        if (name)
+            snprintf(out, 64, "%s", name);
         json_decref(rows);
-        if (n) {
-            snprintf(out, 64, "%s", *names);
-            return true;
-        }
     }
-    complain(&d->page, "the archive has none of the packages that the demo asks for");
-    return false;
+    if (!name)
+        complain(&d->page, "the archive has no packages");
+    return name != NULL;
 }
 
-/* ---- SQL
- * ------------------------------------------------------------------------------------------- */
+/* ---- SQL ------------------------------------------------------------------------------------ */
 
 static const struct question {
     const char *title, *index, *sql;
@@ -293,8 +294,7 @@ ask_sql(struct demo *d)
     return true;
 }
 
-/* ---- C: everything a package needs
- * ------------------------------------------------------------------ */
+/* ---- C: everything a package needs ---------------------------------------------------------- */
 
 enum {
     MOST_LEVELS = 64
@@ -501,8 +501,7 @@ out:
     return ok;
 }
 
-/* ---- C and SQL: a search that gives objects
- * ---------------------------------------------------------- */
+/* ---- C and SQL: a search that gives objects ------------------------------------------------- */
 
 struct search {
     struct table table;
