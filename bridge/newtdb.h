@@ -5,16 +5,17 @@
  * object once as a compact record (which C loads) and once as JSONB (which everyone else reads).
  *
  *   database    newt_db      classes and a store; shared by threads
- *   connection  newt_conn    one transaction at a time, its own cache of objects; one thread at a time
+ *   connection  newt_conn    one transaction and one thread at a time; its own cache of objects
  *   object      struct task  a struct of yours that Newt gave you; has an oid
  *   reference   task_ref     an oid that knows its class; a value, keep it anywhere, for ever
  *   ghost                    a reference whose object is not loaded: it has no struct
  *
  * References are values, pointers are borrowed. A pointer comes from _new, _read, _write or _edit
- * and is valid until its _done, at the latest until commit, abort or the next begin. There is one struct
- * for an oid and connection: two reads give the same pointer. Pointers from _read are const; to
- * change an object ask for it with _write, or turn a read pointer into a writable one with _edit.
- * What was asked for writing is saved at commit, if it differs from what was loaded.
+ * and is valid until its _done, at the latest until commit, abort or the next begin. There is one
+ * struct for an oid and connection: two reads give the same pointer. Pointers from _read are const;
+ * to change an object ask for it with _write, or turn a read pointer into a writable one with
+ * _edit. What was asked for writing is saved at commit, if it differs from what was loaded.
+ * docs/c-api-states.md has the whole table.
  *
  * Status. Functions return NEWT_OK (0), a negative code of ours, or NULL; newt_transact also hands
  * back positive codes of the application. The connection keeps the error: newt_conn_error(). A
@@ -24,6 +25,7 @@
  * Text is { s, n }: n bytes at s and a NUL behind them, so s is a C string too when the text holds
  * no NUL itself. Text, bytes, arrays and maps belong to their object: they are changed through the
  * setters below, which copy, and stay readable until the object's last _done even when replaced.
+ * Members of a struct that its class table does not name are the program's: zero after a load.
  *
  * Limits: nesting 500, record 256 MiB, class name 255 bytes, see docs/state-record.md.
  */
@@ -39,26 +41,26 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define NEWT_CHECK __attribute__((warn_unused_result))
-#define NEWT_API __attribute__((visibility("default")))
-#define NEWT__FN static inline __attribute__((unused))
+#    define NEWT_CHECK __attribute__((warn_unused_result))
+#    define NEWT_API   __attribute__((visibility("default")))
+#    define NEWT__FN   static inline __attribute__((unused))
 #else
-#define NEWT_CHECK
-#define NEWT_API
-#define NEWT__FN static inline
+#    define NEWT_CHECK
+#    define NEWT_API
+#    define NEWT__FN static inline
 #endif
 
 #define NEWT_VERSION "0.1.0"
 
-/* ---- status ----------------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------------------------ */
 
 enum {
     NEWT_OK = 0,
     NEWT_ENOMEM = -1,    /* out of memory */
-    NEWT_EINVAL = -2,    /* a wrong argument or a value that cannot be stored; names object and field */
+    NEWT_EINVAL = -2,    /* a wrong argument, or a value that cannot be stored */
     NEWT_EMISSING = -3,  /* no object with this oid (in this snapshot) */
     NEWT_ECLASS = -4,    /* the object is of another class, or a class table is wrong */
-    NEWT_EBROKEN = -5,   /* the object's class is unknown to this program, or its record is damaged: read-only */
+    NEWT_EBROKEN = -5,   /* the object's record is damaged, or says what its class does not know */
     NEWT_ECONFLICT = -6, /* somebody else changed it since this transaction read it; retry */
     NEWT_ELOST = -7,     /* the server went away before COMMIT was sent; retry */
     NEWT_EUNKNOWN = -8,  /* committed, but not known to be durable (newt_tid is set); or the server
@@ -72,14 +74,14 @@ enum {
 
 typedef struct newt_db newt_db;
 typedef struct newt_conn newt_conn;
-typedef struct newt_object newt_object; /* opaque; a `struct task *` and its newt_object * are one address */
+typedef struct newt_object newt_object; /* opaque; a `struct task *` is also its newt_object * */
 typedef struct newt_result newt_result;
 typedef struct newt_error newt_error;
 typedef struct newt_class newt_class;
 typedef struct newt_record newt_record;
 struct json_t; /* jansson's json_t; include <jansson.h> to use it */
 
-/* ---- values: one C type a kind, so that the kind of a field is inferred -------------------- */
+/* ---- values: one C type a kind, so that the kind of a field is inferred ------------------ */
 
 typedef struct {
     int64_t oid;
@@ -115,8 +117,9 @@ typedef struct {
 #define NEWT_DATE_NULL INT32_MIN
 
 /* items is const: change it through newt_append and newt_items, which need a writable object.
- * NEWT_MAP: text keys, kept in order (shorter first, then bytewise); newt_map_put, newt_map_find.
- * NEWT_PAIRS: keys of another kind K, in the order you append them; saved sorted, equal keys are an error. */
+ * NEWT_MAP: text keys, kept in order (shorter first, then bytewise); newt_put, newt_find,
+ * newt_drop. NEWT_PAIRS: keys of another kind K, in the order you append them; saved sorted, and
+ * equal keys are an error then. */
 #define NEWT_ARRAY(T)                                                                              \
     struct {                                                                                       \
         union {                                                                                    \
@@ -183,17 +186,17 @@ enum {
 typedef struct newt_field {
     const char *name;
     const char *as;
-    uint32_t offset;    /* of the member in the struct */
-    uint32_t size;      /* of the member, or of one item's value */
-    uint8_t kind;       /* newt_kind of the value */
-    uint8_t shape;      /* newt_shape */
-    uint8_t key_kind;   /* NEWT_PAIRS_OF: kind of the key */
+    uint32_t offset;  /* of the member in the struct */
+    uint32_t size;    /* of the member, or of one item's value */
+    uint8_t kind;     /* newt_kind of the value */
+    uint8_t shape;    /* newt_shape */
+    uint8_t key_kind; /* NEWT_PAIRS_OF: kind of the key */
     uint8_t flags;
-    uint16_t key_size;  /* NEWT_PAIRS_OF */
-    uint16_t stride;    /* size of one item, key included */
-    uint16_t value_at;  /* offset of the value in an item */
-    const newt_class *type;         /* REF: class of the target (NULL: any); STRUCT: its table */
-    const char *const *names;       /* ENUM: names of 0, 1, ..., NULL */
+    uint16_t key_size;        /* NEWT_PAIRS_OF */
+    uint16_t stride;          /* size of one item, key included */
+    uint16_t value_at;        /* offset of the value in an item */
+    const newt_class *type;   /* REF: class of the target (NULL: any); STRUCT: its table */
+    const char *const *names; /* ENUM: names of 0, 1, ..., NULL */
     void *reserved_[2];
 } newt_field;
 
@@ -202,7 +205,7 @@ typedef struct newt_hooks newt_hooks;
 struct newt_class {
     uint16_t class_size, field_size; /* sizeof of these two structs as the program saw them */
     uint32_t size;                   /* of the C struct */
-    const char *name;                /* 1 to 255 bytes of UTF-8; not beginning with "newt." or "::" */
+    const char *name;                /* 1 to 255 bytes of UTF-8; not "newt...." nor "::..." */
     int32_t version;                 /* from 0; see newt_hooks.upgrade */
     uint32_t n_fields;
     const newt_field *fields;
@@ -220,14 +223,16 @@ struct newt_hooks {
     size_t size; /* sizeof(newt_hooks) */
     /* Reshapes the JSONB of an object: `json` is an object holding the default projection; change
      * it in place with jansson. Its keys must not begin with "::" except in values that were
-     * there. Only in inline mode: newt_db_open refuses it in classes whose JSONB is written by the updater. */
+     * there. Only in inline mode: newt_db_open refuses it in classes whose JSONB is written by the
+     * updater. */
     int (*to_json)(const void *object, struct json_t *json, void *arg);
-    /* Fills an object from a record of an older version. Fields whose names and kinds are unchanged have been
-     * loaded already; newt_record_get gives the others. */
+    /* Fills an object from a record of an older version. Fields whose names and kinds are unchanged
+     * have been loaded already; newt_record_get gives the others. */
     int (*upgrade)(int32_t from, const newt_record *record, void *object, void *arg);
     void *arg;
 };
 
+/* clang-format off */
 #define NEWT__M(S, f) (((S *)0)->f)
 #ifndef __cplusplus
 #define NEWT__KIND(x)                                                                              \
@@ -336,6 +341,7 @@ struct newt_hooks {
                            __VA_ARGS__                                                             \
     }
 #endif
+/* clang-format on */
 
 /* Defines the table c##_class of struct c: name in the store, version, hooks or NULL, fields. */
 #define NEWT_CLASS_AS(c, nm, ver, hk, flg, ...)                                                    \
@@ -357,7 +363,7 @@ struct newt_hooks {
 /* Of the last failure; valid until the next call on the same database or connection. Never NULL
  * from newt_last_error. Texts are "" where there is nothing to say. */
 NEWT_API int newt_error_status(const newt_error *e);
-NEWT_API const char *newt_error_message(const newt_error *e); /* primary, names object, class, field */
+NEWT_API const char *newt_error_message(const newt_error *e); /* names object, class, field */
 NEWT_API const char *newt_error_detail(const newt_error *e);
 NEWT_API const char *newt_error_hint(const newt_error *e);
 NEWT_API const char *newt_error_sqlstate(const newt_error *e); /* five characters, or "" */
@@ -366,7 +372,7 @@ NEWT_API int64_t newt_error_oid(const newt_error *e);          /* 0: no object *
 NEWT_API bool newt_is_retryable(const newt_error *e);
 NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONFLICT" */
 
-/* ---- stores and databases ------------------------------------------------------------------ */
+/* ---- stores and databases ---------------------------------------------------------------- */
 
 /*
  * Creates a store's tables in a schema (made if missing): an explicit act, never done on connect.
@@ -377,26 +383,26 @@ NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error *
 NEWT_API void newt_error_free(newt_error *e);
 
 typedef enum newt_projector {
-    NEWT_PROJECT_AUTO,  /* the server if it has the extension, else the client */
+    NEWT_PROJECT_AUTO, /* the server if it has the extension, else the client */
     NEWT_PROJECT_CLIENT,
     NEWT_PROJECT_SERVER
 } newt_projector;
 
 typedef struct newt_options {
-    size_t size;        /* sizeof(newt_options) */
-    const char *schema; /* of the store; NULL: "public" */
+    size_t size;              /* sizeof(newt_options) */
+    const char *schema;       /* of the store; NULL: "public" */
     newt_projector projector; /* who computes the JSONB in inline mode */
-    bool no_inline;     /* leave the JSONB of every class (but those with to_json) to newt-updater */
-    bool debug;         /* commit compares what was only read with its record, and fails with
-                         * NEWT_EINVAL if it was changed without being asked for writing */
+    bool no_inline; /* leave the JSONB of every class (but those with to_json) to newt-updater */
+    bool debug;     /* commit compares what was only read with its record, and fails with
+                     * NEWT_EINVAL if it was changed without being asked for writing */
     int connect_timeout; /* seconds; 0: 10 */
 } newt_options;
 
 /*
  * Opens a database: checks the store's version and the class tables, registers new classes (plain
- * rows, no DDL). classes: NULL-terminated, copied; embedded structs and referenced classes need
- * not be listed unless they are stored as objects... a reference's class must be. opt: NULL for
- * defaults. *db is set even on failure, to ask newt_db_error why; newt_db_close it in any case.
+ * rows, no DDL). classes: NULL-terminated, copied; the classes that references name must be among
+ * them, those of embedded structs need not. opt: NULL for defaults. *db is set even on failure, to
+ * ask newt_db_error why; newt_db_close it in any case.
  */
 NEWT_API int newt_db_open(newt_db **db, const char *uri, const newt_class *const *classes,
                           const newt_options *opt) NEWT_CHECK;
@@ -407,14 +413,15 @@ NEWT_API const newt_error *newt_db_error(const newt_db *db);
  * A connection from the database's pool: the one given back last, with its cache; it is connected
  * anew if the server has gone meanwhile. *c is set even on failure (NULL: no memory), to ask
  * newt_conn_error why; newt_close it in any case. newt_close aborts an open transaction and gives
- * the connection back; NULL is fine. newt_last_error is the connection's error, or else the database's.
+ * the connection back; NULL is fine. newt_last_error is the connection's error, or else the
+ * database's.
  */
 NEWT_API int newt_connect(newt_db *db, newt_conn **c) NEWT_CHECK;
 NEWT_API void newt_close(newt_conn *c);
 NEWT_API const newt_error *newt_conn_error(const newt_conn *c);
 NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c);
 
-/* ---- transactions -------------------------------------------------------------------------- */
+/* ---- transactions ------------------------------------------------------------------------ */
 
 /*
  * newt_begin starts a transaction on a snapshot: what others commit later is not seen. It costs no
@@ -442,30 +449,41 @@ typedef struct newt_transact_options {
 /*
  * Runs fn in a transaction and commits; on a retryable error aborts and runs it again, after a
  * short random pause. fn must not keep state from a failed attempt. If fn returns non-zero the
- * transaction is aborted: a negative retryable status leads to another attempt, everything else is handed back.
+ * transaction is aborted: a negative retryable status leads to another attempt, everything else is
+ * handed back.
  */
 typedef int newt_work(newt_conn *c, void *arg);
 NEWT_API int newt_transact(newt_conn *c, newt_work *fn, void *arg,
                            const newt_transact_options *opt) NEWT_CHECK;
-NEWT_API int newt_status(const newt_conn *c);     /* of the last failed call of this transaction; NEWT_OK: none */
-/* Position of the snapshot, in the order of commits; after a commit that has written: of the commit.
- * 0: not known, the transaction has not asked the server yet. */
+/* Of the last failed call of this transaction; NEWT_OK: none. */
+NEWT_API int newt_status(const newt_conn *c);
+/* Position of the snapshot, in the order of commits; after a commit that has written: of the
+ * commit. 0: not known, the transaction has not asked the server yet. */
 NEWT_API int64_t newt_tid(const newt_conn *c);
 
-/* ---- objects --------------------------------------------------------------------------------- */
+/* ---- objects ----------------------------------------------------------------------------- */
 
+/*
+ * new makes an object, its fields zero, times and dates null. read and write load it if need be,
+ * in one round trip; edit makes the object of a read pointer writable, without another pin. All
+ * give NULL on failure, which dooms nothing: NEWT_EMISSING no such object, NEWT_ECLASS another
+ * class, or a record that does not fit the table (the message names the field), NEWT_EBROKEN a
+ * damaged record.
+ */
 NEWT_API void *newt_new(newt_conn *c, const newt_class *k) NEWT_CHECK;
 NEWT_API const void *newt_read(newt_conn *c, newt_ref r, const newt_class *k) NEWT_CHECK;
 NEWT_API void *newt_write(newt_conn *c, newt_ref r, const newt_class *k) NEWT_CHECK;
 NEWT_API void *newt_edit(const newt_object *o) NEWT_CHECK;
 NEWT_API void newt_done(const newt_object *o); /* NULL is fine */
 NEWT_API newt_ref newt_ref_of(const newt_object *o);
-NEWT_API newt_conn *newt_conn_of(const newt_object *o);
-/* Removes the object; references to it stay and will find NEWT_EMISSING. */
+NEWT_API newt_conn *newt_conn_of(const newt_object *o); /* NULL: an image that a hook was given */
+/* Removes the object; references to it stay and will find NEWT_EMISSING. If there is none any more
+ * that is NEWT_EMISSING here too, and dooms nothing. */
 NEWT_API int newt_delete(newt_conn *c, newt_ref r);
 /* Loads n objects in one round trip; what is missing is not an error here. */
 NEWT_API int newt_prefetch(newt_conn *c, const newt_ref *r, size_t n);
-/* The class an object is of, loading it if need be; NULL on failure. Valid as long as the database. */
+/* The class an object is of, loading it if need be; NULL on failure. Valid as long as the
+ * database. */
 NEWT_API const char *newt_class_name(newt_conn *c, newt_ref r);
 NEWT__FN bool
 newt_is_null(newt_ref r_)
@@ -478,36 +496,42 @@ newt_is_null(newt_ref r_)
 NEWT_API newt_ref newt_root(newt_conn *c, const char *name);
 NEWT_API int newt_set_root(newt_conn *c, const char *name, newt_ref r);
 
-/* ---- setters: copy; failure dooms the transaction, so the result may be ignored ---------------- */
+/* ---- setters: copy; failure dooms the transaction, so the result may be ignored ---------- */
 
 NEWT_API int newt_text_set(newt_object *o, newt_text *f, const char *s); /* NULL: null */
 NEWT_API int newt_text_setn(newt_object *o, newt_text *f, const void *s, size_t n);
 NEWT_API int newt_bytes_set(newt_object *o, newt_bytes *f, const void *p, size_t n);
+/* "-12.50", "1E+10", "NaN", "Infinity", "-Infinity"; the scale is kept. NULL: null. */
 NEWT_API int newt_decimal_set(newt_object *o, newt_decimal *f, const char *digits);
-/* Appends `extra` zeroed items (times and dates null) and returns the first of them. */
+/* Appends `extra` zeroed items (times and dates null) and returns the first of them; pointers to
+ * items may move. array is a member of the object, or of a struct in it. NULL: failed. */
 NEWT_API void *newt_array_grow(newt_object *o, void *array, size_t item_size, size_t extra);
 /* Removes n items from index `at` on. */
 NEWT_API int newt_array_remove(newt_object *o, void *array, size_t item_size, size_t at, size_t n);
-/* The value at key of a NEWT_MAP (value_at: offset of value in an item): put makes it when missing (zeroed) */
+/* The value at key of a NEWT_MAP (value_at: offset of value in an item). put makes it when missing,
+ * zeroed like an array's item; NULL: failed. find: NULL if there is none. remove: whether there
+ * was one. n: bytes of key, SIZE_MAX: up to its NUL. */
 NEWT_API void *newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at,
                              const char *key, size_t n);
 NEWT_API const void *newt_map_find_(const void *map, size_t item_size, size_t value_at,
                                     const char *key, size_t n);
-NEWT_API bool newt_map_remove_(newt_object *o, void *map, size_t item_size, const char *key, size_t n);
+NEWT_API bool newt_map_remove_(newt_object *o, void *map, size_t item_size, const char *key,
+                               size_t n);
 
 /* newt_json fields hold any value. json is read and copied; newt_json_get gives a new reference
- * (json_decref it). Values JSON has no word for, references first of all, are objects with one key that
- * begins with "::", see docs/json-values.md: {"::=>": 42} is a reference. */
+ * (json_decref it). Values JSON has no word for, references first of all, are objects with one key
+ * that begins with "::", see docs/json-values.md: {"::=>": 42} is a reference. */
 NEWT_API int newt_json_set(newt_object *o, newt_json *f, const struct json_t *json);
 NEWT_API struct json_t *newt_json_get(const newt_json *f) NEWT_CHECK;
 NEWT_API struct json_t *newt_json_ref(newt_ref r) NEWT_CHECK;
 NEWT_API newt_ref newt_json_to_ref(const struct json_t *json); /* null if it is none */
 
-/* ---- dynamic objects: a property bag without a C struct ------------------------------------------ */
+/* ---- dynamic objects: a property bag without a C struct ---------------------------------- */
 
-/* State is any jansson object, copied in and out. newt_bag is a newt_object of whatever class was named
- * that this program has no table for. Any object can be read as a bag, also one with a class
- * table (then read-only). */
+/* State is any jansson object, copied in and out; what is wrong in it is found at commit. newt_bag
+ * is a newt_object of whatever class was named that this program has no table for. Any object can
+ * be read as a bag, also one with a class table: then as a copy of its state as it is now, which
+ * cannot be written. */
 typedef struct newt_bag newt_bag;
 NEWT_API newt_bag *newt_bag_new(newt_conn *c, const char *class_name) NEWT_CHECK;
 NEWT_API const newt_bag *newt_bag_read(newt_conn *c, newt_ref r) NEWT_CHECK;
@@ -517,14 +541,15 @@ NEWT_API newt_ref newt_bag_ref(const newt_bag *b);
 NEWT_API const char *newt_bag_class(const newt_bag *b);
 NEWT_API struct json_t *newt_bag_state(const newt_bag *b) NEWT_CHECK; /* a new reference, a copy */
 NEWT_API int newt_bag_replace(newt_bag *b, const struct json_t *state);
-NEWT_API struct json_t *newt_bag_get(const newt_bag *b, const char *key) NEWT_CHECK; /* new reference or NULL */
+/* The field's value, a new reference; NULL: no such field, or no memory. */
+NEWT_API struct json_t *newt_bag_get(const newt_bag *b, const char *key) NEWT_CHECK;
 NEWT_API int newt_bag_set(newt_bag *b, const char *key, const struct json_t *value);
 NEWT_API int newt_bag_delete(newt_bag *b, const char *key);
 
 /* The field of an old record, for upgrade hooks: a new reference or NULL. */
 NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field) NEWT_CHECK;
 
-/* ---- queries -------------------------------------------------------------------------------------- */
+/* ---- queries ----------------------------------------------------------------------------- */
 
 /*
  * SQL against the projection, in the transaction's snapshot: it does not see changes of this
@@ -540,8 +565,9 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
  * also when the page lies past the end.
  * newt_query: raw rows as a jansson array of objects; *rows is yours. Integers are integers,
  * floats reals, booleans and nulls themselves, json and jsonb are parsed; a numeric is an integer
- * if it is one that fits, a real if it has at most 15 digits. All else, and what jansson cannot hold
- * (NaN, larger numbers), is the text that psql would show. Of columns with one name the last counts.
+ * if it is one that fits, a real if it has at most 15 digits. All else, and what jansson cannot
+ * hold (NaN, larger numbers), is the text that psql would show. Of columns with one name the last
+ * counts.
  */
 NEWT_API int newt_search(newt_conn *c, newt_result **out, const char *sql, int n,
                          const char *const *params) NEWT_CHECK;
@@ -552,12 +578,13 @@ NEWT_API int newt_page(newt_conn *c, newt_result **out, const char *sql, int n,
 NEWT_API int newt_query(newt_conn *c, struct json_t **rows, const char *sql, int n,
                         const char *const *params) NEWT_CHECK;
 NEWT_API size_t newt_result_size(const newt_result *r);
-NEWT_API int64_t newt_result_total(const newt_result *r); /* newt_page: of all pages; else the size */
+/* newt_page: of all pages; else the size. */
+NEWT_API int64_t newt_result_total(const newt_result *r);
 NEWT_API newt_ref newt_result_ref(const newt_result *r, size_t i); /* i < size; else null */
 NEWT_API int newt_result_load(newt_result *r);
 NEWT_API void newt_result_free(newt_result *r); /* NULL is fine */
 
-/* ---- following transactions ------------------------------------------------------------------------ */
+/* ---- following transactions -------------------------------------------------------------- */
 
 typedef struct newt_progress {
     size_t size;          /* sizeof(newt_progress), set by the caller */
@@ -566,19 +593,19 @@ typedef struct newt_progress {
     int64_t transactions; /* in this batch */
     int64_t written;      /* rows of the projection written */
     int64_t removed;
-    int64_t rejects;      /* values that could be shown only in part */
+    int64_t rejects; /* values that could be shown only in part */
 } newt_progress;
 
 /*
  * Takes the next transactions behind the position of follower `name` (at most max_objects changed
  * objects, at least one transaction) and brings the projection of their objects up to date, in one
- * transaction with the new position: rows that are right already are left alone, rows that an inline
- * writer is writing win. transactions == 0: nothing to do. Needs no class tables; classes with
- * to_json are left to their programs, and a damaged record has no row.
+ * transaction with the new position: rows that are right already are left alone, rows that an
+ * inline writer is writing win. transactions == 0: nothing to do. Needs no class tables; classes
+ * with to_json are left to their programs, and a damaged record has no row.
  *
- * A new name, or one whose transactions have been pruned, first goes through all objects, once: each
- * call does the next max_objects of them, counts as one transaction and leaves the position as it
- * was, which the last such call sets. With another connection that begins again.
+ * A new name, or one whose transactions have been pruned, first goes through all objects, once:
+ * each call does the next max_objects of them, counts as one transaction and leaves the position as
+ * it was, which the last such call sets. With another connection that begins again.
  *
  * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECONFLICT: another process follows under
  * this name, or a deadlock with an inline writer; nothing is lost, call again.
@@ -586,22 +613,22 @@ typedef struct newt_progress {
 NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
                           newt_progress *out) NEWT_CHECK;
 
-/* ---- counters, for tests and operators --------------------------------------------------------------- */
+/* ---- counters, for tests and operators --------------------------------------------------- */
 
 typedef struct newt_stats {
-    size_t size;          /* sizeof(newt_stats), set by the caller */
-    int64_t round_trips;  /* waits for the server */
+    size_t size;         /* sizeof(newt_stats), set by the caller */
+    int64_t round_trips; /* waits for the server */
     int64_t statements;
-    int64_t objects;      /* structs in the cache */
-    int64_t bytes;        /* of the cache */
-    int64_t loads;        /* objects loaded */
+    int64_t objects; /* structs in the cache */
+    int64_t bytes;   /* of the cache */
+    int64_t loads;   /* objects loaded */
     int64_t commits;
     int64_t conflicts;
     int64_t retries;
 } newt_stats;
 NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
 
-/* ---- typed wrappers, one line a class ------------------------------------------------------------------ */
+/* ---- typed wrappers, one line a class ---------------------------------------------------- */
 
 #define NEWT_DECLARE(c)                                                                            \
     extern const newt_class c##_class;                                                             \
@@ -644,19 +671,35 @@ NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
     }                                                                                              \
     struct newt__semicolon_
 
+/* clang-format off */
 #ifndef __cplusplus
 /* o must be writable: a const object makes &(o)->f a pointer to const, which matches nothing. */
 #define NEWT__MUT(p) _Generic((p), newt_text * : (p))
+#define NEWT__MUTABLE(o, f) (void)_Generic(&(o)->f.n, uint32_t * : 0)
 #define newt_set(o, f, str) newt_text_set((newt_object *)(o), NEWT__MUT(&(o)->f), (str))
 #define newt_append(o, f, v)                                                                       \
-    ((void)_Generic(&(o)->f.n, uint32_t * : 0),                                                    \
-     newt_array_grow((newt_object *)(o), &(o)->f, sizeof *(o)->f.edit_, 1)                         \
+    (NEWT__MUTABLE(o, f), newt_array_grow((newt_object *)(o), &(o)->f, sizeof *(o)->f.edit_, 1)    \
          ? ((o)->f.edit_[(o)->f.n - 1] = (v), NEWT_OK)                                             \
          : NEWT_ENOMEM)
 #define newt_items(o, f) (_Generic(&(o)->f.n, uint32_t * : (o)->f.edit_))
-#endif
 
-/* ---- small collections: objects of their own --------------------------------------------------------------- */
+/* Of a NEWT_MAP f, with a C string as key. newt_put gives a pointer to the value, new and zeroed if
+ * the key was not there, or NULL if it failed; newt_find a pointer to const, NULL if there is none;
+ * newt_drop removes the entry and tells whether there was one. */
+#define NEWT__VALUE_AT(o, f) offsetof(__typeof__(*(o)->f.edit_), value)
+#define newt_put(o, f, k)                                                                          \
+    (NEWT__MUTABLE(o, f), (__typeof__(&(o)->f.edit_->value))newt_map_put_(                         \
+        (newt_object *)(o), &(o)->f, sizeof *(o)->f.edit_, NEWT__VALUE_AT(o, f), (k), SIZE_MAX))
+#define newt_find(o, f, k)                                                                         \
+    ((const __typeof__((o)->f.edit_->value) *)newt_map_find_(                                      \
+        &(o)->f, sizeof *(o)->f.edit_, NEWT__VALUE_AT(o, f), (k), SIZE_MAX))
+#define newt_drop(o, f, k)                                                                         \
+    (NEWT__MUTABLE(o, f), newt_map_remove_((newt_object *)(o), &(o)->f, sizeof *(o)->f.edit_, (k), \
+                                           SIZE_MAX))
+#endif
+/* clang-format on */
+
+/* ---- small collections: objects of their own --------------------------------------------- */
 
 /* A list and a map of references, for some thousands of entries at most: each is one record. */
 struct newt_list {

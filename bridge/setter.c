@@ -310,6 +310,12 @@ newt_array_remove(newt_object *o, void *p, size_t item_size, size_t at, size_t n
 
 /* ---- maps -------------------------------------------------------------------------------- */
 
+static inline size_t
+key_length(const char *key, size_t n)
+{
+    return n == SIZE_MAX && key ? strlen(key) : n;
+}
+
 /* Where the key is, or (false) would be. */
 static bool
 search(const array *a, size_t item_size, const char *key, size_t n, size_t *at)
@@ -352,6 +358,7 @@ newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at, cons
                      key ? "is no map of this layout" : "cannot have a null key");
         return NULL;
     }
+    n = key_length(key, n);
     if (search(a, item_size, key, n, &at))
         return a->edit_ + at * item_size + value_at;
     if (newt_text_setn(o, &copy, key, n) != NEWT_OK || !make_room(h, a, item_size, 1))
@@ -370,7 +377,7 @@ newt_map_find_(const void *map, size_t item_size, size_t value_at, const char *k
     const array *a = map;
     size_t at;
 
-    if (!key || !search(a, item_size, key, n, &at))
+    if (!key || !search(a, item_size, key, key_length(key, n), &at))
         return NULL;
     return a->items + at * item_size + value_at;
 }
@@ -380,7 +387,8 @@ newt_map_remove_(newt_object *o, void *map, size_t item_size, const char *key, s
 {
     size_t at;
 
-    if (!newt__writable(o, map, false) || !key || !search(map, item_size, key, n, &at))
+    if (!newt__writable(o, map, false) || !key ||
+        !search(map, item_size, key, key_length(key, n), &at))
         return false;
     return newt_array_remove(o, map, item_size, at, 1) == NEWT_OK;
 }

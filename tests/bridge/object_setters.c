@@ -281,7 +281,10 @@ maps(void **state)
     assert_false(newt_map_remove_(OBJ, &e->weights, sizeof *e->weights.edit_, "z", 1));
     assert_null(FIND(weights, "z"));
     assert_int_equal(e->weights.n, 5);
-    p = PUT(places, "here");
+    p = newt_put(e, places, "here");
+    assert_ptr_equal(newt_find(e, places, "here"), p);
+    assert_null(newt_find(e, places, "there"));
+    assert_false(newt_drop(e, places, "there"));
     assert_true(p->at.us == NEWT_TIME_NULL);
     assert_int_equal(newt_status(&o.c), NEWT_OK);
 }

@@ -6,8 +6,6 @@
  */
 #include <newtdb.h>
 
-#include <string.h>
-
 struct address {
     newt_text street, city;
 };
@@ -89,6 +87,7 @@ library(newt_conn *c, void *arg)
     const struct book *again;
     struct chapter *chapter;
     struct address *printer;
+    double *rating;
 
     if (!a || !b)
         return newt_status(c);
@@ -105,10 +104,14 @@ library(newt_conn *c, void *arg)
     chapter = newt_array_grow(book_obj(b), &b->chapters, sizeof *chapter, 2);
     if (chapter)
         newt_text_set(book_obj(b), &chapter[1].heading, "Tails");
-    printer = newt_map_put_(book_obj(b), &b->printers, sizeof *b->printers.edit_, sizeof(newt_text),
-                            "first", strlen("first"));
+    printer = newt_put(b, printers, "first");
     if (printer)
         newt_text_set(book_obj(b), &printer->city, "Bergen");
+    rating = newt_put(b, ratings, "critics");
+    if (rating)
+        *rating = 4.5;
+    if (newt_find(b, ratings, "readers") || !newt_drop(b, ratings, "critics"))
+        return 1;
     book_done(b);
     again = book_read(c, book_id(b));
     if (!again)
@@ -287,5 +290,34 @@ void
 bad(struct book *b, const struct author *a)
 {
     b->editors = a->books;
+}
+#elif defined(BAD30) /* an entry put through a pointer from read; error: _Generic|association */
+double *bad(const struct book *b);
+double *
+bad(const struct book *b)
+{
+    return newt_put(b, ratings, "x");
+}
+#elif defined(BAD31) /* an entry found is const; error: discards */
+double *bad(const struct book *b);
+double *
+bad(const struct book *b)
+{
+    double *rating = newt_find(b, ratings, "x");
+    return rating;
+}
+#elif defined(BAD32) /* an entry dropped through one; error: _Generic|association */
+bool bad(const struct book *b);
+bool
+bad(const struct book *b)
+{
+    return newt_drop(b, ratings, "x");
+}
+#elif defined(BAD33) /* an entry of another type; error: incompatible */
+struct address *bad(struct book *b);
+struct address *
+bad(struct book *b)
+{
+    return newt_put(b, ratings, "x");
 }
 #endif
