@@ -81,8 +81,23 @@ END
     is "$1: and the object is as it was" "$(sql "SELECT state->'masts' FROM newt WHERE class_name = 'Ship'")" 3
 }
 
+block() { # KIND: the first such block of README.md
+    awk -v kind="\`\`\`$1" '$0 == kind && !n++ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md
+}
+
+readme() { # its program is examples/hello.c, and its SQL runs beside it
+    is 'README.md shows examples/hello.c' "$(block c)" "$(cat examples/hello.c)"
+    fresh
+    psql -Xqc 'CREATE EXTENSION newt'
+    block sql >"$work/readme.sql"
+    ok 'its SQL, before the program' psql -Xq -v ON_ERROR_STOP=1 -c "$(sed -n 1p "$work/readme.sql")"
+    "$bin/hello" >/dev/null
+    ok 'its SQL, after the program' psql -Xq -v ON_ERROR_STOP=1 -c "$(sed 1d "$work/readme.sql")"
+    is 'and its view' "$(sql 'SELECT text, seen FROM note')" 'Hello|1'
+}
+
 bin=build/examples
-hello plain && tracker plain && bag plain
+hello plain && tracker plain && bag plain && readme
 ok 'builds with the sanitizers' make -s SANITIZE=1 lib examples
 bin=build-asan/examples
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
