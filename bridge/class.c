@@ -490,8 +490,8 @@ copy_fields(builder *b, newt__class *k)
 {
     const newt_class *t = k->table;
 
-    if (t->n_fields > UINT16_MAX)
-        return refuse(b, "class \"%s\" has more than %d fields", k->name, UINT16_MAX);
+    if (t->n_fields > NEWT__MAX_FIELDS)
+        return refuse(b, "class \"%s\" has more than %d fields", k->name, NEWT__MAX_FIELDS);
     k->n_fields = t->n_fields;
     k->fields = take(b, (size_t)t->n_fields * sizeof *k->fields);
     if (!k->fields)

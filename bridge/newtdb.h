@@ -27,7 +27,8 @@
  * setters below, which copy, and stay readable until the object's last _done even when replaced.
  * Members of a struct that its class table does not name are the program's: zero after a load.
  *
- * Limits: nesting 500, record 256 MiB, class name 255 bytes, see docs/state-record.md.
+ * Limits: nesting 500, record 256 MiB, class and field names 255 bytes (see docs/state-record.md);
+ * 65,535 fields in a class, 4 GiB for an object in memory.
  */
 #ifndef NEWTDB_H
 #define NEWTDB_H

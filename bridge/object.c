@@ -200,13 +200,13 @@ newt__object_find(newt_conn *c, newt_ref r, newt__event event)
         return NULL;
     h = newt__cache_find(&c->cache, r.oid);
     if (!h) {
-        if (r.oid <= 0) {
-            newt__conn_fail(c, NEWT_EINVAL, 0,
-                            r.oid ? "a reference has a negative oid: %lld"
-                                  : "the reference is null",
+        if (r.oid == 0)
+            newt__conn_fail(c, NEWT_EINVAL, 0, "the reference is null");
+        else if (r.oid < 0)
+            newt__conn_fail(c, NEWT_EINVAL, 0, "a reference has a negative oid: %lld",
                             (long long)r.oid);
+        if (r.oid <= 0)
             return NULL;
-        }
         if (newt__load(c, &r.oid, 1) != NEWT_OK)
             return NULL;
         h = newt__cache_find(&c->cache, r.oid);

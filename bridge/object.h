@@ -71,8 +71,11 @@ int newt__fail_value(newt_error *e, int64_t oid, const char *what, const newt__f
 /* Reports e as this connection's error, which a doomed transaction does not let go of. */
 int newt__conn_fail_with(newt_conn *c, newt_error *e);
 
-/* Bytes of one object in memory: counts and offsets inside are 32 bits wide. */
-#define NEWT__MAX_OBJECT ((size_t)UINT32_MAX)
+/* Limits of a class, and of an object in memory: counts and offsets inside are 32 bits wide. */
+enum {
+    NEWT__MAX_FIELDS = 65535
+};
+#define NEWT__MAX_OBJECT ((size_t)UINT32_MAX) /* bytes */
 
 /* ---- struct <-> record ------------------------------------------------------------------- */
 

@@ -3,6 +3,8 @@
  */
 #include "object.h"
 
+#include <stdlib.h>
+
 static const char *const shapes[NEWT__N_SHAPES] = {
     [NEWT_ONE] = NULL,     [NEWT_LIST_OF] = "list",   [NEWT_SET_OF] = "set",
     [NEWT_MAP_OF] = "map", [NEWT_PAIRS_OF] = "pairs",
@@ -84,17 +86,19 @@ static json_t *
 describe_fields(const newt__class *k, const struct open_struct *up)
 {
     struct open_struct open = {up, k};
+    const newt__field **declared = malloc((k->n_fields ? k->n_fields : 1) * sizeof *declared);
     json_t *list = json_array();
 
-    for (uint32_t place = 0; place < k->n_fields; place++) {
-        for (uint32_t i = 0; i < k->n_fields; i++) {
-            if (k->fields[i].declared == place &&
-                json_array_append_new(list, describe_field(&k->fields[i], &open)) != 0) {
-                json_decref(list);
-                return NULL;
-            }
+    for (uint32_t i = 0; declared && i < k->n_fields; i++)
+        declared[k->fields[i].declared] = &k->fields[i];
+    for (uint32_t i = 0; i < k->n_fields || !declared; i++) {
+        if (!declared || json_array_append_new(list, describe_field(declared[i], &open)) != 0) {
+            json_decref(list);
+            list = NULL;
+            break;
         }
     }
+    free(declared);
     return list;
 }
 

@@ -171,6 +171,50 @@ fields(void **state)
 #undef REFUSE
 }
 
+/* At the limits, and one above. */
+static void
+limits(void **state)
+{
+    enum {
+        N = NEWT__MAX_FIELDS
+    };
+    newt_field *many = calloc(N, sizeof *many);
+    char(*names)[8] = calloc(N, sizeof *names);
+    newt_field f = NEWT_FIELD(S, a);
+    newt_class k = good;
+    const newt_class *list[] = {&k, NULL};
+    newt__classes *cs;
+    newt_error e = {0};
+    json_t *described;
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof names[i], "f%d", i);
+        many[i] = (newt_field){
+            .name = names[i], .offset = (uint32_t)i, .size = 1, .kind = NEWT_K_BOOL};
+    }
+    k.fields = many;
+    k.size = N;
+    k.n_fields = N + 1;
+    assert_class_refused(&k, "class \"Sample\" has more than 65535 fields");
+    k.n_fields = N;
+    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    described = newt__class_fields(newt__class_find(cs, &k));
+    assert_int_equal(json_array_size(described), N);
+    json_decref(described);
+    newt__classes_free(cs);
+    free(many);
+    free(names);
+
+    k = good;
+    k.fields = &f;
+    k.n_fields = 1;
+    long_name[255] = 0; /* 256 are refused elsewhere */
+    k.name = f.as = long_name;
+    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    newt__classes_free(cs);
+}
+
 /* ---- several classes ----------------------------------------------------------------------- */
 
 static void
@@ -374,10 +418,11 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes),          cmocka_unit_test(fields),
-        cmocka_unit_test(given_twice),      cmocka_unit_test(endless_struct),
-        cmocka_unit_test(built_in),         cmocka_unit_test(copied),
-        cmocka_unit_test(order_and_blanks), cmocka_unit_test(registry),
+        cmocka_unit_test(classes),        cmocka_unit_test(fields),
+        cmocka_unit_test(limits),         cmocka_unit_test(given_twice),
+        cmocka_unit_test(endless_struct), cmocka_unit_test(built_in),
+        cmocka_unit_test(copied),         cmocka_unit_test(order_and_blanks),
+        cmocka_unit_test(registry),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -97,7 +97,7 @@ read_cat(void)
     return cat_read(&o.c, cat_of((newt_ref){7}));
 }
 
-/* ---- kinds and ranges ---------------------------------------------------------------------- */
+/* ---- kinds and ranges -------------------------------------------------------------------- */
 
 static const struct {
     const char *state;
@@ -229,7 +229,7 @@ what_fits(void **state)
     assert_true(c->foods.items[2].value == 1.0);
 }
 
-/* ---- fields that the table lacks ----------------------------------------------------------- */
+/* ---- fields that the table lacks --------------------------------------------------------- */
 
 static json_t *
 state_after_commit(void)
@@ -305,7 +305,7 @@ unknown_fields_inside(void **state)
     }
 }
 
-/* ---- required ------------------------------------------------------------------------------ */
+/* ---- required ---------------------------------------------------------------------------- */
 
 static void
 required(void **state)
@@ -324,7 +324,7 @@ required(void **state)
                  "field \"must\" of Cat 7 is null, but required");
 }
 
-/* ---- versions ------------------------------------------------------------------------------ */
+/* ---- versions ---------------------------------------------------------------------------- */
 
 static void
 newer_version(void **state)
@@ -371,7 +371,7 @@ older_version(void **state)
     assert_non_null(read_cat());
 }
 
-/* ---- upgrade hooks ------------------------------------------------------------------------- */
+/* ---- upgrade hooks ----------------------------------------------------------------------- */
 
 static int hook_status;
 static bool hook_fails, hook_ran;
@@ -473,6 +473,51 @@ failing_upgrades(void **state)
     assert_non_null(newt_write(&o.c, (newt_ref){7}, &upgrading));
 }
 
+/* ---- size in memory ---------------------------------------------------------------------- */
+
+/* A byte of the record that becomes 64 kB in memory, often enough for more than there may be. */
+struct wide {
+    int32_t n;
+    char padding[65524];
+};
+struct hall {
+    NEWT_ARRAY(struct wide) items;
+};
+NEWT_DECLARE(wide);
+NEWT_DECLARE(hall);
+NEWT_CLASS(wide, "Wide", 0, NULL, NEWT_FIELD(struct wide, n));
+NEWT_CLASS(hall, "Hall", 0, NULL, NEWT_STRUCTS(struct hall, items, wide));
+
+static void
+too_large_for_memory(void **state)
+{
+    static const newt_class *const halls[] = {&hall_class, NULL};
+    enum {
+        N = UINT32_MAX / sizeof(struct wide) + 1
+    };
+    newt__writer w = {0};
+    long calls;
+
+    (void)state;
+    offline_open(&o, halls);
+    w.buf.env = &o.c.env;
+    newt__write_begin(&w, "Hall", 4, 0);
+    newt__write_map(&w, 1);
+    newt__write_text(&w, "items", 5);
+    newt__write_array(&w, N);
+    for (int i = 0; i < N; i++)
+        newt__write_map(&w, 0);
+    assert_int_equal(newt__write_end(&w), NEWT__OK);
+    calls = o.calls;
+    assert_true(load(&o, 7, w.buf.data, w.buf.n)->bag);
+    assert_null(hall_read(&o.c, hall_of((newt_ref){7})));
+    assert_error(newt_conn_error(&o.c), NEWT_ELIMIT,
+                 "field \"items\" of Hall 7 has too many items");
+    assert_true(o.calls - calls < 20);
+    newt__writer_free(&w);
+    offline_close(&o);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
 
 int
@@ -486,6 +531,7 @@ main(void)
         TEST(required),
         TEST(newer_version),
         TEST(older_version),
+        cmocka_unit_test(too_large_for_memory),
         cmocka_unit_test_setup_teardown(upgrading_objects, start_upgrading, stop),
         cmocka_unit_test_setup_teardown(failing_upgrades, start_upgrading, stop),
     };

@@ -245,6 +245,12 @@ project_reshaped(void)
 }
 
 static bool
+check_marks(void)
+{
+    return newt__objects_check(&o.c) == NEWT_OK;
+}
+
+static bool
 many_objects(void)
 {
     for (int i = 0; i < 60; i++)
@@ -292,6 +298,7 @@ every_allocation(void **state)
     o.db.options.debug = true;
     fail_each("load in debug mode", NULL, load_record);
     fail_each("commit in debug mode", load_and_write, commit);
+    fail_each("check of marks", load_and_read, check_marks);
     free(record);
     json_decref(sample);
     offline_close(&o);
