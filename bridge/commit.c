@@ -463,7 +463,6 @@ static int
 send_all(work *w)
 {
     newt_conn *c = w->c;
-    newt__params p = {0};
     int status;
 
     if (c->in_transaction)
@@ -483,8 +482,8 @@ send_all(work *w)
     newt__sync(c);
     want_blocks(w);
     newt__blocks_send(c, w->oid_blocks, w->serial_blocks);
-    newt__changes_params(c, w->serial, &p);
-    newt__send(c, NEWT__S_CHANGES_BARRIER, &p);
+    newt__send(c, NEWT__S_BARRIER, NULL);
+    newt__changes_send(c, w->serial);
     newt__sync(c);
     return NEWT_OK;
 }
@@ -539,6 +538,7 @@ take_barrier(work *w)
     newt__error_clear(warning);
     if (newt__blocks_result(c, w->oid_blocks, w->serial_blocks) != NEWT_OK)
         newt__error_clear(&c->error); /* no memory: then there are none */
+    newt__take_done(c);
     changes = newt__take(c);
     if (newt__take_sync(c) && warning->status == NEWT_OK)
         return changes;

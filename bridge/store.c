@@ -31,25 +31,8 @@
     "ON CONFLICT (zoid) DO UPDATE SET class_name = excluded.class_name, "                          \
     "serial = excluded.serial, state = excluded.state"
 
-#define CHANGES(barrier)                                                                           \
-    "WITH k AS MATERIALIZED (SELECT serial, written, removed FROM @store@.transaction "            \
-    "WHERE tid > $1 AND serial <> $3 ORDER BY tid LIMIT 10001) "                                   \
-    "SELECT t.tid, t.serial, (SELECT id FROM @store@.newt_incarnation WHERE one), "                \
-    "EXISTS (SELECT FROM @store@.transaction l WHERE l.tid = $1 AND l.serial = $2), "              \
-    "(SELECT count(*) FROM k), "                                                                   \
-    "(SELECT array_agg(c.zoid) FROM ("                                                             \
-    "SELECT unnest(k.written || k.removed) AS zoid FROM k "                                        \
-    "UNION ALL SELECT unnest(x.written || x.removed) FROM k CROSS JOIN LATERAL "                   \
-    "(SELECT o.written, o.removed FROM @store@.transaction_object o "                              \
-    "WHERE o.serial = k.serial OFFSET 0) x WHERE k.written IS NULL "                               \
-    "LIMIT 10001) c)" barrier                                                                      \
-    " FROM (SELECT tid, serial FROM @store@.transaction ORDER BY tid DESC LIMIT 1) t"
-
-/*
- * Rows are found by the zoids of others as zoid = ANY (ARRAY[other.zoid]), which only an index scan
- * for each of these can answer. With a plain equality, a plan made while the table was small reads
- * all of its index, in zoid order, and is kept when the table has grown.
- */
+#define INCARNATION "(SELECT id FROM @store@.newt_incarnation WHERE one)"
+#define EMIT        "pg_logical_emit_message(true, 'newt', '')"
 
 /* Writes what r has (zoid, seen: serial of its row or null, class_name, serial, json: null if there
  * is to be no row) by compare-and-set on seen: who wrote a row in between is newer. Superseded
@@ -92,8 +75,6 @@
     ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
     "'another process follows under this name', '') END FROM u"
 
-#define EMIT "pg_logical_emit_message(true, 'newt', '')"
-
 static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     /* said in full: a role's defaults could make max(tid) stale */
@@ -107,8 +88,16 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "set_config('enable_seqscan', $3, true), set_config('enable_bitmapscan', $4, true), "
         "set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true)",
 
-    [NEWT__S_CHANGES] = CHANGES(""),
-    [NEWT__S_CHANGES_BARRIER] = CHANGES(", " EMIT),
+    /* $1 position of the cache, whose row comes first, $2 serial of our own, whose oids are not
+     * wanted; also in newt__changes_apply */
+    [NEWT__S_CHANGES] = "SELECT t.tid, t.serial, " INCARNATION
+                        ", CASE WHEN t.serial = $2 THEN NULL "
+                        "WHEN t.written IS NULL THEN @store@.newt_large(t.serial, 10001) "
+                        "ELSE t.written || t.removed END "
+                        "FROM @store@.transaction t WHERE t.tid >= $1 ORDER BY t.tid LIMIT 5001",
+    /* the same for a cache without a position */
+    [NEWT__S_NEWEST] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
+                       "FROM @store@.transaction t ORDER BY t.tid DESC LIMIT 1",
     [NEWT__S_BARRIER] = "SELECT " EMIT,
     [NEWT__S_BLOCKS] = "SELECT nextval($1::text::regclass) FROM generate_series(1, $2::bigint)",
 

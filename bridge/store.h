@@ -45,8 +45,8 @@ typedef enum newt__statement {
     NEWT__S_ROLLBACK_TO,
     NEWT__S_USER_PLANS,
     NEWT__S_CHANGES,
+    NEWT__S_NEWEST,
     NEWT__S_BARRIER,
-    NEWT__S_CHANGES_BARRIER,
     NEWT__S_BLOCKS,
     NEWT__S_LOAD,
     NEWT__S_SERIALS,
@@ -184,11 +184,12 @@ int newt__conn_server(newt_conn *c);
  * taken first, by newt__snapshot_take. */
 bool newt__snapshot_send(newt_conn *c);
 int newt__snapshot_take(newt_conn *c);
-/* Applies what S_CHANGES or S_CHANGES_BARRIER gave; own_serial: behind this commit, or 0. */
+/* Queues the question what others have changed; own_serial: behind our commit, or 0. */
+void newt__changes_send(newt_conn *c, int64_t own_serial);
+/* Applies the answer. */
 int newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial);
 /* Forgets all that is cached; a conflict if this transaction has used some of it. */
 int newt__cache_drop(newt_conn *c);
-void newt__changes_params(const newt_conn *c, int64_t own_serial, newt__params *p);
 /* The end of a transaction; what becomes of its objects is said before, in object.c. */
 void newt__transaction_over(newt_conn *c);
 /* Takes blocks of oids and serials, so many that this many of each are there. */

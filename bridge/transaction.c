@@ -13,7 +13,8 @@ enum {
      * than this ago: by so much can it miss what other programs have committed. What this newt_db
      * has committed is never missed. */
     FRESH_US = 100 * 1000,
-    MOST_CHANGES = 10000, /* beyond that the cache is dropped; also in S_CHANGES */
+    MOST_CHANGES = 10000, /* beyond that the cache is dropped; these two are also in S_CHANGES */
+    MOST_TRANSACTIONS = 5000,
     ATTEMPTS = 10,
     LONGEST_PAUSE_MS = 100
 };
@@ -135,12 +136,24 @@ fresh(newt_conn *c)
     return !c->doubtful && c->tid >= newest_tid(c->db) && newt__clock() - c->checked_us < FRESH_US;
 }
 
-void
-newt__changes_params(const newt_conn *c, int64_t own_serial, newt__params *p)
+static bool
+has_position(const newt_conn *c)
 {
-    newt__param_int(p, c->tid && c->cache.n > 0 ? c->tid : INT64_MAX);
-    newt__param_int(p, c->tid_serial);
-    newt__param_int(p, own_serial);
+    return c->tid != 0 && c->cache.n > 0;
+}
+
+void
+newt__changes_send(newt_conn *c, int64_t own_serial)
+{
+    newt__params p = {0};
+
+    if (!has_position(c)) {
+        newt__send(c, NEWT__S_NEWEST, NULL);
+        return;
+    }
+    newt__param_int(&p, c->tid);
+    newt__param_int(&p, own_serial);
+    newt__send(c, NEWT__S_CHANGES, &p);
 }
 
 static bool
@@ -205,49 +218,61 @@ newt__cache_drop(newt_conn *c)
     return rc;
 }
 
+/* All oids in the answer; false: too many, or they do not go on from where the cache stands. */
+static bool
+list_changes(const newt_conn *c, const PGresult *r, newt__oids *changed)
+{
+    int n = PQntuples(r);
+
+    if (newt__field_int(r, 0, 0) != c->tid || newt__field_int(r, 0, 1) != c->tid_serial ||
+        n > MOST_TRANSACTIONS)
+        return false;
+    for (int i = 1; i < n && changed->n <= MOST_CHANGES; i++)
+        if (!newt__field_oids(r, i, 3, changed))
+            return false;
+    return changed->n <= MOST_CHANGES;
+}
+
 int
 newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
 {
+    bool positioned = has_position(c), same_life, all;
+    int last = PQntuples(r) - 1;
     newt__oids changed = {0};
-    bool same_life, all;
-    int64_t tid;
     int rc;
 
-    if (PQntuples(r) != 1 || PQnfields(r) < 6) {
+    if (last < 0 && !positioned) {
         rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no transactions");
         newt__fail_detail(&c->error, "Its table \"transaction\" is empty.");
         return rc;
     }
-    tid = newt__field_int(r, 0, 0);
-    same_life = PQgetlength(r, 0, 2) == sizeof c->incarnation &&
-                memcmp(PQgetvalue(r, 0, 2), c->incarnation, sizeof c->incarnation) == 0;
+    same_life = last >= 0 && PQgetlength(r, last, 2) == sizeof c->incarnation &&
+                memcmp(PQgetvalue(r, last, 2), c->incarnation, sizeof c->incarnation) == 0;
     if (!same_life) {
         newt__blocks_drop(&c->oids);
         newt__blocks_drop(&c->serials);
     }
-    all = !same_life || !newt__field_bool(r, 0, 3) || newt__field_int(r, 0, 4) > MOST_CHANGES ||
-          !newt__field_oids(r, 0, 5, &changed) || changed.n > MOST_CHANGES;
-    /* without a position there is nothing in the cache but what this transaction has made */
-    if (all && same_life && c->tid == 0 && own_serial != 0 &&
-        newt__field_int(r, 0, 1) == own_serial)
-        all = false;
+    if (positioned)
+        all = !same_life || !list_changes(c, r, &changed);
+    else
+        /* there is nothing in the cache but what this transaction has made, if it is the newest */
+        all = !same_life || own_serial == 0 || newt__field_int(r, 0, 1) != own_serial;
     rc = invalidate(c, &changed, all);
     free(changed.oids);
     if (rc != NEWT_OK)
         return rc;
-    if (!same_life && PQgetlength(r, 0, 2) == sizeof c->incarnation) {
-        memcpy(c->incarnation, PQgetvalue(r, 0, 2), sizeof c->incarnation);
-    } else if (!same_life) {
-        /* a server that has crashed: db.c makes a row when it connects anew */
-        memset(c->incarnation, 0, sizeof c->incarnation);
+    if (!same_life) {
+        /* the next transaction connects anew, and db.c sees to it */
+        c->tid = c->tid_serial = 0;
         c->reopen = true;
+        return NEWT_OK;
     }
-    c->tid = tid;
-    c->tid_serial = newt__field_int(r, 0, 1);
+    c->tid = newt__field_int(r, last, 0);
+    c->tid_serial = newt__field_int(r, last, 1);
     c->checked_us = newt__clock();
     pthread_mutex_lock(&c->db->mutex);
-    if (tid > c->db->newest_tid)
-        c->db->newest_tid = tid;
+    if (c->tid > c->db->newest_tid)
+        c->db->newest_tid = c->tid;
     pthread_mutex_unlock(&c->db->mutex);
     return NEWT_OK;
 }
@@ -255,13 +280,10 @@ newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
 bool
 newt__snapshot_send(newt_conn *c)
 {
-    newt__params p = {0};
-
     if (c->phase != NEWT__LAZY)
         return false;
-    newt__changes_params(c, 0, &p);
     newt__send(c, NEWT__S_BEGIN_READ, NULL);
-    newt__send(c, NEWT__S_CHANGES, &p);
+    newt__changes_send(c, 0);
     c->in_transaction = true;
     c->savepoint = false;
     return true;

@@ -150,6 +150,18 @@ END
 $raise$;
 COMMENT ON FUNCTION @store@.newt_raise(text, text, text) IS 'raises an error with this SQLSTATE, message and detail';
 
+-- Oids of a large transaction, at most so many. Called for those alone: the query that every begin
+-- runs stays simple.
+CREATE FUNCTION @store@.newt_large(serial bigint, at_most bigint) RETURNS bigint[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $large$
+    SELECT pg_catalog.array_agg(l.zoid) FROM (
+        SELECT pg_catalog.unnest(x.written OPERATOR(pg_catalog.||) x.removed) AS zoid
+          FROM @store@.transaction_object x
+         WHERE x.serial = newt_large.serial
+         LIMIT newt_large.at_most) l
+$large$;
+COMMENT ON FUNCTION @store@.newt_large(bigint, bigint) IS 'oids of a transaction that are in transaction_object, at most so many';
+
 -- The root: a map from names to objects, oid 1. It exists from the start, so that no two clients
 -- race to make it. The record is [ "newt.Root", 1, { "items": {} } ].
 WITH t AS (

@@ -518,8 +518,8 @@ check_plans(newt_conn *c)
     check_plan(c, NEWT__S_LOAD, "('{1,2}')", false);
     check_plan(c, NEWT__S_UPDATE_ONE_SERVER, "(1, 1, 2, '', 'x')", false);
     check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}')", false);
-    check_plan(c, NEWT__S_CHANGES, "(1, 1, 1)", false);
-    check_plan(c, NEWT__S_CHANGES_BARRIER, "(1, 1, 1)", false);
+    check_plan(c, NEWT__S_CHANGES, "(1, 1)", false);
+    check_plan(c, NEWT__S_NEWEST, "", false);
     assert_true(PQenterPipelineMode(c->pg));
 }
 

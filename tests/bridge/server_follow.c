@@ -650,8 +650,8 @@ test_stress(void **state)
         pthread_join(t[i], NULL);
         assert_int_equal(w[i].status, NEWT_OK);
     }
+    /* a row that one has put back under a removal goes in its own next batch: both have to end */
     drain(x.f, "one", 20);
-    check_exact(&x.s);
     drain(x.f, "two", 20);
     check_exact(&x.s);
     close_setting(&x);

@@ -48,7 +48,7 @@ test_round_trips(void **state)
         assert_int_equal(after.round_trips - before.round_trips, 1);
         assert_int_equal(after.commits - before.commits, 1);
     }
-    assert_int_equal(after.statements - before.statements, 6);
+    assert_int_equal(after.statements - before.statements, 7);
     /* changed back before commit: nothing is sent at all */
     before = stats_of(s.a);
     begin(s.a);
