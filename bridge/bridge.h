@@ -44,7 +44,8 @@ int newt__fail(newt_error *e, int status, int64_t oid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int newt__fail_text(newt_error *e, int status, int64_t oid, const char *format, va_list args)
     __attribute__((format(printf, 4, 0)));
-void newt__fail_detail(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void newt__fail_detail(newt_error *e, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int newt__fail_memory(newt_error *e);
 /* From a failed result (or, if result is NULL, from the connection's message). */
@@ -59,26 +60,26 @@ void newt__error_move(newt_error *to, newt_error *from);
 typedef struct newt__class newt__class;
 
 typedef struct newt__field {
-    newt_field f;              /* copied; names and texts owned by the class */
-    const char *as;            /* name in the record */
+    newt_field f;   /* copied; names and texts owned by the class */
+    const char *as; /* name in the record */
     uint32_t as_n;
-    const newt__class *type;   /* REF with a class, STRUCT */
-    uint32_t n_names;          /* ENUM */
-    uint32_t *names_n;         /* ENUM: their lengths */
-    uint32_t declared;         /* place in the program's table */
-    bool nullable;             /* the kind has a null */
+    const newt__class *type; /* REF with a class, STRUCT */
+    uint32_t n_names;        /* ENUM */
+    uint32_t *names_n;       /* ENUM: their lengths */
+    uint32_t declared;       /* place in the program's table */
+    bool nullable;           /* the kind has a null */
 } newt__field;
 
 struct newt__class {
-    const newt_class *table;   /* as the program gave it: the key of newt__class_find; not read later */
+    const newt_class *table; /* as the program gave it: a key, not read later */
     char *name;
     uint32_t name_n;
     int32_t version;
     uint32_t size, flags, n_fields;
-    newt__field *fields;       /* in encoded order of their keys */
-    newt_hooks hooks;          /* all zero if there are none */
-    uint8_t *blank;            /* an object whose times and dates are null */
-    bool stored;               /* given to newt_db_open or built in; else only embedded */
+    newt__field *fields; /* in encoded order of their keys */
+    newt_hooks hooks;    /* all zero if there are none */
+    uint8_t *blank;      /* an object whose times and dates are null */
+    bool stored;         /* given to newt_db_open or built in; else only embedded */
 };
 
 typedef struct newt__classes newt__classes;
@@ -96,7 +97,7 @@ const char *newt__class_intern(const newt__classes *cs, const char *name, size_t
 /* The classes of the library's own objects. */
 extern const newt_class newt__root_class; /* newt.Root: the named roots, a struct newt_map; oid 1 */
 
-/* ---- objects (object.c, cache.c) --------------------------------------------------------------- */
+/* ---- objects (object.c, cache.c) --------------------------------------------------------- */
 
 /* The states of an object in a connection. Transitions are one table in object.c, explained in
  * docs/c-api-states.md; a ghost has no header at all. */
@@ -117,24 +118,26 @@ typedef struct newt__header {
     newt_conn *conn;
     const newt__class *class; /* NULL: bag or broken object */
     int64_t oid;
-    int64_t serial;           /* 0: new */
-    struct newt__header *next_changed; /* list of changed, new and deleted ones, in order of change */
+    int64_t serial;                    /* 0: new */
+    struct newt__header *next_changed; /* of those changed, new or deleted, in order */
     struct newt__chunk *chunks;        /* texts and arrays set since the load */
-    uint8_t *record;          /* as loaded; always there while CHANGED, see object.c for the others */
-    size_t size;              /* of header, struct and what was loaded with it */
+    uint8_t *record; /* as loaded; always there while CHANGED, see object.c for the others */
+    size_t size;     /* of header, struct and what was loaded with it */
     uint32_t record_n;
     uint32_t pins;
-    uint32_t epoch;           /* of the transaction that used it last, which is the one pins count in */
-    uint8_t state;            /* newt__state */
-    bool listed : 1;          /* is on the list of changed ones */
-    bool written : 1;         /* set by commit.c: its record is in the commit under way */
-    bool bag : 1;             /* the struct is a newt_bag; class is NULL */
-    bool extra : 1;           /* record has fields that the table lacks; they are kept */
-    bool fixed : 1;           /* ... inside an embedded struct, where they cannot be: read-only */
-    bool failed : 1;          /* IMAGE: a setter failed */
+    uint32_t epoch;   /* of the transaction that used it last, which is the one pins count in */
+    uint8_t state;    /* newt__state */
+    bool listed : 1;  /* is on the list of changed ones */
+    bool written : 1; /* set by commit.c: its record is in the commit under way */
+    bool bag : 1;     /* the struct is a newt_bag; class is NULL */
+    bool extra : 1;   /* record has fields that the table lacks; they are kept */
+    bool fixed : 1;   /* ... inside an embedded struct, where they cannot be: read-only */
+    bool failed : 1;  /* IMAGE: a setter failed */
 } newt__header;
 
-enum { NEWT__HEADER = (sizeof(newt__header) + 15) / 16 * 16 };
+enum {
+    NEWT__HEADER = (sizeof(newt__header) + 15) / 16 * 16
+};
 
 static inline newt__header *
 newt__header_of(const void *object)
@@ -174,10 +177,12 @@ void newt__object_free(newt__header *h);
 /* The JSON text of an object for the projection, from its record (and to_json of its class),
  * appended to out; *hidden: no row. rejects: an array of {"path": [...], "reason": ...} appended to
  * if not NULL. */
-int newt__object_project(newt_conn *c, int64_t oid, const void *record, size_t n,
-                         newt__buffer *out, bool *hidden, json_t *rejects);
+int newt__object_project(newt_conn *c, int64_t oid, const void *record, size_t n, newt__buffer *out,
+                         bool *hidden, json_t *rejects);
 /* "Task 1057", for messages; from any object in the cache. */
-enum { NEWT__NAME_SIZE = 320 };
+enum {
+    NEWT__NAME_SIZE = 320
+};
 const char *newt__object_name(const newt__header *h, char name[NEWT__NAME_SIZE]);
 
 typedef struct newt__slot {
@@ -196,19 +201,19 @@ int newt__cache_put(newt_conn *c, newt__header *h); /* frees another of the same
 void newt__cache_remove(newt_conn *c, int64_t oid); /* frees */
 void newt__cache_clear(newt_conn *c);
 
-/* ---- databases and connections (db.c, transaction.c, commit.c, load.c, store.c) ------------------- */
+/* ---- databases and connections (db.c, transaction.c, commit.c, load.c, store.c) ---------- */
 
 struct newt_db {
     newt_error error;
     newt__classes *classes;
     char *uri, *schema;
     newt_options options;
-    struct newt__sql *sql;    /* statements with the schema's name in place */
+    struct newt__sql *sql; /* statements with the schema's name in place */
     int64_t oid_block, serial_block;
-    bool async;               /* the store's projection, where a class does not say otherwise */
-    pthread_mutex_t mutex;    /* guards what follows */
-    newt_conn *idle;          /* last in, first out */
-    int64_t newest_tid;       /* the highest committed or seen by any connection */
+    bool async;            /* the store's projection, where a class does not say otherwise */
+    pthread_mutex_t mutex; /* guards what follows */
+    newt_conn *idle;       /* last in, first out */
+    int64_t newest_tid;    /* the highest committed or seen by any connection */
 };
 
 /* Who writes the projection of an object, as class, store and program say together. */
@@ -221,17 +226,17 @@ typedef enum newt__projection {
 
 /* Blocks of numbers taken from a sequence of the store. */
 typedef struct newt__blocks {
-    int64_t next, end;        /* of the block in use */
-    int64_t *starts;          /* the others */
+    int64_t next, end; /* of the block in use */
+    int64_t *starts;   /* the others */
     size_t n, cap;
-    int64_t used;             /* numbers handed out in this transaction */
+    int64_t used; /* numbers handed out in this transaction */
 } newt__blocks;
 
 typedef enum newt__phase {
-    NEWT__IDLE,     /* no transaction */
-    NEWT__LAZY,     /* begun, the server has not been asked yet */
-    NEWT__OPEN,     /* begun, a snapshot is open on the server */
-    NEWT__DOOMED,   /* begun, can only be aborted; error says why */
+    NEWT__IDLE,   /* no transaction */
+    NEWT__LAZY,   /* begun, the server has not been asked yet */
+    NEWT__OPEN,   /* begun, a snapshot is open on the server */
+    NEWT__DOOMED, /* begun, can only be aborted; error says why */
     NEWT__N_PHASES
 } newt__phase;
 
@@ -244,40 +249,42 @@ struct newt_conn {
     newt_conn *next_idle;
     newt_error error;
     PGconn *pg;
-    struct newt__talk *talk;  /* what has been sent to it, see store.h */
+    struct newt__talk *talk; /* what has been sent to it, see store.h */
     newt__phase phase;
-    uint32_t epoch;           /* rises with every end of a transaction, in object.c */
+    uint32_t epoch; /* rises with every end of a transaction, in object.c */
     pthread_t owner;
-    newt__env env;            /* malloc */
-    newt__writer writer;      /* for encoding, reused */
-    newt__buffer scratch;     /* free for any function that calls no other of the library */
+    newt__env env;              /* malloc */
+    newt__writer writer;        /* for encoding, reused */
+    newt__buffer scratch;       /* free for any function that calls no other of the library */
     newt__buffer image, fixups; /* decode.c */
-    newt__header *views;      /* bags of objects with a table, until the transaction's end */
+    newt__header *views;        /* bags of objects with a table, until the transaction's end */
     newt__cache cache;
     newt__header *changed, **changed_tail;
-    int64_t tid, tid_serial;  /* the cache is as of this transaction; 0: of none */
-    int64_t committed_tid;    /* of the last commit; 0: a transaction has begun since */
-    int64_t checked_us;       /* monotonic clock of the last contact that confirmed tid */
+    int64_t tid, tid_serial; /* the cache is as of this transaction; 0: of none */
+    int64_t committed_tid;   /* of the last commit; 0: a transaction has begun since */
+    int64_t checked_us;      /* monotonic clock of the last contact that confirmed tid */
     newt__blocks oids, serials;
-    uint8_t incarnation[16];  /* what the cache and the blocks belong to */
+    uint8_t incarnation[16]; /* what the cache and the blocks belong to */
     int64_t system, timeline;
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
-    struct newt__scan *scan;  /* of a new follower, see follow.c; or NULL */
-    uint64_t random;          /* state of a generator for pauses */
+    struct newt__scan *scan;            /* of a new follower, see follow.c; or NULL */
+    uint64_t random;                    /* state of a generator for pauses */
     newt_stats stats;
-    bool in_transaction;      /* the server has been told BEGIN and not yet its end */
-    bool savepoint;           /* ... and the savepoint that queries go back to */
-    bool has_extension;       /* newt.to_jsonb can be called */
-    bool doubtful;            /* the cache is of another life of the server */
-    bool reopen;              /* the server connection is to be replaced at the next chance */
-    bool broken;              /* ... is of no use any more */
+    bool in_transaction; /* the server has been told BEGIN and not yet its end */
+    bool savepoint;      /* ... and the savepoint that queries go back to */
+    bool has_extension;  /* newt.to_jsonb can be called */
+    bool doubtful;       /* the cache is of another life of the server */
+    bool reopen;         /* the server connection is to be replaced at the next chance */
+    bool broken;         /* ... is of no use any more */
 };
 
-/* Records an error of this connection and returns its status; a doomed transaction keeps its first. */
+/* Records an error of this connection and returns its status; a doomed transaction keeps its
+ * first. */
 int newt__conn_fail(newt_conn *c, int status, int64_t oid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int newt__conn_fail_with(newt_conn *c, newt_error *e); /* the same, taking e */
-int newt__doom(newt_conn *c); /* the error just recorded dooms the transaction; returns its status */
+/* The error just recorded dooms the transaction; returns its status. */
+int newt__doom(newt_conn *c);
 /* NEWT_OK if a transaction is open and not doomed, and this is its thread. */
 int newt__conn_enter(newt_conn *c);
 /* Loads what is not in the cache, in one round trip (opens the snapshot if need be). */
