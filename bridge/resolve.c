@@ -74,6 +74,7 @@ put_tombstone(question *q)
 
     newt__talk_begin(c);
     newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
+    newt__send(c, NEWT__S_PATIENCE, NULL);
     newt__send(c, NEWT__S_LOCK, NULL);
     newt__sync(c);
     send_tombstone(q);

@@ -14,14 +14,14 @@
 
 /* ---- the statements ------------------------------------------------------------------- */
 
-/* Raises in the server, so that nothing behind it in the pipeline runs. The time-out is for the
- * moments when the commit lock is held and the next message does not come. */
+/* For the moments when the commit lock is held and the next message does not come. */
+#define GUARD "set_config('idle_in_transaction_session_timeout', '10s', true)"
+
+/* Raises in the server, so that nothing behind it in the pipeline runs. */
 #define EXPECT(n)                                                                                  \
-    "SELECT CASE WHEN count(*) = " n " THEN "                                                      \
-    "set_config('idle_in_transaction_session_timeout', '10s', true) "                              \
-    "ELSE @store@.newt_raise('40001', 'object was changed by another transaction', 'Its serial "   \
-    "is not the one that was read.')::text END "                                                   \
-    "FROM u"
+    "SELECT CASE WHEN count(*) = " n " THEN " GUARD " ELSE @store@.newt_raise('40001', "           \
+    "'object was changed by another transaction', 'Its serial is not the one that was read.')"     \
+    "::text END FROM u"
 
 #define UPDATE_ONE                                                                                 \
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
@@ -126,8 +126,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "r AS (DELETE FROM @store@.newt_reject_entry WHERE zoid = ANY ($1::bigint[])) "
         "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
     [NEWT__S_INSERT_MANY] =
-        "INSERT INTO @store@.object_state (zoid, serial, state) SELECT i.zoid, $2, i.state "
-        "FROM unnest($1::bigint[], $3::bytea[]) AS i(zoid, state)",
+        /* guarded too: there may be nothing else */
+    "WITH i AS (INSERT INTO @store@.object_state (zoid, serial, state) "
+    "SELECT i.zoid, $2, i.state FROM unnest($1::bigint[], $3::bytea[]) AS i(zoid, state)) "
+    "SELECT " GUARD,
     [NEWT__S_PROJECT_CLIENT] =
         "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
         "SELECT i.zoid, i.class_name, $3, i.state "
@@ -150,6 +152,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_TRANSACTION_OBJECT] =
         "INSERT INTO @store@.transaction_object (serial, n, written, removed) "
         "VALUES ($1, $2::bigint, $3, $4)",
+    /* of a tombstone: who holds the lock may never go on, if its messages end in the wrong place */
+    [NEWT__S_PATIENCE] = "SELECT " GUARD ", set_config('lock_timeout', '20s', true)",
     [NEWT__S_LOCK] = "LOCK TABLE @store@.newt_commit_lock IN EXCLUSIVE MODE",
     [NEWT__S_TRANSACTION] =
         "INSERT INTO @store@.transaction (tid, serial, nonce, username, written, removed) "

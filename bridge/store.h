@@ -61,6 +61,7 @@ typedef enum newt__statement {
     NEWT__S_UNPROJECT,
     NEWT__S_REJECTS,
     NEWT__S_TRANSACTION_OBJECT,
+    NEWT__S_PATIENCE,
     NEWT__S_LOCK,
     NEWT__S_TRANSACTION,
     NEWT__S_NONCE,
@@ -174,6 +175,7 @@ bool newt__copy_end(newt_conn *c);
 /* ---- connections and snapshots (db.c, transaction.c) ---------------------------------- */
 
 void newt__scan_free(struct newt__scan *scan);
+void newt__conn_free(newt_conn *c);
 /* Connects, or connects anew; drops what belonged to another life of the server. */
 int newt__conn_open(newt_conn *c);
 /* Whether the server is there still, as far as can be seen without asking it. */
