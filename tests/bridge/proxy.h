@@ -27,12 +27,19 @@ typedef struct proxy {
     int cut_client; /* so many messages of the client are passed on, then both sides are cut */
     int cut_server; /* so many of the server are passed on, then both sides are cut */
     bool cut;       /* has happened */
+    /* so many messages of the client are passed on, then its connection stands still, in both
+     * directions, until it is let go on; abandon: at once cut on the client's side, so that the
+     * server gets the rest late, from nobody */
+    int stall_client, stall_syncs; /* ... or after so many of its syncs */
+    int first_sync;                /* the messages that came before it */
+    bool abandon, stalled, go_on;
 } proxy;
 
 typedef struct proxied {
     proxy *p;
     int client, server;
     bool started; /* the start-up message, which has no type, is through */
+    bool stalled;
 } proxied;
 
 typedef struct proxy_buffer {
@@ -103,12 +110,24 @@ proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
         bool counts = !to_server || x->started, cut = false, hold = false;
 
         pthread_mutex_lock(&p->mutex);
+        if (counts && to_server && (p->stall_client == 0 || p->stall_syncs == p->syncs)) {
+            x->stalled = p->stalled = true;
+            p->stall_client = p->stall_syncs = -1;
+        }
+        x->stalled &= !p->go_on;
+        hold = x->stalled;
+        if (hold) {
+            pthread_mutex_unlock(&p->mutex);
+            return true;
+        }
         if (counts && to_server) {
+            p->stall_client -= p->stall_client > 0;
             cut = p->cut_client == 0;
             p->cut_client -= p->cut_client > 0;
             p->from_client += !cut;
             p->client_bytes += (int64_t)n;
-            p->syncs += b->data[0] == 'S';
+            if (b->data[0] == 'S' && !cut && p->syncs++ == 0)
+                p->first_sync = p->from_client - 1;
         } else if (counts) {
             hold = p->hold_syncs > p->syncs;
             cut = !hold && p->cut_server == 0;
@@ -144,8 +163,12 @@ proxy_connection(void *arg)
     for (;;) {
         struct pollfd fd[2] = {{x->client, POLLIN, 0}, {x->server, POLLIN, 0}};
 
-        if (poll(fd, 2, 50) < 0)
+        if (poll(fd, 2, x->stalled ? 5 : 50) < 0)
             break;
+        if (x->stalled && x->p->abandon && x->client >= 0 && !fd[0].revents) {
+            close(x->client); /* all that it has sent is here */
+            x->client = -1;
+        }
         if (fd[0].revents && !proxy_read(x->client, &up))
             break;
         if (fd[0].revents && up_next) {
@@ -159,6 +182,12 @@ proxy_connection(void *arg)
         if (fd[1].revents && !proxy_read(x->server, &down)) {
             proxy_pass(x, &down, false);
             break;
+        }
+        if (x->client < 0) { /* nobody to tell; the server has read all when it closes */
+            down.n = 0;
+            if (!x->stalled && up.n == 0)
+                shutdown(x->server, SHUT_WR);
+            continue;
         }
         if (!proxy_pass(x, &down, false))
             break;
@@ -218,7 +247,11 @@ proxy_start(proxy *p)
 {
     struct sockaddr_un address;
 
-    *p = (proxy){.hold_syncs = -1, .cut_client = -1, .cut_server = -1};
+    *p = (proxy){.hold_syncs = -1,
+                 .cut_client = -1,
+                 .cut_server = -1,
+                 .stall_client = -1,
+                 .stall_syncs = -1};
     pthread_mutex_init(&p->mutex, NULL);
     strcpy(p->dir, "/tmp/newt_proxy_XXXXXX");
     assert_non_null(mkdtemp(p->dir));
@@ -259,7 +292,40 @@ proxy_arm(proxy *p, int hold_syncs, int cut_client, int cut_server)
     p->hold_syncs = hold_syncs;
     p->cut_client = cut_client;
     p->cut_server = cut_server;
-    p->cut = false;
+    p->cut = p->stalled = p->go_on = false;
+    p->stall_client = p->stall_syncs = -1;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* Arms a standstill. */
+UNUSED static void
+proxy_stall(proxy *p, int at, int syncs, bool abandon)
+{
+    proxy_arm(p, -1, -1, -1);
+    pthread_mutex_lock(&p->mutex);
+    p->stall_client = at;
+    p->stall_syncs = syncs;
+    p->abandon = abandon;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+UNUSED static bool
+proxy_stalled(proxy *p)
+{
+    bool stalled;
+
+    pthread_mutex_lock(&p->mutex);
+    stalled = p->stalled;
+    pthread_mutex_unlock(&p->mutex);
+    return stalled;
+}
+
+UNUSED static void
+proxy_go_on(proxy *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->go_on = true;
+    p->stall_client = p->stall_syncs = -1;
     pthread_mutex_unlock(&p->mutex);
 }
 
