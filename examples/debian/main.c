@@ -167,8 +167,7 @@ demo_psql(const struct demo *d, const char *sql, double *seconds)
                                 "-c",   path,  "-c", "\\timing on",     "-c", sql,
                                 NULL};
     struct child child;
-    char *out, *time;
-    double ms;
+    char *out, *time, *unit;
     size_t n;
     int status;
 
@@ -181,13 +180,16 @@ demo_psql(const struct demo *d, const char *sql, double *seconds)
     out = child_read(&child, &n);
     status = child_end(&child);
     if (!out || status) {
-        complain(&d->page, status == 127 ? "cannot run psql" : "psql failed on:\n%s", sql);
+        complain(&d->page, "psql ended with status %d on:\n%s", status, sql);
         free(out);
         return false;
     }
-    time = strstr(out, "Time: ");
+    /* "Time: 12.345 ms", in whatever language */
+    unit = strstr(out, " ms");
+    for (time = unit; time && time > out && time[-1] != ' ';)
+        time--;
     if (seconds)
-        *seconds = time && sscanf(time, "Time: %lf ms", &ms) == 1 ? ms / 1000 : 0;
+        *seconds = time ? strtod(time, NULL) / 1000 : 0;
     free(out);
     return true;
 }

@@ -23,15 +23,16 @@ faults() {
     psql -XqAt -v ON_ERROR_STOP=1 -v schema=debian -v whole="$1" -f tests/demo/check.sql 2>&1
 }
 
-# Two indexes in turn, so that a run also replaces an archive and removes the old one.
+# Two indexes in turn, so that a run also replaces an archive and removes the old one; then it
+# changes some objects.
 load() {
     if [ $(($1 % 2)) = 0 ]; then set --; else set -- --limit $small; fi
-    exec "$demo" "${index[@]}" "$@" load
+    exec "$demo" "${index[@]}" "$@" load index change
 }
 
 # How long a whole run takes: kills come at any moment of it.
 begun=$(date +%s%N)
-ok "a load without a kill" eval "(load 0)"
+ok "a run without a kill" eval "(load 0)"
 whole_us=$((($(date +%s%N) - begun) / 1000))
 is 'leaves a whole store' "$(faults 1)" ''
 echo "# a run takes $((whole_us / 1000)) ms"
