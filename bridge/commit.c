@@ -1,17 +1,17 @@
 /*
  * commit.c - the pipeline of a commit
  *
- * One flush:
+ * One flush, in the order of its segments:
  *
- *   1  the read snapshot ends; BEGIN; objects that were changed or removed are compared and set on
- *      their serials, new ones inserted, the projection written. A wrong count raises in the
- *      server, so that nothing behind it runs.
- *   2  the commit lock, and a sync: should the rest not arrive, the time-out that statement 1 has
- * set frees the lock 3  the transaction row with its tid; COMMIT, which does not wait for the disk
- *   4  the barrier, whose commit does; and what others have committed meanwhile
+ *   - the read snapshot ends; BEGIN; objects that were changed or removed are compared and set on
+ *     their serials, new ones inserted, the projection written. A wrong count raises in the
+ *     server, so that nothing behind it runs.
+ *   - the commit lock, and a sync: should the rest not arrive, a time-out frees the lock
+ *   - the transaction row with its tid; COMMIT, which does not wait for the disk
+ *   - the barrier, whose commit does; and what others have committed meanwhile
  *
- * All that takes time or bytes is done before 2. The commit is done when the answers to 3 and 4
- * have come.
+ * All that takes time or bytes is done before the lock. The commit is done when the answers to
+ * COMMIT and to the barrier have come.
  */
 #include "store.h"
 

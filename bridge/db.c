@@ -383,8 +383,8 @@ conn_new(newt_db *db)
     return c;
 }
 
-static void
-conn_free(newt_conn *c)
+void
+newt__conn_free(newt_conn *c)
 {
     if (!c)
         return;
@@ -464,7 +464,7 @@ newt_close(newt_conn *c)
     if (c->pg)
         pool_put(c->db, c);
     else
-        conn_free(c);
+        newt__conn_free(c);
 }
 
 void
@@ -531,7 +531,7 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     if (rc == NEWT_OK)
         pool_put(db, c);
     else
-        conn_free(c);
+        newt__conn_free(c);
     return rc;
 }
 
@@ -543,7 +543,7 @@ newt_db_close(newt_db *db)
     if (!db)
         return;
     while ((c = pool_get(db)))
-        conn_free(c);
+        newt__conn_free(c);
     pthread_mutex_destroy(&db->mutex);
     newt__classes_free(db->classes);
     newt__sql_free(db->sql);

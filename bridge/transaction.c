@@ -596,7 +596,11 @@ blocks_beside(newt_conn *c, int64_t oids, int64_t serials)
             from[i]->used = 0;
         }
     }
-    newt_close(side);
+    if (side->cache.n > 0)
+        newt_close(side);
+    else
+        newt__conn_free(
+            side); /* made for this: most programs have one connection and need no more */
     return rc;
 }
 
