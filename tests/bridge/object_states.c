@@ -103,7 +103,7 @@ every_cell(void **state)
             bool failed = false;
             newt_ref r;
 
-            if (want == -2) /* the server is asked: a test with a server */
+            if (want == -2) /* the server is asked, in server_objects.c */
                 continue;
             bring(&o, s, record, n, &oid, &p);
             r.oid = oid;
