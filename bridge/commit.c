@@ -32,7 +32,8 @@ typedef struct entry {
     newt__header *h;
     size_t at, n; /* its record in work.records */
     uint8_t projection;
-    bool lossy; /* its projection may show it only in part */
+    bool lossy;     /* its projection may show it only in part */
+    bool projected; /* by the statement that writes its record */
 } entry;
 
 typedef struct work {
@@ -225,11 +226,32 @@ chunk_full(const newt__array *a, const newt__buffer *bytes)
     return a->n >= CHUNK_OBJECTS || bytes->n >= CHUNK_BYTES;
 }
 
+/* The entries [from, to) of one statement. If the server projects all that is left of them, it
+ * does so as their records pass by. */
+static bool
+project_along(work *w, size_t from, size_t to)
+{
+    bool any = false;
+
+    for (size_t i = from; i < to; i++) {
+        if (is_removed(&w->entries[i]))
+            continue;
+        if (w->entries[i].projection != NEWT__PROJECT_SERVER)
+            return false;
+        any = true;
+    }
+    for (size_t i = from; any && i < to; i++)
+        w->entries[i].projected = true;
+    return any;
+}
+
 static void
 send_update_many(work *w)
 {
-    for (size_t i = 0; i < w->n_stored;) {
+    for (size_t i = 0, from; i < w->n_stored;) {
         newt__params p = {0};
+
+        from = i;
 
         newt__array_begin(&w->a, NEWT__OID_INT8);
         newt__array_begin(&w->b, NEWT__OID_INT8);
@@ -249,16 +271,18 @@ send_update_many(work *w)
         newt__param_array(&p, &w->d);
         newt__param_int(&p, w->serial);
         newt__param_int(&p, w->a.n);
-        newt__send(w->c, NEWT__S_UPDATE_MANY, &p);
+        newt__send(
+            w->c, project_along(w, from, i) ? NEWT__S_UPDATE_MANY_SERVER : NEWT__S_UPDATE_MANY, &p);
     }
 }
 
 static void
 send_inserts(work *w)
 {
-    for (size_t i = w->n_stored; i < w->n;) {
+    for (size_t i = w->n_stored, from; i < w->n;) {
         newt__params p = {0};
 
+        from = i;
         newt__array_begin(&w->a, NEWT__OID_INT8);
         newt__array_begin(&w->d, NEWT__OID_BYTEA);
         for (; i < w->n && !chunk_full(&w->a, &w->d.buf); i++) {
@@ -268,7 +292,8 @@ send_inserts(work *w)
         newt__param_array(&p, &w->a);
         newt__param_int(&p, w->serial);
         newt__param_array(&p, &w->d);
-        newt__send(w->c, NEWT__S_INSERT_MANY, &p);
+        newt__send(
+            w->c, project_along(w, from, i) ? NEWT__S_INSERT_MANY_SERVER : NEWT__S_INSERT_MANY, &p);
     }
 }
 
@@ -294,7 +319,7 @@ send_oids(work *w, newt__statement s, bool (*wanted)(const entry *e))
 static bool
 wants_server(const entry *e)
 {
-    return !is_removed(e) && e->projection == NEWT__PROJECT_SERVER;
+    return !is_removed(e) && e->projection == NEWT__PROJECT_SERVER && !e->projected;
 }
 
 /* Hidden now; a row may be there from when its class was projected. */
@@ -304,8 +329,9 @@ wants_no_row(const entry *e)
     return !is_removed(e) && e->projection == NEWT__PROJECT_NOT && e->h->state != NEWT__NEW;
 }
 
+/* Rows of the entries [from, to), as far as they are the client's to make. */
 static int
-send_client_rows(work *w)
+send_client_rows(work *w, size_t from, size_t to, newt__statement s)
 {
     newt__array names = {.buf.env = &w->c->env};
     const char *name;
@@ -313,31 +339,30 @@ send_client_rows(work *w)
     bool hidden;
     int status = NEWT_OK;
 
-    newt__array_begin(&w->a, NEWT__OID_INT8);
-    newt__array_begin(&names, NEWT__OID_TEXT);
-    newt__array_begin(&w->d, NEWT__OID_JSONB);
-    for (size_t i = 0; i <= w->n && status == NEWT_OK; i++) {
-        const entry *e = &w->entries[i];
+    for (size_t i = from; i < to && status == NEWT_OK;) {
+        newt__params p = {0};
 
-        if (i < w->n && !is_removed(e) && e->projection == NEWT__PROJECT_CLIENT) {
+        newt__array_begin(&w->a, NEWT__OID_INT8);
+        newt__array_begin(&names, NEWT__OID_TEXT);
+        newt__array_begin(&w->d, NEWT__OID_JSONB);
+        for (; i < to && status == NEWT_OK && !chunk_full(&w->a, &w->d.buf); i++) {
+            const entry *e = &w->entries[i];
+
+            if (is_removed(e) || e->projection != NEWT__PROJECT_CLIENT)
+                continue;
             status = project(w, e, &hidden);
             name = class_of(w, e, &name_n);
             newt__array_int(&w->a, e->h->oid);
             newt__array_bytes(&names, name, name_n);
-            newt__array_bytes(&w->d, w->json.data, w->json.n);
+            newt__array_json(&w->d, w->json.data + 1, w->json.n - 1);
         }
-        if (w->a.n > 0 && (i == w->n || chunk_full(&w->a, &w->d.buf))) {
-            newt__params p = {0};
-
-            newt__param_array(&p, &w->a);
-            newt__param_array(&p, &names);
-            newt__param_int(&p, w->serial);
-            newt__param_array(&p, &w->d);
-            newt__send(w->c, NEWT__S_PROJECT_CLIENT, &p);
-            newt__array_begin(&w->a, NEWT__OID_INT8);
-            newt__array_begin(&names, NEWT__OID_TEXT);
-            newt__array_begin(&w->d, NEWT__OID_JSONB);
-        }
+        if (status != NEWT_OK || w->a.n == 0)
+            break;
+        newt__param_array(&p, &w->a);
+        newt__param_array(&p, &names);
+        newt__param_int(&p, w->serial);
+        newt__param_array(&p, &w->d);
+        newt__send(w->c, s, &p);
     }
     newt__buffer_free(&names.buf);
     return status;
@@ -372,16 +397,11 @@ static int
 send_objects(work *w)
 {
     bool one = w->n == 1 && w->n_stored == 1 && w->n_removed == 0;
-    bool server = false, client = false, no_row = false;
+    bool no_row = false;
     int status = NEWT_OK;
 
-    for (size_t i = 0; i < w->n; i++) {
-        const entry *e = &w->entries[i];
-
-        server |= wants_server(e);
-        client |= !is_removed(e) && e->projection == NEWT__PROJECT_CLIENT;
-        no_row |= wants_no_row(e);
-    }
+    for (size_t i = 0; i < w->n; i++)
+        no_row |= wants_no_row(&w->entries[i]);
     if (one) {
         status = send_update_one(w, &w->entries[0]);
     } else {
@@ -389,10 +409,10 @@ send_objects(work *w)
         send_inserts(w);
         if (w->n_removed > 0)
             send_oids(w, NEWT__S_DELETE_MANY, is_removed);
-        if (server)
-            send_oids(w, NEWT__S_PROJECT_SERVER, wants_server);
-        if (client)
-            status = send_client_rows(w);
+        send_oids(w, NEWT__S_PROJECT_SERVER, wants_server);
+        status = send_client_rows(w, 0, w->n_stored, NEWT__S_PROJECT_CLIENT);
+        if (status == NEWT_OK)
+            status = send_client_rows(w, w->n_stored, w->n, NEWT__S_PROJECT_NEW);
     }
     if (no_row)
         send_oids(w, NEWT__S_UNPROJECT, wants_no_row);

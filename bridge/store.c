@@ -27,12 +27,36 @@
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
     "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
 
+/* A nested loop over the array, hence in its order, by which crossing transactions wait instead of
+ * deadlocking. A null state is an object about to be deleted. */
+#define UPDATE_MANY(columns)                                                                       \
+    "WITH u AS (UPDATE @store@.object_state o SET serial = $4, "                                   \
+    "state = coalesce(i.state, o.state) FROM (SELECT * FROM "                                      \
+    "unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS i(zoid, serial, state) OFFSET 0) i "       \
+    "WHERE o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial RETURNING " columns ") "
+
+#define INSERT_MANY                                                                                \
+    "WITH o AS (INSERT INTO @store@.object_state (zoid, serial, state) "                           \
+    "SELECT i.zoid, $2, i.state FROM unnest($1::bigint[], $3::bytea[]) AS i(zoid, state)"
+
+#define PROJECT "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
+
+#define DOCUMENTS                                                                                  \
+    "SELECT i.zoid, i.class_name, $3, i.state "                                                    \
+    "FROM unnest($1::bigint[], $2::text[], $4::jsonb[]) AS i(zoid, class_name, state) "
+
 #define UPSERT                                                                                     \
     "ON CONFLICT (zoid) DO UPDATE SET class_name = excluded.class_name, "                          \
     "serial = excluded.serial, state = excluded.state"
 
 #define INCARNATION "(SELECT id FROM @store@.newt_incarnation WHERE one)"
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
+
+/*
+ * Rows are found by the zoids of others as zoid = ANY (ARRAY[other.zoid]), which only an index scan
+ * for each of these can answer. With a plain equality, a plan made while the table was small reads
+ * all of its index, in zoid order, and is kept when the table has grown.
+ */
 
 /* Writes what r has (zoid, seen: serial of its row or null, class_name, serial, json: null if there
  * is to be no row) by compare-and-set on seen: who wrote a row in between is newer. Superseded
@@ -113,32 +137,30 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE
     "), p AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
     "SELECT $1, $5, $3, newt.to_jsonb($4) FROM u " UPSERT ") " EXPECT("1"),
-    /* a nested loop over the array, hence in its order, by which crossing transactions wait
-     * instead of deadlocking; a null state is an object about to be deleted */
-    [NEWT__S_UPDATE_MANY] =
-        "WITH u AS (UPDATE @store@.object_state o SET serial = $4, "
-        "state = coalesce(i.state, o.state) FROM (SELECT * FROM "
-        "unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS i(zoid, serial, state) OFFSET 0) i "
-        "WHERE o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial RETURNING 1) " EXPECT(
-            "$5::bigint"),
+    [NEWT__S_UPDATE_MANY] = UPDATE_MANY("1") EXPECT("$5::bigint"),
+    [NEWT__S_UPDATE_MANY_SERVER] = UPDATE_MANY(
+        "o.zoid, o.state, i.state IS NOT NULL AS kept") ", p AS (" PROJECT
+                                                        "SELECT u.zoid, newt.class_name(u.state), "
+                                                        "$4, newt.to_jsonb(u.state) "
+                                                        "FROM u WHERE u.kept " UPSERT
+                                                        ") " EXPECT("$5::bigint"),
     [NEWT__S_DELETE_MANY] =
         "WITH d AS (DELETE FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])), "
         "r AS (DELETE FROM @store@.newt_reject_entry WHERE zoid = ANY ($1::bigint[])) "
         "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
-    [NEWT__S_INSERT_MANY] =
-        /* guarded too: there may be nothing else */
-    "WITH i AS (INSERT INTO @store@.object_state (zoid, serial, state) "
-    "SELECT i.zoid, $2, i.state FROM unnest($1::bigint[], $3::bytea[]) AS i(zoid, state)) "
+    /* guarded too: there may be nothing else */
+    [NEWT__S_INSERT_MANY] = INSERT_MANY ") SELECT " GUARD,
+    [NEWT__S_INSERT_MANY_SERVER] = INSERT_MANY
+    " RETURNING zoid, state), p AS (" PROJECT
+    "SELECT o.zoid, newt.class_name(o.state), $2, newt.to_jsonb(o.state) FROM o) "
     "SELECT " GUARD,
-    [NEWT__S_PROJECT_CLIENT] =
-        "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
-        "SELECT i.zoid, i.class_name, $3, i.state "
-        "FROM unnest($1::bigint[], $2::text[], $4::jsonb[]) AS i(zoid, class_name, state) " UPSERT,
-    [NEWT__S_PROJECT_SERVER] =
-        "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
-        "SELECT o.zoid, newt.class_name(o.state), o.serial, newt.to_jsonb(o.state) "
-        "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
-        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) " UPSERT,
+    /* $1 zoids, $2 class names, $3 serial, $4 documents; of new objects there can be no row */
+    [NEWT__S_PROJECT_NEW] = PROJECT DOCUMENTS,
+    [NEWT__S_PROJECT_CLIENT] = PROJECT DOCUMENTS UPSERT,
+    [NEWT__S_PROJECT_SERVER] = PROJECT
+    "SELECT o.zoid, newt.class_name(o.state), o.serial, newt.to_jsonb(o.state) "
+    "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
+    "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) " UPSERT,
     [NEWT__S_UNPROJECT] = "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
     /* $1 serial, $2 [{"zoid":, "path": [...], "reason":}, ...] */
     [NEWT__S_REJECTS] =

@@ -185,14 +185,13 @@ test_modes(void **state)
     newt_db *db;
     store s;
 
-    (void)state;
     store_make(&s, "modes");
     for (int round = 0; round < 3; round++) {
         /* inline; inline, but this program leaves it to the updater; a store that does */
         if (round == 2)
             sql_do(s.pg, "UPDATE newt_store SET projection = 'async'");
         sql_do(s.pg, "TRUNCATE newt_projection");
-        db = store_db(&s, round == 2 ? no_hooks : modes, round == 1 ? o : client);
+        db = store_db(&s, round == 2 ? no_hooks : modes, round == 1 ? o : *(newt_options *)*state);
         c = connect_(db);
         begin(c);
         l = later_new(c);
@@ -211,6 +210,9 @@ test_modes(void **state)
         assert_int_equal(rows_of(&s, "AtOnce"), round != 1);
         assert_int_equal(rows_of(&s, "Item"), round == 0);
         assert_int_equal(rows_of(&s, "Shown"), round < 2); /* nobody else could */
+        assert_sql(s.pg, "0",
+                   "SELECT count(*) FROM newt_projection p JOIN object_state o "
+                   "USING (zoid) WHERE p.serial <> o.serial");
         if (round < 2)
             assert_sql(s.pg, "42", "SELECT state->>'double' FROM newt WHERE class_name = 'Shown'");
         newt_close(c);
@@ -513,6 +515,7 @@ check_plans(newt_conn *c)
     newt__take_rest(c);
     assert_true(PQexitPipelineMode(c->pg));
     check_plan(c, NEWT__S_UPDATE_MANY, "('{1,2}', '{1,1}', '{a,b}', 5, 2)", true);
+    check_plan(c, NEWT__S_UPDATE_MANY_SERVER, "('{1,2}', '{1,1}', '{a,b}', 5, 2)", true);
     check_plan(c, NEWT__S_PROJECT_SERVER, "('{1,2}')", true);
     check_plan(c, NEWT__S_DELETE_MANY, "('{1,2}')", false);
     check_plan(c, NEWT__S_LOAD, "('{1,2}')", false);
@@ -527,6 +530,7 @@ check_plans(newt_conn *c)
 static void
 use_all_statements(newt_conn *c)
 {
+    struct later *l;
     item_ref r[4];
 
     begin(c);
@@ -541,6 +545,17 @@ use_all_statements(newt_conn *c)
     begin(c);
     write_n(c, r[3], 10);
     commit(c);
+    begin(c); /* who projects them is not one and the same */
+    write_n(c, r[1], 20);
+    write_n(c, r[3], 20);
+    l = later_new(c);
+    assert_non_null(l);
+    item_done(new_item(c, "beside", 1));
+    commit(c);
+    begin(c);
+    ok(c, newt_delete(c, r[0].any));
+    ok(c, newt_delete(c, r[1].any));
+    commit(c);
     begin(c);
     assert_null(item_read(c, r[2]));
     commit(c);
@@ -551,11 +566,15 @@ use_all_statements(newt_conn *c)
 static void
 test_plans(void **state)
 {
+    static const newt_class *const list[] = {&item_class, &later_class, NULL};
     newt_conn *c;
     store s;
 
     (void)state;
-    store_open_as(&s, "plans", server);
+    store_make(&s, "plans");
+    s.db = store_db(&s, list, server);
+    s.a = connect_(s.db);
+    s.b = connect_(s.db);
     use_all_statements(s.a);
     check_plans(s.a);
     sql_do(s.pg, "ANALYZE object_state, newt_projection, transaction, transaction_object");
@@ -591,7 +610,8 @@ static const struct CMUnitTest commits[] = {
     with(test_projection, server),
     with(test_rejects, client),
     with(test_rejects, server),
-    cmocka_unit_test(test_modes),
+    with(test_modes, client),
+    with(test_modes, server),
     with(test_hidden, client),
     with(test_hidden, server),
     cmocka_unit_test(test_refusals),
