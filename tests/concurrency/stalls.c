@@ -146,6 +146,7 @@ typedef struct stalled {
     path x;
     bool changes; /* something; else all it has is new */
     int stall_at; /* messages before; -1: right behind the first sync */
+    bool abandon; /* the client's side is cut at once */
     pthread_t committer, waiter;
     volatile bool committed, waited;
     int status, other_status;
@@ -166,7 +167,7 @@ commit_and_stall(void *arg)
     }
     i = item_new(s->x.c);
     i->n = 1000;
-    proxy_stall(&s->x.p, s->stall_at, s->stall_at < 0 ? 1 : -1, s->stall_at >= 0);
+    proxy_stall(&s->x.p, s->stall_at, s->stall_at < 0 ? 1 : -1, s->abandon);
     s->status = newt_commit(s->x.c);
     s->committed_after = now() - started;
     s->committed = true;
@@ -235,6 +236,59 @@ test_lock_is_freed(void **state)
     }
 }
 
+static int
+write_same(newt_conn *c, void *arg)
+{
+    stalled *s = arg;
+    struct item *i = item_write(c, s->x.r);
+
+    if (!i)
+        return newt_status(c);
+    i->n++;
+    return 0;
+}
+
+static void *
+wait_for_row(void *arg)
+{
+    stalled *s = arg;
+
+    s->other_status = newt_transact(s->x.s.a, write_same, s, NULL);
+    s->waited = true;
+    return NULL;
+}
+
+/* A client that stands still before the lock: only who changes the same objects waits for it. */
+static void
+test_rows_are_held(void **state)
+{
+    stalled s = {.changes = true};
+
+    (void)state;
+    path_open(&s.x, "rows");
+    begin(s.x.c);
+    write_n(s.x.c, s.x.r, 5);
+    item_done(new_item(s.x.c, "first", 0));
+    proxy_arm(&s.x.p, -1, -1, -1);
+    commit(s.x.c);
+    s.stall_at = proxy_counts(&s.x.p).first_sync - 3; /* LOCK is three messages */
+    assert_int_equal(pthread_create(&s.committer, NULL, commit_and_stall, &s), 0);
+    wait_until(proxy_stalled(&s.x.p));
+    assert_int_equal(pthread_create(&s.waiter, NULL, wait_for_row, &s), 0);
+    wait_until(sql_int(s.x.s.pg, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                                 "'Lock' AND wait_event IN ('transactionid', 'tuple')") == 1);
+    ok(s.x.s.b, newt_transact(s.x.s.b, write_other, &s, NULL));
+    assert_false(s.waited);
+    proxy_go_on(&s.x.p);
+    wait_until(s.waited && s.committed);
+    pthread_join(s.waiter, NULL);
+    pthread_join(s.committer, NULL);
+    assert_int_equal(s.status, NEWT_OK);
+    assert_int_equal(s.other_status, NEWT_OK);
+    assert_int_equal(stored(&s.x, s.x.r), 1001);
+    path_close(&s.x);
+}
+
 /*
  * The same in the one place where no time-out of the server's runs: LOCK has come, and its sync has
  * not. (What a client sends from there on is one write, so that this takes a broken network.) Who
@@ -243,7 +297,7 @@ test_lock_is_freed(void **state)
 static void
 test_lock_is_not_freed(void **state)
 {
-    stalled s = {.changes = true};
+    stalled s = {.changes = true, .abandon = true};
 
     (void)state;
     if (!getenv("NEWT_SOAK")) {
@@ -399,6 +453,7 @@ static const struct CMUnitTest stalls[] = {
     cmocka_unit_test(test_late),
     cmocka_unit_test(test_answer_late),
     cmocka_unit_test_teardown(test_barrier, no_standby),
+    cmocka_unit_test(test_rows_are_held),
     cmocka_unit_test(test_lock_is_freed),
     cmocka_unit_test(test_lock_is_not_freed),
 };
