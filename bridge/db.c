@@ -16,17 +16,33 @@ enum {
 
 /* ---- server connections --------------------------------------------------------------- */
 
-/* Planner settings of the session, so that every statement of store.c runs by index and in the
- * order of its arrays, planned once, with whatever statistics there are. */
+/*
+ * Settings of the session. The first NEWT__N_PLAN_SETTINGS make every statement of store.c run by
+ * index and in the order of its arrays, planned once, whatever statistics there are; queries of the
+ * application get the server's own back. The others hold for these too: what a role or a database
+ * has set must neither stop a commit nor change how values read.
+ */
 static const struct {
     const char *name, *value;
-} plan_settings[NEWT__N_PLAN_SETTINGS] = {
+} settings[] = {
     {"plan_cache_mode", "force_generic_plan"},
     {"jit", "off"},
     {"enable_seqscan", "off"},
     {"enable_bitmapscan", "off"},
     {"enable_hashjoin", "off"},
     {"enable_mergejoin", "off"},
+    {"enable_indexscan", "on"},
+    {"enable_nestloop", "on"},
+    {"default_transaction_isolation", "read committed"},
+    {"default_transaction_read_only", "off"},
+    {"default_transaction_deferrable", "off"},
+    {"datestyle", "ISO"},
+    {"extra_float_digits", "1"},
+    {"bytea_output", "hex"},
+};
+
+enum {
+    N_SETTINGS = sizeof settings / sizeof *settings
 };
 
 /* A connection to uri, with time-outs so that a cut network is noticed. What uri says comes first.
@@ -104,7 +120,33 @@ no_store(newt_error *e, const char *schema)
     return NEWT_ESTORE;
 }
 
-/* The session's settings; whether the store and the extension are there. */
+/* Sets all of them in one statement, and keeps what queries get back. */
+static int
+set_session(newt_conn *c, newt_error *e)
+{
+    char sql[N_SETTINGS * 120] = "SELECT ";
+    size_t n = strlen(sql);
+    PGresult *r;
+    int status = NEWT_OK;
+
+    for (int i = 0; i < N_SETTINGS; i++)
+        n += (size_t)snprintf(
+            sql + n, sizeof sql - n, "%scurrent_setting('%s'), set_config('%s', '%s', false)",
+            i > 0 ? ", " : "", settings[i].name, settings[i].name, settings[i].value);
+    r = newt__ask(c->pg, e, sql, 0, NULL);
+    if (!r)
+        return e->status;
+    for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++) {
+        free(c->plans[i]);
+        c->plans[i] = strdup(PQgetvalue(r, 0, 2 * i));
+        if (!c->plans[i])
+            status = newt__fail_memory(e);
+    }
+    PQclear(r);
+    return status;
+}
+
+/* Whether the store and the extension are there; the search path and the other settings. */
 static int
 open_session(newt_conn *c, newt_error *e)
 {
@@ -115,7 +157,7 @@ open_session(newt_conn *c, newt_error *e)
         "AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')), "
         "set_config('search_path', "
         "concat_ws(', ', $1, nullif(current_setting('search_path'), '')), false)";
-    const char *params[2] = {c->db->sql->schema};
+    const char *params[1] = {c->db->sql->schema};
     PGresult *r = newt__ask(c->pg, e, sql, 1, params);
     bool store;
 
@@ -126,19 +168,7 @@ open_session(newt_conn *c, newt_error *e)
     PQclear(r);
     if (!store)
         return no_store(e, c->db->schema);
-    for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++) {
-        params[0] = plan_settings[i].name;
-        params[1] = plan_settings[i].value;
-        r = newt__ask(c->pg, e, "SELECT current_setting($1), set_config($1, $2, false)", 2, params);
-        if (!r)
-            return e->status;
-        free(c->plans[i]);
-        c->plans[i] = strdup(PQgetvalue(r, 0, 0));
-        PQclear(r);
-        if (!c->plans[i])
-            return newt__fail_memory(e);
-    }
-    return NEWT_OK;
+    return set_session(c, e);
 }
 
 static PGresult *

@@ -110,7 +110,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_USER_PLANS] =
         "SELECT set_config('plan_cache_mode', $1, true), set_config('jit', $2, true), "
         "set_config('enable_seqscan', $3, true), set_config('enable_bitmapscan', $4, true), "
-        "set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true)",
+        "set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true), "
+        "set_config('enable_indexscan', $7, true), set_config('enable_nestloop', $8, true)",
 
     /* $1 position of the cache, whose row comes first, $2 serial of our own, whose oids are not
      * wanted; also in newt__changes_apply */

@@ -393,6 +393,51 @@ test_rights(void **state)
     store_close(&s);
 }
 
+/* What a role or a database has set as its default stops nobody, and changes no value. */
+static void
+test_settings(void **state)
+{
+    char odd[700];
+    newt_options o = {.size = sizeof o};
+    json_t *rows;
+    item_ref r;
+    newt_conn *c;
+    newt_db *db;
+    store s;
+
+    (void)state;
+    store_make(&s, "settings");
+    snprintf(odd, sizeof odd,
+             "%s&options=-c%%20default_transaction_read_only%%3Don%%20"
+             "-c%%20default_transaction_isolation%%3Dserializable%%20"
+             "-c%%20default_transaction_deferrable%%3Don%%20-c%%20datestyle%%3DGerman%%20"
+             "-c%%20extra_float_digits%%3D-10%%20-c%%20bytea_output%%3Descape%%20"
+             "-c%%20enable_indexscan%%3Doff%%20-c%%20search_path%%3D",
+             uri());
+    o.schema = s.schema;
+    if (newt_db_open(&db, odd, classes, &o) != NEWT_OK)
+        fail_error("newt_db_open", newt_db_error(db));
+    c = connect_(db);
+    r = make_item(c, "x", 1);
+    begin(c);
+    write_n(c, r, 2);
+    commit(c);
+    begin(c);
+    ok(c, newt_query(c, &rows,
+                     "SELECT DATE '2024-02-29' AS d, 0.1::float8 + 0.2 AS f, '\\xff'::bytea AS b, "
+                     "count(*) AS n FROM newt",
+                     0, NULL));
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "d")),
+                        "2024-02-29");
+    assert_true(json_real_value(json_object_get(json_array_get(rows, 0), "f")) == 0.1 + 0.2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "b")), "\\xff");
+    json_decref(rows);
+    commit(c);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(s.pg);
+}
+
 /* ---- the pool ------------------------------------------------------------------------- */
 
 static void
@@ -446,8 +491,8 @@ static const struct CMUnitTest opening[] = {
     cmocka_unit_test(test_no_server), cmocka_unit_test(test_no_store),
     cmocka_unit_test(test_versions),  cmocka_unit_test(test_options),
     cmocka_unit_test(test_registry),  cmocka_unit_test(test_to_json_needs_inline),
-    cmocka_unit_test(test_rights),    cmocka_unit_test(test_pool),
-    cmocka_unit_test(test_extension),
+    cmocka_unit_test(test_rights),    cmocka_unit_test(test_settings),
+    cmocka_unit_test(test_pool),      cmocka_unit_test(test_extension),
 };
 
 int
