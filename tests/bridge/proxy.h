@@ -260,7 +260,7 @@ proxy_start(proxy *p)
     assert_int_equal(listen(p->listener, 8), 0);
     assert_int_equal(pthread_create(&p->thread, NULL, proxy_listen, p), 0);
     snprintf(p->uri, sizeof p->uri, "postgresql:///%s?host=%s&port=5432&user=%s",
-             getenv("PGDATABASE"), p->dir, getenv("PGUSER"));
+             *test_database ? test_database : getenv("PGDATABASE"), p->dir, getenv("PGUSER"));
 }
 
 UNUSED static void

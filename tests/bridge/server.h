@@ -51,7 +51,7 @@ UNUSED static const newt_class *const classes[] = {&item_class, NULL};
 /* ---- databases ------------------------------------------------------------------------ */
 
 /* Where the tests connect to: the private server's database, or what use_database has made. */
-static char test_uri[256];
+static char test_uri[256], test_database[64];
 
 UNUSED static const char *
 uri(void)
@@ -118,11 +118,11 @@ UNUSED static void
 use_database(bool extension)
 {
     static bool made[2];
-    char name[64];
+    char *name = test_database;
     PGconn *pg;
 
     *test_uri = 0;
-    snprintf(name, sizeof name, "%s_%d", extension ? "with" : "without", (int)getpid());
+    snprintf(name, sizeof test_database, "%s_%d", extension ? "with" : "without", (int)getpid());
     if (!made[extension]) {
         pg = sql_open();
         sql_do(pg, "CREATE DATABASE %s", name);

@@ -197,7 +197,8 @@ test_lost_while_reading(void **state)
     begin(t.c);
     assert_int_equal(read_n(t.c, r), 1);
     sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
-                   "application_name = 'newt' AND state = 'idle in transaction'");
+                   "application_name = 'newt' AND datname = current_database() "
+                   "AND state = 'idle in transaction'");
     assert_null(item_read(t.c, q));
     assert_int_equal(newt_status(t.c), NEWT_ELOST);
     assert_true(newt_is_retryable(newt_conn_error(t.c)));
@@ -207,7 +208,8 @@ test_lost_while_reading(void **state)
     write_n(t.c, q, 3);
     /* ... and while it has an open snapshot and something to write */
     sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
-                   "application_name = 'newt' AND state = 'idle in transaction'");
+                   "application_name = 'newt' AND datname = current_database() "
+                   "AND state = 'idle in transaction'");
     commit(t.c); /* what has been read has been read: it is written through a new connection */
     assert_int_equal(stored_n(&t.s, q), 3);
     /* between transactions nobody notices */
@@ -215,7 +217,7 @@ test_lost_while_reading(void **state)
     read_n(t.c, q);
     commit(t.c);
     sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
-                   "application_name = 'newt' AND pid <> pg_backend_pid()");
+                   "application_name = 'newt' AND datname = current_database()");
     begin(t.c);
     write_n(t.c, q, 4);
     commit(t.c);
@@ -259,5 +261,6 @@ static const struct CMUnitTest lost[] = {
 int
 main(void)
 {
+    use_database(true); /* where every server process is ours to end */
     return run_all(lost);
 }
