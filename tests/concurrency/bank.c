@@ -197,9 +197,8 @@ start_client(bank *b, int i)
 {
     int life = b->lives++;
     int64_t numbers = (b->numbers += CLIENT_NUMBERS);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
 
-    assert_true(pid >= 0);
     if (pid == 0) {
         chance random = {b->seed ^ (uint64_t)(life + 1) << 32};
 

@@ -7,6 +7,7 @@
 #include "../bridge/server.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -70,6 +71,23 @@ pause_ms(int ms)
 }
 
 /* ---- processes ------------------------------------------------------------------------ */
+
+/* A child that does not outlive a test that fails. */
+UNUSED static pid_t
+fork_child(void)
+{
+    pid_t parent = getpid(), pid;
+
+    fflush(stdout);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(98);
+    }
+    return pid;
+}
 
 /* A failure in a child process: said, and seen by its parent. */
 UNUSED static void child_fails(const char *format, ...) __attribute__((noreturn))

@@ -54,11 +54,8 @@ typedef void crowd_work(const crowd *w, int me, int file, chance *random);
 UNUSED static void
 start_one(crowd *w, crowd_work *run, int me)
 {
-    pid_t pid;
+    pid_t pid = fork_child();
 
-    fflush(stdout);
-    pid = fork();
-    assert_true(pid >= 0);
     if (pid == 0) {
         chance random = {w->seed ^ (uint64_t)++w->lives << 32};
         char path[128];
