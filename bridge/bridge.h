@@ -15,6 +15,7 @@
  *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
  *   commit.c       the pipeline of a commit     resolve.c    one whose answer was lost
+ *   conflict.c     what others have changed: found, merged, reported
  *   load.c         records by oid
  *   search.c       queries                    follow.c followers and the projection they write
  */
@@ -36,7 +37,9 @@ struct newt_error {
     int64_t oid;
     char sqlstate[6];
     char *message, *detail, *hint; /* malloc'ed or NULL; never longer than a few hundred bytes */
-    char fallback[160];            /* used for message when there is no memory */
+    newt_conflict *conflicts;      /* malloc'ed or NULL */
+    size_t n_conflicts;
+    char fallback[160]; /* used for message when there is no memory */
 };
 
 /* Sets e and returns status. The format is printf's. */
@@ -133,6 +136,7 @@ typedef struct newt__header {
     bool extra : 1;   /* record has fields that the table lacks; they are kept */
     bool fixed : 1;   /* ... inside an embedded struct, where they cannot be: read-only */
     bool failed : 1;  /* IMAGE: a setter failed */
+    bool current : 1; /* is in the connection's list of objects that must be current */
 } newt__header;
 
 enum {
@@ -174,6 +178,8 @@ void newt__object_invalidate(newt_conn *c, int64_t oid);
 void newt__objects_committed(newt_conn *c, int64_t serial);
 void newt__objects_aborted(newt_conn *c);
 void newt__object_free(newt__header *h);
+/* Forgets what newt_read_current was told (conflict.c). */
+void newt__current_clear(newt_conn *c);
 /* The JSON text of an object for the projection, from its record (and to_json of its class),
  * appended to out; *hidden: no row. rejects: an array of {"path": [...], "reason": ...} appended to
  * if not NULL. */
@@ -232,6 +238,11 @@ typedef struct newt__blocks {
     int64_t used; /* numbers handed out in this transaction */
 } newt__blocks;
 
+/* An object that was read and has to be current at commit (conflict.c). */
+typedef struct newt__current {
+    int64_t oid, serial;
+} newt__current;
+
 typedef enum newt__phase {
     NEWT__IDLE,   /* no transaction */
     NEWT__LAZY,   /* begun, the server has not been asked yet */
@@ -260,6 +271,8 @@ struct newt_conn {
     newt__header *views;        /* bags of objects with a table, until the transaction's end */
     newt__cache cache;
     newt__header *changed, **changed_tail;
+    newt__current *current; /* of newt_read_current, in this transaction */
+    size_t n_current, cap_current;
     int64_t tid, tid_serial; /* the cache is as of this transaction; 0: of none */
     int64_t committed_tid;   /* of the last commit; 0: a transaction has begun since */
     int64_t checked_us;      /* monotonic clock of the last contact that confirmed tid */

@@ -31,7 +31,8 @@ static const newt_class *const own[] = {&newt_list_class, &newt_map_class, &newt
 
 enum {
     ALL_FIELD_FLAGS = NEWT_F_KEEP_NULL | NEWT_F_REQUIRED | NEWT_F_SKIP,
-    ALL_CLASS_FLAGS = NEWT_C_SKIP | NEWT_C_ASYNC | NEWT_C_INLINE
+    ALL_CLASS_FLAGS = NEWT_C_SKIP | NEWT_C_ASYNC | NEWT_C_INLINE,
+    FIRST_HOOKS = offsetof(newt_hooks, resolve) /* of a program that knows no later ones */
 };
 
 /* ---- a set of classes -------------------------------------------------------------------- */
@@ -192,7 +193,7 @@ check_table(builder *b, const newt_class *t, bool is_own)
     if ((t->flags & (t->flags - 1)) != 0)
         return refuse(b, "class \"%s\" has flags that contradict each other", t->name);
     if (t->hooks) {
-        if (t->hooks->size != sizeof(newt_hooks))
+        if (t->hooks->size < FIRST_HOOKS || t->hooks->size > sizeof(newt_hooks))
             return refuse(b, "the hooks of class \"%s\" have the wrong size", t->name);
         if (t->hooks->to_json && (t->flags & NEWT_C_SKIP))
             return refuse(b, "class \"%s\" has to_json, but its objects have no JSONB", t->name);
@@ -231,15 +232,25 @@ same_field(const newt_field *a, const newt_field *b)
     return true;
 }
 
+/* Those that the program does not know are NULL. */
+static newt_hooks
+hooks_of(const newt_class *t)
+{
+    newt_hooks hooks = {0};
+
+    if (t->hooks)
+        memcpy(&hooks, t->hooks, t->hooks->size);
+    return hooks;
+}
+
 static bool
 same_definition(const newt_class *a, const newt_class *b)
 {
-    static const newt_hooks none;
-    const newt_hooks *ha = a->hooks ? a->hooks : &none, *hb = b->hooks ? b->hooks : &none;
+    newt_hooks ha = hooks_of(a), hb = hooks_of(b);
 
     if (a->version != b->version || a->size != b->size || a->flags != b->flags ||
-        a->n_fields != b->n_fields || ha->to_json != hb->to_json || ha->upgrade != hb->upgrade ||
-        ha->arg != hb->arg)
+        a->n_fields != b->n_fields || ha.to_json != hb.to_json || ha.upgrade != hb.upgrade ||
+        ha.resolve != hb.resolve || ha.arg != hb.arg)
         return false;
     for (uint32_t i = 0; i < a->n_fields; i++)
         if (!same_field(&a->fields[i], &b->fields[i]))
@@ -297,8 +308,7 @@ add(builder *b, const newt_class *table, bool stored)
         k->version = table->version;
         k->size = table->size;
         k->flags = table->flags;
-        if (table->hooks)
-            k->hooks = *table->hooks;
+        k->hooks = hooks_of(table);
         cs->list[cs->n++] = k;
     }
     k->stored |= stored;

@@ -7,11 +7,13 @@
  *     their serials, new ones inserted, the projection written. A wrong count raises in the
  *     server, so that nothing behind it runs.
  *   - the commit lock, and a sync: should the rest not arrive, a time-out frees the lock
- *   - the transaction row with its tid; COMMIT, which does not wait for the disk
+ *   - what was only read but must be current is compared; the transaction row with its tid;
+ *     COMMIT, which does not wait for the disk
  *   - the barrier, whose commit does; and what others have committed meanwhile
  *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
- * COMMIT and to the barrier have come.
+ * COMMIT and to the barrier have come. If a comparison fails, what others have changed may be
+ * merged (conflict.c), and the commit is tried again.
  */
 #include "store.h"
 
@@ -25,7 +27,8 @@ enum {
     OIDS_IN_CHUNK = 5000,          /* there */
     CHUNK_OBJECTS = 10000,         /* of one statement */
     CHUNK_BYTES = 8 * 1024 * 1024, /* ... after so many bytes it is sent */
-    SPARE_SERIALS = 16             /* fewer left: the next block comes with the barrier */
+    SPARE_SERIALS = 16,            /* fewer left: the next block comes with the barrier */
+    MOST_MERGES = 10               /* of one commit; also in newtdb.h */
 };
 
 typedef struct entry {
@@ -46,6 +49,9 @@ typedef struct work {
     json_t *rejects;
     int64_t serial, nonce, tid;
     int64_t oid_blocks, serial_blocks;
+    int merges;         /* so many attempts have been merged with what others committed */
+    bool again;         /* the last one has: the next is to follow */
+    bool current;       /* objects that were only read are compared */
     bool commit_queued; /* libpq has been given COMMIT: it may have been sent */
 } work;
 
@@ -88,6 +94,7 @@ gather_one(work *w, newt__header *h)
     int status;
 
     *e = (entry){.h = h, .at = w->records.n};
+    h->written = false; /* as a failed attempt may have left it */
     if (h->state == NEWT__DELETED) {
         w->n_removed++;
     } else {
@@ -496,6 +503,7 @@ send_all(work *w)
         send_large(w);
     newt__send(c, NEWT__S_LOCK, NULL);
     newt__sync(c);
+    w->current = newt__current_send(c);
     send_transaction_row(w);
     w->commit_queued = !c->broken;
     newt__send(c, NEWT__S_COMMIT, NULL);
@@ -530,6 +538,8 @@ take_commit(work *w)
 
     /* the end of the old snapshot is in here too: it is as lost as the rest if it fails */
     if (!newt__take_sync(c))
+        return failed_before_commit(w);
+    if (w->current && !newt__take_done(c))
         return failed_before_commit(w);
     r = newt__take(c);
     if (!r)
@@ -570,87 +580,26 @@ take_barrier(work *w)
 
 /* ---- failures ------------------------------------------------------------------------- */
 
-static const entry *
-find_entry(const work *w, int64_t oid)
-{
-    size_t low = 0, high = w->n_stored;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (w->entries[middle].h->oid < oid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < w->n_stored && w->entries[low].h->oid == oid ? &w->entries[low] : NULL;
-}
-
-/* Rolls back and finds out which objects others have changed; the first of them is named. */
+/* What others have changed is merged (then the commit is tried again), or becomes the error. */
 static void
-explain_conflict(work *w)
+conflict(work *w)
 {
     newt_conn *c = w->c;
-    int64_t *now = calloc(w->n_stored, sizeof *now); /* their serials; 0: removed */
-    const entry *first = NULL;
-    newt_error error = c->talk->error;
-    char name[NEWT__NAME_SIZE];
-    size_t conflicts = 0;
-    PGresult *r;
+    newt_error why = {0};
 
-    c->talk->error = (newt_error){0};
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_ROLLBACK, NULL);
-    c->in_transaction = false;
-    newt__array_begin(&w->a, NEWT__OID_INT8);
-    for (size_t i = 0; i < w->n_stored; i++)
-        newt__array_int(&w->a, w->entries[i].h->oid);
-    {
-        newt__params p = {0};
-
-        newt__param_array(&p, &w->a);
-        newt__send(c, NEWT__S_SERIALS, &p);
+    newt__error_move(&why, &c->talk->error);
+    if (newt__conflicts(c, w->merges < MOST_MERGES, &why) == NEWT_OK) {
+        newt__error_clear(&why);
+        w->merges++;
+        w->again = true;
+        return;
     }
-    newt__sync(c);
-    newt__take_done(c);
-    r = newt__take(c);
-    newt__take_rest(c);
-    for (int i = 0; now && r && i < PQntuples(r); i++) {
-        const entry *e = find_entry(w, newt__field_int(r, i, 0));
-
-        if (e)
-            now[e - w->entries] = newt__field_int(r, i, 1);
-    }
-    for (size_t i = 0; now && r && i < w->n_stored; i++) {
-        if (now[i] == w->entries[i].h->serial)
-            continue;
-        if (!first)
-            first = &w->entries[i];
-        conflicts++;
-    }
-    if (first) {
-        int64_t theirs = now[first - w->entries];
-        char more[48] = "";
-
-        newt__object_name(first->h, name);
-        if (conflicts > 1)
-            snprintf(more, sizeof more, " (and %zu more objects)", conflicts - 1);
-        newt__fail(&error, NEWT_ECONFLICT, first->h->oid, "%s was %s by another transaction%s",
-                   name, theirs ? "changed" : "removed", more);
-        memcpy(error.sqlstate, "40001", sizeof error.sqlstate);
-        if (theirs)
-            newt__fail_detail(&error, "It was read with serial %lld and has serial %lld now.",
-                              (long long)first->h->serial, (long long)theirs);
-        else
-            newt__fail_detail(&error, "It was read with serial %lld.", (long long)first->h->serial);
-    }
-    PQclear(r);
-    free(now);
-    newt__error_clear(&c->talk->error);
-    c->talk->error = error;
+    if (w->merges == MOST_MERGES)
+        newt__fail_hint(&why, "It was merged %d times, and each time changed again.", MOST_MERGES);
+    newt__error_move(&c->talk->error, &why);
 }
 
-/* The error that the connection is left with when nothing was committed. */
+/* The error that the connection is left with when nothing was committed; or w->again. */
 static int
 not_committed(work *w)
 {
@@ -661,9 +610,11 @@ not_committed(work *w)
     newt__take_rest(c);
     c->checked_us = 0; /* the next begin asks the server what has happened */
     if (e->status == NEWT_ECONFLICT) {
-        c->stats.conflicts++;
-        if (!c->broken && w->n_stored > 0)
-            explain_conflict(w);
+        if (!c->broken)
+            conflict(w);
+        if (w->again)
+            return NEWT_OK;
+        c->stats.conflicts += e->status == NEWT_ECONFLICT;
     } else if (strcmp(e->sqlstate, "23505") == 0) {
         /* numbers that somebody else has used cannot be right */
         newt__blocks_drop(&c->oids);
@@ -795,6 +746,52 @@ end_reading(newt_conn *c)
     newt__error_clear(&c->error);
 }
 
+static void
+start_afresh(work *w)
+{
+    newt_conn *c = w->c;
+    newt__buffer records = w->records;
+    int merges = w->merges;
+
+    free(w->entries);
+    json_decref(w->rejects);
+    records.n = 0;
+    *w = (work){.c = c,
+                .records = records,
+                .json = w->json,
+                .a = w->a,
+                .b = w->b,
+                .d = w->d,
+                .merges = merges};
+}
+
+static int
+try_commit(work *w)
+{
+    newt_conn *c = w->c;
+    int status = gather(w);
+
+    if (status == NEWT_OK && w->n > 0) {
+        if (getentropy(&w->nonce, sizeof w->nonce) != 0)
+            status = newt__conn_fail(c, NEWT_ESQL, 0, "the system gives no random numbers");
+        /* a block cannot be taken in the snapshot; and what was read in it was read, whatever has
+         * become of the connection since */
+        if (newt__blocks_left(&c->serials, 1) == 0 || !newt__conn_alive(c))
+            end_snapshot(c);
+        if (status == NEWT_OK)
+            status = newt__conn_server(c);
+        if (status == NEWT_OK)
+            status = newt__next_serial(c, &w->serial);
+    }
+    if (status != NEWT_OK)
+        newt_abort(c);
+    else if (w->n > 0)
+        status = write_all(w);
+    else
+        end_reading(c);
+    return status;
+}
+
 int
 newt_commit(newt_conn *c)
 {
@@ -807,26 +804,14 @@ newt_commit(newt_conn *c)
     w.a.buf.env = w.b.buf.env = w.d.buf.env = &c->env;
     if (status == NEWT_OK)
         status = newt__objects_check(c);
-    if (status == NEWT_OK)
-        status = gather(&w);
-    if (status == NEWT_OK && w.n > 0) {
-        if (getentropy(&w.nonce, sizeof w.nonce) != 0)
-            status = newt__conn_fail(c, NEWT_ESQL, 0, "the system gives no random numbers");
-        /* a block cannot be taken in the snapshot; and what was read in it was read, whatever has
-         * become of the connection since */
-        if (newt__blocks_left(&c->serials, 1) == 0 || !newt__conn_alive(c))
-            end_snapshot(c);
-        if (status == NEWT_OK)
-            status = newt__conn_server(c);
-        if (status == NEWT_OK)
-            status = newt__next_serial(c, &w.serial);
-    }
     if (status != NEWT_OK)
         newt_abort(c);
-    else if (w.n > 0)
-        status = write_all(&w);
     else
-        end_reading(c);
+        status = try_commit(&w);
+    while (w.again) {
+        start_afresh(&w);
+        status = try_commit(&w);
+    }
     free(w.entries);
     json_decref(w.rejects);
     newt__buffer_free(&w.records);

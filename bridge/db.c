@@ -429,6 +429,7 @@ newt__conn_free(newt_conn *c)
     newt__scan_free(c->scan);
     free(c->oids.starts);
     free(c->serials.starts);
+    free(c->current);
     for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++)
         free(c->plans[i]);
     newt__error_clear(&c->talk->error);

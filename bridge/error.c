@@ -105,6 +105,7 @@ newt__error_clear(newt_error *e)
     free(e->message);
     free(e->detail);
     free(e->hint);
+    free(e->conflicts);
     *e = (newt_error){0};
 }
 
@@ -272,6 +273,12 @@ int64_t
 newt_error_oid(const newt_error *e)
 {
     return e ? e->oid : 0;
+}
+
+const newt_conflict *
+newt_error_conflict(const newt_error *e, size_t i)
+{
+    return e && i < e->n_conflicts ? &e->conflicts[i] : NULL;
 }
 
 bool

@@ -80,6 +80,7 @@ typedef struct newt_result newt_result;
 typedef struct newt_error newt_error;
 typedef struct newt_class newt_class;
 typedef struct newt_record newt_record;
+typedef struct newt_conflict newt_conflict;
 struct json_t; /* jansson's json_t; include <jansson.h> to use it */
 
 /* ---- values: one C type a kind, so that the kind of a field is inferred ------------------ */
@@ -218,7 +219,8 @@ struct newt_class {
 /*
  * Callbacks of a class. They get detached images and no connection, may be called from any thread
  * that has a connection of this database, and return 0 or a positive code of their own, which
- * fails the commit (to_json) or the read (upgrade).
+ * fails the commit (to_json) or the read (upgrade). Fill it by name, { .size = ..., }: later
+ * versions append others.
  */
 struct newt_hooks {
     size_t size; /* sizeof(newt_hooks) */
@@ -231,6 +233,12 @@ struct newt_hooks {
      * have been loaded already; newt_record_get gives the others. */
     int (*upgrade)(int32_t from, const newt_record *record, void *object, void *arg);
     void *arg;
+    /* Merges at commit, when others have changed the object since it was read: `old` is what was
+     * read, `committed` what the others made of it, `ours` what was to be committed, edited in
+     * place into the merged state, with setters too. References in them are values: what they
+     * refer to cannot be read. 0: merged; positive: cannot be, which is a conflict; a negative
+     * status fails the commit. It may run several times in a commit. Ready-made ones are below. */
+    int (*resolve)(const void *old, const void *committed, void *ours, void *arg);
 };
 
 /* clang-format off */
@@ -369,6 +377,19 @@ NEWT_API const char *newt_error_detail(const newt_error *e);
 NEWT_API const char *newt_error_hint(const newt_error *e);
 NEWT_API const char *newt_error_sqlstate(const newt_error *e); /* five characters, or "" */
 NEWT_API int64_t newt_error_oid(const newt_error *e);          /* 0: no object */
+/*
+ * What others have changed, all of it: the i-th object by oid, NULL behind the last. For errors of
+ * newt_commit with NEWT_ECONFLICT (a conflict found while reading names one object, in
+ * newt_error_oid). Valid as long as the error.
+ */
+struct newt_conflict {
+    newt_ref object;
+    const char *class_name; /* "" if it is not known; valid as long as the database */
+    int64_t serial;         /* it was read with */
+    int64_t committed;      /* it has now; 0: it was removed */
+    bool read_current;      /* it was not changed here, but newt_read_current asked for it */
+};
+NEWT_API const newt_conflict *newt_error_conflict(const newt_error *e, size_t i);
 /* True for what a new attempt of the same transaction may cure: the only retry policy there is. */
 NEWT_API bool newt_is_retryable(const newt_error *e);
 NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONFLICT" */
@@ -432,10 +453,12 @@ NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c
  * used was changed meanwhile, that read fails with NEWT_ECONFLICT.)
  *
  * newt_commit saves all changed and new objects in one flush, one round trip. On failure nothing
- * is saved and the error says why (NEWT_ECONFLICT: newt_error_oid is the object), but for
- * NEWT_EUNKNOWN, see there. A connection lost during COMMIT is asked about, for up to 30 s, so that
- * NEWT_OK and NEWT_ELOST are certain. Either way the transaction is over, and all pointers are
- * invalid; references stay. newt_abort forgets the changes. NEWT_EBUSY: out of turn.
+ * is saved and the error says why (NEWT_ECONFLICT: newt_error_conflict lists the objects), but for
+ * NEWT_EUNKNOWN, see there. What the resolvers of the classes (newt_hooks.resolve) can merge is no
+ * conflict: the commit is tried again, at most 10 times, each for two round trips. A connection
+ * lost during COMMIT is asked about, for up to 30 s, so that NEWT_OK and NEWT_ELOST are certain.
+ * Either way the transaction is over, and all pointers are invalid; references stay. newt_abort
+ * forgets the changes. NEWT_EBUSY: out of turn.
  */
 NEWT_API int newt_begin(newt_conn *c) NEWT_CHECK;
 NEWT_API int newt_commit(newt_conn *c) NEWT_CHECK;
@@ -481,6 +504,15 @@ NEWT_API newt_conn *newt_conn_of(const newt_object *o); /* NULL: an image that a
 /* Removes the object; references to it stay and will find NEWT_EMISSING. If there is none any more
  * that is NEWT_EMISSING here too, and dooms nothing. */
 NEWT_API int newt_delete(newt_conn *c, newt_ref r);
+/*
+ * The commit of this transaction, if it writes at all, fails with NEWT_ECONFLICT if others have
+ * changed or removed this object since: for what was only read, but decides what is written
+ * (without it, two transactions may each write what the other has read: write skew). If it is
+ * changed here too, it is not merged. It stays one round trip. A transaction that writes nothing is
+ * not checked: what it read is one snapshot. At most 10,000 objects a transaction (NEWT_ELIMIT).
+ * Loads the object if need be; failure dooms the transaction.
+ */
+NEWT_API int newt_read_current(newt_conn *c, newt_ref r);
 /* Loads n objects in one round trip; what is missing is not an error here. */
 NEWT_API int newt_prefetch(newt_conn *c, const newt_ref *r, size_t n);
 /* The class an object is of, loading it if need be; NULL on failure. Valid as long as the
@@ -625,7 +657,8 @@ typedef struct newt_stats {
     int64_t loads;   /* objects loaded */
     int64_t commits;
     int64_t conflicts;
-    int64_t retries;
+    int64_t retries; /* by newt_transact */
+    int64_t merges;  /* objects merged by resolvers */
 } newt_stats;
 NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
 

@@ -685,6 +685,7 @@ finish(newt_conn *c, newt__event event, int64_t serial)
     };
     newt__header *h, *next;
 
+    newt__current_clear(c);
     for (h = c->changed; h; h = next) {
         newt__state state = newt__next_state(h->state, event);
 

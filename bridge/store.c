@@ -128,8 +128,13 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
 
     [NEWT__S_LOAD] =
         "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
-    [NEWT__S_SERIALS] =
-        "SELECT zoid, serial FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
+    /* $1 zoids, $2 serials they should have, $3 not 0: its record is wanted. Those that have
+     * another or are removed. */
+    [NEWT__S_CONFLICTS] = "SELECT i.zoid, o.serial, CASE WHEN i.wanted <> 0 THEN o.state END "
+                          "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) "
+                          "AS i(zoid, serial, wanted) OFFSET 0) i "
+                          "LEFT JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) "
+                          "WHERE o.serial IS DISTINCT FROM i.serial",
 
     [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
     [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE
@@ -178,6 +183,13 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* of a tombstone: who holds the lock may never go on, if its messages end in the wrong place */
     [NEWT__S_PATIENCE] = "SELECT " GUARD ", set_config('lock_timeout', '20s', true)",
     [NEWT__S_LOCK] = "LOCK TABLE @store@.newt_commit_lock IN EXCLUSIVE MODE",
+    /* a plain SELECT: it sees all commits before ours, and locks no row */
+    [NEWT__S_CURRENT] =
+        "SELECT CASE WHEN count(*) = $3::bigint THEN 1 ELSE @store@.newt_raise('40001', 'object "
+        "was "
+        "changed by another transaction', 'Its serial is not the one that was read.') END "
+        "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS i(zoid, serial) OFFSET 0) i "
+        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial",
     [NEWT__S_TRANSACTION] =
         "INSERT INTO @store@.transaction (tid, serial, nonce, username, written, removed) "
         "VALUES (greatest((SELECT max(tid) FROM @store@.transaction) + 1, "

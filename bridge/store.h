@@ -49,7 +49,7 @@ typedef enum newt__statement {
     NEWT__S_BARRIER,
     NEWT__S_BLOCKS,
     NEWT__S_LOAD,
-    NEWT__S_SERIALS,
+    NEWT__S_CONFLICTS,
     NEWT__S_UPDATE_ONE,
     NEWT__S_UPDATE_ONE_CLIENT,
     NEWT__S_UPDATE_ONE_SERVER,
@@ -66,6 +66,7 @@ typedef enum newt__statement {
     NEWT__S_TRANSACTION_OBJECT,
     NEWT__S_PATIENCE,
     NEWT__S_LOCK,
+    NEWT__S_CURRENT,
     NEWT__S_TRANSACTION,
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
@@ -206,6 +207,13 @@ int64_t newt__blocks_for(int64_t numbers, int64_t size);
 int64_t newt__blocks_left(const newt__blocks *b, int64_t size);
 void newt__blocks_drop(newt__blocks *b);
 int newt__next_serial(newt_conn *c, int64_t *serial);
+/* In the commit, under the lock: compares the serials of what must be current. False: there is
+ * nothing to compare, and no statement was queued (conflict.c). */
+bool newt__current_send(newt_conn *c);
+/* A comparison has failed: rolls back and finds out what others have changed or removed. NEWT_OK:
+ * all that was has been merged (may_merge), and the commit is to be tried again. Else *e, on entry
+ * the server's error, says what was. */
+int newt__conflicts(newt_conn *c, bool may_merge, newt_error *e);
 /* What became of a commit whose connection was lost (resolve.c); answered: COMMIT was, and only the
  * barrier was not. Connects anew. */
 typedef enum newt__outcome {

@@ -218,18 +218,36 @@ newt__cache_drop(newt_conn *c)
     return rc;
 }
 
+/* What the commit of this serial has written is newer than all that was changed before it. */
+static void
+drop_written(const newt_conn *c, int64_t serial, newt__oids *changed)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < changed->n; i++) {
+        const newt__header *h = newt__cache_find(&c->cache, changed->oids[i]);
+
+        if (!h || h->serial != serial)
+            changed->oids[n++] = changed->oids[i];
+    }
+    changed->n = n;
+}
+
 /* All oids in the answer; false: too many, or they do not go on from where the cache stands. */
 static bool
-list_changes(const newt_conn *c, const PGresult *r, newt__oids *changed)
+list_changes(const newt_conn *c, const PGresult *r, int64_t own_serial, newt__oids *changed)
 {
     int n = PQntuples(r);
 
     if (newt__field_int(r, 0, 0) != c->tid || newt__field_int(r, 0, 1) != c->tid_serial ||
         n > MOST_TRANSACTIONS)
         return false;
-    for (int i = 1; i < n && changed->n <= MOST_CHANGES; i++)
+    for (int i = 1; i < n && changed->n <= MOST_CHANGES; i++) {
         if (!newt__field_oids(r, i, 3, changed))
             return false;
+        if (newt__field_int(r, i, 1) == own_serial)
+            drop_written(c, own_serial, changed); /* merged, else they had been a conflict */
+    }
     return changed->n <= MOST_CHANGES;
 }
 
@@ -253,7 +271,7 @@ newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
         newt__blocks_drop(&c->serials);
     }
     if (positioned)
-        all = !same_life || !list_changes(c, r, &changed);
+        all = !same_life || !list_changes(c, r, own_serial, &changed);
     else
         /* there is nothing in the cache but what this transaction has made, if it is the newest */
         all = !same_life || own_serial == 0 || newt__field_int(r, 0, 1) != own_serial;

@@ -401,7 +401,7 @@ upgrade(int32_t from, const newt_record *record, void *object, void *arg)
     return hook_status;
 }
 
-static const newt_hooks hooks = {sizeof hooks, NULL, upgrade, &hook_status};
+static const newt_hooks hooks = {.size = sizeof hooks, .upgrade = upgrade, .arg = &hook_status};
 static const newt_field cat_fields[] = {FIELDS};
 static const newt_class upgrading = {sizeof(newt_class), sizeof(newt_field), sizeof(C), "Cat", 2,
                                      LENGTH(cat_fields), cat_fields,         &hooks,    0,     {0}};

@@ -229,7 +229,7 @@ to_json(const void *object, json_t *json, void *arg)
     json_object_set_new(json, "more", json_integer(1));
     return 0;
 }
-static const newt_hooks hooks = {sizeof hooks, to_json, NULL, NULL};
+static const newt_hooks hooks = {.size = sizeof hooks, .to_json = to_json};
 
 /* With a to_json class instead. */
 static bool

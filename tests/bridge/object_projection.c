@@ -105,7 +105,7 @@ to_json(const void *object, json_t *json, void *arg)
     assert_null(newt_conn_of(object));
     return shape(object, json);
 }
-static const newt_hooks hooks = {sizeof hooks, to_json, NULL, &shape};
+static const newt_hooks hooks = {.size = sizeof hooks, .to_json = to_json, .arg = &shape};
 NEWT_CLASS(deed, "Deed", 0, &hooks, NEWT_FIELD(struct deed, title), NEWT_FIELD(struct deed, huge),
            NEWT_FIELD(struct deed, pi), NEWT_FIELD(struct deed, third),
            NEWT_FIELD(struct deed, price), NEWT_FIELD(struct deed, owner),

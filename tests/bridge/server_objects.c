@@ -251,7 +251,7 @@ to_json(const void *object, struct json_t *json, void *arg)
         json_object_set_new(json, "owner", newt_json_ref((newt_ref){7}));
     return 0;
 }
-static const newt_hooks hooks = {sizeof hooks, to_json, NULL, NULL};
+static const newt_hooks hooks = {.size = sizeof hooks, .to_json = to_json};
 NEWT_CLASS(shaped, "Shaped", 0, &hooks, NEWT_FIELD(struct shaped, title),
            NEWT_FIELD(struct shaped, huge), NEWT_FIELD(struct shaped, owner));
 
