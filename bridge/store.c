@@ -247,10 +247,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "THEN newt.class_name(j.state) END AS class_name FROM j), "
         "r AS MATERIALIZED (SELECT * FROM k WHERE class_name IS NULL "
         "OR class_name <> ALL ($2::text[])), " FOLLOW_WRITE(
-            /* the few rejects first: joined to each other, w and r were a nested loop */
-            "SELECT w.zoid, w.serial, q.n, q.path, q.reason FROM w JOIN (SELECT r.zoid, f.* FROM r "
+            /* the few rejects first, and no join: w, r and they were nested loops */
+            "SELECT q.* FROM (SELECT r.zoid, r.serial, f.n, f.path, f.reason FROM r "
             "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n) "
-            "WHERE r.json IS NOT NULL OFFSET 0) q USING (zoid)"),
+            "WHERE r.json IS NOT NULL OFFSET 0) q WHERE q.zoid = ANY (ARRAY(SELECT zoid FROM w))"),
     [NEWT__S_FOLLOW_READ] = FOLLOW_STALE,
     /* $1 zoids, $2 seen, $3 class names, $4 serials, $5 documents, $6 rejects as in S_REJECTS */
     [NEWT__S_FOLLOW_WRITE] =
