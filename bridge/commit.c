@@ -704,6 +704,7 @@ write_all(work *w)
         newt__fail_detail(&c->error, "Its serial is %lld.", (long long)w->serial);
         newt__error_clear(&c->talk->error);
         newt_abort(c);
+        c->tid = c->tid_serial = 0; /* what is cached may be of before or of after it */
         return NEWT_EUNKNOWN;
     }
     commit_done(w, changes);

@@ -537,7 +537,7 @@ newt_project(newt_conn *c, const char *name, int64_t max_objects, newt_progress 
     status = newt__conn_server(c);
     if (status == NEWT_OK)
         status = next_batch(&b, max_objects);
-    if (status == NEWT_ECONFLICT && c->error.oid == 0)
+    if (strcmp(c->error.sqlstate, "40001") == 0)
         newt__fail_hint(&c->error, "Only one process at a time can follow as \"%s\".", name);
     json_decref(b.rejects);
     newt__buffer_free(&b.classes.buf);
