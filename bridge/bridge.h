@@ -16,6 +16,7 @@
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
  *   commit.c       the pipeline of a commit     resolve.c    one whose answer was lost
  *   conflict.c     what others have changed: found, merged, reported
+ *   merge.c        ready-made resolvers
  *   load.c         records by oid
  *   search.c       queries                    follow.c followers and the projection they write
  */

@@ -27,7 +27,8 @@ const newt_class newt__root_class = {sizeof(newt_class),
                                      0,
                                      {0}};
 
-static const newt_class *const own[] = {&newt_list_class, &newt_map_class, &newt__root_class, NULL};
+static const newt_class *const own[] = {&newt_list_class, &newt_map_class, &newt_length_class,
+                                        &newt__root_class, NULL};
 
 enum {
     ALL_FIELD_FLAGS = NEWT_F_KEEP_NULL | NEWT_F_REQUIRED | NEWT_F_SKIP,

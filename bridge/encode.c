@@ -465,3 +465,18 @@ newt__encode(newt_conn *c, const newt__header *h, bool strict, newt_error *e)
     }
     return en.status;
 }
+
+int
+newt__encode_field(newt_conn *c, const newt__header *h, const newt__field *f, newt_error *e)
+{
+    encoder en = {.conn = c, .w = &c->writer, .e = e, .h = h};
+
+    newt__write_begin(en.w, h->class->name, h->class->name_n, h->class->version);
+    newt__write_map(en.w, 1);
+    member(&en, NULL, f, (const char *)h + NEWT__HEADER);
+    if (en.status == NEWT_OK) {
+        newt__write_end(en.w);
+        fine(&en, NULL);
+    }
+    return en.status;
+}

@@ -753,6 +753,26 @@ NEWT_API int newt_map_put(struct newt_map *m, const char *key, newt_ref r);
 NEWT_API newt_ref newt_map_get(const struct newt_map *m, const char *key); /* null: no such key */
 NEWT_API bool newt_map_remove(struct newt_map *m, const char *key);
 
+/* ---- merging what others have changed ---------------------------------------------------- */
+
+/* A counter that many change at once without conflicts: what each has added or taken away counts.
+ * newt_length_change does that (NEWT_EINVAL: 64 bits do not hold it); the value read is that of the
+ * snapshot. */
+struct newt_length {
+    int64_t value;
+};
+extern NEWT_API const newt_class newt_length_class;
+NEWT_DECLARE(newt_length);
+NEWT_API int newt_length_change(struct newt_length *l, int64_t delta);
+
+/* For newt_hooks.resolve of any class, or called by one with its own arguments. last_writer: ours
+ * as it is; what the others have changed is lost, but for fields that the class table lacks.
+ * fields: each field that one side has changed is as that side has it; changed by both to different
+ * values it is a conflict. Arrays, maps and embedded structs are one field. */
+NEWT_API int newt_resolve_last_writer(const void *old, const void *committed, void *ours,
+                                      void *arg);
+NEWT_API int newt_resolve_fields(const void *old, const void *committed, void *ours, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

@@ -82,6 +82,8 @@ enum {
 /* The record of a struct into c->writer.buf. strict: NEWT_F_REQUIRED counts, as it does at commit.
  */
 int newt__encode(newt_conn *c, const newt__header *h, bool strict, newt_error *e);
+/* The record it would have with this field of its class alone, null if need be. */
+int newt__encode_field(newt_conn *c, const newt__header *h, const newt__field *f, newt_error *e);
 /* A detached object (NEWT__IMAGE) of class k from a record of that class. */
 int newt__decode(newt_conn *c, const newt__class *k, int64_t oid, const void *record, size_t n,
                  newt__header **out, newt_error *e);

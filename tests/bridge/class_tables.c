@@ -278,12 +278,13 @@ built_in(void **state)
     assert_int_equal(newt__classes_build(&cs, no_classes, &e), NEWT_OK);
     assert_string_equal(newt__class_find(cs, &newt_list_class)->name, "newt.List");
     assert_string_equal(newt__class_find(cs, &newt_map_class)->name, "newt.Map");
+    assert_string_equal(newt__class_find(cs, &newt_length_class)->name, "newt.Length");
     assert_string_equal(newt__class_named(cs, "newt.Root", 9)->name, "newt.Root");
     assert_null(newt__class_named(cs, "newt.Roo", 8));
     assert_null(newt__class_named(cs, "", 0));
     while (newt__class_at(cs, n))
         n++;
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
     assert_ptr_equal(newt__class_intern(cs, "Foo", 3), newt__class_intern(cs, "Food", 3));
     assert_string_equal(newt__class_intern(cs, "Food", 4), "Food");
     newt__classes_free(cs);

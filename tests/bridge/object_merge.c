@@ -1,0 +1,284 @@
+/*
+ * object_merge.c - the ready-made resolvers, without a server: every kind in every shape
+ */
+#include "everything.h"
+
+static offline o;
+
+static int
+start(void **state)
+{
+    (void)state;
+    offline_open(&o, everything_classes);
+    return 0;
+}
+
+static int
+stop(void **state)
+{
+    (void)state;
+    offline_close(&o);
+    assert_int_equal(o.live, 0);
+    return 0;
+}
+
+/* ---- by fields --------------------------------------------------------------------------- */
+
+enum {
+    ROUNDS = 300
+};
+
+typedef struct record {
+    uint8_t *p;
+    size_t n;
+} record;
+
+static record
+recorded(const newt__header *h)
+{
+    newt_error e = {0};
+    record r;
+
+    if (newt__encode(&o.c, h, false, &e) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&e));
+    r.n = o.c.writer.buf.n;
+    r.p = malloc(r.n);
+    assert_non_null(r.p);
+    memcpy(r.p, o.c.writer.buf.data, r.n);
+    return r;
+}
+
+static record
+random_record(generate *g)
+{
+    struct everything *e = everything_new(&o.c);
+    record r;
+
+    assert_non_null(e);
+    everything_fill(g, e);
+    r = recorded(newt__header_of(e));
+    offline_abort(&o);
+    return r;
+}
+
+static newt__header *
+image(record r)
+{
+    const newt__class *k = newt__class_find(o.db.classes, &everything_class);
+    newt_error e = {0};
+    newt__header *h;
+
+    if (newt__decode(&o.c, k, 7, r.p, r.n, &h, &e) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&e));
+    return h;
+}
+
+/* A field as another image has it; its memory stays the other's. */
+static void
+borrow(newt__header *to, const newt__header *from, uint32_t i)
+{
+    const newt_field *f = &to->class->fields[i].f;
+
+    memcpy((char *)to + NEWT__HEADER + f->offset, (const char *)from + NEWT__HEADER + f->offset,
+           newt__field_extent(f));
+}
+
+static bool
+differ(newt__header *a, newt__header *b, uint32_t i)
+{
+    newt_error e = {0};
+    record x;
+    bool same;
+
+    assert_int_equal(newt__encode_field(&o.c, a, &a->class->fields[i], &e), NEWT_OK);
+    x = (record){malloc(o.c.writer.buf.n), o.c.writer.buf.n};
+    assert_non_null(x.p);
+    memcpy(x.p, o.c.writer.buf.data, x.n);
+    assert_int_equal(newt__encode_field(&o.c, b, &b->class->fields[i], &e), NEWT_OK);
+    same = x.n == o.c.writer.buf.n && memcmp(x.p, o.c.writer.buf.data, x.n) == 0;
+    free(x.p);
+    return !same;
+}
+
+static int
+resolve(newt__header *old, newt__header *committed, newt__header *ours)
+{
+    return newt_resolve_fields(newt__object_of(old), newt__object_of(committed),
+                               newt__object_of(ours), NULL);
+}
+
+/* Each field is changed by nobody, by one side, by the other, or by both alike. */
+static void
+one_round(generate *g, bool with_conflict)
+{
+    record before = random_record(g), after = random_record(g), third = random_record(g);
+    newt__header *old = image(before), *committed = image(before), *ours = image(before);
+    newt__header *theirs = image(after), *mine = image(after), *expected = image(before);
+    newt__header *other = image(third);
+    uint32_t n = old->class->n_fields, first = (uint32_t)generate_below(g, n);
+    record got, want;
+    bool conflict = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t who = generate_below(g, 4);
+
+        if (who & 1)
+            borrow(committed, theirs, i);
+        if (who & 2)
+            borrow(ours, mine, i);
+        if (who)
+            borrow(expected, mine, i);
+    }
+    for (uint32_t i = first; i < n && with_conflict && !conflict; i++) {
+        conflict = differ(old, theirs, i) && differ(old, other, i) && differ(theirs, other, i);
+        if (conflict) {
+            borrow(committed, theirs, i);
+            borrow(ours, other, i);
+        }
+    }
+    if (conflict) {
+        want = recorded(ours); /* stays as it is */
+        assert_int_equal(resolve(old, committed, ours), 1);
+    } else {
+        assert_int_equal(resolve(old, committed, ours), 0);
+        want = recorded(expected);
+    }
+    /* what it took is its own */
+    newt__object_free(old);
+    newt__object_free(committed);
+    newt__object_free(theirs);
+    got = recorded(ours);
+    assert_int_equal(got.n, want.n);
+    assert_memory_equal(got.p, want.p, got.n);
+    newt__object_free(ours);
+    newt__object_free(mine);
+    newt__object_free(other);
+    newt__object_free(expected);
+    free(got.p);
+    free(want.p);
+    free(before.p);
+    free(after.p);
+    free(third.p);
+}
+
+static void
+test_fields(void **state)
+{
+    generate g;
+
+    (void)state;
+    generate_init(&g, generate_seed());
+    for (int i = 0; i < ROUNDS; i++)
+        one_round(&g, i % 4 == 3);
+}
+
+/* Every allocation fails once: a status, and nothing lost. */
+static void
+test_fields_without_memory(void **state)
+{
+    newt__header *old, *committed, *ours, *theirs;
+    record before, after;
+    int status = NEWT_ENOMEM;
+    generate g;
+
+    (void)state;
+    generate_init(&g, generate_seed());
+    before = random_record(&g);
+    after = random_record(&g);
+    newt__writer_free(&o.c.writer); /* which kept its memory */
+    o.c.writer.buf.env = &o.c.env;
+    for (long n = 1; status != 0; n++) {
+        old = image(before);
+        ours = image(before);
+        committed = image(before);
+        theirs = image(after);
+        for (uint32_t i = 0; i < old->class->n_fields; i++)
+            borrow(committed, theirs, i);
+        o.calls = 0;
+        o.fail_at = n;
+        status = resolve(old, committed, ours);
+        assert_true(status == NEWT_ENOMEM || status == 0);
+        o.fail_at = 0;
+        newt__object_free(old);
+        newt__object_free(ours);
+        newt__object_free(committed);
+        newt__object_free(theirs);
+    }
+    free(before.p);
+    free(after.p);
+}
+
+/* Called for what are no images of one class. */
+static void
+test_misuse(void **state)
+{
+    struct everything *e = everything_new(&o.c), *f = everything_new(&o.c);
+    struct thing *t = thing_new(&o.c);
+
+    (void)state;
+    assert_non_null(e);
+    assert_non_null(f);
+    assert_non_null(t);
+    assert_int_equal(newt_resolve_fields(e, f, e, NULL), NEWT_EINVAL);
+    assert_int_equal(newt_resolve_fields(e, t, e, NULL), NEWT_EINVAL);
+}
+
+/* ---- counters ---------------------------------------------------------------------------- */
+
+static void
+test_length(void **state)
+{
+    const newt_hooks *hooks = newt_length_class.hooks;
+    static const struct {
+        int64_t old, committed, ours, merged;
+        int status;
+    } cases[] = {
+        {0, 0, 0, 0, 0},
+        {10, 11, 12, 13, 0},
+        {10, 0, 10, 0, 0},
+        {0, INT64_MAX, 0, INT64_MAX, 0},
+        {0, INT64_MAX - 1, 1, INT64_MAX, 0},
+        {0, INT64_MAX, 1, 0, 1},
+        {0, INT64_MIN, -1, 0, 1},
+        {-1, INT64_MAX, -1, 0, 1},
+        {INT64_MAX, INT64_MIN, INT64_MAX, 0, 1},
+    };
+    struct newt_length *l;
+
+    (void)state;
+    for (size_t i = 0; i < LENGTH(cases); i++) {
+        struct newt_length old = {cases[i].old}, committed = {cases[i].committed},
+                           ours = {cases[i].ours};
+
+        assert_int_equal(hooks->resolve(&old, &committed, &ours, NULL), cases[i].status);
+        if (cases[i].status == 0)
+            assert_true(ours.value == cases[i].merged);
+    }
+    l = newt_length_new(&o.c);
+    assert_non_null(l);
+    assert_int_equal(newt_length_change(l, INT64_MAX), NEWT_OK);
+    assert_int_equal(newt_length_change(l, -5), NEWT_OK);
+    assert_true(l->value == INT64_MAX - 5);
+    assert_int_equal(newt_length_change(l, 6), NEWT_EINVAL);
+    assert_true(l->value == INT64_MAX - 5);
+    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_non_null(strstr(newt_error_message(&o.c.error), "field \"value\" of newt.Length 1024"));
+    offline_abort(&o);
+    assert_int_equal(newt_length_change(NULL, 1), NEWT_EINVAL);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_fields),
+        TEST(test_fields_without_memory),
+        TEST(test_misuse),
+        TEST(test_length),
+    };
+
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
