@@ -279,7 +279,7 @@ struct newt_conn {
     int64_t checked_us;      /* monotonic clock of the last contact that confirmed tid */
     newt__blocks oids, serials;
     uint8_t incarnation[16]; /* what the cache and the blocks belong to */
-    int64_t system, timeline;
+    int64_t system, timeline, database;
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
     struct newt__scan *scan;            /* of a new follower, see follow.c; or NULL */
     uint64_t random;                    /* state of a generator for pauses */

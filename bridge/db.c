@@ -249,12 +249,13 @@ static int
 check_incarnation(newt_conn *c, newt_error *e)
 {
     uint8_t id[16] = {0};
-    int64_t system, timeline;
+    int64_t system, timeline, database;
     PGresult *r = NULL;
 
     for (int attempt = 0; attempt < 2; attempt++) {
         r = ask_store(c, e, "SELECT s.system_identifier, p.timeline_id, (SELECT id FROM ",
-                      ".newt_incarnation WHERE one) FROM pg_control_system() s, "
+                      ".newt_incarnation WHERE one), (SELECT d.oid FROM pg_database d WHERE "
+                      "d.datname = current_database()) FROM pg_control_system() s, "
                       "pg_control_checkpoint() p");
         if (!r)
             return e->status;
@@ -270,17 +271,20 @@ check_incarnation(newt_conn *c, newt_error *e)
     }
     system = atoll(PQgetvalue(r, 0, 0));
     timeline = atoll(PQgetvalue(r, 0, 1));
+    /* a restored dump brings the incarnation's row along, but not the database's oid */
+    database = atoll(PQgetvalue(r, 0, 3));
     if (!hex16(PQgetvalue(r, 0, 2), id))
         memset(id, 0, sizeof id);
     PQclear(r);
     if (memcmp(id, c->incarnation, sizeof id) == 0 && system == c->system &&
-        timeline == c->timeline)
+        timeline == c->timeline && database == c->database)
         return NEWT_OK;
     newt__blocks_drop(&c->oids);
     newt__blocks_drop(&c->serials);
     memcpy(c->incarnation, id, sizeof id);
     c->system = system;
     c->timeline = timeline;
+    c->database = database;
     c->tid = c->tid_serial = 0;
     c->doubtful = true;
     return NEWT_OK;

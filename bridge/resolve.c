@@ -115,7 +115,7 @@ newt__outcome
 newt__resolve(newt_conn *c, int64_t serial, int64_t nonce, bool answered, int64_t *tid)
 {
     question q = {.c = c, .serial = serial, .nonce = nonce, .tid = *tid};
-    int64_t system = c->system, timeline = c->timeline,
+    int64_t system = c->system, timeline = c->timeline, database = c->database,
             until = newt__clock() + PATIENCE_MS * 1000LL;
     uint8_t incarnation[sizeof c->incarnation];
     newt__outcome o = NEWT__UNKNOWN;
@@ -130,7 +130,7 @@ newt__resolve(newt_conn *c, int64_t serial, int64_t nonce, bool answered, int64_
             continue;
         }
         same_life = memcmp(incarnation, c->incarnation, sizeof incarnation) == 0 &&
-                    system == c->system && timeline == c->timeline;
+                    system == c->system && timeline == c->timeline && database == c->database;
         o = same_life && !answered ? put_tombstone(&q) : look_up(&q);
         if (o == NEWT__UNKNOWN && !c->broken) {
             /* the row cannot have been pruned since: what this server lost in its crash was not
