@@ -14,7 +14,7 @@
 #include <libpq-fe.h>
 #include <pthread.h>
 
-/* ---- bytes -------------------------------------------------------------------------------- */
+/* ---- bytes ---------------------------------------------------------------------------- */
 
 /* A growing run of bytes, and numbers in network order as PostgreSQL's binary formats want them. */
 typedef struct bytes {
@@ -79,8 +79,7 @@ begin_array(bytes *b, Oid element, size_t n)
     put_number(b, 1, 4);
 }
 
-/* ---- the Task as record and as JSON, made beforehand --------------------------------------------
- */
+/* ---- the Task as record and as JSON, made beforehand ---------------------------------- */
 
 enum {
     INT8_OID = 20,
@@ -179,7 +178,7 @@ parent_in(const uint8_t *record, int n)
     return 0;
 }
 
-/* ---- the server ------------------------------------------------------------------------------ */
+/* ---- the server ----------------------------------------------------------------------- */
 
 static const char *schema;
 static int64_t tx1; /* transactions of it, and of clients */
@@ -270,8 +269,7 @@ wal_position(PGconn *pg)
     return at;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing -------------------------------------------------------------------------- */
 
 static void
 copy_begin(PGconn *pg, bytes *b, const char *sql)
@@ -391,8 +389,7 @@ bulk(PGconn *pg, int64_t n, const char *argument)
     insert_many(pg, n - BULK, BULK, !async, async ? NULL : "bulk");
 }
 
-/* ---- changing ----------------------------------------------------------------------------------
- */
+/* ---- changing ------------------------------------------------------------------------- */
 
 #define CAS_ONE                                                                                    \
     "WITH o AS (UPDATE object_state SET serial = $3, state = $4"                                   \
@@ -529,8 +526,7 @@ tx(PGconn *pg, int64_t n, const char *argument)
     free(serial_of);
 }
 
-/* ---- clients
- * ------------------------------------------------------------------------------------- */
+/* ---- clients -------------------------------------------------------------------------- */
 
 typedef struct client {
     pthread_t thread;
@@ -592,8 +588,7 @@ clients(PGconn *pg, int64_t n, const char *argument)
     free(serial_of);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------- */
 
 static volatile uint8_t touched; /* so that a compiler cannot leave the reading out */
 

@@ -24,7 +24,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
            NEWT_ENUM(struct task, state, state_names), NEWT_FIELD(struct task, points),
            NEWT_LIST(struct task, tags), NEWT_REF(struct task, parent, task));
 
-/* ---- the store ----------------------------------------------------------------------------- */
+/* ---- the store ------------------------------------------------------------------------ */
 
 static newt_db *db;
 static int64_t tx1; /* transactions of it, and of clients */
@@ -110,7 +110,7 @@ load_chain(newt_conn *c, int64_t n)
     return refs;
 }
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing -------------------------------------------------------------------------- */
 
 static void
 bulk(int64_t n, const char *argument)
@@ -204,8 +204,7 @@ tx(int64_t n, const char *argument)
     newt_close(c);
 }
 
-/* ---- clients -----------------------------------------------------------------------------------
- */
+/* ---- clients -------------------------------------------------------------------------- */
 
 typedef struct client {
     pthread_t thread;
@@ -269,8 +268,7 @@ clients(int64_t n, const char *argument)
     free(refs);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------- */
 
 static volatile char touched; /* so that a compiler cannot leave the reading out */
 

@@ -32,7 +32,7 @@ enum {
     MAX_CLIENTS = 8,
 };
 
-/* ---- Task ---------------------------------------------------------------------------------- */
+/* ---- Task ----------------------------------------------------------------------------- */
 
 static const char *const state_names[] = {"todo", "ready",   "in progress", "review",
                                           "done", "blocked", NULL};
@@ -69,7 +69,7 @@ tx1_transactions(void)
     return n > 0 ? n : TX1;
 }
 
-/* ---- clock and report ------------------------------------------------------------------------ */
+/* ---- clock and report ----------------------------------------------------------------- */
 
 static inline double
 now(void)
@@ -102,7 +102,7 @@ allocate(size_t n, size_t size)
     return p;
 }
 
-/* ---- messages -------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------- */
 
 /*
  * libpq sends and receives through these two: here they also count. A flush is a send; a round

@@ -64,7 +64,7 @@ typedef struct updater {
     double since, start;
 } updater;
 
-/* ---- signals ------------------------------------------------------------------------------- */
+/* ---- signals -------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_signal, reattach;
 
@@ -110,7 +110,7 @@ sleep_ms(int64_t ms)
     sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-/* ---- what is said --------------------------------------------------------------------------- */
+/* ---- what is said --------------------------------------------------------------------- */
 
 static double
 now(void)
@@ -191,8 +191,7 @@ account(updater *u, const newt_progress *p)
     }
 }
 
-/* ---- phases -----------------------------------------------------------------------------------
- */
+/* ---- phases --------------------------------------------------------------------------- */
 
 /* What waiting cannot cure: somebody must change the command line, the rights or the store. */
 static bool
@@ -320,8 +319,7 @@ step(updater *u)
     return END;
 }
 
-/* ---- the command line ---------------------------------------------------------------------------
- */
+/* ---- the command line ----------------------------------------------------------------- */
 
 static void
 help(void)

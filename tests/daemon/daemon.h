@@ -37,7 +37,7 @@ enum {
     PATIENCE_S = 120
 }; /* for any condition that is waited for */
 
-/* ---- time ------------------------------------------------------------------------------------ */
+/* ---- time ----------------------------------------------------------------------------- */
 
 UNUSED static double
 now(void)
@@ -65,8 +65,7 @@ pause_ms(long ms)
         }                                                                                          \
     } while (0)
 
-/* ---- SQL ---------------------------------------------------------------------------------------
- */
+/* ---- SQL ------------------------------------------------------------------------------ */
 
 UNUSED static PGconn *
 sql_open(const char *database)
@@ -188,8 +187,7 @@ wrong_rejects(PGconn *pg, const char *schema)
 
 #define assert_exact(pg, schema) assert_int_equal(inexact(pg, schema), 0)
 
-/* ---- the updater --------------------------------------------------------------------------------
- */
+/* ---- the updater ---------------------------------------------------------------------- */
 
 typedef struct updater {
     pid_t pid;
@@ -297,8 +295,7 @@ drain_with(const char *conninfo, const char *schema, const char *name)
     assert_int_equal(status, 0);
 }
 
-/* ---- objects
- * -------------------------------------------------------------------------------------- */
+/* ---- objects -------------------------------------------------------------------------- */
 
 struct item;
 NEWT_DECLARE(item);

@@ -13,7 +13,7 @@
 
 static uint64_t seed;
 
-/* ---- writers --------------------------------------------------------------------------------- */
+/* ---- writers -------------------------------------------------------------------------- */
 
 enum {
     WRITERS = 3,
@@ -149,8 +149,7 @@ position(PGconn *pg)
     return sql_number(pg, "SELECT tid FROM newt_follower WHERE name = 'newt-updater'");
 }
 
-/* ---- killed ------------------------------------------------------------------------------------
- */
+/* ---- killed --------------------------------------------------------------------------- */
 
 static void
 loses_nothing_when_killed(void **state)
@@ -187,8 +186,7 @@ loses_nothing_when_killed(void **state)
     PQfinish(pg);
 }
 
-/* ---- two under one name
- * -------------------------------------------------------------------------- */
+/* ---- two under one name --------------------------------------------------------------- */
 
 /* A number of the last line of a JSON log. */
 static int64_t
@@ -244,8 +242,7 @@ two_of_one_name_take_turns(void **state)
     PQfinish(pg);
 }
 
-/* ---- its server goes away
- * -------------------------------------------------------------------------- */
+/* ---- its server goes away ------------------------------------------------------------- */
 
 static void
 control_server(const char *verb)

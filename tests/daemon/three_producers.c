@@ -56,8 +56,7 @@ release(void *arg, void *p)
 
 static const newt__env env = {.realloc = grow, .free = release};
 
-/* ---- COPY BINARY --------------------------------------------------------------------------------
- */
+/* ---- COPY BINARY ---------------------------------------------------------------------- */
 
 typedef struct copy {
     PGconn *pg;
@@ -121,8 +120,7 @@ copy_end(copy *c)
     newt__buffer_free(&c->buf);
 }
 
-/* ---- the store
- * ------------------------------------------------------------------------------------ */
+/* ---- the store ------------------------------------------------------------------------ */
 
 /* Records as they are in the store, and rows of transactions that the updater finds them by. */
 static void
@@ -242,8 +240,7 @@ so_does_the_updater_without_the_extension(void **state)
     compare("daemon_plain_producers");
 }
 
-/* ---- commits
- * ------------------------------------------------------------------------------------- */
+/* ---- commits -------------------------------------------------------------------------- */
 
 /* A new object of the class and state of another, read and written as jansson. A state that is no
  * map becomes a field: *wrapped. That a state is hidden does not go with it. */

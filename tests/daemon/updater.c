@@ -8,8 +8,7 @@ enum {
     PER_TRANSACTION = 1000
 };
 
-/* ---- the work ----------------------------------------------------------------------------------
- */
+/* ---- the work ------------------------------------------------------------------------- */
 
 static void
 drains_20000_objects(void **state)
@@ -218,8 +217,44 @@ lists_rejects(void **state)
     PQfinish(pg);
 }
 
-/* ---- signals
- * --------------------------------------------------------------------------------------- */
+/* The rights that docs/operations.md grants are enough. */
+static void
+needs_few_rights(void **state)
+{
+    (void)state;
+    char conninfo[64], as_role[96];
+    for (int with_extension = 0; with_extension < 2; with_extension++) {
+        PGconn *pg = make_database("daemon_rights", with_extension, conninfo);
+        make_store(conninfo, "tracker");
+        sql_do(pg, "DROP ROLE IF EXISTS daemon_updater; CREATE ROLE daemon_updater LOGIN");
+        sql_do(pg, "GRANT USAGE ON SCHEMA tracker TO daemon_updater;"
+                   "GRANT SELECT ON ALL TABLES IN SCHEMA tracker TO daemon_updater;"
+                   "GRANT INSERT, UPDATE, DELETE ON tracker.newt_projection,"
+                   " tracker.newt_reject_entry, tracker.newt_follower TO daemon_updater");
+        newt_db *db = open_db(conninfo, "tracker", true);
+        newt_conn *c = open_conn(db);
+        item_ref refs[30];
+        make_items(c, refs, 30);
+        snprintf(as_role, sizeof as_role, "%s user=daemon_updater", conninfo);
+        drain_with(as_role, "tracker", "f");
+        /* changed, removed and with a reject: everything the updater may have to write */
+        assert_newt(c, newt_begin(c));
+        struct item *o = item_write(c, refs[0]);
+        assert_non_null(o);
+        newt_text_setn(item_obj(o), &o->name, "\0", 1);
+        assert_newt(c, newt_delete(c, refs[1].any));
+        assert_newt(c, newt_commit(c));
+        drain_with(as_role, "tracker", "f");
+        assert_int_equal(sql_number(pg, "SELECT count(*) FROM tracker.newt_reject"), 1);
+        newt_close(c);
+        newt_db_close(db);
+        sql_do(pg, "DROP OWNED BY daemon_updater; DROP ROLE daemon_updater");
+        assert_exact(pg, "tracker");
+        PQfinish(pg);
+    }
+}
+
+/* ---- signals -------------------------------------------------------------------------- */
 
 static void
 obeys_signals(void **state)
@@ -263,8 +298,7 @@ obeys_signals(void **state)
     PQfinish(pg);
 }
 
-/* ---- errors
- * ------------------------------------------------------------------------------------------ */
+/* ---- errors --------------------------------------------------------------------------- */
 
 static void
 expect_exit(int status, const char *says, const char *const *arguments)
@@ -311,13 +345,10 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(drains_20000_objects),
-        cmocka_unit_test(keeps_stores_and_followers_apart),
-        cmocka_unit_test(needs_no_extension),
-        cmocka_unit_test(works_beside_inline_writers),
-        cmocka_unit_test(lists_rejects),
-        cmocka_unit_test(obeys_signals),
-        cmocka_unit_test(ends_where_waiting_cannot_help),
+        cmocka_unit_test(drains_20000_objects), cmocka_unit_test(keeps_stores_and_followers_apart),
+        cmocka_unit_test(needs_no_extension),   cmocka_unit_test(works_beside_inline_writers),
+        cmocka_unit_test(lists_rejects),        cmocka_unit_test(needs_few_rights),
+        cmocka_unit_test(obeys_signals),        cmocka_unit_test(ends_where_waiting_cannot_help),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("updater", tests, NULL, NULL);
