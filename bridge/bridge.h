@@ -16,7 +16,7 @@
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
  *   commit.c       the pipeline of a commit     resolve.c    one whose answer was lost
  *   conflict.c     what others have changed: found, merged, reported
- *   merge.c        ready-made resolvers
+ *   merge.c        ready-made resolvers         describe.c   what a transaction says of itself
  *   load.c         records by oid
  *   search.c       queries                    follow.c followers and the projection they write
  */
@@ -274,9 +274,10 @@ struct newt_conn {
     newt__header *changed, **changed_tail;
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;
-    int64_t tid, tid_serial; /* the cache is as of this transaction; 0: of none */
-    int64_t committed_tid;   /* of the last commit; 0: a transaction has begun since */
-    int64_t checked_us;      /* monotonic clock of the last contact that confirmed tid */
+    struct newt__description *description; /* of newt_describe, in this transaction; or NULL */
+    int64_t tid, tid_serial;               /* the cache is as of this transaction; 0: of none */
+    int64_t committed_tid; /* of the last commit; 0: a transaction has begun since */
+    int64_t checked_us;    /* monotonic clock of the last contact that confirmed tid */
     newt__blocks oids, serials;
     uint8_t incarnation[16]; /* what the cache and the blocks belong to */
     int64_t system, timeline, database;

@@ -469,7 +469,9 @@ send_transaction_row(work *w)
     } else {
         oid_params(w, 0, w->n, &p);
     }
-    newt__send(w->c, NEWT__S_TRANSACTION, &p);
+    if (w->c->description)
+        newt__description_params(w->c, &p);
+    newt__send(w->c, w->c->description ? NEWT__S_TRANSACTION_DESCRIBED : NEWT__S_TRANSACTION, &p);
 }
 
 /* Blocks that the next transactions will want come with the barrier, which makes them safe. */

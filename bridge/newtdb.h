@@ -464,6 +464,15 @@ NEWT_API int newt_begin(newt_conn *c) NEWT_CHECK;
 NEWT_API int newt_commit(newt_conn *c) NEWT_CHECK;
 NEWT_API void newt_abort(newt_conn *c);
 
+/*
+ * What this transaction's row in the store's table `transaction` is to say, if it writes at all:
+ * username (NULL: the server's CURRENT_USER), description, and extension, a JSON object of whatever
+ * else; NULL: none. Copied; the last call counts. Each at most 65,535 bytes (NEWT_ELIMIT) of UTF-8
+ * without NUL (NEWT_EINVAL); failure dooms the transaction.
+ */
+NEWT_API int newt_describe(newt_conn *c, const char *user, const char *description,
+                           const struct json_t *extension);
+
 typedef struct newt_transact_options {
     size_t size;     /* sizeof(newt_transact_options) */
     int attempts;    /* at most; 0: 10 */

@@ -49,6 +49,11 @@
     "ON CONFLICT (zoid) DO UPDATE SET class_name = excluded.class_name, "                          \
     "serial = excluded.serial, state = excluded.state"
 
+#define NEXT_TID                                                                                   \
+    "greatest((SELECT max(tid) FROM @store@.transaction) + 1, "                                    \
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
+#define RETURNING_TID "RETURNING tid, set_config('synchronous_commit', 'off', true)"
+
 #define INCARNATION "(SELECT id FROM @store@.newt_incarnation WHERE one)"
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
 
@@ -191,11 +196,12 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS i(zoid, serial) OFFSET 0) i "
         "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial",
     [NEWT__S_TRANSACTION] =
-        "INSERT INTO @store@.transaction (tid, serial, nonce, username, written, removed) "
-        "VALUES (greatest((SELECT max(tid) FROM @store@.transaction) + 1, "
-        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint), "
-        "$1, $2, CURRENT_USER, $3, $4) "
-        "RETURNING tid, set_config('synchronous_commit', 'off', true)",
+        "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username) "
+        "VALUES (" NEXT_TID ", $1, $2, $3, $4, CURRENT_USER) " RETURNING_TID,
+    [NEWT__S_TRANSACTION_DESCRIBED] =
+        "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
+        "description, extension) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
+        "coalesce($5::text, CURRENT_USER), $6::text, $7::text::jsonb) " RETURNING_TID,
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "

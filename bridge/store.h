@@ -68,6 +68,7 @@ typedef enum newt__statement {
     NEWT__S_LOCK,
     NEWT__S_CURRENT,
     NEWT__S_TRANSACTION,
+    NEWT__S_TRANSACTION_DESCRIBED,
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
@@ -210,6 +211,9 @@ int newt__next_serial(newt_conn *c, int64_t *serial);
 /* In the commit, under the lock: compares the serials of what must be current. False: there is
  * nothing to compare, and no statement was queued (conflict.c). */
 bool newt__current_send(newt_conn *c);
+/* What newt_describe was told, as the next three parameters; there must be some (describe.c). */
+void newt__description_params(const newt_conn *c, newt__params *p);
+void newt__description_clear(newt_conn *c);
 /* A comparison has failed: rolls back and finds out what others have changed or removed. NEWT_OK:
  * all that was has been merged (may_merge), and the commit is to be tried again. Else *e, on entry
  * the server's error, says what was. */

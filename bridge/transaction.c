@@ -112,6 +112,7 @@ newt__transaction_over(newt_conn *c)
 {
     move(c, END);
     c->oids.used = c->serials.used = 0;
+    newt__description_clear(c);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------ */

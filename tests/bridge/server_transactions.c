@@ -380,6 +380,90 @@ test_roots(void **state)
     store_close(&s);
 }
 
+/* ---- what a transaction says of itself ------------------------------------------------ */
+
+#define assert_row(s, expected)                                                                    \
+    assert_sql((s).pg, expected,                                                                   \
+               "SELECT concat_ws('|', CASE username WHEN CURRENT_USER THEN 'me' ELSE username "    \
+               "END, coalesce(description, '-'), coalesce(extension::text, '-')) "                 \
+               "FROM transaction ORDER BY tid DESC LIMIT 1")
+
+static void
+test_describe(void **state)
+{
+    json_t *extension = json_pack("{s:s, s:i}", "path", "C:\\u0000", "n", 7);
+    json_t *list = json_array(), *nul = json_pack("{s:s%}", "x", "\0", (size_t)1);
+    json_t *long_one = json_object();
+    char *text = malloc(65537);
+    newt_stats before;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "describe");
+    assert_int_equal(newt_describe(s.a, "u", "d", NULL), NEWT_EBUSY);
+    r = make_item(s.a, "r", 1);
+    assert_row(s, "me|-|-");
+    /* no message more */
+    begin(s.a);
+    write_n(s.a, r, 2);
+    ok(s.a, newt_describe(s.a, "no", NULL, NULL));
+    ok(s.a, newt_describe(s.a, "märta", "first; 'quoted'", extension));
+    before = stats_of(s.a);
+    commit(s.a);
+    assert_int_equal(stats_of(s.a).round_trips - before.round_trips, 1);
+    assert_row(s, "märta|first; 'quoted'|{\"n\": 7, \"path\": \"C:\\\\u0000\"}");
+    /* each may be missing, and the next transaction says nothing */
+    begin(s.a);
+    write_n(s.a, r, 3);
+    ok(s.a, newt_describe(s.a, NULL, "second", NULL));
+    commit(s.a);
+    assert_row(s, "me|second|-");
+    begin(s.a);
+    ok(s.a, newt_describe(s.a, "x", "nothing written", NULL));
+    commit(s.a);
+    begin(s.a);
+    ok(s.a, newt_describe(s.a, "x", "aborted", NULL));
+    newt_abort(s.a);
+    begin(s.a);
+    write_n(s.a, r, 4);
+    commit(s.a);
+    assert_row(s, "me|-|-");
+    /* limits, and what cannot be stored; nothing is committed without it */
+    memset(text, 'x', 65536);
+    text[65536] = 0;
+    for (int i = 0; i < 6; i++) {
+        static const int statuses[] = {NEWT_ELIMIT, NEWT_ELIMIT, NEWT_EINVAL,
+                                       NEWT_EINVAL, NEWT_EINVAL, NEWT_OK};
+
+        begin(s.a);
+        write_n(s.a, r, 10 + i);
+        if (i == 1) /* {"x":"..."} */
+            json_object_set_new(long_one, "x", json_stringn(text, 65535 - 7));
+        assert_int_equal(newt_describe(s.a, i == 0 ? text : NULL, i == 2 ? "\xff" : NULL,
+                                       i == 1   ? long_one
+                                       : i == 3 ? list
+                                       : i == 4 ? nul
+                                                : NULL),
+                         statuses[i]);
+        if (i == 5) {
+            json_object_set_new(long_one, "x", json_stringn(text, 65535 - 8));
+            ok(s.a, newt_describe(s.a, text + 1, text + 1, long_one));
+        }
+        assert_int_equal(newt_commit(s.a), statuses[i]);
+    }
+    assert_sql(s.pg, "65535 65535 65527",
+               "SELECT concat_ws(' ', length(username), length(description), "
+               "length(extension->>'x')) FROM transaction ORDER BY tid DESC LIMIT 1");
+    assert_sql(s.pg, "15", "SELECT state->>'n' FROM newt WHERE zoid = %lld", (long long)r.any.oid);
+    free(text);
+    json_decref(extension);
+    json_decref(list);
+    json_decref(nul);
+    json_decref(long_one);
+    store_close(&s);
+}
+
 /* ---- newt_transact -------------------------------------------------------------------- */
 
 typedef struct job {
@@ -728,6 +812,7 @@ static const struct CMUnitTest transactions[] = {
     cmocka_unit_test(test_abort),
     cmocka_unit_test(test_order_of_calls),
     cmocka_unit_test(test_roots),
+    cmocka_unit_test(test_describe),
     cmocka_unit_test(test_transact),
     cmocka_unit_test(test_thread_is_checked),
     cmocka_unit_test(test_threads),
