@@ -476,14 +476,14 @@ NEWT_API int newt_describe(newt_conn *c, const char *user, const char *descripti
 typedef struct newt_transact_options {
     size_t size;     /* sizeof(newt_transact_options) */
     int attempts;    /* at most; 0: 10 */
-    int deadline_ms; /* no new attempt after this; 0: none */
+    int deadline_ms; /* no new attempt begins after this; 0: none */
 } newt_transact_options;
 
 /*
  * Runs fn in a transaction and commits; on a retryable error aborts and runs it again, after a
- * short random pause. fn must not keep state from a failed attempt. If fn returns non-zero the
- * transaction is aborted: a negative retryable status leads to another attempt, everything else is
- * handed back.
+ * random pause (up to 2 ms, then 4, ... at most 100). fn must not keep state from a failed attempt.
+ * If fn returns non-zero the transaction is aborted: a negative retryable status leads to another
+ * attempt, everything else is handed back.
  */
 typedef int newt_work(newt_conn *c, void *arg);
 NEWT_API int newt_transact(newt_conn *c, newt_work *fn, void *arg,

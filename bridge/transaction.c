@@ -416,19 +416,25 @@ random_number(newt_conn *c)
     return c->random * 2685821657736338717u;
 }
 
-static void
-pause_before(newt_conn *c, int attempt)
+/* Before the next attempt: anything up to a bound that doubles, so that clients in each other's way
+ * spread out. */
+static int64_t
+pause_us(newt_conn *c, int attempt)
 {
-    int64_t most_us = LONGEST_PAUSE_MS * 1000, us;
-    struct timespec t;
+    int64_t most_us = LONGEST_PAUSE_MS * 1000;
 
     if (attempt < 8)
         most_us = (int64_t)1000 << attempt;
     if (most_us > LONGEST_PAUSE_MS * 1000)
         most_us = LONGEST_PAUSE_MS * 1000;
-    us = (int64_t)(random_number(c) % (uint64_t)most_us);
-    t.tv_sec = us / 1000000;
-    t.tv_nsec = us % 1000000 * 1000;
+    return (int64_t)(random_number(c) % (uint64_t)most_us);
+}
+
+static void
+pause_for(int64_t us)
+{
+    struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+
     nanosleep(&t, NULL);
 }
 
@@ -436,7 +442,7 @@ int
 newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_options *opt)
 {
     newt_transact_options o = {.size = sizeof o};
-    int64_t started = newt__clock();
+    int64_t started = newt__clock(), us;
     int rc;
 
     if (opt) {
@@ -468,10 +474,11 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
         }
         if ((rc != NEWT_ECONFLICT && rc != NEWT_ELOST) || attempt >= o.attempts)
             return rc;
-        if (o.deadline_ms > 0 && newt__clock() - started >= (int64_t)o.deadline_ms * 1000)
+        us = pause_us(c, attempt);
+        if (o.deadline_ms > 0 && newt__clock() + us - started >= (int64_t)o.deadline_ms * 1000)
             return rc;
         c->stats.retries++;
-        pause_before(c, attempt);
+        pause_for(us);
     }
 }
 

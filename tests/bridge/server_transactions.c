@@ -3,6 +3,8 @@
  */
 #include "server.h"
 
+#include "../../bridge/bridge.h"
+
 /* A newt_db of its own: like another program. */
 typedef struct other {
     newt_db *db;
@@ -489,6 +491,51 @@ increment(newt_conn *c, void *arg)
     return 0;
 }
 
+/* Conflicts, and takes longer than the deadline. */
+static int
+dawdle(newt_conn *c, void *arg)
+{
+    double until = now() + 0.020;
+    int rc = increment(c, arg);
+
+    while (now() < until)
+        ;
+    return rc;
+}
+
+/* Clients in each other's way pause for different times; no attempt begins behind the deadline. */
+static void
+test_pauses(void **state)
+{
+    newt_transact_options seven = {.size = sizeof seven, .attempts = 7};
+    newt_transact_options soon = {.size = sizeof soon, .attempts = 1000, .deadline_ms = 20};
+    newt_stats before;
+    uint64_t random[2];
+    item_ref r;
+    store s;
+    job j;
+
+    (void)state;
+    store_open(&s, "pauses");
+    r = make_item(s.a, "r", 0);
+    random[0] = s.a->random;
+    random[1] = s.b->random;
+    assert_true(random[0] != random[1]);
+    j = (job){.s = &s, .r = r, .disturb = 1000};
+    assert_int_equal(newt_transact(s.a, increment, &j, &seven), NEWT_ECONFLICT);
+    assert_int_equal(j.calls, 7);
+    assert_int_equal(stats_of(s.a).retries, 6);
+    assert_true(s.a->random != random[0]);
+    assert_true(s.b->random == random[1]);
+    before = stats_of(s.a);
+    j = (job){.s = &s, .r = r, .disturb = 1000};
+    assert_int_equal(newt_transact(s.a, dawdle, &j, &soon), NEWT_ECONFLICT);
+    assert_int_equal(j.calls, 1);
+    assert_int_equal(stats_of(s.a).retries, before.retries);
+    assert_int_equal(newt_error_oid(newt_conn_error(s.a)), r.any.oid);
+    store_close(&s);
+}
+
 /* A read that fails because the transaction is lost already, reported with a status of its own. */
 static int
 mistaken(newt_conn *c, void *arg)
@@ -814,6 +861,7 @@ static const struct CMUnitTest transactions[] = {
     cmocka_unit_test(test_roots),
     cmocka_unit_test(test_describe),
     cmocka_unit_test(test_transact),
+    cmocka_unit_test(test_pauses),
     cmocka_unit_test(test_thread_is_checked),
     cmocka_unit_test(test_threads),
     cmocka_unit_test(test_no_deadlock),
