@@ -58,8 +58,9 @@ typedef struct updater {
     bool announced;     /* that this connection follows */
     bool waiting;       /* another process follows under our name, and that has been said */
     bool show_progress; /* a bar, on a terminal */
-    int64_t expected;   /* transactions to come, for the bar */
-    newt_progress sum;  /* of what was done since `since` */
+    int64_t expected;   /* of the bar: transactions, or rows */
+    bool by_rows;
+    newt_progress sum; /* of what was done since `since` */
     newt_progress all;
     double since, start;
 } updater;
@@ -181,7 +182,7 @@ account(updater *u, const newt_progress *p)
     add(&u->sum, p);
     add(&u->all, p);
     if (u->show_progress)
-        report_progress(&u->report, u->all.transactions, u->expected,
+        report_progress(&u->report, u->by_rows ? u->all.written : u->all.transactions, u->expected,
                         u->all.written + u->all.removed, t - u->start);
     else if (u->set.summary_s > 0 && t - u->since >= (double)u->set.summary_s) {
         if (u->sum.transactions)
@@ -238,22 +239,35 @@ fail(updater *u)
     return BACK_OFF;
 }
 
-/* How many transactions there are to come: all that a progress bar wants to know. */
+/* The number of rows that a query gives; 0 if it fails: only a progress bar wants to know. */
 static int64_t
-count_expected(updater *u)
+count(newt_conn *c, const char *sql, int n, const char *const *params)
 {
-    const char *params[] = {u->set.name};
     newt_result *r = NULL;
-    int64_t n = 0;
-    if (newt_begin(u->c) == NEWT_OK &&
-        newt_page(u->c, &r,
-                  "SELECT tid FROM transaction WHERE tid >"
-                  " coalesce((SELECT tid FROM newt_follower WHERE name = $1), 0)",
-                  1, params, 0, 0) == NEWT_OK)
-        n = newt_result_total(r);
+    int64_t rows = 0;
+    if (newt_begin(c) == NEWT_OK && newt_page(c, &r, sql, n, params, 0, 0) == NEWT_OK)
+        rows = newt_result_total(r);
     newt_result_free(r);
-    newt_abort(u->c);
-    return n;
+    newt_abort(c);
+    return rows;
+}
+
+/* What is to come: transactions, or for a new follower, which goes through all objects, rows. */
+static void
+expect(updater *u)
+{
+    const char *name[] = {u->set.name};
+    u->by_rows = count(u->c, "SELECT tid FROM newt_follower WHERE name = $1", 1, name) == 0;
+    if (u->by_rows)
+        u->expected = count(u->c,
+                            "SELECT zoid FROM object_state o LEFT JOIN newt_projection p"
+                            " USING (zoid) WHERE o.serial IS DISTINCT FROM p.serial",
+                            0, NULL);
+    else
+        u->expected = count(u->c,
+                            "SELECT tid FROM transaction WHERE tid >"
+                            " (SELECT tid FROM newt_follower WHERE name = $1)",
+                            1, name);
 }
 
 static phase
@@ -265,7 +279,7 @@ attach(updater *u)
         newt_connect(u->db, &u->c) != NEWT_OK)
         return fail(u);
     if (u->show_progress && !u->attached)
-        u->expected = count_expected(u);
+        expect(u);
     u->attached = true;
     return FOLLOW;
 }

@@ -1,4 +1,6 @@
 /* updater.c - newt-updater does its work: exactly, in every mode, and says what it does */
+#define _XOPEN_SOURCE 700 /* posix_openpt */
+
 #include "daemon.h"
 
 #include <jansson.h>
@@ -254,6 +256,45 @@ needs_few_rights(void **state)
     }
 }
 
+static void
+shows_a_bar_on_a_terminal(void **state)
+{
+    (void)state;
+    char conninfo[64], program[512], text[65536];
+    size_t got = 0;
+    int status;
+    PGconn *pg = make_database("daemon_bar", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    item_ref refs[100];
+    make_items(c, refs, 100);
+    int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    int other_end = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(other_end >= 0);
+    snprintf(program, sizeof program, "%s/newt-updater", getenv("NEWT_BUILD"));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(other_end, STDERR_FILENO);
+        execl(program, "newt-updater", "--once", conninfo, (char *)NULL);
+        _exit(127);
+    }
+    close(other_end);
+    for (ssize_t n; (n = read(terminal, text + got, sizeof text - 1 - got)) > 0;)
+        got += (size_t)n;
+    text[got] = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_non_null(strstr(text, "[########################################] 100 %  100 objects"));
+    assert_non_null(strstr(text, "done ("));
+    close(terminal);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
 /* ---- signals -------------------------------------------------------------------------- */
 
 static void
@@ -345,10 +386,15 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(drains_20000_objects), cmocka_unit_test(keeps_stores_and_followers_apart),
-        cmocka_unit_test(needs_no_extension),   cmocka_unit_test(works_beside_inline_writers),
-        cmocka_unit_test(lists_rejects),        cmocka_unit_test(needs_few_rights),
-        cmocka_unit_test(obeys_signals),        cmocka_unit_test(ends_where_waiting_cannot_help),
+        cmocka_unit_test(drains_20000_objects),
+        cmocka_unit_test(keeps_stores_and_followers_apart),
+        cmocka_unit_test(needs_no_extension),
+        cmocka_unit_test(works_beside_inline_writers),
+        cmocka_unit_test(lists_rejects),
+        cmocka_unit_test(needs_few_rights),
+        cmocka_unit_test(shows_a_bar_on_a_terminal),
+        cmocka_unit_test(obeys_signals),
+        cmocka_unit_test(ends_where_waiting_cannot_help),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("updater", tests, NULL, NULL);
