@@ -376,8 +376,8 @@ fill(PGconn *pg, int64_t n, const char *argument)
     prepare_bulk(pg);
     for (int64_t at = 0; at < n; at += BULK)
         insert_many(pg, at, n - at < BULK ? n - at : BULK, true, NULL);
-    snprintf(sql, sizeof sql, "SELECT setval('newt_oid', %lld)",
-             (long long)((FIRST_OID + n + 1023) / 1024 * 1024));
+    snprintf(sql, sizeof sql, "SELECT setval('newt_oid', %lld, false)",
+             (long long)(FIRST_OID + n)); /* Newt's next Task is ours */
     run(pg, sql);
 }
 
