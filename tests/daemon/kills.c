@@ -13,58 +13,67 @@
 
 static uint64_t seed;
 
-/* ---- writers -------------------------------------------------------------------------- */
+/* ---- writers ------------------------------------------------------------------------- */
 
 enum {
     WRITERS = 3,
-    OBJECTS = 60
+    OBJECTS = 60,
+    PER_TRANSACTION = 5,
+    GONE = 1
 };
 
 typedef struct writer {
     pthread_t thread;
     newt_db *db;
     generate random;
-    atomic_bool *stop;
-    atomic_long *committed;
-    item_ref refs[OBJECTS];
-    const char *why; /* it gave up; NULL: it did not */
+    struct crowd *all;
+    const char *_Atomic why; /* it gave up; NULL: it did not */
     char message[256];
 } writer;
 
+/* All of them work on the same objects; a slot of 0 is to be filled. */
+typedef struct crowd {
+    newt_db *db[2]; /* inline, async */
+    writer w[WRITERS];
+    atomic_bool stop;
+    atomic_long committed;
+    _Atomic int64_t slots[OBJECTS];
+} crowd;
+
 typedef struct change {
     writer *w;
-    size_t i[5];
-    uint64_t kind[5];
-    item_ref made[5];
+    size_t slot[PER_TRANSACTION];
+    uint64_t kind[PER_TRANSACTION];
+    int64_t oid[PER_TRANSACTION]; /* what the slots are to hold afterwards */
 } change;
 
-/* Five objects at a time are made, changed or removed. */
+/* Some objects are made, changed or removed. */
 static int
 change_some(newt_conn *c, void *arg)
 {
     change *m = arg;
-    for (int k = 0; k < 5; k++) {
-        item_ref r = m->w->refs[m->i[k]];
-        struct item *o = NULL;
-        m->made[k] = r;
-        if (newt_is_null(r.any)) {
-            o = item_new(c);
-        } else if (m->kind[k] == 0) {
-            if (newt_delete(c, r.any) != NEWT_OK)
-                return newt_status(c);
-            m->made[k] = item_of((newt_ref){0});
-            continue;
-        } else {
-            o = item_write(c, r);
+    for (int k = 0; k < PER_TRANSACTION; k++) {
+        newt_ref r = {atomic_load(&m->w->all->slots[m->slot[k]])};
+        struct item *o = newt_is_null(r) ? item_new(c) : item_write(c, item_of(r));
+        m->oid[k] = r.oid;
+        if (!o && newt_status(c) == NEWT_EMISSING) {
+            /* another has removed it, or a crash has taken it back */
+            atomic_compare_exchange_strong(&m->w->all->slots[m->slot[k]], &r.oid, 0);
+            return GONE;
         }
         if (!o)
             return newt_status(c);
         char name[48];
-        snprintf(name, sizeof name, "item %zu kind %d", m->i[k], (int)m->kind[k]);
+        snprintf(name, sizeof name, "item %zu kind %d", m->slot[k], (int)m->kind[k]);
         newt_set(o, name, name);
         o->n++;
-        m->made[k] = item_id(o);
+        m->oid[k] = item_id(o).any.oid;
         item_done(o);
+        if (m->kind[k] == 0) {
+            if (newt_delete(c, (newt_ref){m->oid[k]}) != NEWT_OK)
+                return newt_status(c);
+            m->oid[k] = 0;
+        }
     }
     return NEWT_OK;
 }
@@ -75,10 +84,11 @@ write_on(void *arg)
     writer *w = arg;
     newt_conn *c = NULL;
     newt_transact_options patient = {.size = sizeof patient, .attempts = 1000};
-    while (!atomic_load(w->stop) && !w->why) {
+    while (!atomic_load(&w->all->stop) && !w->why) {
         change m = {.w = w};
-        for (int k = 0; k < 5; k++) {
-            m.i[k] = (size_t)k * (OBJECTS / 5) + generate_below(&w->random, OBJECTS / 5);
+        for (int k = 0; k < PER_TRANSACTION; k++) {
+            const size_t share = OBJECTS / PER_TRANSACTION;
+            m.slot[k] = (size_t)k * share + generate_below(&w->random, share);
             m.kind[k] = generate_below(&w->random, 8);
         }
         if (!c && newt_connect(w->db, &c) != NEWT_OK) {
@@ -89,15 +99,13 @@ write_on(void *arg)
         }
         int rc = newt_transact(c, change_some, &m, &patient);
         if (rc == NEWT_OK) {
-            for (int k = 0; k < 5; k++)
-                w->refs[m.i[k]] = m.made[k];
-            atomic_fetch_add(w->committed, 1);
-        } else if (rc == NEWT_EUNKNOWN || rc == NEWT_EMISSING || rc == NEWT_ELOST) {
-            /* after a crash: what this one wrote last may be there or not; it starts afresh */
-            memset(w->refs, 0, sizeof w->refs);
-            newt_close(c);
+            for (int k = 0; k < PER_TRANSACTION; k++)
+                atomic_store(&w->all->slots[m.slot[k]], m.oid[k]);
+            atomic_fetch_add(&w->all->committed, 1);
+        } else if (rc == NEWT_EUNKNOWN || rc == NEWT_ELOST) {
+            newt_close(c); /* the server is restarting */
             c = NULL;
-        } else {
+        } else if (rc != GONE) {
             snprintf(w->message, sizeof w->message, "%s: %s", newt_status_text(rc),
                      newt_error_message(newt_conn_error(c)));
             w->why = w->message;
@@ -107,13 +115,6 @@ write_on(void *arg)
     return NULL;
 }
 
-typedef struct crowd {
-    newt_db *db[2]; /* inline, async */
-    writer w[WRITERS];
-    atomic_bool stop;
-    atomic_long committed;
-} crowd;
-
 static void
 crowd_start(crowd *all, const char *conninfo)
 {
@@ -122,10 +123,9 @@ crowd_start(crowd *all, const char *conninfo)
     all->db[1] = open_db(conninfo, NULL, true);
     for (int i = 0; i < WRITERS; i++) {
         writer *w = &all->w[i];
+        w->all = all;
         w->db = all->db[i != 0];
         generate_init(&w->random, seed + (uint64_t)i + 1);
-        w->stop = &all->stop;
-        w->committed = &all->committed;
         assert_int_equal(pthread_create(&w->thread, NULL, write_on, w), 0);
     }
 }
@@ -141,6 +141,16 @@ crowd_stop(crowd *all)
     for (int i = 0; i < WRITERS; i++)
         if (all->w[i].why)
             fail_msg("writer %d: %s", i, all->w[i].why);
+}
+
+/* A writer that has given up is reported by crowd_stop, and waits for nothing. */
+static bool
+crowd_well(const crowd *all)
+{
+    for (int i = 0; i < WRITERS; i++)
+        if (all->w[i].why)
+            return false;
+    return true;
 }
 
 static int64_t
@@ -218,7 +228,7 @@ two_of_one_name_take_turns(void **state)
     crowd all;
     crowd_start(&all, conninfo);
     int64_t at = 0;
-    while (atomic_load(&all.committed) < 300 && !all.w[0].why && !all.w[1].why && !all.w[2].why) {
+    while (atomic_load(&all.committed) < 300 && crowd_well(&all)) {
         int64_t then = position(pg);
         assert_true(then >= at);
         at = then;
@@ -270,14 +280,15 @@ survives_its_server(void **state)
     for (int i = 0; i < 3; i++) {
         long seen = atomic_load(&all.committed);
         int64_t at = position(pg);
-        wait_until(atomic_load(&all.committed) > seen + 20 && position(pg) > at);
+        wait_until((atomic_load(&all.committed) > seen + 20 && position(pg) > at) ||
+                   !crowd_well(&all));
         PQfinish(pg);
         control_server(ends[i]);
         control_server("start");
         pg = sql_open("daemon_restart");
     }
     long seen = atomic_load(&all.committed);
-    wait_until(atomic_load(&all.committed) > seen + 20);
+    wait_until(atomic_load(&all.committed) > seen + 20 || !crowd_well(&all));
     crowd_stop(&all);
     int64_t last = sql_number(pg, "SELECT max(tid) FROM transaction");
     wait_until(position(pg) >= last);
