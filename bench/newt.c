@@ -27,6 +27,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
 /* ---- the store ------------------------------------------------------------------------ */
 
 static newt_db *db;
+static const char *schema;
 static int64_t tx1; /* transactions of it, and of clients */
 
 static void
@@ -37,10 +38,10 @@ check(newt_conn *c, bool fine, const char *what)
 }
 
 static void
-open_store(const char *schema, const char *projector)
+open_store(const char *name, const char *projector)
 {
     static const newt_class *const classes[] = {&task_class, NULL};
-    newt_options options = {.size = sizeof options, .schema = schema};
+    newt_options options = {.size = sizeof options, .schema = name};
     if (projector && strcmp(projector, "client") == 0)
         options.projector = NEWT_PROJECT_CLIENT;
     if (projector && strcmp(projector, "server") == 0)
@@ -344,15 +345,11 @@ cold(int64_t n, const char *argument)
     newt_close(c);
 }
 
-static void
-load(int64_t n, const char *argument)
+/* All Tasks in batches, by a connection that has none of them. Seconds. */
+static double
+load_once(const newt_ref *refs, int64_t n, int64_t batch)
 {
-    char name[16];
-    int64_t batch = argument ? atoll(argument) : 100;
     newt_conn *c = dial();
-    newt_ref *refs = allocate((size_t)n, sizeof *refs);
-    for (int64_t i = 0; i < n; i++)
-        refs[i].oid = FIRST_OID + i;
     begin(c);
     (void)newt_root(c, "last");
     double start = now();
@@ -366,11 +363,31 @@ load(int64_t n, const char *argument)
             task_done(t);
         }
     }
-    snprintf(name, sizeof name, "load%d", (int)batch);
-    report(name, (double)n / (now() - start), "objects/s");
+    double seconds = now() - start;
     newt_abort(c);
-    free(refs);
     newt_close(c);
+    return seconds;
+}
+
+static void
+load(int64_t n, const char *argument)
+{
+    char name[16];
+    double seconds = 0;
+    int64_t batch = argument ? atoll(argument) : 100;
+    newt_ref *refs = allocate((size_t)n, sizeof *refs);
+    for (int64_t i = 0; i < n; i++)
+        refs[i].oid = FIRST_OID + i;
+    for (int pass = 0; pass < LOADS; pass++) {
+        if (pass > 0) { /* the pool's connection keeps its cache */
+            newt_db_close(db);
+            open_store(schema, NULL);
+        }
+        seconds += load_once(refs, n, batch);
+    }
+    snprintf(name, sizeof name, "load%d", (int)batch);
+    report(name, (double)n * LOADS / seconds, "objects/s");
+    free(refs);
 }
 
 static void
@@ -437,7 +454,8 @@ main(int argc, char **argv)
     for (int i = 0; operations[i].name; i++)
         if (strcmp(operations[i].name, argv[1]) == 0) {
             const char *argument = argc > 4 ? argv[4] : NULL;
-            open_store(argv[2], argument);
+            schema = argv[2];
+            open_store(schema, argument);
             operations[i].run(atoll(argv[3]), argument);
             newt_db_close(db);
             return 0;

@@ -28,6 +28,7 @@ enum {
     PER_TX100 = 100,  /* tasks in each of them */
     FOUND = 100,      /* objects of a search */
     SEARCHES = 100,   /* of them, one after another; the figure is their mean */
+    LOADS = 5,        /* times that all are loaded in batches, each with an empty cache */
     FIRST_OID = 1024, /* Task i is object FIRST_OID + i, in both stores */
     MAX_CLIENTS = 8,
 };
