@@ -358,8 +358,8 @@ help(void)
           "  -h, --help               show this help, then exit\n"
           "\n"
           "Exit status: 0 done, or stopped by SIGTERM or SIGINT; 1 somebody must act (no store,\n"
-          "another version, missing rights, a damaged record); 2 wrong usage; 3 the server could\n"
-          "not be reached at the start, or was lost with --once.\n",
+          "another version, missing rights); 2 wrong usage; 3 the server could not be reached at\n"
+          "the start, or was lost with --once.\n",
           stdout);
 }
 

@@ -59,6 +59,14 @@ drains_20000_objects(void **state)
     assert_int_equal(updater_wait(&u), 0);
     assert_true(updater_says(&u, "done (transactions: 0, written: 0"));
     updater_forget(&u, false);
+
+    /* a new follower goes through all objects: what is missing or stale is written */
+    sql_do(pg, "DELETE FROM newt_projection WHERE zoid %% 3 = 0;"
+               "UPDATE newt_projection SET serial = 0, state = '{}' WHERE zoid %% 3 = 1;"
+               "INSERT INTO newt_projection SELECT 10000000, 'Item', 1, '{}';"
+               "DELETE FROM newt_follower");
+    drain_with(conninfo, "public", "newt-updater");
+    assert_exact(pg, "public");
     newt_close(c);
     newt_db_close(db);
     PQfinish(pg);
@@ -217,6 +225,44 @@ lists_rejects(void **state)
     newt_close(c);
     newt_db_close(db);
     PQfinish(pg);
+}
+
+/* A record that is none has no row, and holds nobody up. */
+static void
+passes_over_damage(void **state)
+{
+    (void)state;
+    char conninfo[64];
+    for (int with_extension = 0; with_extension < 2; with_extension++) {
+        PGconn *pg = make_database("daemon_damage", with_extension, conninfo);
+        make_store(conninfo, "public");
+        newt_db *db = open_db(conninfo, NULL, true);
+        newt_conn *c = open_conn(db);
+        item_ref refs[20];
+        make_items(c, refs, 20);
+        drain_with(conninfo, "public", "f");
+        /* cut short, empty, no CBOR, and more of it behind the end: written again and damaged */
+        sql_do(pg,
+               "UPDATE object_state o SET serial = 7, state = CASE zoid %% 4"
+               " WHEN 0 THEN substr(state, 1, length(state) - 1) WHEN 1 THEN ''"
+               " WHEN 2 THEN '\\xff' ELSE state || '\\x00' END WHERE o.zoid > %lld",
+               (long long)refs[9].any.oid);
+        sql_do(pg, "INSERT INTO transaction (tid, serial, nonce, written, removed)"
+                   " SELECT (SELECT max(tid) + 1 FROM transaction), 7, 0, array_agg(zoid), '{}'"
+                   "   FROM object_state WHERE serial = 7");
+        make_items(c, refs, 20);
+        drain_with(conninfo, "public", "f");
+        assert_int_equal(sql_number(pg, "SELECT count(*) FROM newt"), 1 + 10 + 20);
+        sql_do(pg, "CREATE EXTENSION IF NOT EXISTS newt");
+        assert_int_equal(sql_number(pg, "SELECT count(*) FROM object_state"
+                                        " WHERE newt.try_to_jsonb(state) IS NULL"),
+                         10);
+        sql_do(pg, "DELETE FROM object_state WHERE newt.try_to_jsonb(state) IS NULL");
+        assert_exact(pg, "public");
+        newt_close(c);
+        newt_db_close(db);
+        PQfinish(pg);
+    }
 }
 
 /* The rights that docs/operations.md grants are enough. */
@@ -386,15 +432,11 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(drains_20000_objects),
-        cmocka_unit_test(keeps_stores_and_followers_apart),
-        cmocka_unit_test(needs_no_extension),
-        cmocka_unit_test(works_beside_inline_writers),
-        cmocka_unit_test(lists_rejects),
-        cmocka_unit_test(needs_few_rights),
-        cmocka_unit_test(shows_a_bar_on_a_terminal),
-        cmocka_unit_test(obeys_signals),
-        cmocka_unit_test(ends_where_waiting_cannot_help),
+        cmocka_unit_test(drains_20000_objects), cmocka_unit_test(keeps_stores_and_followers_apart),
+        cmocka_unit_test(needs_no_extension),   cmocka_unit_test(works_beside_inline_writers),
+        cmocka_unit_test(lists_rejects),        cmocka_unit_test(passes_over_damage),
+        cmocka_unit_test(needs_few_rights),     cmocka_unit_test(shows_a_bar_on_a_terminal),
+        cmocka_unit_test(obeys_signals),        cmocka_unit_test(ends_where_waiting_cannot_help),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("updater", tests, NULL, NULL);
