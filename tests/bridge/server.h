@@ -112,6 +112,38 @@ sql_int_(char *text)
         free(got_);                                                                                \
     } while (0)
 
+/* Whether a commit waits for a standby now. A session may see the setting before the checkpointer,
+ * which is the process that makes commits wait, has seen it; so a commit is made, and looked at. */
+UNUSED static bool
+commits_wait(PGconn *pg)
+{
+    PGconn *probe = sql_open();
+    int pid = PQbackendPID(probe);
+    bool waits = false;
+
+    assert_int_equal(PQsendQuery(probe, "SELECT pg_logical_emit_message(true, 'probe', '')"), 1);
+    while (!waits && PQconsumeInput(probe) && PQisBusy(probe))
+        waits = sql_int(pg,
+                        "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity "
+                        "WHERE pid = %d AND wait_event = 'SyncRep'",
+                        pid) == 1;
+    PQfinish(probe);
+    return waits;
+}
+
+/* Every commit of the server waits for a standby of this name; for none, with "". */
+UNUSED static void
+synchronous_standby(PGconn *pg, const char *name)
+{
+    time_t until = time(NULL) + PATIENCE_S;
+
+    sql_do(pg, "SET synchronous_commit = local");
+    sql_do(pg, "ALTER SYSTEM SET synchronous_standby_names = '%s'", name);
+    sql_do(pg, "SELECT pg_reload_conf()");
+    while (commits_wait(pg) != (*name != 0))
+        assert_true(time(NULL) < until);
+}
+
 /* From now on tests use a database of their own, made at its first use, with or without the
  * extension. */
 UNUSED static void

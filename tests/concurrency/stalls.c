@@ -358,15 +358,6 @@ transact(void *arg)
     return NULL;
 }
 
-static void
-synchronous_standby(PGconn *pg, const char *names)
-{
-    sql_do(pg, "ALTER SYSTEM SET synchronous_standby_names = '%s'", names);
-    sql_do(pg, "SELECT pg_reload_conf()");
-    wait_until(sql_int(pg, "SELECT (current_setting('synchronous_standby_names') = '%s')::int",
-                       names) == 1);
-}
-
 static int64_t
 seen_by(newt_conn *c, item_ref r)
 {

@@ -251,10 +251,7 @@ test_barrier_cancelled(void **state)
     store_open(&s, "standby");
     w = (worker){.db = s.db, .r = make_item(s.a, "r", 1)};
     make_item(s.b, "x", 1); /* it has serials now, whose block needs a barrier too */
-    sql_do(s.pg, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
-    sql_do(s.pg, "SELECT pg_reload_conf()");
-    wait_until(sql_int(s.pg, "SELECT count(*) FROM pg_settings WHERE name = "
-                             "'synchronous_standby_names' AND setting = 'nobody'") == 1);
+    synchronous_standby(s.pg, "nobody");
     newt_close(s.b); /* for the thread, which gets it */
     s.b = NULL;
     assert_int_equal(pthread_create(&t, NULL, touch_in_thread, &w), 0);
@@ -267,11 +264,7 @@ test_barrier_cancelled(void **state)
     pthread_join(t, NULL);
     assert_int_equal(w.status, NEWT_EUNKNOWN);
     assert_int_equal(w.done, sql_int(s.pg, "SELECT max(tid) FROM transaction"));
-    sql_do(s.pg, "SET synchronous_commit = local");
-    sql_do(s.pg, "ALTER SYSTEM RESET synchronous_standby_names");
-    sql_do(s.pg, "SELECT pg_reload_conf()");
-    wait_until(sql_int(s.pg, "SELECT count(*) FROM pg_settings WHERE name = "
-                             "'synchronous_standby_names' AND setting = ''") == 1);
+    synchronous_standby(s.pg, "");
     ok(s.a, newt_transact(s.a, touch, &w.r, NULL));
     store_close(&s);
 }
