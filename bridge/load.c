@@ -6,8 +6,12 @@
 #include <stdlib.h>
 
 enum {
-    CHUNK = 250, /* objects of one statement: they are unpacked while the server reads the next */
-    WINDOW = 16  /* statements sent together */
+    /* A batch is several statements: the objects of one are unpacked while the server reads the
+     * next. */
+    PARTS = 4, /* at least, of */
+    CHUNK_MIN = 50,
+    CHUNK_MAX = 250,
+    WINDOW = 16 /* statements sent together */
 };
 
 static int
@@ -30,10 +34,11 @@ static int
 load(newt_conn *c, const int64_t *oids, size_t n)
 {
     newt__array array = {.buf.env = &c->env};
-    size_t sent = 0;
+    size_t sent = 0, chunk = n / PARTS;
     bool opening;
     int status = NEWT_OK, first;
 
+    chunk = chunk < CHUNK_MIN ? CHUNK_MIN : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
     newt__talk_begin(c);
     opening = newt__snapshot_send(c);
     while (status == NEWT_OK && sent < n) {
@@ -43,7 +48,7 @@ load(newt_conn *c, const int64_t *oids, size_t n)
             newt__params p = {0};
 
             newt__array_begin(&array, NEWT__OID_INT8);
-            for (size_t end = n - sent > CHUNK ? sent + CHUNK : n; sent < end; sent++)
+            for (size_t end = n - sent > chunk ? sent + chunk : n; sent < end; sent++)
                 newt__array_int(&array, oids[sent]);
             newt__param_array(&p, &array);
             newt__send(c, NEWT__S_LOAD, &p);
