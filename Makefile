@@ -4,6 +4,7 @@
 #   make CC=clang            another compiler
 #   make PG_CONFIG=...       another PostgreSQL (15 to 18)
 #   make SANITIZE=1 ...      AddressSanitizer and UBSan, in build-asan/
+#   make SANITIZE=thread ... ThreadSanitizer, in build-tsan/
 #   make tests-codec         one kind of test programs; see tests/README.md
 #
 # Every room's sources are found by wildcard: a new .c file needs no line here.
@@ -38,29 +39,32 @@ NEWT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" newt.control
 SOVERSION := 0
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
-B := $(if $(SANITIZE),build-asan,build)
+# The server has no threads: with SANITIZE=thread the extension is the ordinary one.
+ASAN := $(filter-out thread,$(SANITIZE))
+B := $(if $(SANITIZE),$(if $(ASAN),build-asan,build-tsan),build)
+E := $(if $(filter thread,$(SANITIZE)),build,$(B))
 , := ,
-SANITIZERS := $(if $(SANITIZE),-fsanitize=address$(,)undefined -fno-sanitize-recover=all \
-	-fno-omit-frame-pointer)
+SANITIZERS := $(if $(SANITIZE),-fno-omit-frame-pointer \
+	$(if $(ASAN),-fsanitize=address$(,)undefined -fno-sanitize-recover=all,-fsanitize=thread))
 
 # ---- the extension ------------------------------------------------------------------------
 # Its objects are PostgreSQL's: the server's flags and headers, apart from the library's. The
 # sanitized one is not for installing, so PGXS does not hear of it.
 
 EXTENSION = newt
-EXTENSION_OBJ := $(patsubst %.c,$(B)/ext/%.o,$(if $(wildcard extension/*.c),$(wildcard extension/*.c codec/*.c)))
-ifeq ($(SANITIZE)$(if $(EXTENSION_OBJ),,none),)
+EXTENSION_OBJ := $(patsubst %.c,$(E)/ext/%.o,$(if $(wildcard extension/*.c),$(wildcard extension/*.c codec/*.c)))
+ifeq ($(ASAN)$(if $(EXTENSION_OBJ),,none),)
 MODULE_big = newt
 OBJS = $(EXTENSION_OBJ)
 endif
-SCRIPT := $(B)/sql/newt--$(NEWT_VERSION).sql
+SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt.sql.in),$(SCRIPT))
 override with_llvm = no
-EXTRA_CLEAN = build build-asan build-clang
+EXTRA_CLEAN = build build-asan build-tsan build-clang
 WERROR ?= -Werror
 PG_CFLAGS = -Wextra $(WERROR) -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers -Wno-declaration-after-statement $(if $(SANITIZE),-fPIC $(SANITIZERS))
+	-Wno-missing-field-initializers -Wno-declaration-after-statement $(if $(ASAN),-fPIC $(SANITIZERS))
 ifneq ($(findstring clang,$(shell $(CC) --version)),)
 # flags of the compiler that PostgreSQL was built with
 PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
@@ -73,15 +77,15 @@ include $(PGXS)
 .DELETE_ON_ERROR:
 .PHONY: extension objects codec lib updater examples bench-programs tests FORCE
 
-extension: $(if $(EXTENSION_OBJ),$(if $(SANITIZE),$(B)/newt.so,$(shlib))) $(DATA_built)
+extension: $(if $(EXTENSION_OBJ),$(if $(ASAN),$(E)/newt.so,$(shlib))) $(DATA_built)
 objects: $(EXTENSION_OBJ)
-$(B)/newt.so: $(EXTENSION_OBJ)
+$(E)/newt.so: $(EXTENSION_OBJ)
 	$(CC) $(CFLAGS) -shared $^ $(LDFLAGS) -o $@
-$(B)/ext/%.o: %.c $(B)/ext/flags
+$(E)/ext/%.o: %.c $(E)/ext/flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(CPPFLAGS) -MMD -MP -c $< -o $@
 # the codec's functions are called within newt.so alone
-$(B)/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
+$(E)/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
 
 $(SCRIPT): sql/newt.sql.in $(wildcard sql/store.sql)
 	@mkdir -p $(@D)
@@ -261,12 +265,12 @@ dist:
 define stamp
 @mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
 endef
-$(B)/ext/flags: FORCE
+$(E)/ext/flags: FORCE
 	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS))
 $(B)/flags: FORCE
 	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS))
 FORCE:
 
--include $(shell find build build-asan build-clang -name '*.d' 2>/dev/null)
+-include $(shell find build build-asan build-tsan build-clang -name '*.d' 2>/dev/null)
 
 endif

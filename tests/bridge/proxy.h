@@ -19,6 +19,7 @@ typedef struct proxy {
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows */
     bool stop;
+    int connections; /* threads that are at work */
     /* since they were reset */
     int from_client, from_server, syncs, client_turns;
     int64_t client_bytes, server_bytes;
@@ -198,6 +199,9 @@ proxy_connection(void *arg)
     close(x->server);
     free(up.data);
     free(down.data);
+    pthread_mutex_lock(&x->p->mutex);
+    x->p->connections--;
+    pthread_mutex_unlock(&x->p->mutex);
     free(x);
     return NULL;
 }
@@ -236,6 +240,9 @@ proxy_listen(void *arg)
                 return NULL;
             continue;
         }
+        pthread_mutex_lock(&p->mutex);
+        p->connections++;
+        pthread_mutex_unlock(&p->mutex);
         if (pthread_create(&t, NULL, proxy_connection, x) != 0)
             abort();
         pthread_detach(t);
@@ -263,6 +270,18 @@ proxy_start(proxy *p)
              *test_database ? test_database : getenv("PGDATABASE"), p->dir, getenv("PGUSER"));
 }
 
+static int
+proxy_connections(proxy *p)
+{
+    int n;
+
+    pthread_mutex_lock(&p->mutex);
+    n = p->connections;
+    pthread_mutex_unlock(&p->mutex);
+    return n;
+}
+
+/* Behind the end of all that led through it. */
 UNUSED static void
 proxy_stop(proxy *p)
 {
@@ -275,6 +294,8 @@ proxy_stop(proxy *p)
     pthread_mutex_unlock(&p->mutex);
     connect(knock, (struct sockaddr *)&address, sizeof address);
     pthread_join(p->thread, NULL);
+    wait_until(proxy_connections(p) == 0);
+    pthread_mutex_destroy(&p->mutex);
     close(knock);
     close(p->listener);
     snprintf(path, sizeof path, "%s/.s.PGSQL.5432", p->dir);

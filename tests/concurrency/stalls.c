@@ -5,6 +5,8 @@
 #include "../bridge/proxy.h"
 #include "concurrency.h"
 
+#include <stdatomic.h>
+
 /* A store, and a connection to it that leads through a proxy. */
 typedef struct path {
     store s;
@@ -148,7 +150,7 @@ typedef struct stalled {
     int stall_at; /* messages before; -1: right behind the first sync */
     bool abandon; /* the client's side is cut at once */
     pthread_t committer, waiter;
-    volatile bool committed, waited;
+    atomic_bool committed, waited;
     int status, other_status;
     double committed_after, waited_for;
 } stalled;
@@ -331,7 +333,7 @@ typedef struct waiting {
     store s;
     item_ref r;
     int calls, status;
-    volatile bool done;
+    atomic_bool done;
     pthread_t thread;
 } waiting;
 
