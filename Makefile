@@ -159,9 +159,14 @@ $(B)/newt-updater: $(UPDATER_OBJ) $(B)/libnewtdb.so
 # together are one.
 EXAMPLE_DIRS := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
 EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c)) $(EXAMPLE_DIRS:%=$(B)/examples/%)
-BENCHES := $(patsubst %.c,$(B)/%,$(wildcard bench/*.c))
+BENCHES := $(patsubst %.c,$(B)/%,$(filter-out bench/slow_sync.c,$(wildcard bench/*.c)))
 examples: $(EXAMPLES)
-bench-programs: $(BENCHES)
+bench-programs: $(BENCHES) $(B)/bench/slow_sync.so
+# loaded into the benchmark's server
+$(B)/bench/slow_sync.so: $(B)/obj/bench/slow_sync.o
+	@mkdir -p $(@D)
+	$(LINK) -shared $^ -ldl -o $@
+$(B)/obj/bench/slow_sync.o: OUR_CFLAGS += -fvisibility=default
 $(B)/obj/bench/%.o: INCLUDES = -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
 # the codec is measured by itself
 $(B)/obj/bench/codec.o: INCLUDES = -I.
@@ -170,7 +175,7 @@ define example_dir
 $(B)/examples/$(1): $(patsubst %.c,$(B)/obj/%.o,$(wildcard examples/$(1)/*.c))
 endef
 $(foreach d,$(EXAMPLE_DIRS),$(eval $(call example_dir,$(d))))
-$(patsubst %.c,$(B)/%,$(wildcard examples/*.c bench/*.c)): $(B)/%: $(B)/obj/%.o
+$(patsubst %.c,$(B)/%,$(wildcard examples/*.c)) $(BENCHES): $(B)/%: $(B)/obj/%.o
 $(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
 	@mkdir -p $(@D)
 	$(LINK_SHARED)

@@ -13,6 +13,7 @@
 
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <signal.h>
 
 /* ---- bytes ---------------------------------------------------------------------------- */
 
@@ -182,6 +183,7 @@ parent_in(const uint8_t *record, int n)
 
 static const char *schema;
 static int64_t tx1; /* transactions of it, and of clients */
+static int64_t first_rev;
 
 static void
 check(PGconn *pg, bool fine, const char *what)
@@ -422,12 +424,11 @@ serials_of(PGconn *pg, int64_t n)
     return serials;
 }
 
-/* One transaction, one statement, one flush, one round trip. */
 static void
-change_one(PGconn *pg, const task_bytes *t, int64_t i, int64_t *serial_of, int64_t serial)
+queue_cas(PGconn *pg, const task_bytes *t, int64_t i, int64_t was, int64_t serial)
 {
     uint8_t numbers[3][8];
-    int64_t values[] = {FIRST_OID + i, serial_of[i], serial};
+    int64_t values[] = {FIRST_OID + i, was, serial};
     for (int k = 0; k < 3; k++)
         for (int j = 0; j < 8; j++)
             numbers[k][j] = (uint8_t)((uint64_t)values[k] >> (8 * (7 - j)));
@@ -437,6 +438,13 @@ change_one(PGconn *pg, const task_bytes *t, int64_t i, int64_t *serial_of, int64
                      {t->record, (size_t)t->record_n},
                      {t->json, (size_t)t->json_n}};
     queue(pg, "cas", 5, p);
+}
+
+/* One transaction, one statement, one flush, one round trip. */
+static void
+change_one(PGconn *pg, const task_bytes *t, int64_t i, int64_t *serial_of, int64_t serial)
+{
+    queue_cas(pg, t, i, serial_of[i], serial);
     check(pg, PQpipelineSync(pg), "sync");
     if (collect(pg, PGRES_COMMAND_OK) != 1)
         give_up("tx1", "another serial");
@@ -487,7 +495,7 @@ tx(PGconn *pg, int64_t n, const char *argument)
     int64_t *serial_of = serials_of(pg, n), serial = 1 << 20;
     task_bytes *t = allocate((size_t)(WARM_UP + tx1), sizeof *t);
     for (int64_t k = 0; k < WARM_UP + tx1; k++)
-        task_bytes_of(&t[k], k * STEP % n, k + 1);
+        task_bytes_of(&t[k], k * STEP % n, first_rev + k + 1);
     prepare(pg, "cas", CAS_ONE);
     int64_t wal = 0;
     wire before = on_wire;
@@ -512,7 +520,7 @@ tx(PGconn *pg, int64_t n, const char *argument)
     arrays a = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
     t = allocate((size_t)TX100 * PER_TX100, sizeof *t);
     for (int64_t k = 0; k < TX100 * PER_TX100; k++)
-        task_bytes_of(&t[k], k * STEP % n, k / PER_TX100 + 1);
+        task_bytes_of(&t[k], k * STEP % n, first_rev + k / PER_TX100 + 1);
     run(pg, "SET enable_hashjoin = off");
     run(pg, "SET enable_mergejoin = off");
     prepare(pg, "cas_many", CAS_MANY);
@@ -539,13 +547,44 @@ typedef struct client {
 } client;
 
 static void *
-client_main(void *arg)
+disjoint(void *arg)
 {
     client *c = arg;
     pthread_barrier_wait(c->ready);
     for (int64_t k = c->number; k < tx1; k += c->of)
         change_one(c->pg, &c->t[k], k * STEP % c->n, c->serial_of, (2 << 20) + k * 16 + c->of);
     return NULL;
+}
+
+/* `of` clients together, each a thread with its own connection. */
+static void
+together(const char *name, int of, void *(*work)(void *), const client *like)
+{
+    client c[MAX_CLIENTS];
+    pthread_barrier_t ready;
+    pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
+    for (int i = 0; i < of; i++) {
+        c[i] = *like;
+        c[i].ready = &ready;
+        c[i].pg = dial();
+        c[i].number = i;
+        c[i].of = of;
+        prepare(c[i].pg, "cas", CAS_ONE);
+        prepare(c[i].pg, "begin", "BEGIN");
+        prepare(c[i].pg, "lock", "SELECT serial FROM object_state WHERE zoid = $1 FOR UPDATE");
+        prepare(c[i].pg, "commit", "COMMIT");
+        check(c[i].pg, PQenterPipelineMode(c[i].pg), "pipeline");
+        if (pthread_create(&c[i].thread, NULL, work, &c[i]) != 0)
+            give_up(name, "no thread");
+    }
+    pthread_barrier_wait(&ready);
+    double start = now();
+    for (int i = 0; i < of; i++)
+        pthread_join(c[i].thread, NULL);
+    report(name, (double)tx1 / (now() - start), "tx/s");
+    for (int i = 0; i < of; i++)
+        PQfinish(c[i].pg);
+    pthread_barrier_destroy(&ready);
 }
 
 static void
@@ -555,37 +594,108 @@ clients(PGconn *pg, int64_t n, const char *argument)
     (void)argument;
     for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
         char name[16];
-        client c[MAX_CLIENTS];
-        pthread_barrier_t ready;
         task_bytes *t = allocate((size_t)tx1, sizeof *t);
         for (int64_t k = 0; k < tx1; k++)
-            task_bytes_of(&t[k], k * STEP % n, k + 10 + of);
-        pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
-        for (int i = 0; i < of; i++) {
-            c[i] = (client){.ready = &ready,
-                            .pg = dial(),
-                            .t = t,
-                            .serial_of = serial_of,
-                            .n = n,
-                            .number = i,
-                            .of = of};
-            prepare(c[i].pg, "cas", CAS_ONE);
-            check(c[i].pg, PQenterPipelineMode(c[i].pg), "pipeline");
-            if (pthread_create(&c[i].thread, NULL, client_main, &c[i]) != 0)
-                give_up("clients", "no thread");
-        }
-        pthread_barrier_wait(&ready);
-        double start = now();
-        for (int i = 0; i < of; i++)
-            pthread_join(c[i].thread, NULL);
+            task_bytes_of(&t[k], k * STEP % n, first_rev + k + 10 + of);
         snprintf(name, sizeof name, "clients%d", of);
-        report(name, (double)tx1 / (now() - start), "tx/s");
-        for (int i = 0; i < of; i++)
-            PQfinish(c[i].pg);
-        pthread_barrier_destroy(&ready);
+        together(name, of, disjoint, &(client){.t = t, .serial_of = serial_of, .n = n});
         free(t);
     }
     free(serial_of);
+}
+
+/* The row is locked, read, and written: what is read does not change meanwhile, and nobody works in
+ * vain. Its serial counts the revisions. Two round trips, the lock held through the commit. */
+static void *
+hot_object(void *arg)
+{
+    enum {
+        FIRST = 3 << 20
+    };
+    client *c = arg;
+    uint8_t key[8];
+    parameter p = {key, 8};
+    for (int j = 0; j < 8; j++)
+        key[j] = (uint8_t)((uint64_t)FIRST_OID >> (8 * (7 - j)));
+    pthread_barrier_wait(c->ready);
+    for (int64_t k = c->number; k < tx1; k += c->of) {
+        int64_t serial, rev;
+        queue(c->pg, "begin", 0, NULL);
+        queue(c->pg, "lock", 1, &p);
+        check(c->pg, PQpipelineSync(c->pg), "sync");
+        collect(c->pg, PGRES_COMMAND_OK);
+        PGresult *r = PQgetResult(c->pg);
+        check(c->pg, PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1, "lock");
+        serial = number_at(PQgetvalue(r, 0, 0), 8);
+        PQclear(r);
+        check(c->pg, PQgetResult(c->pg) == NULL, "one result a statement");
+        collect(c->pg, PGRES_PIPELINE_SYNC);
+        rev = serial < FIRST ? 1 : serial - FIRST + 1;
+        queue_cas(c->pg, &c->t[rev], 0, serial, FIRST + rev);
+        queue(c->pg, "commit", 0, NULL);
+        check(c->pg, PQpipelineSync(c->pg), "sync");
+        if (collect(c->pg, PGRES_COMMAND_OK) != 1)
+            give_up("hot", "another serial");
+        collect(c->pg, PGRES_COMMAND_OK);
+        collect(c->pg, PGRES_PIPELINE_SYNC);
+    }
+    return NULL;
+}
+
+static void
+hot(PGconn *pg, int64_t n, const char *argument)
+{
+    (void)argument;
+    char sql[128];
+    task_bytes *t = allocate((size_t)tx1 + 1, sizeof *t);
+    for (int64_t rev = 0; rev <= tx1; rev++)
+        task_bytes_of(&t[rev], 0, first_rev + rev);
+    snprintf(sql, sizeof sql, "UPDATE object_state SET serial = 2 WHERE zoid = %d", FIRST_OID);
+    run(pg, sql);
+    together("hot", MAX_CLIENTS, hot_object, &(client){.t = t, .n = n});
+    free(t);
+}
+
+/* ---- the commit lock of Newt ---------------------------------------------------------- */
+
+static volatile sig_atomic_t stopped;
+
+static void
+stop(int signal)
+{
+    (void)signal;
+    stopped = 1;
+}
+
+/* Asks for the lock every 0.2 ms, until a signal ends it; the longest wait is as long as somebody
+ * has held it. */
+static void
+watch(PGconn *pg, int64_t n, const char *argument)
+{
+    (void)n;
+    (void)argument;
+    double longest = 0;
+    int64_t asked = 0;
+    prepare(pg, "begin", "BEGIN");
+    prepare(pg, "lock", "LOCK TABLE newt_commit_lock IN EXCLUSIVE MODE");
+    prepare(pg, "rollback", "ROLLBACK");
+    check(pg, PQenterPipelineMode(pg), "pipeline");
+    signal(SIGTERM, stop);
+    for (; !stopped; asked++) {
+        double start = now();
+        queue(pg, "begin", 0, NULL);
+        queue(pg, "lock", 0, NULL);
+        queue(pg, "rollback", 0, NULL);
+        check(pg, PQpipelineSync(pg), "sync");
+        for (int i = 0; i < 3; i++)
+            collect(pg, PGRES_COMMAND_OK);
+        collect(pg, PGRES_PIPELINE_SYNC);
+        double waited = now() - start;
+        longest = waited > longest ? waited : longest;
+        nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    }
+    report("lock", longest * 1000, "ms");
+    report("lock_asked", (double)asked, "times");
 }
 
 /* ---- reading -------------------------------------------------------------------------- */
@@ -739,13 +849,14 @@ main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(PGconn *pg, int64_t n, const char *argument);
-    } operations[] = {{"fill", fill},       {"bulk", bulk},   {"tx", tx},
-                      {"clients", clients}, {"cold", cold},   {"load", load},
-                      {"search", search},   {"drain", drain}, {NULL, NULL}};
+    } operations[] = {{"fill", fill},     {"bulk", bulk},   {"tx", tx},     {"clients", clients},
+                      {"hot", hot},       {"watch", watch}, {"cold", cold}, {"load", load},
+                      {"search", search}, {"drain", drain}, {NULL, NULL}};
     if (argc < 4)
         give_up("usage", "limit OPERATION SCHEMA N [ARGUMENT]");
     schema = argv[2];
     tx1 = tx1_transactions();
+    first_rev = first_revision();
     for (int i = 0; operations[i].name; i++)
         if (strcmp(operations[i].name, argv[1]) == 0) {
             PGconn *pg = dial();

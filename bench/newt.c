@@ -11,6 +11,7 @@
 
 #include <newtdb.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 struct task;
 NEWT_DECLARE(task);
@@ -29,6 +30,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
 static newt_db *db;
 static const char *schema;
 static int64_t tx1; /* transactions of it, and of clients */
+static int64_t first_rev;
 
 static void
 check(newt_conn *c, bool fine, const char *what)
@@ -111,7 +113,49 @@ load_chain(newt_conn *c, int64_t n)
     return refs;
 }
 
+/* ---- memory --------------------------------------------------------------------------- */
+
+/* Memory of this process, in bytes. */
+static double
+resident(void)
+{
+    long size = 0, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &size, &pages) != 2)
+        give_up("memory", "/proc/self/statm cannot be read");
+    fclose(f);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* The most that it has had. */
+static double
+peak(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        give_up("memory", "getrusage");
+    return (double)usage.ru_maxrss * 1024;
+}
+
 /* ---- writing -------------------------------------------------------------------------- */
+
+static struct task *
+new_task(newt_conn *c, int64_t i, task_ref parent)
+{
+    task_values v;
+    task_values_of(&v, i, 0);
+    struct task *t = task_new(c);
+    check(c, t != NULL, "new");
+    newt_set(t, title, v.title);
+    t->state = v.state;
+    t->points = v.points;
+    newt_text *tags = newt_array_grow(task_obj(t), &t->tags, sizeof *tags, 3);
+    check(c, tags != NULL, "tags");
+    for (int j = 0; j < 3; j++)
+        newt_text_set(task_obj(t), &tags[j], v.tags[j]);
+    t->parent = parent;
+    return t;
+}
 
 static void
 bulk(int64_t n, const char *argument)
@@ -126,18 +170,7 @@ bulk(int64_t n, const char *argument)
     for (int64_t done = 0; done < BULK; done += PER_BULK) {
         begin(c);
         for (int k = 0; k < PER_BULK; k++, i++) {
-            task_values v;
-            task_values_of(&v, i, 0);
-            struct task *t = task_new(c);
-            check(c, t != NULL, "new");
-            newt_set(t, title, v.title);
-            t->state = v.state;
-            t->points = v.points;
-            newt_text *tags = newt_array_grow(task_obj(t), &t->tags, sizeof *tags, 3);
-            check(c, tags != NULL, "tags");
-            for (int j = 0; j < 3; j++)
-                newt_text_set(task_obj(t), &tags[j], v.tags[j]);
-            t->parent = last;
+            struct task *t = new_task(c, i, last);
             last = task_id(t);
             task_done(t);
         }
@@ -181,7 +214,7 @@ tx(int64_t n, const char *argument)
         }
         int64_t i = k * STEP % n;
         begin(c);
-        change(c, refs[i], i, k + 1);
+        change(c, refs[i], i, first_rev + k + 1);
         commit(c);
     }
     report("tx1", (double)tx1 / (now() - start), "tx/s");
@@ -196,7 +229,7 @@ tx(int64_t n, const char *argument)
         begin(c);
         for (int j = 0; j < PER_TX100; j++) {
             int64_t i = (k * PER_TX100 + j) * STEP % n;
-            change(c, refs[i], i, k + 1);
+            change(c, refs[i], i, first_rev + k + 1);
         }
         commit(c);
     }
@@ -210,16 +243,17 @@ tx(int64_t n, const char *argument)
 typedef struct client {
     pthread_t thread;
     pthread_barrier_t *ready;
+    void (*work)(newt_conn *c, const struct client *m);
     const task_ref *refs;
     int64_t n;
     int number, of;
+    newt_stats stats; /* of the work */
 } client;
 
-static void *
-client_main(void *arg)
+/* Its part of the Tasks, loaded before the clock starts. */
+static void
+prefetch(newt_conn *c, const client *m)
 {
-    client *m = arg;
-    newt_conn *c = dial();
     newt_ref *mine = allocate((size_t)tx1, sizeof *mine);
     size_t n_mine = 0;
     for (int64_t k = m->number; k < tx1; k += m->of)
@@ -228,16 +262,69 @@ client_main(void *arg)
     check(c, newt_prefetch(c, mine, n_mine) == NEWT_OK, "prefetch");
     newt_abort(c);
     free(mine);
-    pthread_barrier_wait(m->ready);
+}
+
+static void
+disjoint(newt_conn *c, const client *m)
+{
     for (int64_t k = m->number; k < tx1; k += m->of) {
         int64_t i = k * STEP % m->n;
         begin(c);
-        change(c, m->refs[i], i, k + 10 + m->of);
+        change(c, m->refs[i], i, first_rev + k + 10 + m->of);
         commit(c);
     }
+}
+
+static void *
+client_main(void *arg)
+{
+    client *m = arg;
+    newt_conn *c = dial();
+    newt_stats before = {.size = sizeof before};
+    prefetch(c, m);
+    newt_conn_stats(c, &before);
     pthread_barrier_wait(m->ready);
+    m->work(c, m);
+    pthread_barrier_wait(m->ready);
+    m->stats.size = sizeof m->stats;
+    newt_conn_stats(c, &m->stats);
+    m->stats.round_trips -= before.round_trips;
+    m->stats.conflicts -= before.conflicts;
     newt_close(c);
     return NULL;
+}
+
+/* `of` clients together, each a thread with its own connection. */
+static void
+together(const char *name, int of, const client *like)
+{
+    char figure[64];
+    client m[MAX_CLIENTS];
+    pthread_barrier_t ready;
+    double round_trips = 0, conflicts = 0;
+    pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
+    for (int i = 0; i < of; i++) {
+        m[i] = *like;
+        m[i].ready = &ready;
+        m[i].number = i;
+        m[i].of = of;
+        if (pthread_create(&m[i].thread, NULL, client_main, &m[i]) != 0)
+            give_up(name, "no thread");
+    }
+    pthread_barrier_wait(&ready);
+    double start = now();
+    pthread_barrier_wait(&ready);
+    report(name, (double)tx1 / (now() - start), "tx/s");
+    for (int i = 0; i < of; i++) {
+        pthread_join(m[i].thread, NULL);
+        round_trips += (double)m[i].stats.round_trips;
+        conflicts += (double)m[i].stats.conflicts;
+    }
+    snprintf(figure, sizeof figure, "%s_round_trips", name);
+    report(figure, round_trips / (double)tx1, "per tx");
+    snprintf(figure, sizeof figure, "%s_conflicts", name);
+    report(figure, conflicts / (double)tx1, "per tx");
+    pthread_barrier_destroy(&ready);
 }
 
 static void
@@ -249,24 +336,77 @@ clients(int64_t n, const char *argument)
     newt_close(c);
     for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
         char name[16];
-        client m[MAX_CLIENTS];
-        pthread_barrier_t ready;
-        pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
-        for (int i = 0; i < of; i++) {
-            m[i] = (client){.ready = &ready, .refs = refs, .n = n, .number = i, .of = of};
-            if (pthread_create(&m[i].thread, NULL, client_main, &m[i]) != 0)
-                give_up("clients", "no thread");
-        }
-        pthread_barrier_wait(&ready);
-        double start = now();
-        pthread_barrier_wait(&ready);
         snprintf(name, sizeof name, "clients%d", of);
-        report(name, (double)tx1 / (now() - start), "tx/s");
-        for (int i = 0; i < of; i++)
-            pthread_join(m[i].thread, NULL);
-        pthread_barrier_destroy(&ready);
+        together(name, of, &(client){.work = disjoint, .refs = refs, .n = n});
     }
     free(refs);
+}
+
+/* Its next revision. */
+static int
+revise(newt_conn *c, void *arg)
+{
+    const task_ref *r = arg;
+    const struct task *t = task_read(c, *r);
+    if (!t)
+        return newt_status(c);
+    int64_t rev = t->points + 1;
+    task_done(t);
+    change(c, *r, 0, rev);
+    return NEWT_OK;
+}
+
+static void
+hot_object(newt_conn *c, const client *m)
+{
+    newt_transact_options options = {.size = sizeof options, .attempts = 100000};
+    task_ref r = m->refs[0];
+    for (int64_t k = m->number; k < tx1; k += m->of)
+        check(c, newt_transact(c, revise, &r, &options) == NEWT_OK, "hot");
+}
+
+/* Every client takes the same Task, the first, to its next revision: read, then written. */
+static void
+hot(int64_t n, const char *argument)
+{
+    (void)argument;
+    newt_conn *c = dial();
+    task_ref *refs = load_chain(c, n);
+    begin(c);
+    change(c, refs[0], 0, first_rev);
+    commit(c);
+    together("hot", MAX_CLIENTS, &(client){.work = hot_object, .refs = refs, .n = n});
+    begin(c);
+    const struct task *t = task_read(c, refs[0]);
+    check(c, t != NULL, "read");
+    if (t->points != first_rev + tx1)
+        give_up("hot", "updates were lost");
+    newt_abort(c);
+    free(refs);
+    newt_close(c);
+}
+
+/* As many Tasks as asked for in one transaction; bench/run watches the commit lock meanwhile. */
+static void
+large(int64_t n, const char *argument)
+{
+    (void)argument;
+    newt_conn *c = dial();
+    double before = peak(), start = now();
+    begin(c);
+    task_ref last = {.any = {0}};
+    for (int64_t i = 0; i < n; i++) {
+        struct task *t = new_task(c, i, last);
+        last = task_id(t);
+        task_done(t);
+    }
+    check(c, newt_set_root(c, "last", last.any) == NEWT_OK, "root");
+    double filled = now();
+    commit(c);
+    report("large", (double)n / (now() - start), "objects/s");
+    report("large_commit", now() - filled, "s");
+    report("large_memory", (peak() - before) / 1e6, "MB");
+    newt_close(c);
 }
 
 /* ---- reading -------------------------------------------------------------------------- */
@@ -292,18 +432,6 @@ walk(newt_conn *c, int64_t n, const char *name)
     if (seen != n)
         give_up(name, "the chain is broken");
     report(name, (double)n / (now() - start), "objects/s");
-}
-
-/* Memory of this process, in bytes. */
-static double
-resident(void)
-{
-    long size = 0, pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &size, &pages) != 2)
-        give_up("memory", "/proc/self/statm cannot be read");
-    fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 static void
@@ -439,7 +567,8 @@ main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(int64_t n, const char *argument);
-    } operations[] = {{"bulk", bulk}, {"tx", tx},         {"clients", clients}, {"cold", cold},
+    } operations[] = {{"bulk", bulk}, {"tx", tx},         {"clients", clients},
+                      {"hot", hot},   {"large", large},   {"cold", cold},
                       {"load", load}, {"search", search}, {NULL, NULL}};
     if (argc == 3 && strcmp(argv[1], "create") == 0) {
         newt_error *e = NULL;
@@ -451,6 +580,7 @@ main(int argc, char **argv)
     if (argc < 4)
         give_up("usage", "newt OPERATION SCHEMA N [ARGUMENT]");
     tx1 = tx1_transactions();
+    first_rev = first_revision();
     for (int i = 0; operations[i].name; i++)
         if (strcmp(operations[i].name, argv[1]) == 0) {
             const char *argument = argc > 4 ? argv[4] : NULL;

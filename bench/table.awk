@@ -45,6 +45,21 @@ function show(x,    s, head) {
     return s
 }
 
+# "0.65x" or "<= 5", and whether it is missed.
+function goal_text(op, r,    word, x, is) {
+    if (goal[op] == "") return ""
+    split(goal[op], word, " ")
+    x = word[2] + 0
+    is = word[1] == "ratio" ? r : median("newt", op)
+    goals++
+    # round trips in the middle of a run can begin one more
+    if (word[1] == "ratio" || more[op] ? is < x : is > x * 1.001) {
+        missed = missed (missed == "" ? "" : ", ") op
+        return sprintf("%-12s missed", word[1] == "ratio" ? x "x" : (more[op] ? ">= " : "<= ") show(x))
+    }
+    return word[1] == "ratio" ? x "x" : (more[op] ? ">= " : "<= ") show(x)
+}
+
 function json(x) { return x == "" ? "null" : sprintf("%.6g", x) }
 
 END {
@@ -54,10 +69,13 @@ END {
         if (!runs["newt", op]) continue
         r = ratio(op)
         printf "%-48s %12s %12s %6s  %-15s %9s  %s\n", what[op], show(median("newt", op)),
-            show(median("limit", op)), r == "" ? "-" : sprintf("%.2f", r), unit[op], show(anchor[op]), goal[op]
+            show(median("limit", op)), r == "" ? "-" : sprintf("%.2f", r), unit[op],
+            show(anchor[op]),
+            goal_text(op, r)
         line[++lines] = sprintf("  \"%s\": {\"newt\": %s, \"limit\": %s, \"ratio\": %s, \"unit\": \"%s\"}", op,
                                 json(median("newt", op)), json(median("limit", op)), json(r), unit[op])
     }
+    if (goals) printf "\n%s\n", missed == "" ? "All goals are met." : "Goals missed: " missed "."
     printf "\n%-48s %12s %12s %12s %12s\n", "JSONB computed by", "client", "server", "the updater",
         "the default"
     for (k = 1; k <= n; k++) {

@@ -22,7 +22,7 @@ enum {
     BULK = 20000,     /* new Tasks of the operation bulk ... */
     PER_BULK = 1000,  /* ... and of one of its transactions */
     WARM_UP = 20,     /* transactions before the clock starts */
-    TX1 = 3000,       /* transactions of tx1 and of clients, unless BENCH_TX says other */
+    TX1 = 3000,       /* transactions of tx1, clients and hot, unless BENCH_TX says other */
     TX100 = 300,      /* transactions of tx100 */
     STEP = 7919,      /* transaction k changes task (k * STEP) % n */
     PER_TX100 = 100,  /* tasks in each of them */
@@ -61,13 +61,26 @@ task_values_of(task_values *t, int64_t i, int64_t rev)
     snprintf(t->tags[2], sizeof t->tags[2], "prio%d", (int)(i % 5));
 }
 
-/* Transactions of tx1, and of clients together. */
+static inline int64_t
+setting(const char *name, int64_t otherwise)
+{
+    const char *text = getenv(name);
+    int64_t n = text ? atoll(text) : 0;
+    return n > 0 ? n : otherwise;
+}
+
+/* Transactions of tx1, and of all clients together. */
 static inline int64_t
 tx1_transactions(void)
 {
-    const char *text = getenv("BENCH_TX");
-    int64_t n = text ? atoll(text) : TX1;
-    return n > 0 ? n : TX1;
+    return setting("BENCH_TX", TX1);
+}
+
+/* Added to the revisions that an operation writes: repeated, it must not find its own work done. */
+static inline int64_t
+first_revision(void)
+{
+    return setting("BENCH_REVISION", 0);
 }
 
 /* ---- clock and report ----------------------------------------------------------------- */
