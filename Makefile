@@ -98,7 +98,7 @@ OUR_CPPFLAGS = -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L $(INCLUDES)
 OUR_CFLAGS = -std=c11 -O2 -g -fPIC -fvisibility=hidden -fno-strict-aliasing \
 	-Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough -Wformat-security $(SANITIZERS) $(COPT)
-OUR_LIBS = -L$(libdir) -lpq $(JANSSON_LIBS) -lm -lpthread
+OUR_LIBS = -L$(libdir) -lpq $(JANSSON_LIBS) -lsqlite3 -lm -lpthread
 JANSSON_CFLAGS := $(shell pkg-config --cflags jansson 2>/dev/null)
 JANSSON_LIBS := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
 LINK = $(CC) $(SANITIZERS) $(COPT) -Wl,--as-needed

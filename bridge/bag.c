@@ -58,9 +58,48 @@ no_memory:
     return NEWT_ENOMEM;
 }
 
+/* What jansson takes for a value, with what malloc adds: it does not tell. */
+static size_t
+size_of(const json_t *json)
+{
+    enum {
+        SCALAR = 32,
+        ARRAY = 64,
+        OBJECT = 256,
+        PAIR = 96
+    };
+    size_t n, i;
+    const char *key;
+    json_t *value;
+
+    switch (json_typeof(json)) {
+    case JSON_STRING: return SCALAR + 16 + json_string_length(json);
+    case JSON_ARRAY:
+        n = ARRAY + json_array_size(json) * sizeof value;
+        json_array_foreach(json, i, value) n += size_of(value);
+        return n;
+    case JSON_OBJECT:
+        n = OBJECT;
+        json_object_foreach((json_t *)(uintptr_t)json, key, value)
+            n += PAIR + strlen(key) + size_of(value);
+        return n;
+    default: return SCALAR;
+    }
+}
+
+/* The state is of this size now. */
+static void
+count(newt__header *h, size_t bytes)
+{
+    if (h->state != NEWT__IMAGE)
+        h->conn->cache.bytes += bytes - bag_of(h)->bytes;
+    bag_of(h)->bytes = bytes;
+}
+
 void
 newt__bag_clear(newt__header *h)
 {
+    count(h, 0);
     json_decref(bag_of(h)->state);
     bag_of(h)->state = NULL;
 }
@@ -86,9 +125,8 @@ newt__bag_encode(newt_conn *c, const newt__header *h, newt_error *e)
     return newt__fail_value(e, h->oid, newt__object_name(h, name), &w->fault);
 }
 
-/* Makes the state from the record. A damaged record stays as it is. */
-static int
-open_state(newt__header *h)
+int
+newt__bag_open(newt__header *h)
 {
     newt_conn *c = h->conn;
     newt_bag *b = bag_of(h);
@@ -107,6 +145,7 @@ open_state(newt__header *h)
         if (state && newt__read(&r, &end) == NEWT__OK) {
             b->state = state;
             b->hidden = hidden;
+            count(h, size_of(state));
             return NEWT_OK;
         }
         json_decref(state);
@@ -181,7 +220,7 @@ view(newt_conn *c, const newt__header *h)
         return NULL;
     }
     v->serial = h->serial;
-    v->next_changed = c->views;
+    v->newer = c->views;
     c->views = v;
     return v;
 }
@@ -193,7 +232,7 @@ newt_bag_read(newt_conn *c, newt_ref r)
 
     if (h && !h->bag)
         h = view(c, h);
-    if (!h || open_state(h) != NEWT_OK)
+    if (!h || newt__bag_open(h) != NEWT_OK)
         return NULL;
     newt__object_pin(h);
     return bag_of(h);
@@ -215,7 +254,7 @@ newt_bag_write(newt_conn *c, newt_ref r)
                         (long long)h->oid, name);
         return NULL;
     }
-    if (open_state(h) != NEWT_OK || newt__object_change(h) != NEWT_OK)
+    if (newt__bag_open(h) != NEWT_OK || newt__object_change(h) != NEWT_OK)
         return NULL;
     newt__object_pin(h);
     return bag_of(h);
@@ -234,9 +273,9 @@ newt_bag_done(const newt_bag *b)
     }
     if (h->pins > 0 && --h->pins > 0)
         return;
-    for (link = &h->conn->views; *link; link = &(*link)->next_changed) {
+    for (link = &h->conn->views; *link; link = &(*link)->newer) {
         if (*link == h) {
-            *link = h->next_changed;
+            *link = h->newer;
             newt__object_free(h);
             return;
         }
@@ -325,6 +364,7 @@ newt_bag_replace(newt_bag *b, const json_t *state)
         return refuse_memory(h);
     json_decref(b->state);
     b->state = copy;
+    count(h, size_of(copy));
     return NEWT_OK;
 }
 
@@ -334,6 +374,8 @@ change_field(newt_bag *b, const char *key, const json_t *value)
 {
     newt__header *h = newt__writable((newt_object *)b, NULL, true);
     json_t *copy = NULL;
+    const json_t *old;
+    size_t bytes, removed;
     char *name;
     int status = NEWT_OK;
 
@@ -344,6 +386,9 @@ change_field(newt_bag *b, const char *key, const json_t *value)
     name = escaped(h->conn, key);
     if (!name)
         return refuse_memory(h);
+    old = json_object_get(b->state, name);
+    removed = old ? size_of(old) : 0;
+    bytes = b->bytes > removed ? b->bytes - removed : 0;
     if (value) {
         copy = json_deep_copy(value);
         if (!copy || json_object_set_new(b->state, name, copy) != 0)
@@ -353,6 +398,8 @@ change_field(newt_bag *b, const char *key, const json_t *value)
     } else {
         json_object_del(b->state, name);
     }
+    if (status == NEWT_OK)
+        count(h, bytes + (value ? strlen(name) + size_of(value) : 0));
     h->conn->env.free(h->conn->env.arg, name);
     return status;
 }

@@ -6,15 +6,15 @@
  *   kind.c         the kinds of values     registry.c     a class as the registry's JSON
  *   encode.c       struct -> record        decode.c       record -> struct
  *   object.c       headers, states, pins; new, read, write, edit, done; ends of transactions
- *   setter.c       texts, arrays, maps     cache.c        oid -> object of one connection
- *   json_read.c    values -> jansson       json_write.c   jansson -> values
- *   bag.c          objects without struct  collection.c   lists, maps, named roots
- *   projection.c   JSON of an object, to_json
- *   db.c           newt_db, pool, store check   register.c   classes known to the store
- *   create.c       the making of a store
+ *   setter.c       texts, arrays, maps     cache.c        oid -> object of one connection, its
+ * limit spill.c        what was changed and finds no room in the cache json_read.c    values ->
+ * jansson       json_write.c   jansson -> values bag.c          objects without struct collection.c
+ * lists, maps, named roots projection.c   JSON of an object, to_json db.c           newt_db, pool,
+ * store check   register.c   classes known to the store create.c       the making of a store
  *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
- *   commit.c       the pipeline of a commit     resolve.c    one whose answer was lost
+ *   commit.c       the pipeline of a commit     batch.c      what it writes, and the statements
+ *   resolve.c      one whose answer was lost
  *   conflict.c     what others have changed: found, merged, reported
  *   merge.c        ready-made resolvers         describe.c   what a transaction says of itself
  *   load.c         records by oid
@@ -114,6 +114,7 @@ typedef enum newt__state {
     NEWT__IMAGE,     /* detached: belongs to no cache (hooks, bags of objects with a table) */
     NEWT__N_STATES,
     NEWT__GHOST = NEWT__N_STATES, /* the next state of what loses its header */
+    NEWT__SPILLED,                /* the same; its state and its records are kept by spill.c */
     NEWT__REFUSED                 /* this cannot be done to it: it is deleted, or detached */
 } newt__state;
 
@@ -122,16 +123,18 @@ typedef struct newt__header {
     newt_conn *conn;
     const newt__class *class; /* NULL: bag or broken object */
     int64_t oid;
-    int64_t serial;                    /* 0: new */
-    struct newt__header *next_changed; /* of those changed, new or deleted, in order */
-    struct newt__chunk *chunks;        /* texts and arrays set since the load */
+    int64_t serial;             /* 0: new */
+    struct newt__header *newer; /* in its ring; of an image: the next view */
+    struct newt__header *older;
+    struct newt__chunk *chunks; /* texts and arrays set since the load */
     uint8_t *record; /* as loaded; always there while CHANGED, see object.c for the others */
     size_t size;     /* of header, struct and what was loaded with it */
     uint32_t record_n;
     uint32_t pins;
     uint32_t epoch;   /* of the transaction that used it last, which is the one pins count in */
+    uint32_t tick;    /* of the cache, when it was used last */
     uint8_t state;    /* newt__state */
-    bool listed : 1;  /* is on the list of changed ones */
+    bool listed : 1;  /* is in the ring of changed ones */
     bool written : 1; /* set by commit.c: its record is in the commit under way */
     bool bag : 1;     /* the struct is a newt_bag; class is NULL */
     bool extra : 1;   /* record has fields that the table lacks; they are kept */
@@ -171,11 +174,16 @@ int newt__object_encode(newt_conn *c, newt__header *h, bool *same);
 int newt__objects_check(newt_conn *c);
 /* Whether this transaction has read, pinned or changed the object. */
 bool newt__object_used(const newt_conn *c, int64_t oid);
+/* Whether the program has a pointer to it. */
+bool newt__object_pinned(const newt__header *h);
+/* Whether the object can leave the cache now: it is in use by nobody, and what was changed about it
+ * is kept elsewhere. */
+bool newt__object_evict(newt__header *h);
 /* Somebody else changed or removed it: forgets what is cached. An object used in this transaction
  * is left as it is (a changed one will be a conflict at commit). */
 void newt__object_invalidate(newt_conn *c, int64_t oid);
-/* The end of a transaction: runs through c->changed and empties it. Committed: headers that are
- * `written` take the serial. Aborted: what was new, changed or deleted is a ghost again. */
+/* The end of a transaction: what was changed is no more. Committed: headers that are `written` take
+ * the serial. Aborted: what was new, changed or deleted is a ghost again. */
 void newt__objects_committed(newt_conn *c, int64_t serial);
 void newt__objects_aborted(newt_conn *c);
 void newt__object_free(newt__header *h);
@@ -197,16 +205,65 @@ typedef struct newt__slot {
     newt__header *h;
 } newt__slot;
 
+/* Objects by their last use. */
+typedef struct newt__ring {
+    newt__header *newest, *oldest;
+    size_t n;
+} newt__ring;
+
+/* Everything in the cache is in one of the two rings. */
 typedef struct newt__cache {
     newt__slot *slots; /* open addressing by oid, power of two */
     size_t n, cap;
-    size_t bytes;
+    size_t bytes; /* of the objects */
+    newt__ring clean, changed;
+    uint32_t tick;   /* rises while objects come in: the time by which they are old */
+    size_t came;     /* bytes since it last rose */
+    int64_t last;    /* the one that came last, which a sweep leaves in peace */
+    int64_t evicted; /* objects, of both kinds, ever */
 } newt__cache;
 
 newt__header *newt__cache_find(const newt__cache *cache, int64_t oid);
 int newt__cache_put(newt_conn *c, newt__header *h); /* frees another of the same oid */
 void newt__cache_remove(newt_conn *c, int64_t oid); /* frees */
 void newt__cache_clear(newt_conn *c);
+/* Used now; into the ring that its `listed` says. */
+void newt__cache_touch(newt__header *h);
+/* Makes an object one of the changed ones, or one of the others again. */
+void newt__cache_list(newt__header *h, bool changed);
+/* Evicts what was used longest ago if the cache is over its limit: for callers that hold no pointer
+ * to an object that is not pinned. Changed ones go to spill.c; failing there dooms. */
+void newt__cache_sweep(newt_conn *c);
+
+/* ---- changed objects outside the cache (spill.c) ------------------------------------------- */
+
+typedef struct newt__spill newt__spill;
+
+/* One of them; what it points to is valid until the next call. */
+typedef struct newt__spilled {
+    int64_t oid, serial;
+    newt__state state;     /* CHANGED, NEW or DELETED */
+    bool lossy;            /* the projection may show it only in part */
+    const uint8_t *record; /* as it is to be written */
+    size_t record_n;
+    const uint8_t *old; /* as it was loaded; NULL: not kept, or new */
+    size_t old_n;
+} newt__spilled;
+
+/* How many there are. */
+size_t newt__spill_n(const newt_conn *c);
+/* Keeps the records of a changed, new or deleted object that is about to leave the cache. False: it
+ * has to stay, for it cannot be written as it is; or the transaction is doomed. */
+bool newt__spill_put(newt_conn *c, newt__header *h);
+bool newt__spill_has(newt_conn *c, int64_t oid);
+/* Brings an object back into the cache; NEWT_OK also if it is not there. */
+int newt__spill_take(newt_conn *c, int64_t oid);
+/* All of them, stored ones by oid, then new ones by oid: the first behind a rewind. 1: *out is the
+ * next; 0: there is none; else a status. */
+void newt__spill_rewind(newt_conn *c);
+int newt__spill_next(newt_conn *c, newt__spilled *out);
+void newt__spill_clear(newt_conn *c);
+void newt__spill_free(newt_conn *c);
 
 /* ---- databases and connections (db.c, transaction.c, commit.c, load.c, store.c) ---------- */
 
@@ -271,7 +328,7 @@ struct newt_conn {
     newt__buffer image, fixups; /* decode.c */
     newt__header *views;        /* bags of objects with a table, until the transaction's end */
     newt__cache cache;
-    newt__header *changed, **changed_tail;
+    newt__spill *spill;     /* or NULL */
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;
     struct newt__description *description; /* of newt_describe, in this transaction; or NULL */

@@ -1,16 +1,73 @@
 /*
- * cache.c - the objects of one connection, by oid
+ * cache.c - the objects of one connection, by oid and by their last use
  *
  * Open addressing with linear probing; an entry is removed by moving back those behind it, so that
  * there are no tombstones and a search ends at the first empty slot.
+ *
+ * Time is counted in ticks, of which there are some 64 while the whole content is replaced. An
+ * object moves to the newest end of its ring at its first use in a tick, so that using one again
+ * and again costs no more than a comparison.
  */
 #include "object.h"
 
 #include <string.h>
 
 enum {
-    FIRST_CAP = 64
+    FIRST_CAP = 64,
+    TICKS = 64,
+    MOST_KEPT = 16, /* looked at in vain, in one sweep */
+    DEFAULT_BYTES = 256 * 1024 * 1024
 };
+
+/* ---- rings ------------------------------------------------------------------------------- */
+
+static newt__ring *
+ring_of(newt__header *h)
+{
+    newt__cache *cache = &h->conn->cache;
+
+    return h->listed ? &cache->changed : &cache->clean;
+}
+
+static void
+leave(newt__header *h)
+{
+    newt__ring *ring = ring_of(h);
+
+    *(h->newer ? &h->newer->older : &ring->newest) = h->older;
+    *(h->older ? &h->older->newer : &ring->oldest) = h->newer;
+    ring->n--;
+}
+
+static void
+enter(newt__header *h)
+{
+    newt__ring *ring = ring_of(h);
+
+    h->tick = h->conn->cache.tick;
+    h->newer = NULL;
+    h->older = ring->newest;
+    *(ring->newest ? &ring->newest->newer : &ring->oldest) = h;
+    ring->newest = h;
+    ring->n++;
+}
+
+void
+newt__cache_touch(newt__header *h)
+{
+    leave(h);
+    enter(h);
+}
+
+void
+newt__cache_list(newt__header *h, bool changed)
+{
+    leave(h);
+    h->listed = changed;
+    enter(h);
+}
+
+/* ---- oids -------------------------------------------------------------------------------- */
 
 static inline size_t
 home(const newt__cache *cache, int64_t oid)
@@ -73,6 +130,7 @@ newt__cache_put(newt_conn *c, newt__header *h)
     if (old == h)
         return NEWT_OK;
     if (old) {
+        leave(old);
         cache->bytes -= newt__object_bytes(old);
         newt__object_free(old);
     } else {
@@ -80,6 +138,13 @@ newt__cache_put(newt_conn *c, newt__header *h)
     }
     cache->slots[i] = (newt__slot){h->oid, h};
     cache->bytes += newt__object_bytes(h);
+    cache->came += newt__object_bytes(h);
+    if (cache->came > cache->bytes / TICKS) {
+        cache->came = 0;
+        cache->tick++;
+    }
+    cache->last = h->oid;
+    enter(h);
     return NEWT_OK;
 }
 
@@ -96,6 +161,7 @@ newt__cache_remove(newt_conn *c, int64_t oid)
     h = cache->slots[hole].h;
     if (!h)
         return;
+    leave(h);
     cache->bytes -= newt__object_bytes(h);
     cache->n--;
     newt__object_free(h);
@@ -118,5 +184,81 @@ newt__cache_clear(newt_conn *c)
         if (cache->slots[i].h)
             newt__object_free(cache->slots[i].h);
     c->env.free(c->env.arg, cache->slots);
-    *cache = (newt__cache){0};
+    *cache = (newt__cache){.evicted = cache->evicted};
+}
+
+/* ---- the limit --------------------------------------------------------------------------- */
+
+static size_t
+limit(const newt_conn *c)
+{
+    return c->db->options.cache_bytes ? c->db->options.cache_bytes : DEFAULT_BYTES;
+}
+
+static bool
+is_over(const newt_conn *c)
+{
+    const newt__cache *cache = &c->cache;
+    size_t most = c->db->options.cache_objects;
+
+    return cache->bytes + cache->cap * sizeof *cache->slots > limit(c) || (most && cache->n > most);
+}
+
+static newt__header *
+oldest(const newt__cache *cache)
+{
+    newt__header *clean = cache->clean.oldest, *changed = cache->changed.oldest;
+
+    if (!clean || !changed)
+        return clean ? clean : changed;
+    return (int32_t)(changed->tick - clean->tick) < 0 ? changed : clean;
+}
+
+void
+newt__cache_sweep(newt_conn *c)
+{
+    newt__cache *cache = &c->cache;
+
+    /* what is kept (pinned, say) counts as used now, so that not every sweep looks at it again */
+    for (int kept = 0; kept < MOST_KEPT && is_over(c) && c->phase != NEWT__DOOMED;) {
+        newt__header *h = oldest(cache);
+
+        if (!h)
+            break;
+        if (h->oid != cache->last && newt__object_evict(h)) {
+            newt__cache_remove(c, h->oid);
+            cache->evicted++;
+        } else {
+            newt__cache_touch(h);
+            kept++;
+        }
+    }
+}
+
+static int64_t
+count_pinned(const newt__ring *ring)
+{
+    int64_t n = 0;
+
+    for (const newt__header *h = ring->oldest; h; h = h->newer)
+        n += newt__object_pinned(h);
+    return n;
+}
+
+void
+newt_cache_stats(const newt_conn *c, newt_cache *out)
+{
+    const newt__cache *cache = &c->cache;
+    newt_cache s = {.objects = (int64_t)cache->n,
+                    .bytes = (int64_t)(cache->bytes + cache->cap * sizeof *cache->slots),
+                    .most_objects = (int64_t)c->db->options.cache_objects,
+                    .most_bytes = limit(c) > INT64_MAX ? INT64_MAX : (int64_t)limit(c),
+                    .changed = (int64_t)cache->changed.n,
+                    .pinned = count_pinned(&cache->clean) + count_pinned(&cache->changed),
+                    .spilled = (int64_t)newt__spill_n(c),
+                    .evicted = cache->evicted};
+    size_t n = out->size < sizeof s ? out->size : sizeof s;
+
+    s.size = n;
+    memcpy(out, &s, n);
 }

@@ -15,6 +15,8 @@
 
 enum {
     MOST_CURRENT = 10000, /* their array travels under the commit lock */
+    MOST_ASKED = 10000,   /* spilled objects, at once */
+    MOST_BACK = 1000,     /* of them are reported or merged */
     LIST_SIZE = 900       /* of the conflicts in words */
 };
 
@@ -68,11 +70,11 @@ newt__current_clear(newt_conn *c)
 
 /* What is written is compared when it is. */
 static bool
-only_read(const newt_conn *c, const newt__current *x)
+only_read(newt_conn *c, const newt__current *x)
 {
     const newt__header *h = newt__cache_find(&c->cache, x->oid);
 
-    return !h || !h->written;
+    return h ? !h->written : !newt__spill_has(c, x->oid);
 }
 
 bool
@@ -159,14 +161,12 @@ static int
 list_suspects(inquiry *q)
 {
     newt_conn *c = q->c;
-    size_t n = c->n_current;
+    size_t n = c->n_current + c->cache.changed.n;
 
-    for (const newt__header *h = c->changed; h; h = h->next_changed)
-        n += is_written(h);
     q->list = n < SIZE_MAX / sizeof *q->list ? calloc(n + 1, sizeof *q->list) : NULL;
     if (!q->list)
         return newt__fail_memory(q->e);
-    for (newt__header *h = c->changed; h; h = h->next_changed)
+    for (newt__header *h = c->cache.changed.oldest; h; h = h->newer)
         if (is_written(h))
             q->list[q->n++] = (suspect){.oid = h->oid, .serial = h->serial, .h = h};
     for (size_t i = 0; i < c->n_current; i++)
@@ -179,38 +179,113 @@ list_suspects(inquiry *q)
     return NEWT_OK;
 }
 
+/* What is asked about objects: their oids, the serials they were read with, and which records are
+ * wanted. */
+typedef struct question {
+    newt__array oids, serials, wanted;
+} question;
+
+static void
+question_begin(question *a, newt_conn *c)
+{
+    newt__array *arrays[] = {&a->oids, &a->serials, &a->wanted};
+
+    for (int i = 0; i < 3; i++) {
+        arrays[i]->buf.env = &c->env;
+        newt__array_begin(arrays[i], NEWT__OID_INT8);
+    }
+}
+
+static void
+question_add(question *a, int64_t oid, int64_t serial, bool wanted)
+{
+    newt__array_int(&a->oids, oid);
+    newt__array_int(&a->serials, serial);
+    newt__array_int(&a->wanted, wanted);
+}
+
+/* The answer, or NULL; outside of a transaction. */
+static PGresult *
+answer(question *a, newt_conn *c)
+{
+    newt__params p = {0};
+    PGresult *r;
+
+    newt__param_array(&p, &a->oids);
+    newt__param_array(&p, &a->serials);
+    newt__param_array(&p, &a->wanted);
+    newt__talk_begin(c);
+    if (c->in_transaction)
+        newt__send(c, NEWT__S_ROLLBACK, NULL);
+    newt__send(c, NEWT__S_CONFLICTS, &p);
+    newt__sync(c);
+    if (c->in_transaction)
+        newt__take_done(c);
+    c->in_transaction = false;
+    r = newt__take(c);
+    newt__take_rest(c);
+    newt__error_clear(&c->talk->error);
+    newt__buffer_free(&a->oids.buf);
+    newt__buffer_free(&a->serials.buf);
+    newt__buffer_free(&a->wanted.buf);
+    return r;
+}
+
+/* Those of the spilled objects that others have changed come back into the cache: the first of
+ * them, as many as are reported. */
+static int
+take_spilled(newt_conn *c)
+{
+    newt__oids back = {0};
+    newt__spilled x;
+    int found = 1, status = NEWT_OK;
+
+    newt__spill_rewind(c);
+    while (found == 1 && back.n < MOST_BACK) {
+        question a = {0};
+        PGresult *r;
+
+        question_begin(&a, c);
+        while (a.oids.n < MOST_ASKED && (found = newt__spill_next(c, &x)) == 1 &&
+               x.state != NEWT__NEW)
+            question_add(&a, x.oid, x.serial, false);
+        if (found == 1 && x.state == NEWT__NEW)
+            found = 0; /* and so are all behind it */
+        r = answer(&a, c);
+        for (int i = 0; r && i < PQntuples(r) && back.n < MOST_BACK; i++)
+            newt__oids_add(&back, newt__field_int(r, i, 0));
+        if (!r)
+            found = 0;
+        PQclear(r);
+    }
+    newt__spill_rewind(c);
+    if (found < 0)
+        status = found;
+    if (back.failed)
+        status = newt__fail_memory(&c->error);
+    for (size_t i = 0; i < back.n && status == NEWT_OK; i++) {
+        newt__header *h;
+
+        status = newt__spill_take(c, back.oids[i]);
+        h = newt__cache_find(&c->cache, back.oids[i]);
+        if (status == NEWT_OK && h)
+            h->written = true;
+    }
+    free(back.oids);
+    return status;
+}
+
 /* Marks those that others have changed; without an answer there are none. */
 static void
 ask(inquiry *q)
 {
     newt_conn *c = q->c;
-    newt__array oids = {.buf.env = &c->env}, serials = {.buf.env = &c->env},
-                wanted = {.buf.env = &c->env};
-    newt__params p = {0};
+    question a = {0};
 
-    newt__array_begin(&oids, NEWT__OID_INT8);
-    newt__array_begin(&serials, NEWT__OID_INT8);
-    newt__array_begin(&wanted, NEWT__OID_INT8);
-    for (size_t i = 0; i < q->n; i++) {
-        newt__array_int(&oids, q->list[i].oid);
-        newt__array_int(&serials, q->list[i].serial);
-        newt__array_int(&wanted, can_merge(q, &q->list[i]));
-    }
-    newt__param_array(&p, &oids);
-    newt__param_array(&p, &serials);
-    newt__param_array(&p, &wanted);
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_ROLLBACK, NULL);
-    c->in_transaction = false;
-    newt__send(c, NEWT__S_CONFLICTS, &p);
-    newt__sync(c);
-    newt__take_done(c);
-    q->r = newt__take(c);
-    newt__take_rest(c);
-    newt__error_clear(&c->talk->error);
-    newt__buffer_free(&oids.buf);
-    newt__buffer_free(&serials.buf);
-    newt__buffer_free(&wanted.buf);
+    question_begin(&a, c);
+    for (size_t i = 0; i < q->n; i++)
+        question_add(&a, q->list[i].oid, q->list[i].serial, can_merge(q, &q->list[i]));
+    q->r = answer(&a, c);
     for (int i = 0; q->r && i < PQntuples(q->r); i++) {
         suspect *s = find(q, newt__field_int(q->r, i, 0));
 
@@ -310,31 +385,23 @@ merge(inquiry *q, suspect *s)
     return status;
 }
 
-/* The merged ones into the cache and the list of changed ones. */
+/* The merged ones take their places in the cache. */
 static int
 put_merged(inquiry *q)
 {
-    newt_conn *c = q->c;
-    newt__header **link;
+    for (size_t i = 0; i < q->n; i++) {
+        suspect *s = &q->list[i];
 
-    for (link = &c->changed; *link; link = &(*link)->next_changed) {
-        suspect *s = find(q, (*link)->oid);
-        newt__header *h = s ? s->merged : NULL;
-
-        if (!h)
+        if (!s->merged)
             continue;
-        h->next_changed = (*link)->next_changed;
-        h->epoch = (*link)->epoch;
-        if (newt__cache_put(c, h) != NEWT_OK) {
-            h->next_changed = NULL;
+        s->merged->epoch = s->h->epoch;
+        if (newt__cache_put(q->c, s->merged) != NEWT_OK)
             return newt__fail_memory(q->e);
-        }
-        h->state = NEWT__CHANGED;
-        h->listed = true;
-        *link = h;
+        s->h = s->merged;
         s->merged = NULL;
+        s->h->state = NEWT__CHANGED;
+        newt__cache_list(s->h, true);
     }
-    c->changed_tail = link;
     return NEWT_OK;
 }
 
@@ -456,7 +523,12 @@ int
 newt__conflicts(newt_conn *c, bool may_merge, newt_error *e)
 {
     inquiry q = {.c = c, .e = e, .may_merge = may_merge};
-    int status = list_suspects(&q);
+    int status = newt__spill_n(c) > 0 ? take_spilled(c) : NEWT_OK;
+
+    if (status != NEWT_OK)
+        newt__error_move(e, &c->error);
+    else
+        status = list_suspects(&q);
 
     if (status == NEWT_OK) {
         if (q.n > 0)

@@ -408,7 +408,6 @@ conn_new(newt_db *db)
     c->db = db;
     c->broken = true; /* until connected */
     c->epoch = 1;
-    c->changed_tail = &c->changed;
     c->env.realloc = env_realloc;
     c->env.free = env_free;
     c->writer.buf.env = c->scratch.env = c->image.env = c->fixups.env = &c->env;
@@ -426,6 +425,7 @@ newt__conn_free(newt_conn *c)
     newt__take_rest(c); /* else the server would complain of a client that does not listen */
     close_server(c);
     newt__cache_clear(c);
+    newt__spill_free(c);
     newt__writer_free(&c->writer);
     newt__buffer_free(&c->scratch);
     newt__buffer_free(&c->image);

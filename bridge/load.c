@@ -24,6 +24,7 @@ take_chunk(newt_conn *c)
         status = newt__object_load(c, newt__field_int(r, i, 0), newt__field_int(r, i, 1),
                                    PQgetvalue(r, i, 2), (size_t)PQgetlength(r, i, 2), NULL);
         c->stats.loads++;
+        newt__cache_sweep(c);
     }
     PQclear(r);
     return status;
@@ -75,7 +76,7 @@ newt__load(newt_conn *c, const int64_t *oids, size_t n)
 {
     int64_t *missing = NULL, one;
     size_t m = 0;
-    int status;
+    int status = NEWT_OK;
 
     if (n > 1 && !(missing = malloc(n * sizeof *missing))) {
         newt_error e = {0};
@@ -83,10 +84,15 @@ newt__load(newt_conn *c, const int64_t *oids, size_t n)
         newt__fail_memory(&e);
         return newt__conn_fail_with(c, &e);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && status == NEWT_OK; i++) {
+        if (oids[i] > 0 && !newt__cache_find(&c->cache, oids[i]))
+            status = newt__spill_take(c, oids[i]);
         if (oids[i] > 0 && !newt__cache_find(&c->cache, oids[i]))
             *(missing ? &missing[m] : &one) = oids[i], m++;
-    status = m > 0 ? newt__conn_server(c) : NEWT_OK;
+        newt__cache_sweep(c);
+    }
+    if (status == NEWT_OK && m > 0)
+        status = newt__conn_server(c);
     if (status == NEWT_OK && m > 0)
         status = load(c, missing ? missing : &one, m);
     free(missing);

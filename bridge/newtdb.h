@@ -417,7 +417,9 @@ typedef struct newt_options {
     bool no_inline; /* leave the JSONB of every class (but those with to_json) to newt-updater */
     bool debug;     /* commit compares what was only read with its record, and fails with
                      * NEWT_EINVAL if it was changed without being asked for writing */
-    int connect_timeout; /* seconds; 0: 10 */
+    int connect_timeout;  /* seconds; 0: 10 */
+    size_t cache_bytes;   /* limit of a connection's cache; 0: 256 MiB, SIZE_MAX: none */
+    size_t cache_objects; /* the same in objects; 0: none */
 } newt_options;
 
 /*
@@ -670,6 +672,27 @@ typedef struct newt_stats {
     int64_t merges;  /* objects merged by resolvers */
 } newt_stats;
 NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
+
+/*
+ * The cache of a connection. Headers, structs, their texts and arrays, the records that are kept of
+ * changed objects and the table of oids count. Over the limit of newt_options, whatever comes in
+ * pushes out what was used longest ago and has no pointer to it: what was only read is a ghost
+ * again; the record of what was changed goes to a temporary file (in SQLITE_TMPDIR, TMPDIR or
+ * /var/tmp; it has no name there, and ends with the connection), from where it is read again or
+ * committed. So a transaction may read or write more than memory holds, if it calls _done; what is
+ * pinned stays, and may exceed the limit. No room for the file: NEWT_ELIMIT, the transaction is
+ * doomed. size is set by the caller; counts pins at each call.
+ */
+typedef struct newt_cache {
+    size_t size; /* sizeof(newt_cache) */
+    int64_t objects, bytes;
+    int64_t most_objects, most_bytes; /* the limits; 0 objects: none */
+    int64_t pinned;                   /* objects with a pointer to them */
+    int64_t changed;                  /* objects that commit will look at; without those spilled */
+    int64_t spilled;                  /* changed objects that are in the file */
+    int64_t evicted;                  /* objects pushed out since the connection was made */
+} newt_cache;
+NEWT_API void newt_cache_stats(const newt_conn *c, newt_cache *out);
 
 /* ---- typed wrappers, one line a class ---------------------------------------------------- */
 

@@ -16,13 +16,13 @@
 
 /* clang-format off */
 static const uint8_t transitions[NEWT__N_STATES][NEWT__N_EVENTS] = {
-    /*                   read             write            delete           commit           abort            invalidate */
-    [NEWT__UPTODATE]  = {NEWT__UPTODATE,  NEWT__CHANGED,   NEWT__DELETED,   NEWT__UPTODATE,  NEWT__UPTODATE,  NEWT__GHOST},
-    [NEWT__CHANGED]   = {NEWT__CHANGED,   NEWT__CHANGED,   NEWT__DELETED,   NEWT__UPTODATE,  NEWT__GHOST,     NEWT__CHANGED},
-    [NEWT__NEW]       = {NEWT__NEW,       NEWT__NEW,       NEWT__FORGOTTEN, NEWT__UPTODATE,  NEWT__GHOST,     NEWT__NEW},
-    [NEWT__DELETED]   = {NEWT__REFUSED,   NEWT__REFUSED,   NEWT__REFUSED,   NEWT__GHOST,     NEWT__GHOST,     NEWT__DELETED},
-    [NEWT__FORGOTTEN] = {NEWT__REFUSED,   NEWT__REFUSED,   NEWT__REFUSED,   NEWT__GHOST,     NEWT__GHOST,     NEWT__FORGOTTEN},
-    [NEWT__IMAGE]     = {NEWT__IMAGE,     NEWT__REFUSED,   NEWT__REFUSED,   NEWT__GHOST,     NEWT__GHOST,     NEWT__IMAGE},
+    /*                   read             write            delete           commit           abort            invalidate       evict */
+    [NEWT__UPTODATE]  = {NEWT__UPTODATE,  NEWT__CHANGED,   NEWT__DELETED,   NEWT__UPTODATE,  NEWT__UPTODATE,  NEWT__GHOST,     NEWT__GHOST},
+    [NEWT__CHANGED]   = {NEWT__CHANGED,   NEWT__CHANGED,   NEWT__DELETED,   NEWT__UPTODATE,  NEWT__GHOST,     NEWT__CHANGED,   NEWT__SPILLED},
+    [NEWT__NEW]       = {NEWT__NEW,       NEWT__NEW,       NEWT__FORGOTTEN, NEWT__UPTODATE,  NEWT__GHOST,     NEWT__NEW,       NEWT__SPILLED},
+    [NEWT__DELETED]   = {NEWT__REFUSED,   NEWT__REFUSED,   NEWT__REFUSED,   NEWT__GHOST,     NEWT__GHOST,     NEWT__DELETED,   NEWT__SPILLED},
+    [NEWT__FORGOTTEN] = {NEWT__REFUSED,   NEWT__REFUSED,   NEWT__REFUSED,   NEWT__GHOST,     NEWT__GHOST,     NEWT__FORGOTTEN, NEWT__GHOST},
+    [NEWT__IMAGE]     = {NEWT__IMAGE,     NEWT__REFUSED,   NEWT__REFUSED,   NEWT__GHOST,     NEWT__GHOST,     NEWT__IMAGE,     NEWT__IMAGE},
 };
 /* clang-format on */
 
@@ -87,6 +87,7 @@ newt__object_free(newt__header *h)
     if (!h)
         return;
     env = &h->conn->env;
+    h->state = NEWT__IMAGE; /* the cache does not count it any more */
     if (h->bag)
         newt__bag_clear(h);
     for (newt__chunk *next; h->chunks; h->chunks = next) {
@@ -101,6 +102,9 @@ size_t
 newt__object_bytes(const newt__header *h)
 {
     size_t n = h->size + h->record_n;
+
+    if (h->bag)
+        n += ((const newt_bag *)(const void *)((const char *)h + NEWT__HEADER))->bytes;
 
     for (const newt__chunk *chunk = h->chunks; chunk; chunk = chunk->next)
         n += sizeof *chunk + chunk->n;
@@ -181,12 +185,19 @@ use(newt__header *h)
         h->epoch = h->conn->epoch;
         h->pins = 0;
     }
+    if (h->tick != h->conn->cache.tick)
+        newt__cache_touch(h);
+}
+
+bool
+newt__object_pinned(const newt__header *h)
+{
+    return h->epoch == h->conn->epoch && h->pins > 0;
 }
 
 void
 newt__object_pin(newt__header *h)
 {
-    use(h);
     if (h->pins < UINT32_MAX) /* then it stays pinned until the transaction's end */
         h->pins++;
 }
@@ -271,7 +282,10 @@ find_as(newt_conn *c, newt_ref r, newt__event event, const newt_class *table)
         return h;
     if (h->class && newt__class_find(c->db->classes, table) == h->class)
         return h;
-    return explain(c, h, table);
+    h = explain(c, h, table);
+    if (h)
+        use(h);
+    return h;
 }
 
 /* ---- changing ---------------------------------------------------------------------------- */
@@ -279,17 +293,9 @@ find_as(newt_conn *c, newt_ref r, newt__event event, const newt_class *table)
 static void
 list(newt__header *h)
 {
-    newt_conn *c = h->conn;
-
-    if (h->listed)
-        return;
-    if (!c->changed_tail || !c->changed)
-        c->changed_tail = &c->changed;
-    h->listed = true;
     h->written = false;
-    h->next_changed = NULL;
-    *c->changed_tail = h;
-    c->changed_tail = &h->next_changed;
+    if (!h->listed)
+        newt__cache_list(h, true);
 }
 
 int
@@ -334,8 +340,10 @@ newt__object_add(newt_conn *c, newt__header *h, int64_t oid)
         return newt__conn_fail_with(c, &e);
     }
     h->state = NEWT__NEW;
+    use(h);
     newt__object_pin(h);
     list(h);
+    newt__cache_sweep(c);
     return NEWT_OK;
 }
 
@@ -394,6 +402,7 @@ newt_write(newt_conn *c, newt_ref r, const newt_class *table)
     if (!h || newt__object_change(h) != NEWT_OK)
         return NULL;
     newt__object_pin(h);
+    newt__cache_sweep(c);
     return newt__object_of(h);
 }
 
@@ -592,30 +601,59 @@ compare_clean(newt_conn *c, newt__header *h, bool *changed, newt_error *e)
     return status;
 }
 
-/* In debug mode: looks for an object that was changed through a pointer of newt_read. */
+/* In debug mode: NEWT_EINVAL if an object was changed through a pointer of newt_read. */
+static int
+check(newt_conn *c, newt__header *h)
+{
+    char name[NEWT__NAME_SIZE], field[128];
+    bool changed = false;
+    newt_error e = {0};
+
+    if (!c->db->options.debug || h->epoch != c->epoch || h->state != NEWT__UPTODATE || h->bag ||
+        h->fixed)
+        return NEWT_OK;
+    if (compare_clean(c, h, &changed, &e) == NEWT_OK && changed) {
+        differing_field(&c->env, h, &c->writer.buf, field, sizeof field);
+        newt__fail(&e, NEWT_EINVAL, h->oid,
+                   "%s was changed without being asked for writing: field \"%s\"",
+                   newt__object_name(h, name), field);
+        newt__fail_hint(&e, "Change objects through pointers from newt_write or newt_edit.");
+    }
+    return e.status == NEWT_OK ? NEWT_OK : newt__conn_fail_with(c, &e);
+}
+
 int
 newt__objects_check(newt_conn *c)
 {
-    newt_error e = {0};
+    int status = NEWT_OK;
 
-    for (size_t i = 0; c->db->options.debug && i < c->cache.cap; i++) {
-        newt__header *h = c->cache.slots[i].h;
-        char name[NEWT__NAME_SIZE], field[128];
-        bool changed = false;
+    for (newt__header *h = c->cache.clean.oldest; h && status == NEWT_OK; h = h->newer)
+        status = check(c, h);
+    return status;
+}
 
-        if (!h || h->epoch != c->epoch || h->state != NEWT__UPTODATE || h->bag || h->fixed)
-            continue;
-        if (compare_clean(c, h, &changed, &e) == NEWT_OK && changed) {
-            differing_field(&c->env, h, &c->writer.buf, field, sizeof field);
-            newt__fail(&e, NEWT_EINVAL, h->oid,
-                       "%s was changed without being asked for writing: field \"%s\"",
-                       newt__object_name(h, name), field);
-            newt__fail_hint(&e, "Change objects through pointers from newt_write or newt_edit.");
-        }
-        if (e.status != NEWT_OK)
-            return newt__conn_fail_with(c, &e);
-    }
-    return NEWT_OK;
+/* What a transaction has used before it has asked the server must not have been changed by others
+ * meanwhile: that it was used has to be known until then. */
+static bool
+must_stay(const newt__header *h)
+{
+    return newt__object_pinned(h) || h->current ||
+           (h->conn->phase == NEWT__LAZY && h->epoch == h->conn->epoch && h->serial != 0);
+}
+
+bool
+newt__object_evict(newt__header *h)
+{
+    newt_conn *c = h->conn;
+
+    if (must_stay(h))
+        return false;
+    if (newt__next_state(h->state, NEWT__ON_EVICT) == NEWT__SPILLED)
+        return newt__spill_put(c, h);
+    if (check(c, h) == NEWT_OK)
+        return true;
+    newt__doom(c);
+    return false;
 }
 
 bool
@@ -686,12 +724,12 @@ finish(newt_conn *c, newt__event event, int64_t serial)
     newt__header *h, *next;
 
     newt__current_clear(c);
-    for (h = c->changed; h; h = next) {
+    newt__spill_clear(c);
+    for (h = c->cache.changed.oldest; h; h = next) {
         newt__state state = newt__next_state(h->state, event);
 
-        next = h->next_changed;
-        h->next_changed = NULL;
-        h->listed = false;
+        next = h->newer;
+        newt__cache_list(h, false);
         if (state == NEWT__GHOST) {
             newt__cache_remove(c, h->oid);
             continue;
@@ -702,16 +740,15 @@ finish(newt_conn *c, newt__event event, int64_t serial)
         h->written = false;
         load_again(c, h);
     }
-    c->changed = NULL;
-    c->changed_tail = &c->changed;
     for (h = c->views; h; h = next) {
-        next = h->next_changed;
+        next = h->newer;
         newt__object_free(h);
     }
     c->views = NULL;
     if (c->writer.buf.cap > KEPT_BUFFER)
         newt__buffer_free(&c->writer.buf);
     c->epoch++; /* pins and pointers end here; what others changed may be invalidated now */
+    newt__cache_sweep(c);
 }
 
 void

@@ -151,6 +151,7 @@ typedef enum newt__event {
     NEWT__ON_COMMIT,
     NEWT__ON_ABORT,
     NEWT__ON_INVALIDATE,
+    NEWT__ON_EVICT,
     NEWT__N_EVENTS
 } newt__event;
 
@@ -185,11 +186,14 @@ struct newt_bag {
     int32_t version;
     bool hidden;   /* the state is not projected */
     json_t *state; /* NULL: not converted from the record yet */
+    size_t bytes;  /* of the state, as far as can be known */
 };
 
 /* A header for a record that no table takes. */
 int newt__bag_load(newt_conn *c, int64_t oid, const void *record, size_t n, newt__header **out);
 void newt__bag_clear(newt__header *h);
+/* Makes the state from the record, which may be replaced then. A damaged record stays as it is. */
+int newt__bag_open(newt__header *h);
 int newt__bag_encode(newt_conn *c, const newt__header *h, newt_error *e);
 
 #endif

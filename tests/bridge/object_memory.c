@@ -39,8 +39,6 @@ fail_each(const char *what, bool (*prepare)(void), bool (*step)(void))
         bool ok;
 
         newt__cache_clear(&o.c);
-        o.c.changed = NULL;
-        o.c.changed_tail = &o.c.changed;
         newt__writer_free(&o.c.writer);
         newt__buffer_free(&o.c.scratch);
         newt__buffer_free(&o.c.image);

@@ -51,8 +51,6 @@ random_objects(void **state)
         free(again);
         free(record);
         newt__cache_clear(&o.c);
-        o.c.changed = NULL;
-        o.c.changed_tail = &o.c.changed;
     }
     offline_close(&o);
 }

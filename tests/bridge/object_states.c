@@ -12,7 +12,8 @@ typedef enum start {
     NEW,
     DELETED,
     FORGOTTEN,
-    N_STARTS
+    N_STARTS,
+    SPILLED = N_STARTS /* what becomes of an object, too */
 } start;
 typedef enum event {
     READ,
@@ -22,6 +23,7 @@ typedef enum event {
     COMMIT,
     ABORT,
     INVALIDATE,
+    EVICT,
     N_EVENTS
 } event;
 
@@ -36,7 +38,8 @@ state_now(offline *o, int64_t oid)
                                    [NEWT__FORGOTTEN] = FORGOTTEN};
     newt__header *h = newt__cache_find(&o->c.cache, oid);
 
-    return h ? starts[h->state] : GHOST;
+    assert_false(h && newt__spill_has(&o->c, oid));
+    return h ? starts[h->state] : newt__spill_has(&o->c, oid) ? SPILLED : GHOST;
 }
 
 /* Brings object *oid into a state, in a transaction of its own; *p points to its struct. */
@@ -61,22 +64,47 @@ bring(offline *o, start from, const uint8_t *record, size_t n, int64_t *oid, str
     *p = newt__object_of(h);
     if (from == UPTODATE)
         assert_ptr_equal(thing_read(&o->c, thing_of((newt_ref){7})), *p);
-    if (from == CHANGED)
+    if (from == CHANGED) {
         assert_ptr_equal(thing_write(&o->c, thing_of((newt_ref){7})), *p);
+        (*p)->n++; /* else there is nothing to spill */
+    }
     if (from == DELETED)
         assert_int_equal(newt_delete(&o->c, (newt_ref){7}), NEWT_OK);
     assert_int_equal(state_now(o, *oid), from);
 }
 
+/* As a sweep does it, with nobody using the object. */
+static void
+evict(offline *o, int64_t oid)
+{
+    newt__header *h = newt__cache_find(&o->c.cache, oid);
+
+    if (!h)
+        return;
+    h->pins = 0;
+    assert_true(newt__object_evict(h));
+    newt__cache_remove(&o->c, oid);
+}
+
+/* A spilled object is as it was when it is looked for again. */
+static void
+comes_back(offline *o, int64_t oid, start as)
+{
+    assert_int_equal(state_now(o, oid), SPILLED);
+    assert_int_equal(newt__spill_take(&o->c, oid), NEWT_OK);
+    assert_int_equal(state_now(o, oid), as);
+}
+
 /* -1: NEWT_EMISSING and the state it was in; -2: newt_edit has no pointer to be given */
 static const int cells[N_STARTS][N_EVENTS] = {
-    /*              READ      WRITE    EDIT     DELETE     COMMIT    ABORT     INVALIDATE */
-    [GHOST] = {-2, -2, -2, -2, GHOST, GHOST, GHOST},
-    [UPTODATE] = {UPTODATE, CHANGED, CHANGED, DELETED, UPTODATE, UPTODATE, UPTODATE},
-    [CHANGED] = {CHANGED, CHANGED, CHANGED, DELETED, UPTODATE, GHOST, CHANGED},
-    [NEW] = {NEW, NEW, NEW, FORGOTTEN, UPTODATE, GHOST, NEW},
-    [DELETED] = {-1, -1, -1, -1, GHOST, GHOST, DELETED},
-    [FORGOTTEN] = {-1, -1, -1, -1, GHOST, GHOST, FORGOTTEN},
+    /* INVALIDATE and EVICT: not what is in use, see pins and eviction */
+    /*              READ      WRITE    EDIT     DELETE     COMMIT    ABORT     INVALIDATE EVICT */
+    [GHOST] = {-2, -2, -2, -2, GHOST, GHOST, GHOST, GHOST},
+    [UPTODATE] = {UPTODATE, CHANGED, CHANGED, DELETED, UPTODATE, UPTODATE, UPTODATE, GHOST},
+    [CHANGED] = {CHANGED, CHANGED, CHANGED, DELETED, UPTODATE, GHOST, CHANGED, SPILLED},
+    [NEW] = {NEW, NEW, NEW, FORGOTTEN, UPTODATE, GHOST, NEW, SPILLED},
+    [DELETED] = {-1, -1, -1, -1, GHOST, GHOST, DELETED, SPILLED},
+    [FORGOTTEN] = {-1, -1, -1, -1, GHOST, GHOST, FORGOTTEN, GHOST},
 };
 
 static void
@@ -114,10 +142,13 @@ every_cell(void **state)
             case DELETE: failed = newt_delete(&o.c, r) != NEWT_OK; break;
             case COMMIT: offline_commit(&o, 99); break;
             case ABORT: offline_abort(&o); break;
-            default: newt__object_invalidate(&o.c, oid);
+            case INVALIDATE: newt__object_invalidate(&o.c, oid); break;
+            default: evict(&o, oid);
             }
-            if (failed != (want == -1) || (want >= 0 && (int)state_now(&o, oid) != want) ||
-                (failed && state_now(&o, oid) != s))
+            if (want == SPILLED)
+                comes_back(&o, oid, s);
+            else if (failed != (want == -1) || (want >= 0 && (int)state_now(&o, oid) != want) ||
+                     (failed && state_now(&o, oid) != s))
                 fail_msg("state %d, event %d: %s, state %d", s, v, failed ? "failed" : "done",
                          state_now(&o, oid));
             if (failed)
@@ -141,7 +172,7 @@ documented(void **state)
     } names[] = {
         {"up to date", NEWT__UPTODATE}, {"changed", NEWT__CHANGED},     {"new", NEWT__NEW},
         {"deleted", NEWT__DELETED},     {"forgotten", NEWT__FORGOTTEN}, {"image", NEWT__IMAGE},
-        {"ghost", NEWT__GHOST},         {"refused", NEWT__REFUSED}};
+        {"ghost", NEWT__GHOST},         {"refused", NEWT__REFUSED},     {"spilled", NEWT__SPILLED}};
     char *page = page_text("docs/c-api-states.md"), *rest = NULL;
     size_t rows = 0;
 
@@ -223,11 +254,7 @@ pins(void **state)
 static size_t
 listed(offline *o)
 {
-    size_t n = 0;
-
-    for (newt__header *h = o->c.changed; h; h = h->next_changed)
-        n++;
-    return n;
+    return o->c.cache.changed.n;
 }
 
 static void

@@ -75,7 +75,6 @@ offline_open(offline *o, const newt_class *const *classes)
     c->writer.buf.env = c->scratch.env = c->image.env = c->fixups.env = &c->env;
     c->owner = pthread_self();
     c->epoch = 1;
-    c->changed_tail = &c->changed;
     c->oids.next = 1024;
     c->oids.end = INT64_MAX;
     offline_begin(o);
@@ -92,7 +91,7 @@ offline_abort(offline *o)
 UNUSED static void
 offline_commit(offline *o, int64_t serial)
 {
-    for (newt__header *h = o->c.changed; h; h = h->next_changed) {
+    for (newt__header *h = o->c.cache.changed.oldest; h; h = h->newer) {
         bool same = false;
 
         if (h->state != NEWT__CHANGED && h->state != NEWT__NEW)
@@ -112,6 +111,7 @@ offline_close(offline *o)
 
     newt__objects_aborted(c);
     newt__cache_clear(c);
+    newt__spill_free(c);
     newt__writer_free(&c->writer);
     newt__buffer_free(&c->scratch);
     newt__buffer_free(&c->image);

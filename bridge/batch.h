@@ -1,0 +1,46 @@
+/*
+ * batch.h - what a commit writes, a batch at a time: between batch.c and commit.c
+ */
+#ifndef NEWT_BATCH_H
+#define NEWT_BATCH_H
+
+#include "store.h"
+
+/* An object to be written or removed. */
+typedef struct newt__entry {
+    int64_t oid, serial;
+    size_t at, n;  /* its record in the batch */
+    uint8_t state; /* CHANGED, NEW or DELETED */
+    uint8_t projection;
+    bool lossy;     /* its projection may show it only in part */
+    bool projected; /* by the statement that writes its record */
+} newt__entry;
+
+typedef struct newt__batch {
+    newt_conn *c;
+    /* stored ones by oid, changed and removed; then the new ones by oid */
+    newt__entry *entries;
+    size_t n, cap, n_stored, n_removed;
+    bool first, last; /* of this commit */
+    newt__buffer records, json;
+    newt__array oids, serials, values; /* parameters under construction */
+    json_t *rejects;
+    /* where they come from: objects in the cache in the same order, and those spilled */
+    newt__header **cached;
+    size_t n_cached, next_cached;
+    newt__spilled spilled; /* the next; oid 0: none */
+} newt__batch;
+
+/* Begins with all that has been changed in this transaction, as often as it is called. */
+int newt__batch_begin(newt__batch *b, newt_conn *c);
+/* Fills the next batch with the records of what differs from what was loaded; n == 0: there is
+ * nothing more. The error names object and field. */
+int newt__batch_next(newt__batch *b);
+/* Sends the statements that write it. */
+int newt__batch_send(newt__batch *b, int64_t serial);
+/* The oids of entries [from, to), those written and those removed, as the next two parameters;
+ * valid until the next call. */
+void newt__batch_oids(newt__batch *b, size_t from, size_t to, newt__params *p);
+void newt__batch_free(newt__batch *b);
+
+#endif

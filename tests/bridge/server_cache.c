@@ -1,0 +1,474 @@
+/*
+ * server_cache.c - transactions that are larger than the cache
+ */
+#include "server.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+/* A class that merges by field. */
+struct tally;
+NEWT_DECLARE(tally);
+struct tally {
+    int64_t a, b;
+};
+static const newt_hooks merge_fields = {.size = sizeof merge_fields,
+                                        .resolve = newt_resolve_fields};
+NEWT_CLASS(tally, "Tally", 1, &merge_fields, NEWT_FIELD(struct tally, a),
+           NEWT_FIELD(struct tally, b));
+
+static const newt_class *const both[] = {&item_class, &tally_class, NULL};
+
+enum {
+    N = 30000,
+    ROOM = 300 /* objects in the cache */
+};
+
+static void
+open_small(store *s, const char *name, newt_options o)
+{
+    store_make(s, name);
+    o.cache_objects = ROOM;
+    s->db = store_db(s, both, o);
+    s->a = connect_(s->db);
+    s->b = connect_(s->db);
+}
+
+static newt_cache
+cache_of(const newt_conn *c)
+{
+    newt_cache s = {.size = sizeof s};
+
+    newt_cache_stats(c, &s);
+    return s;
+}
+
+static item_ref *
+make_chain(newt_conn *c, int n)
+{
+    item_ref *r = calloc((size_t)n, sizeof *r);
+
+    for (int i = 0; i < n; i++) {
+        struct item *o = new_item(c, "one of very many", i);
+
+        r[i] = item_id(o);
+        if (i > 0)
+            o->next = r[i - 1];
+        item_done(o);
+    }
+    return r;
+}
+
+/* ---- more than fits, written and read ---------------------------------------------------- */
+
+static void
+test_larger_than_the_cache(void **state)
+{
+    item_ref *r;
+    store s;
+
+    open_small(&s, "larger", *(newt_options *)*state);
+    begin(s.a);
+    r = make_chain(s.a, N);
+    assert_int_equal(cache_of(s.a).spilled + cache_of(s.a).changed, N);
+    assert_true(cache_of(s.a).objects <= ROOM);
+    commit(s.a);
+    assert_int_equal(cache_of(s.a).spilled, 0);
+    assert_sql(
+        s.pg, "30000 449985000 29999",
+        "SELECT count(*) || ' ' || sum((state->>'n')::bigint) || ' ' || count(state->'next') "
+        "FROM newt WHERE class_name = 'Item'");
+
+    /* another client reads it all, in one go and one by one */
+    begin(s.b);
+    ok(s.b, newt_prefetch(s.b, &r[0].any, N));
+    assert_int_equal(cache_of(s.b).objects, ROOM);
+    for (int i = N - 1; i >= 0; i -= 7) {
+        const struct item *o = item_read(s.b, r[i]);
+
+        assert_int_equal(o->n, i);
+        assert_int_equal(o->next.any.oid, i > 0 ? r[i - 1].any.oid : 0);
+        item_done(o);
+    }
+    assert_true(cache_of(s.b).objects <= ROOM);
+
+    /* and changes, removes and adds, in any order, more than once */
+    for (int i = 0; i < N; i += 3)
+        write_n(s.b, r[i], -1);
+    for (int i = 1; i < N; i += 3)
+        ok(s.b, newt_delete(s.b, r[i].any));
+    for (int i = N / 3 * 3 - 3; i >= 0; i -= 3)
+        write_n(s.b, r[i], read_n(s.b, r[i]) - 1);
+    free(make_chain(s.b, 1000));
+    assert_null(item_read(s.b, r[1]));
+    assert_int_equal(newt_status(s.b), NEWT_EMISSING);
+    assert_true(cache_of(s.b).objects <= ROOM);
+    commit(s.b);
+    assert_sql(s.pg, "21000 10000 1000",
+               "SELECT count(*) || ' ' || count(*) FILTER (WHERE state->>'n' = '-2') || ' ' || "
+               "count(*) FILTER (WHERE (state->>'n')::int < 1000 AND zoid > %lld) "
+               "FROM newt WHERE class_name = 'Item'",
+               (long long)r[N - 1].any.oid);
+    assert_sql(s.pg, "0",
+               "SELECT count(*) FROM object_state o FULL JOIN newt_projection p USING (zoid) "
+               "WHERE o.serial IS DISTINCT FROM p.serial AND zoid <> 1");
+    assert_sql(s.pg, "11000 10000",
+               "SELECT sum(cardinality(written)) || ' ' || sum(cardinality(removed)) "
+               "FROM transaction_object WHERE serial = (SELECT serial FROM transaction "
+               "ORDER BY tid DESC LIMIT 1)");
+    /* the first client hears of it */
+    begin(s.a);
+    assert_null(item_read(s.a, r[1]));
+    assert_int_equal(read_n(s.a, r[0]), -2);
+    assert_int_equal(read_n(s.a, r[2]), 2);
+    commit(s.a);
+
+    /* nothing of an aborted one */
+    begin(s.a);
+    for (int i = 0; i < N; i += 3)
+        write_n(s.a, r[i], 1);
+    assert_true(cache_of(s.a).spilled > 0);
+    newt_abort(s.a);
+    assert_int_equal(cache_of(s.a).spilled, 0);
+    begin(s.a);
+    assert_int_equal(read_n(s.a, r[0]), -2);
+    commit(s.a);
+    store_close(&s);
+    free(r);
+}
+
+/* ---- conflicts --------------------------------------------------------------------------- */
+
+static void
+test_conflict_of_spilled(void **state)
+{
+    const newt_conflict *x;
+    item_ref *r;
+    store s;
+
+    (void)state;
+    open_small(&s, "conflict", (newt_options){0});
+    begin(s.a);
+    r = make_chain(s.a, N);
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        write_n(s.a, r[i], -i);
+    begin(s.b);
+    write_n(s.b, r[5], 5555);
+    ok(s.b, newt_delete(s.b, r[20000].any));
+    commit(s.b);
+    assert_int_equal(newt_commit(s.a), NEWT_ECONFLICT);
+    x = newt_error_conflict(newt_conn_error(s.a), 0);
+    assert_int_equal(x->object.oid, r[5].any.oid);
+    assert_string_equal(x->class_name, "Item");
+    assert_true(x->committed != 0 && x->committed != x->serial);
+    x = newt_error_conflict(newt_conn_error(s.a), 1);
+    assert_int_equal(x->object.oid, r[20000].any.oid);
+    assert_int_equal(x->committed, 0);
+    assert_null(newt_error_conflict(newt_conn_error(s.a), 2));
+    assert_int_equal(cache_of(s.a).spilled, 0);
+    begin(s.a);
+    assert_int_equal(read_n(s.a, r[5]), 5555);
+    assert_int_equal(read_n(s.a, r[6]), 6);
+    commit(s.a);
+    store_close(&s);
+    free(r);
+}
+
+static void
+test_merge_of_spilled(void **state)
+{
+    enum {
+        TALLIES = 5000
+    };
+    static tally_ref r[TALLIES];
+    struct tally *t;
+    store s;
+
+    (void)state;
+    open_small(&s, "merge", (newt_options){0});
+    begin(s.a);
+    for (int i = 0; i < TALLIES; i++) {
+        t = tally_new(s.a);
+        t->a = i;
+        r[i] = tally_id(t);
+        tally_done(t);
+    }
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < TALLIES; i++) {
+        t = tally_write(s.a, r[i]);
+        t->a++;
+        tally_done(t);
+    }
+    begin(s.b);
+    for (int i = 0; i < TALLIES; i += 100) {
+        t = tally_write(s.b, r[i]);
+        t->b = i + 7;
+        tally_done(t);
+    }
+    commit(s.b);
+    commit(s.a);
+    assert_int_equal(stats_of(s.a).merges, TALLIES / 100);
+    assert_sql(s.pg, "0",
+               "SELECT count(*) FROM newt WHERE class_name = 'Tally' AND (state->>'b')::int <> "
+               "CASE WHEN (state->>'a')::int %% 100 = 1 THEN (state->>'a')::int + 6 ELSE 0 END");
+    assert_sql(s.pg, "5000 12502500",
+               "SELECT count(*) || ' ' || sum((state->>'a')::int) FROM newt "
+               "WHERE class_name = 'Tally'");
+    store_close(&s);
+}
+
+/* What is to be current and was written, too, is compared once: when it is written. */
+static void
+test_current_and_spilled(void **state)
+{
+    item_ref *r;
+    store s;
+
+    (void)state;
+    open_small(&s, "current", (newt_options){0});
+    begin(s.a);
+    r = make_chain(s.a, 3000);
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < 50; i++)
+        ok(s.a, newt_read_current(s.a, r[i].any));
+    for (int i = 0; i < 3000; i++)
+        write_n(s.a, r[i], -1);
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < 50; i++)
+        ok(s.a, newt_read_current(s.a, r[i].any));
+    for (int i = 50; i < 3000; i++)
+        write_n(s.a, r[i], -2);
+    begin(s.b);
+    write_n(s.b, r[7], 0);
+    commit(s.b);
+    assert_int_equal(newt_commit(s.a), NEWT_ECONFLICT);
+    store_close(&s);
+    free(r);
+}
+
+/* ---- failures ---------------------------------------------------------------------------- */
+
+/* No room for the file: an error that says what to do, nothing is committed, and the connection
+ * works on. */
+static void
+test_no_room(void **state)
+{
+    struct rlimit before, small;
+    struct item *o = NULL;
+    int i;
+    store s;
+
+    (void)state;
+    open_small(&s, "room", (newt_options){0});
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 8 * 1024 * 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    begin(s.a);
+    for (i = 0; i < 1000000; i++) {
+        o = item_new(s.a);
+        if (!o)
+            break;
+        newt_set(o, name, "one hundred bytes or so, that there be something to write into a file");
+        item_done(o);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_null(o);
+    assert_true(i > 10000);
+    assert_int_equal(newt_status(s.a), NEWT_ELIMIT);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "changed objects cannot be kept in a temporary file");
+    assert_non_null(strstr(newt_error_hint(newt_conn_error(s.a)), "TMPDIR"));
+    assert_int_equal(newt_commit(s.a), NEWT_ELIMIT);
+    assert_sql(s.pg, "0", "SELECT count(*) FROM object_state WHERE zoid <> 1");
+    begin(s.a);
+    free(make_chain(s.a, 1000));
+    commit(s.a);
+    assert_sql(s.pg, "1000", "SELECT count(*) FROM object_state WHERE zoid <> 1");
+    store_close(&s);
+}
+
+/* The server refuses a batch in the middle of a commit. */
+static void
+test_refused_in_the_middle(void **state)
+{
+    char text[2000] = "";
+    struct item *o;
+    item_ref *r;
+    store s;
+
+    (void)state;
+    open_small(&s, "middle", (newt_options){0});
+    sql_do(s.pg, "ALTER TABLE object_state ADD CHECK (length(state) < 1000)");
+    begin(s.a);
+    r = make_chain(s.a, N);
+    o = item_write(s.a, r[N / 2]);
+    memset(text, 'x', sizeof text - 1);
+    newt_set(o, name, text);
+    item_done(o);
+    assert_int_equal(newt_commit(s.a), NEWT_ESQL);
+    assert_string_equal(newt_error_sqlstate(newt_conn_error(s.a)), "23514");
+    assert_sql(s.pg, "0", "SELECT count(*) FROM object_state WHERE zoid <> 1");
+    free(r);
+    begin(s.a);
+    r = make_chain(s.a, N);
+    commit(s.a);
+    assert_sql(s.pg, "30000", "SELECT count(*) FROM object_state WHERE zoid <> 1");
+    free(r);
+    store_close(&s);
+}
+
+static void *
+end_a_writer(void *arg)
+{
+    store *s = arg;
+
+    /* it writes, and has written some already */
+    wait_until(sql_int(s->pg, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE "
+                              "application_name = 'newt' AND datname = current_database() "
+                              "AND backend_xid IS NOT NULL") == 1);
+    return NULL;
+}
+
+/* The server process ends in the middle of a commit: nothing of it is there, and it is done again.
+ */
+static void
+test_lost_in_the_middle(void **state)
+{
+    pthread_t killer;
+    item_ref *r;
+    store s;
+
+    (void)state;
+    open_small(&s, "lost", (newt_options){0});
+    begin(s.a);
+    r = make_chain(s.a, 3 * N);
+    free(r);
+    assert_int_equal(pthread_create(&killer, NULL, end_a_writer, &s), 0);
+    assert_int_equal(newt_commit(s.a), NEWT_ELOST);
+    pthread_join(killer, NULL);
+    assert_true(newt_is_retryable(newt_conn_error(s.a)));
+    assert_int_equal(cache_of(s.a).spilled, 0);
+    assert_sql(s.pg, "0", "SELECT count(*) FROM object_state WHERE zoid <> 1");
+    begin(s.a);
+    r = make_chain(s.a, N);
+    commit(s.a);
+    assert_sql(s.pg, "30000", "SELECT count(*) FROM object_state WHERE zoid <> 1");
+    free(r);
+    store_close(&s);
+}
+
+/* ---- streaming --------------------------------------------------------------------------- */
+
+static long
+peak_kb(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return u.ru_maxrss;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static const bool sanitized = true; /* which takes its own memory */
+#else
+static const bool sanitized = false;
+#endif
+
+/* All objects of a long chain are written in one transaction, then read, then changed, through a
+ * small cache; the process stays small. Whole: 10,000,000 objects, 64 MiB, below 100 MB. */
+static void
+test_streaming(void **state)
+{
+    bool whole = getenv("NEWT_SOAK") != NULL;
+    const int n = whole ? 10 * 1000 * 1000 : 200 * 1000;
+    const size_t room = whole ? 64 << 20 : 4 << 20;
+    const long most_kb = whole ? 100 * 1000 : 50 * 1000;
+    newt_options o = {.cache_bytes = room};
+    item_ref last = {{0}}, r;
+    int64_t sum = 0;
+    double start = now();
+    store s;
+
+    (void)state;
+    store_open_as(&s, "streaming", o);
+    begin(s.a);
+    for (int i = 0; i < n; i++) {
+        struct item *x = new_item(s.a, "one of very many", i);
+
+        x->next = last;
+        last = item_id(x);
+        item_done(x);
+    }
+    print_message("# %d objects made in %.1f s, %lld spilled, peak %ld kB\n", n, now() - start,
+                  (long long)cache_of(s.a).spilled, peak_kb());
+    start = now();
+    commit(s.a);
+    print_message("# committed in %.1f s, peak %ld kB\n", now() - start, peak_kb());
+    start = now();
+    begin(s.b);
+    for (int64_t from = last.any.oid; from > 0; from -= 1000) {
+        newt_ref some[1000];
+        size_t k = 0;
+
+        for (int64_t oid = from; oid > from - 1000 && oid > 0; oid--)
+            some[k++].oid = oid;
+        ok(s.b, newt_prefetch(s.b, some, k));
+        for (size_t i = 0; i < k; i++) {
+            const struct item *x = item_read(s.b, item_of(some[i]));
+
+            if (!x)
+                continue;
+            sum += x->n;
+            item_done(x);
+        }
+    }
+    assert_int_equal(sum, (int64_t)n * (n - 1) / 2);
+    print_message("# read in %.1f s, peak %ld kB\n", now() - start, peak_kb());
+    start = now();
+    r = last;
+    for (int i = 0; i < n / 10; i++) {
+        struct item *x = item_write(s.b, r);
+
+        x->n = -x->n;
+        r = x->next;
+        item_done(x);
+    }
+    commit(s.b);
+    print_message("# %d changed in %.1f s, peak %ld kB\n", n / 10, now() - start, peak_kb());
+    assert_true(cache_of(s.a).bytes <= (int64_t)room && cache_of(s.b).bytes <= (int64_t)room);
+    if (!sanitized)
+        assert_true(peak_kb() < most_kb);
+    assert_sql(s.pg, "t",
+               "SELECT count(*) = %d AND count(*) FILTER (WHERE (state->>'n')::int < 0) "
+               "BETWEEN %d AND %d FROM newt WHERE class_name = 'Item'",
+               n, n / 10 - 1, n / 10);
+    store_close(&s);
+}
+
+static newt_options as_default = {0}, by_client = {.projector = NEWT_PROJECT_CLIENT};
+
+static const struct CMUnitTest caches[] = {
+    {"test_larger_than_the_cache", test_larger_than_the_cache, NULL, NULL, &as_default},
+    {"test_larger_than_the_cache (client)", test_larger_than_the_cache, NULL, NULL, &by_client},
+    cmocka_unit_test(test_conflict_of_spilled),
+    cmocka_unit_test(test_merge_of_spilled),
+    cmocka_unit_test(test_current_and_spilled),
+    cmocka_unit_test(test_no_room),
+    cmocka_unit_test(test_refused_in_the_middle),
+    cmocka_unit_test(test_lost_in_the_middle),
+    cmocka_unit_test(test_streaming),
+};
+
+int
+main(void)
+{
+    use_database(true);
+    return run_all(caches);
+}
