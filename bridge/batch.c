@@ -67,7 +67,7 @@ newt__batch_begin(newt__batch *b, newt_conn *c)
             b->cached[b->n_cached++] = h;
     qsort(b->cached, b->n_cached, sizeof *b->cached, by_place);
     b->n = 0;
-    b->first = b->last = false;
+    b->last = false;
     newt__spill_rewind(c);
     return next_spilled(b);
 }

@@ -21,7 +21,7 @@ typedef struct newt__batch {
     /* stored ones by oid, changed and removed; then the new ones by oid */
     newt__entry *entries;
     size_t n, cap, n_stored, n_removed;
-    bool first, last; /* of this commit */
+    bool last; /* of this commit */
     newt__buffer records, json;
     newt__array oids, serials, values; /* parameters under construction */
     json_t *rejects;

@@ -418,7 +418,8 @@ typedef struct newt_options {
     bool debug;     /* commit compares what was only read with its record, and fails with
                      * NEWT_EINVAL if it was changed without being asked for writing */
     int connect_timeout;  /* seconds; 0: 10 */
-    size_t cache_bytes;   /* limit of a connection's cache; 0: 256 MiB, SIZE_MAX: none */
+    size_t cache_bytes;   /* limit of a connection's cache, which it keeps while it is idle, too;
+                           * 0: 256 MiB, SIZE_MAX: none; see newt_cache_stats */
     size_t cache_objects; /* the same in objects; 0: none */
 } newt_options;
 
@@ -454,7 +455,8 @@ NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c
  * what other programs have committed. If it then reads on from the server, and an object it has
  * used was changed meanwhile, that read fails with NEWT_ECONFLICT.)
  *
- * newt_commit saves all changed and new objects in one flush, one round trip. On failure nothing
+ * newt_commit saves all changed and new objects in one flush, one round trip; a large transaction
+ * takes one more for every 10,000 objects or 2 MiB of records, before the lock. On failure nothing
  * is saved and the error says why (NEWT_ECONFLICT: newt_error_conflict lists the objects), but for
  * NEWT_EUNKNOWN, see there. What the resolvers of the classes (newt_hooks.resolve) can merge is no
  * conflict: the commit is tried again, at most 10 times, each for two round trips. A connection
@@ -603,7 +605,8 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
  * contact included.
  *
  * newt_search: sql yields zoids in its first column (bigint); order is kept. Objects are not
- * loaded: newt_result_ref gives ghosts, newt_result_load loads them all in one round trip.
+ * loaded: newt_result_ref gives ghosts, newt_result_load loads them all in one round trip (if they
+ * fit into the cache; of a larger result, load a page at a time).
  * newt_where: the condition alone: newt_where(c, &r, "state->'tags' ? $1 ORDER BY zoid", ...).
  * newt_page: rows [offset, offset + limit) of a search, and the number of all in newt_result_total,
  * also when the page lies past the end.
