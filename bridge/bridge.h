@@ -118,10 +118,9 @@ typedef enum newt__state {
     NEWT__REFUSED                 /* this cannot be done to it: it is deleted, or detached */
 } newt__state;
 
-/* In front of every struct; the struct follows at NEWT__HEADER bytes. */
+/* In front of every struct; the struct follows at NEWT__HEADER bytes. What reading an object
+ * touches is at the end, beside the struct. */
 typedef struct newt__header {
-    newt_conn *conn;
-    const newt__class *class; /* NULL: bag or broken object */
     int64_t oid;
     int64_t serial;             /* 0: new */
     struct newt__header *newer; /* in its ring; of an image: the next view */
@@ -130,17 +129,19 @@ typedef struct newt__header {
     uint8_t *record; /* as loaded; always there while CHANGED, see object.c for the others */
     size_t size;     /* of header, struct and what was loaded with it */
     uint32_t record_n;
-    uint32_t pins;
-    uint32_t epoch;   /* of the transaction that used it last, which is the one pins count in */
-    uint32_t tick;    /* of the cache, when it was used last */
     uint8_t state;    /* newt__state */
     bool listed : 1;  /* is in the ring of changed ones */
-    bool written : 1; /* set by commit.c: its record is in the commit under way */
+    bool written : 1; /* set by batch.c: its record is in the commit under way */
     bool bag : 1;     /* the struct is a newt_bag; class is NULL */
     bool extra : 1;   /* record has fields that the table lacks; they are kept */
     bool fixed : 1;   /* ... inside an embedded struct, where they cannot be: read-only */
     bool failed : 1;  /* IMAGE: a setter failed */
     bool current : 1; /* is in the connection's list of objects that must be current */
+    newt_conn *conn;
+    const newt__class *class; /* NULL: bag or broken object */
+    uint32_t pins;
+    uint32_t epoch; /* of the transaction that used it last, which is the one pins count in */
+    uint32_t tick;  /* of the cache, when it was used last */
 } newt__header;
 
 enum {
@@ -223,7 +224,36 @@ typedef struct newt__cache {
     int64_t evicted; /* objects, of both kinds, ever */
 } newt__cache;
 
-newt__header *newt__cache_find(const newt__cache *cache, int64_t oid);
+/* Where a search for the oid begins. Consecutive oids, which related objects tend to have, lie side
+ * by side in groups of eight; the golden ratio spreads the groups, by the upper half of the
+ * product.
+ */
+static inline size_t
+newt__cache_home(const newt__cache *cache, int64_t oid)
+{
+    uint64_t x = (uint64_t)oid;
+
+    return (size_t)((x >> 3) * UINT64_C(0x9E3779B97F4A7C15) >> 32 << 3 | (x & 7)) &
+           (cache->cap - 1);
+}
+
+/* The slot that holds the oid, or the empty one where it would be; the cache has slots. */
+static inline size_t
+newt__cache_slot(const newt__cache *cache, int64_t oid)
+{
+    size_t i = newt__cache_home(cache, oid);
+
+    while (cache->slots[i].h && cache->slots[i].oid != oid)
+        i = (i + 1) & (cache->cap - 1);
+    return i;
+}
+
+static inline newt__header *
+newt__cache_find(const newt__cache *cache, int64_t oid)
+{
+    return cache->cap ? cache->slots[newt__cache_slot(cache, oid)].h : NULL;
+}
+
 int newt__cache_put(newt_conn *c, newt__header *h); /* frees another of the same oid */
 void newt__cache_remove(newt_conn *c, int64_t oid); /* frees */
 void newt__cache_clear(newt_conn *c);
@@ -320,6 +350,8 @@ struct newt_conn {
     PGconn *pg;
     struct newt__talk *talk; /* what has been sent to it, see store.h */
     newt__phase phase;
+    bool quick;     /* objects used already can be read without further checks: a transaction is
+                     * open, not doomed, and not in debug mode */
     uint32_t epoch; /* rises with every end of a transaction, in object.c */
     pthread_t owner;
     newt__env env;              /* malloc */

@@ -69,30 +69,6 @@ newt__cache_list(newt__header *h, bool changed)
 
 /* ---- oids -------------------------------------------------------------------------------- */
 
-static inline size_t
-home(const newt__cache *cache, int64_t oid)
-{
-    /* the golden ratio spreads the consecutive oids of a block; the upper half is the mixed one */
-    return (size_t)(((uint64_t)oid * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (cache->cap - 1);
-}
-
-/* The slot that holds the oid, or the empty one where it would be. */
-static size_t
-slot_of(const newt__cache *cache, int64_t oid)
-{
-    size_t i = home(cache, oid);
-
-    while (cache->slots[i].h && cache->slots[i].oid != oid)
-        i = (i + 1) & (cache->cap - 1);
-    return i;
-}
-
-newt__header *
-newt__cache_find(const newt__cache *cache, int64_t oid)
-{
-    return cache->cap ? cache->slots[slot_of(cache, oid)].h : NULL;
-}
-
 /* At most three quarters are in use. */
 static bool
 make_room(newt_conn *c)
@@ -110,7 +86,7 @@ make_room(newt_conn *c)
     memset(bigger.slots, 0, bigger.cap * sizeof *bigger.slots);
     for (size_t i = 0; i < cache->cap; i++)
         if (cache->slots[i].h)
-            bigger.slots[slot_of(&bigger, cache->slots[i].oid)] = cache->slots[i];
+            bigger.slots[newt__cache_slot(&bigger, cache->slots[i].oid)] = cache->slots[i];
     c->env.free(c->env.arg, cache->slots);
     *cache = bigger;
     return true;
@@ -125,7 +101,7 @@ newt__cache_put(newt_conn *c, newt__header *h)
 
     if (!make_room(c))
         return NEWT_ENOMEM;
-    i = slot_of(cache, h->oid);
+    i = newt__cache_slot(cache, h->oid);
     old = cache->slots[i].h;
     if (old == h)
         return NEWT_OK;
@@ -157,7 +133,7 @@ newt__cache_remove(newt_conn *c, int64_t oid)
 
     if (!cache->cap)
         return;
-    hole = slot_of(cache, oid);
+    hole = newt__cache_slot(cache, oid);
     h = cache->slots[hole].h;
     if (!h)
         return;
@@ -167,7 +143,7 @@ newt__cache_remove(newt_conn *c, int64_t oid)
     newt__object_free(h);
     for (i = (hole + 1) & mask; cache->slots[i].h; i = (i + 1) & mask) {
         /* one whose home lies cyclically in (hole, i] stays */
-        if (((i - home(cache, cache->slots[i].oid)) & mask) >= ((i - hole) & mask)) {
+        if (((i - newt__cache_home(cache, cache->slots[i].oid)) & mask) >= ((i - hole) & mask)) {
             cache->slots[hole] = cache->slots[i];
             hole = i;
         }

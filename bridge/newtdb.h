@@ -70,7 +70,8 @@ enum {
     NEWT_ESQL = -10,     /* the server refused; newt_error_sqlstate() says why */
     NEWT_ELIMIT = -11,   /* a documented limit was exceeded */
     NEWT_ESTORE = -12,   /* no store here, or one of another version */
-    NEWT_ETHREAD = -13   /* used from two threads at once */
+    NEWT_ETHREAD = -13   /* used from two threads at once; seen where the server is asked, and
+                          * by every call in debug mode */
 };
 
 typedef struct newt_db newt_db;

@@ -56,7 +56,7 @@ forget_record(newt__header *h)
     if (!h->record)
         return;
     if (h->state != NEWT__IMAGE)
-        h->conn->cache.bytes -= h->record_n;
+        h->conn->cache.bytes -= NEWT__BLOCK + h->record_n;
     env->free(env->arg, h->record);
     h->record = NULL;
     h->record_n = 0;
@@ -75,7 +75,7 @@ newt__object_keep(newt__header *h, const void *record, size_t n)
     h->record = copy;
     h->record_n = (uint32_t)n;
     if (h->state != NEWT__IMAGE)
-        h->conn->cache.bytes += n;
+        h->conn->cache.bytes += NEWT__BLOCK + n;
     return true;
 }
 
@@ -101,13 +101,15 @@ newt__object_free(newt__header *h)
 size_t
 newt__object_bytes(const newt__header *h)
 {
-    size_t n = h->size + h->record_n;
+    size_t n = NEWT__BLOCK + h->size;
 
     if (h->bag)
         n += ((const newt_bag *)(const void *)((const char *)h + NEWT__HEADER))->bytes;
 
+    if (h->record)
+        n += NEWT__BLOCK + h->record_n;
     for (const newt__chunk *chunk = h->chunks; chunk; chunk = chunk->next)
-        n += sizeof *chunk + chunk->n;
+        n += NEWT__BLOCK + sizeof *chunk + chunk->n;
     return n;
 }
 
@@ -138,7 +140,7 @@ newt__object_alloc(newt__header *h, size_t n, bool aligned)
         h->chunks = chunk;
         at = 0;
         if (h->state != NEWT__IMAGE)
-            h->conn->cache.bytes += sizeof *chunk + want;
+            h->conn->cache.bytes += NEWT__BLOCK + sizeof *chunk + want;
     }
     chunk->used = at + n;
     return chunk->data + at;
@@ -193,13 +195,6 @@ bool
 newt__object_pinned(const newt__header *h)
 {
     return h->epoch == h->conn->epoch && h->pins > 0;
-}
-
-void
-newt__object_pin(newt__header *h)
-{
-    if (h->pins < UINT32_MAX) /* then it stays pinned until the transaction's end */
-        h->pins++;
 }
 
 newt__header *
@@ -386,8 +381,16 @@ newt_new(newt_conn *c, const newt_class *table)
 const void *
 newt_read(newt_conn *c, newt_ref r, const newt_class *table)
 {
-    newt__header *h = find_as(c, r, NEWT__ON_READ, table);
+    newt__header *h = newt__cache_find(&c->cache, r.oid);
 
+    /* used before, in this transaction and of late: all has been looked at then. What was deleted
+     * since is another matter, and another class may be asked for. */
+    if (c->quick && h && h->epoch == c->epoch && h->tick == c->cache.tick &&
+        h->state <= NEWT__NEW && h->class && h->class->table == table) {
+        newt__object_pin(h);
+        return newt__object_of(h);
+    }
+    h = find_as(c, r, NEWT__ON_READ, table);
     if (!h)
         return NULL;
     newt__object_pin(h);
@@ -434,7 +437,7 @@ newt_done(const newt_object *o)
 {
     newt__header *h = o ? newt__header_of(o) : NULL;
 
-    if (h && h->state != NEWT__IMAGE && h->epoch == h->conn->epoch && h->pins > 0)
+    if (h && h->epoch == h->conn->epoch && h->pins > 0) /* an image has no epoch */
         h->pins--;
 }
 

@@ -127,6 +127,10 @@ newt__is_open(newt__kind kind)
 
 /* ---- memory of an object ----------------------------------------------------------------- */
 
+enum {
+    NEWT__BLOCK = 16 /* what malloc adds to a block, about; the cache counts it */
+};
+
 typedef struct newt__chunk {
     struct newt__chunk *next;
     size_t n, used; /* of data */
@@ -139,6 +143,7 @@ void *newt__object_alloc(newt__header *h, size_t n, bool aligned);
 bool newt__object_keep(newt__header *h, const void *record, size_t n);
 /* A header with `size` bytes behind it, zeroed; belongs to no cache yet. */
 newt__header *newt__object_make(newt_conn *c, size_t size);
+/* All of that. */
 size_t newt__object_bytes(const newt__header *h);
 
 /* ---- objects ----------------------------------------------------------------------------- */
@@ -159,7 +164,12 @@ newt__state newt__next_state(newt__state state, newt__event event);
 
 /* The header of an object, loaded if need be; NULL: the error says why. */
 newt__header *newt__object_find(newt_conn *c, newt_ref r, newt__event event);
-void newt__object_pin(newt__header *h);
+static inline void
+newt__object_pin(newt__header *h)
+{
+    if (h->pins < UINT32_MAX) /* then it stays pinned until the transaction's end */
+        h->pins++;
+}
 /* Marks it changed; the loaded record is kept from now on. */
 int newt__object_change(newt__header *h);
 /* Adds a new object to the cache and to what commit writes. */

@@ -48,6 +48,7 @@ move(newt_conn *c, event e)
 
     if (to != NONE)
         c->phase = (newt__phase)to;
+    c->quick = (c->phase == NEWT__LAZY || c->phase == NEWT__OPEN) && !c->db->options.debug;
     return to != NONE;
 }
 

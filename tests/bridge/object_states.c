@@ -462,7 +462,7 @@ cache_model(void **state)
         default: assert_ptr_equal(newt__cache_find(&o.c.cache, oid), model[i]);
         }
         assert_int_equal(o.c.cache.n, n);
-        assert_int_equal(o.c.cache.bytes, n * (NEWT__HEADER + 8));
+        assert_int_equal(o.c.cache.bytes, n * (NEWT__BLOCK + NEWT__HEADER + 8));
     }
     for (size_t i = 0; i < N; i++)
         assert_ptr_equal(
