@@ -340,7 +340,7 @@ typedef enum newt__phase {
 } newt__phase;
 
 enum {
-    NEWT__N_PLAN_SETTINGS = 8 /* planner settings of the session, see db.c */
+    NEWT__N_PLAN_SETTINGS = 8 /* planner settings of the session, see store.c */
 };
 
 struct newt_conn {

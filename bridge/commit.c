@@ -204,7 +204,7 @@ take_barrier(work *w)
         newt__error_clear(&c->error); /* no memory: then there are none */
     newt__take_done(c);
     changes = newt__take(c);
-    if (newt__take_sync(c) && warning->status == NEWT_OK)
+    if (newt__take_sync(c) && warning->status == NEWT_OK && newt__changes_same_life(c, changes))
         return changes;
     newt__blocks_drop(&c->oids);
     newt__blocks_drop(&c->serials);

@@ -16,35 +16,6 @@ enum {
 
 /* ---- server connections --------------------------------------------------------------- */
 
-/*
- * Settings of the session. The first NEWT__N_PLAN_SETTINGS make every statement of store.c run by
- * index and in the order of its arrays, planned once, whatever statistics there are; queries of the
- * application get the server's own back. The others hold for these too: what a role or a database
- * has set must neither stop a commit nor change how values read.
- */
-static const struct {
-    const char *name, *value;
-} settings[] = {
-    {"plan_cache_mode", "force_generic_plan"},
-    {"jit", "off"},
-    {"enable_seqscan", "off"},
-    {"enable_bitmapscan", "off"},
-    {"enable_hashjoin", "off"},
-    {"enable_mergejoin", "off"},
-    {"enable_indexscan", "on"},
-    {"enable_nestloop", "on"},
-    {"default_transaction_isolation", "read committed"},
-    {"default_transaction_read_only", "off"},
-    {"default_transaction_deferrable", "off"},
-    {"datestyle", "ISO"},
-    {"extra_float_digits", "1"},
-    {"bytea_output", "hex"},
-};
-
-enum {
-    N_SETTINGS = sizeof settings / sizeof *settings
-};
-
 /* A connection to uri, with time-outs so that a cut network is noticed. What uri says comes first.
  */
 PGconn *
@@ -120,25 +91,34 @@ no_store(newt_error *e, const char *schema)
     return NEWT_ESTORE;
 }
 
-/* Sets all of them in one statement, and keeps what queries get back. */
+/* Whether the application's transactions may find another server session each. What is not ours has
+ * another process number than the server said. */
+static int
+check_pooler(const newt_conn *c, const char *backend, newt_error *e)
+{
+    if (c->db->options.transaction_pooling || atoi(backend) == PQbackendPID(c->pg))
+        return NEWT_OK;
+    newt__fail(e, NEWT_EINVAL, 0, "the server is reached through a connection pooler");
+    newt__fail_hint(e, "Set newt_options.transaction_pooling, or connect to the server itself.");
+    return NEWT_EINVAL;
+}
+
+/* Sets all there is to set, and keeps what queries get back. Through a pooler each transaction does
+ * so for itself, and here it ends with the statement. */
 static int
 set_session(newt_conn *c, newt_error *e)
 {
-    char sql[N_SETTINGS * 120] = "SELECT ";
-    size_t n = strlen(sql);
-    PGresult *r;
+    const struct newt__sql *sql = c->db->sql;
+    const char *params[3] = {NULL, c->db->options.transaction_pooling ? "true" : "false",
+                             sql->schema};
+    PGresult *r = newt__ask(c->pg, e, sql->text[NEWT__S_SETTINGS], 3, params);
     int status = NEWT_OK;
 
-    for (int i = 0; i < N_SETTINGS; i++)
-        n += (size_t)snprintf(
-            sql + n, sizeof sql - n, "%scurrent_setting('%s'), set_config('%s', '%s', false)",
-            i > 0 ? ", " : "", settings[i].name, settings[i].name, settings[i].value);
-    r = newt__ask(c->pg, e, sql, 0, NULL);
     if (!r)
         return e->status;
     for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++) {
         free(c->plans[i]);
-        c->plans[i] = strdup(PQgetvalue(r, 0, 2 * i));
+        c->plans[i] = strdup(PQgetvalue(r, 0, 1 + 2 * i));
         if (!c->plans[i])
             status = newt__fail_memory(e);
     }
@@ -146,7 +126,7 @@ set_session(newt_conn *c, newt_error *e)
     return status;
 }
 
-/* Whether the store and the extension are there; the search path and the other settings. */
+/* Whether the store and the extension are there. */
 static int
 open_session(newt_conn *c, newt_error *e)
 {
@@ -155,20 +135,21 @@ open_session(newt_conn *c, newt_error *e)
         "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
         "WHERE n.nspname = 'newt' AND p.proname = 'to_jsonb' AND l.lanname = 'c' "
         "AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')), "
-        "set_config('search_path', "
-        "concat_ws(', ', $1, nullif(current_setting('search_path'), '')), false)";
+        "pg_backend_pid()";
     const char *params[1] = {c->db->sql->schema};
     PGresult *r = newt__ask(c->pg, e, sql, 1, params);
     bool store;
+    int status;
 
     if (!r)
         return e->status;
     store = *PQgetvalue(r, 0, 0) == 't';
     c->has_extension = *PQgetvalue(r, 0, 1) == 't';
+    status = check_pooler(c, PQgetvalue(r, 0, 2), e);
     PQclear(r);
-    if (!store)
-        return no_store(e, c->db->schema);
-    return set_session(c, e);
+    if (status != NEWT_OK)
+        return status;
+    return store ? NEWT_OK : no_store(e, c->db->schema);
 }
 
 static PGresult *
@@ -302,6 +283,22 @@ close_server(newt_conn *c)
     c->in_transaction = false;
 }
 
+/*
+ * In a snapshot, numbers come through another connection, and in a small pool that may have to wait
+ * for the very transactions that wait for it. So there is a block of each before the first
+ * transaction; later ones come with the commits. Who may not write cannot have any.
+ */
+static void
+stock_up(newt_conn *c)
+{
+    newt_error kept = {0};
+
+    newt__error_move(&kept, &c->error);
+    if (newt__blocks_left(&c->oids, c->db->oid_block) < c->db->oid_block)
+        (void)!newt__blocks_take(c, c->db->oid_block, 1);
+    newt__error_move(&c->error, &kept);
+}
+
 int
 newt__conn_open(newt_conn *c)
 {
@@ -318,7 +315,7 @@ newt__conn_open(newt_conn *c)
         goto fail;
     }
     if (open_session(c, &e) != NEWT_OK || check_store(c, &e) != NEWT_OK ||
-        check_incarnation(c, &e) != NEWT_OK)
+        set_session(c, &e) != NEWT_OK || check_incarnation(c, &e) != NEWT_OK)
         goto fail;
     if (db->options.projector == NEWT_PROJECT_SERVER && !c->has_extension) {
         newt__fail(&e, NEWT_ESTORE, 0, "the extension newt is not installed in this database");
@@ -331,6 +328,8 @@ newt__conn_open(newt_conn *c)
         goto fail;
     }
     c->broken = false;
+    if (db->options.transaction_pooling)
+        stock_up(c);
     return NEWT_OK;
 fail:
     close_server(c);
@@ -439,6 +438,7 @@ newt__conn_free(newt_conn *c)
     newt__error_clear(&c->talk->error);
     newt__error_clear(&c->talk->warning);
     free(c->talk->queue);
+    free(c->talk->answers);
     free(c->talk);
     newt__error_clear(&c->error);
     free(c);

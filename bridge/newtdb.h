@@ -422,6 +422,9 @@ typedef struct newt_options {
     size_t cache_bytes;   /* limit of a connection's cache, which it keeps while it is idle, too;
                            * 0: 256 MiB, SIZE_MAX: none; see newt_cache_stats */
     size_t cache_objects; /* the same in objects; 0: none */
+    bool transaction_pooling; /* the server is reached through PgBouncer or the like, in transaction
+                               * mode: nothing is kept in its sessions, neither prepared statements
+                               * nor settings. Without it such a connection is NEWT_EINVAL */
 } newt_options;
 
 /*

@@ -1,9 +1,5 @@
 /*
  * store.c - every SQL statement of the library, its parameters and results
- *
- * The session's planner settings (db.c) make each statement here run by index, in the order of its
- * arrays, whatever the statistics say; queries of the application get the server's own settings
- * back.
  */
 #include "store.h"
 
@@ -58,6 +54,35 @@
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
 
 /*
+ * Settings of the session, or ($2) of one transaction. The first NEWT__N_PLAN_SETTINGS make every
+ * statement here run by index and in the order of its arrays, planned once, whatever statistics
+ * there are; queries of the application get the server's own back. The others hold for these too:
+ * what a role or a database has set must neither stop a commit nor change how values read. $1 the
+ * incarnation that the server must be of, or null; $3 the store's schema.
+ */
+/* clang-format off */
+#define SET(name, value)                                                                           \
+    "current_setting('" name "'), set_config('" name "', '" value "', $2::text::boolean), "
+#define SETTINGS                                                                                   \
+    SET("plan_cache_mode", "force_generic_plan")                                                   \
+    SET("jit", "off")                                                                              \
+    SET("enable_seqscan", "off")                                                                   \
+    SET("enable_bitmapscan", "off")                                                                \
+    SET("enable_hashjoin", "off")                                                                  \
+    SET("enable_mergejoin", "off")                                                                 \
+    SET("enable_indexscan", "on")                                                                  \
+    SET("enable_nestloop", "on")                                                                   \
+    SET("default_transaction_isolation", "read committed")                                         \
+    SET("default_transaction_read_only", "off")                                                    \
+    SET("default_transaction_deferrable", "off")                                                   \
+    SET("datestyle", "ISO")                                                                        \
+    SET("extra_float_digits", "1")                                                                 \
+    SET("bytea_output", "hex")                                                                     \
+    "set_config('search_path', concat_ws(', ', $3::text, "                                         \
+    "nullif(current_setting('search_path'), '')), $2::text::boolean)"
+/* clang-format on */
+
+/*
  * Rows are found by the zoids of others as zoid = ANY (ARRAY[other.zoid]), which only an index scan
  * for each of these can answer. With a plain equality, a plan made while the table was small reads
  * all of its index, in zoid order, and is kept when the table has grown.
@@ -108,6 +133,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     /* said in full: a role's defaults could make max(tid) stale */
     [NEWT__S_BEGIN_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    [NEWT__S_SETTINGS] =
+        "SELECT CASE WHEN $1::uuid IS NULL OR $1 = " INCARNATION " THEN NULL ELSE "
+        "@store@.newt_raise('08006', 'the server was restarted or replaced', 'It is of another "
+        "incarnation.') END, " SETTINGS,
     [NEWT__S_COMMIT] = "COMMIT",
     [NEWT__S_ROLLBACK] = "ROLLBACK",
     [NEWT__S_SAVEPOINT] = "SAVEPOINT newt",

@@ -16,6 +16,10 @@
  *
  * What is sent with newt__forget is not waited for: its results are passed over when the next
  * exchange takes its own.
+ *
+ * With newt_options.transaction_pooling nothing is left in the server's session, which may be
+ * another one in the next transaction: nothing is prepared, and a BEGIN brings the settings along
+ * for its transaction, unseen by whoever takes results.
  */
 #ifndef NEWT_STORE_H
 #define NEWT_STORE_H
@@ -39,6 +43,7 @@ enum {
 typedef enum newt__statement {
     NEWT__S_BEGIN_READ,
     NEWT__S_BEGIN_WRITE,
+    NEWT__S_SETTINGS,
     NEWT__S_COMMIT,
     NEWT__S_ROLLBACK,
     NEWT__S_SAVEPOINT,
@@ -152,6 +157,12 @@ struct newt__talk {
     size_t head, n, cap, forgotten; /* the first `forgotten` of them are nobody's */
     bool waiting;                   /* something has been sent since the last wait */
     bool prepared[NEWT__N_STATEMENTS];
+    /* through a pooler, see settle() */
+    bool open;          /* the last statement sent leaves a transaction open */
+    bool settle;        /* all that was sent must be answered before the next is sent */
+    size_t syncs;       /* so many of them have been sent and not been answered */
+    PGresult **answers; /* which came early: a list, whose first answers_at were taken */
+    size_t answers_at, answers_n, answers_cap;
 };
 
 void newt__talk_begin(newt_conn *c);
@@ -193,6 +204,9 @@ bool newt__snapshot_send(newt_conn *c);
 int newt__snapshot_take(newt_conn *c);
 /* Queues the question what others have changed; own_serial: behind our commit, or 0. */
 void newt__changes_send(newt_conn *c, int64_t own_serial);
+/* Whether the answer is of the life of the server that the connection knows. Only through a pooler
+ * can it be of another one all of a sudden; the connection is then of no use any more. */
+bool newt__changes_same_life(newt_conn *c, const PGresult *r);
 /* Applies the answer. */
 int newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial);
 /* Forgets all that is cached; a conflict if this transaction has used some of it. */

@@ -14,7 +14,8 @@
 enum {
     SYNC,
     STATEMENT,
-    QUERY, /* the application's */
+    QUERY,    /* the application's */
+    SETTINGS, /* that a BEGIN has brought along */
     PREPARE
 };
 
@@ -52,8 +53,11 @@ dequeue(struct newt__talk *t)
 void
 newt__talk_reset(struct newt__talk *t)
 {
-    t->n = t->head = t->forgotten = 0;
-    t->waiting = false;
+    while (t->answers_at < t->answers_n)
+        PQclear(t->answers[t->answers_at++]);
+    t->answers_at = t->answers_n = 0;
+    t->n = t->head = t->forgotten = t->syncs = 0;
+    t->waiting = t->open = t->settle = false;
     memset(t->prepared, 0, sizeof t->prepared);
 }
 
@@ -114,6 +118,79 @@ push(newt_conn *c)
     return left == 0;
 }
 
+/* ---- results -------------------------------------------------------------------------- */
+
+static PGresult *
+fetch(newt_conn *c)
+{
+    PGresult *r = PQgetResult(c->pg);
+
+    if (PQresultStatus(r) == PGRES_PIPELINE_SYNC)
+        c->talk->syncs--;
+    return r;
+}
+
+static PGresult *
+next_result(newt_conn *c)
+{
+    struct newt__talk *t = c->talk;
+
+    return t->answers_at < t->answers_n ? t->answers[t->answers_at++] : fetch(c);
+}
+
+static bool
+keep(struct newt__talk *t, PGresult *r)
+{
+    if (t->answers_n == t->answers_cap) {
+        size_t cap = t->answers_cap ? t->answers_cap * 2 : 32;
+        PGresult **answers = realloc(t->answers, cap * sizeof *answers);
+
+        if (!answers) {
+            newt__fail_memory(&t->error);
+            return false;
+        }
+        t->answers = answers;
+        t->answers_cap = cap;
+    }
+    t->answers[t->answers_n++] = r;
+    return true;
+}
+
+/*
+ * Waits for the answers to all that was sent, and keeps them for who will take them. To be done
+ * behind each end of a transaction through a pooler: PgBouncer 1.18 takes a session that it has
+ * seen idle for free, when its client goes, although answers to what that has sent on are still to
+ * come, and the next client is given them.
+ */
+static bool
+settle(newt_conn *c)
+{
+    struct newt__talk *t = c->talk;
+    bool pause = false;
+
+    t->settle = false;
+    if (t->answers_at == t->answers_n)
+        t->answers_at = t->answers_n = 0;
+    if (!push(c))
+        return false;
+    if (t->waiting)
+        c->stats.round_trips++;
+    t->waiting = false;
+    while (t->syncs > 0 && PQstatus(c->pg) != CONNECTION_BAD) {
+        PGresult *r = fetch(c);
+
+        if ((!r && pause) || !keep(t, r)) {
+            PQclear(r);
+            lost(c, NULL);
+            return false;
+        }
+        pause = !r;
+    }
+    return true;
+}
+
+/* ---- sending -------------------------------------------------------------------------- */
+
 static const char *
 statement_name(newt__statement s, char name[16])
 {
@@ -136,10 +213,48 @@ sent(newt_conn *c, int ok, unsigned entry, size_t size)
     return size < 65536 || push(c);
 }
 
+static const int binary[NEWT__MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+
+static bool
+send_unnamed(newt_conn *c, newt__statement s, const newt__params *p, unsigned entry)
+{
+    if (c->talk->settle && !settle(c))
+        return false;
+    c->stats.statements++;
+    return sent(c,
+                PQsendQueryParams(c->pg, c->db->sql->text[s], p ? p->n : 0, NULL,
+                                  p ? p->values : NULL, p ? p->lengths : NULL, binary, 1),
+                entry, p ? p->total : 0);
+}
+
+/* The settings of a transaction. Who writes must be in the life of the server that its numbers are
+ * from; who reads will hear from S_CHANGES. */
+static void
+send_settings(newt_conn *c, bool writes)
+{
+    newt__params p = {0};
+
+    newt__param_bytes(&p, writes ? c->incarnation : NULL, sizeof c->incarnation);
+    newt__param_text(&p, "true");
+    newt__param_text(&p, c->db->sql->schema);
+    send_unnamed(c, NEWT__S_SETTINGS, &p, SETTINGS);
+}
+
+static void
+send_pooled(newt_conn *c, newt__statement s, const newt__params *p)
+{
+    bool begin = s == NEWT__S_BEGIN_READ || s == NEWT__S_BEGIN_WRITE;
+
+    if (!send_unnamed(c, s, p, STATEMENT))
+        return;
+    if (begin)
+        send_settings(c, s == NEWT__S_BEGIN_WRITE);
+    c->talk->open = (c->talk->open || begin) && s != NEWT__S_COMMIT && s != NEWT__S_ROLLBACK;
+}
+
 void
 newt__send(newt_conn *c, newt__statement s, const newt__params *p)
 {
-    static const int binary[NEWT__MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1};
     char name[16];
 
     if (c->broken)
@@ -151,6 +266,10 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
                        "statement with more than %d bytes, or no memory for it",
                        NEWT__LONGEST_MESSAGE);
         c->broken = true;
+        return;
+    }
+    if (c->db->options.transaction_pooling) {
+        send_pooled(c, s, p);
         return;
     }
     statement_name(s, name);
@@ -169,7 +288,7 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
 void
 newt__send_query(newt_conn *c, const char *sql, int n, const char *const *params)
 {
-    if (c->broken)
+    if (c->broken || (c->talk->settle && !settle(c)))
         return;
     c->stats.statements++;
     sent(c, PQsendQueryParams(c->pg, sql, n, NULL, params, NULL, NULL, 0), QUERY, SIZE_MAX);
@@ -178,13 +297,18 @@ newt__send_query(newt_conn *c, const char *sql, int n, const char *const *params
 void
 newt__sync(newt_conn *c)
 {
-    if (c->broken)
+    int ok;
+
+    if (c->broken || (c->talk->settle && !settle(c)))
         return;
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
-    sent(c, PQsendPipelineSync(c->pg), SYNC, 0);
+    ok = PQsendPipelineSync(c->pg);
 #else
-    sent(c, PQpipelineSync(c->pg), SYNC, 0);
+    ok = PQpipelineSync(c->pg);
 #endif
+    c->talk->syncs++;
+    if (sent(c, ok, SYNC, 0))
+        c->talk->settle = c->db->options.transaction_pooling && !c->talk->open;
 }
 
 void
@@ -216,7 +340,7 @@ take_entry(newt_conn *c, unsigned *entry)
     *entry = dequeue(t);
     if (t->forgotten > 0)
         t->forgotten--;
-    r = PQgetResult(c->pg);
+    r = next_result(c);
     if (!r) {
         lost(c, NULL);
         return NULL;
@@ -229,8 +353,8 @@ take_entry(newt_conn *c, unsigned *entry)
             PQclear(r);
             if (PQstatus(c->pg) == CONNECTION_BAD)
                 r = NULL;
-            else if (!(r = PQgetResult(c->pg)))
-                r = PQgetResult(c->pg); /* the end of that error's results */
+            else if (!(r = next_result(c)))
+                r = next_result(c); /* the end of that error's results */
         }
         if (!r)
             lost(c, NULL);
@@ -240,7 +364,7 @@ take_entry(newt_conn *c, unsigned *entry)
     switch (PQresultStatus(r)) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
-        while ((more = PQgetResult(c->pg)))
+        while ((more = next_result(c)))
             PQclear(more);
         return r;
     case PGRES_COPY_IN:
@@ -251,7 +375,7 @@ take_entry(newt_conn *c, unsigned *entry)
         c->broken = true;
         break;
     case PGRES_PIPELINE_ABORTED:
-        while ((more = PQgetResult(c->pg)))
+        while ((more = next_result(c)))
             PQclear(more);
         break;
     default:
@@ -263,9 +387,10 @@ take_entry(newt_conn *c, unsigned *entry)
                 newt__fail_sql(&t->error, c->pg, r);
         }
         if (PQstatus(c->pg) == CONNECTION_BAD || (severity && strcmp(severity, "FATAL") == 0) ||
-            (*entry != QUERY && strcmp(t->error.sqlstate, "26000") == 0)) /* DEALLOCATE ALL */
+            (*entry != QUERY && strcmp(t->error.sqlstate, "26000") == 0) || /* DEALLOCATE ALL */
+            *entry == SETTINGS)
             c->broken = true;
-        while (PQstatus(c->pg) != CONNECTION_BAD && (more = PQgetResult(c->pg)))
+        while (PQstatus(c->pg) != CONNECTION_BAD && (more = next_result(c)))
             PQclear(more);
         break;
     }

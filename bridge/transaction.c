@@ -253,6 +253,25 @@ list_changes(const newt_conn *c, const PGresult *r, int64_t own_serial, newt__oi
     return changed->n <= MOST_CHANGES;
 }
 
+static bool
+same_life_as(const newt_conn *c, const PGresult *r)
+{
+    int last = PQntuples(r) - 1;
+
+    return last >= 0 && PQgetlength(r, last, 2) == sizeof c->incarnation &&
+           memcmp(PQgetvalue(r, last, 2), c->incarnation, sizeof c->incarnation) == 0;
+}
+
+bool
+newt__changes_same_life(newt_conn *c, const PGresult *r)
+{
+    if (!c->db->options.transaction_pooling || same_life_as(c, r))
+        return true;
+    newt__fail(&c->talk->error, NEWT_ELOST, 0, "the server was restarted or replaced");
+    c->broken = true;
+    return false;
+}
+
 int
 newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
 {
@@ -266,8 +285,7 @@ newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
         newt__fail_detail(&c->error, "Its table \"transaction\" is empty.");
         return rc;
     }
-    same_life = last >= 0 && PQgetlength(r, last, 2) == sizeof c->incarnation &&
-                memcmp(PQgetvalue(r, last, 2), c->incarnation, sizeof c->incarnation) == 0;
+    same_life = same_life_as(c, r);
     if (!same_life) {
         newt__blocks_drop(&c->oids);
         newt__blocks_drop(&c->serials);
