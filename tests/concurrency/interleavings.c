@@ -411,15 +411,17 @@ play_every_order(game *g, const char *const *programs)
     play_all(g, programs, order, 0, left);
 }
 
+/* cache: objects it holds; 0: all */
 static void
-game_open(game *g, int n_players, bool one_db)
+game_open(game *g, int n_players, bool one_db, int cache)
 {
+    newt_options o = {.cache_objects = (size_t)cache};
+
     *g = (game){.n_players = n_players, .one_db = one_db, .stride = 1};
     store_open(&g->s, one_db ? "one_db" : "own_db");
     g->outsider = (player){.db = g->s.db, .c = g->s.a};
     for (int i = 0; i < n_players; i++) {
-        g->players[i].db = one_db && i > 0 ? g->players[0].db
-                                           : store_db(&g->s, classes, (newt_options){0});
+        g->players[i].db = one_db && i > 0 ? g->players[0].db : store_db(&g->s, classes, o);
         g->players[i].c = connect_(g->players[i].db);
     }
     g->newest = sql_int(g->s.pg, "SELECT max(tid) FROM transaction");
@@ -464,7 +466,7 @@ two_players(bool one_db)
     };
     game *g = malloc(sizeof *g);
 
-    game_open(g, 2, one_db);
+    game_open(g, 2, one_db, 0);
     g->stride = one_db && !getenv("NEWT_SOAK") ? 3 : 1;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         play_every_order(g, pairs[i]);
@@ -501,7 +503,7 @@ test_three(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof triples / sizeof *triples; i++) {
-        game_open(g, 3, i);
+        game_open(g, 3, i, 0);
         g->stride = getenv("NEWT_SOAK") ? 1 : 7;
         play_every_order(g, triples[i]);
         game_close(g);
@@ -521,7 +523,7 @@ test_random(void **state)
 
     (void)state;
     for (int round = 0; now() < until; round++) {
-        game_open(g, 2 + pick(&random, 2), pick(&random, 2));
+        game_open(g, 2 + pick(&random, 2), pick(&random, 2), pick(&random, 3));
         for (double next = now() + 1; now() < next;) {
             char text[MOST_CONNECTIONS][MOST_STEPS * 4];
             const char *programs[MOST_CONNECTIONS];
