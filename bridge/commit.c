@@ -11,6 +11,8 @@
  *     COMMIT, which does not wait for the disk
  *   - the barrier, whose commit does; and what others have committed meanwhile
  *
+ * With newt_options.strict COMMIT itself waits for the disk, and there is no barrier.
+ *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
  * COMMIT and to the barrier have come. If a comparison fails, what others have changed may be
  * merged (conflict.c), and the commit is tried again.
@@ -38,6 +40,7 @@ typedef struct work {
     int merges;         /* so many attempts have been merged with what others committed */
     bool again;         /* the last one has: the next is to follow */
     bool large;         /* its oids are in transaction_object */
+    bool barrier;       /* is sent */
     bool current;       /* objects that were only read are compared */
     bool commit_queued; /* libpq has been given COMMIT: it may have been sent */
 } work;
@@ -102,6 +105,7 @@ send_transaction_row(work *w)
     } else {
         newt__batch_oids(&w->batch, 0, w->batch.n, &p);
     }
+    newt__param_text(&p, w->c->db->options.strict ? NULL : "off");
     if (w->c->description)
         newt__description_params(w->c, &p);
     newt__send(w->c, w->c->description ? NEWT__S_TRANSACTION_DESCRIBED : NEWT__S_TRANSACTION, &p);
@@ -144,7 +148,9 @@ send_all(work *w)
     newt__sync(c);
     want_blocks(w);
     newt__blocks_send(c, w->oid_blocks, w->serial_blocks);
-    newt__send(c, NEWT__S_BARRIER, NULL);
+    w->barrier = !c->db->options.strict || w->oid_blocks > 0 || w->serial_blocks > 0;
+    if (w->barrier)
+        newt__send(c, NEWT__S_BARRIER, NULL);
     newt__changes_send(c, w->serial);
     newt__sync(c);
     return NEWT_OK;
@@ -199,10 +205,12 @@ take_barrier(work *w)
     newt_error *warning = &c->talk->warning;
     PGresult *changes;
 
-    newt__error_clear(warning);
+    if (!c->db->options.strict)
+        newt__error_clear(warning);
     if (newt__blocks_result(c, w->oid_blocks, w->serial_blocks) != NEWT_OK)
         newt__error_clear(&c->error); /* no memory: then there are none */
-    newt__take_done(c);
+    if (w->barrier)
+        newt__take_done(c);
     changes = newt__take(c);
     if (newt__take_sync(c) && warning->status == NEWT_OK && newt__changes_same_life(c, changes))
         return changes;
@@ -313,8 +321,9 @@ write_all(work *w)
     }
     o = take_commit(w);
     if (o == NEWT__COMMITTED) {
+        durable = c->db->options.strict && c->talk->warning.status == NEWT_OK;
         changes = take_barrier(w);
-        durable = changes != NULL;
+        durable |= changes != NULL;
         answered = true;
     }
     if (o == NEWT__UNKNOWN || (!durable && o == NEWT__COMMITTED && c->broken)) {

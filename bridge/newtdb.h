@@ -425,6 +425,8 @@ typedef struct newt_options {
     bool transaction_pooling; /* the server is reached through PgBouncer or the like, in transaction
                                * mode: nothing is kept in its sessions, neither prepared statements
                                * nor settings. Without it such a connection is NEWT_EINVAL */
+    bool strict; /* nobody sees a commit of this program before it is durable. The commit lock is
+                  * held meanwhile, so that all of the store wait for each other's disk writes */
 } newt_options;
 
 /*

@@ -48,7 +48,10 @@
 #define NEXT_TID                                                                                   \
     "greatest((SELECT max(tid) FROM @store@.transaction) + 1, "                                    \
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
-#define RETURNING_TID "RETURNING tid, set_config('synchronous_commit', 'off', true)"
+/* $5 synchronous_commit of this transaction; null: as it is */
+#define RETURNING_TID                                                                              \
+    "RETURNING tid, set_config('synchronous_commit', "                                             \
+    "coalesce($5::text, current_setting('synchronous_commit')), true)"
 
 #define INCARNATION "(SELECT id FROM @store@.newt_incarnation WHERE one)"
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
@@ -230,7 +233,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_TRANSACTION_DESCRIBED] =
         "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
         "description, extension) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
-        "coalesce($5::text, CURRENT_USER), $6::text, $7::text::jsonb) " RETURNING_TID,
+        "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb) " RETURNING_TID,
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "

@@ -520,10 +520,43 @@ check_plans(newt_conn *c)
     check_plan(c, NEWT__S_DELETE_MANY, "('{1,2}')", false);
     check_plan(c, NEWT__S_LOAD, "('{1,2}')", false);
     check_plan(c, NEWT__S_UPDATE_ONE_SERVER, "(1, 1, 2, '', 'x')", false);
-    check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}')", false);
+    check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}', NULL)", false);
     check_plan(c, NEWT__S_CHANGES, "(1, 1)", false);
     check_plan(c, NEWT__S_NEWEST, "", false);
     assert_true(PQenterPipelineMode(c->pg));
+}
+
+/* The same with the settings that a transaction makes for itself through a pooler, in a session
+ * that has none of them. */
+static void
+check_plans_of_transaction(store *s)
+{
+    newt_options o = {.projector = NEWT_PROJECT_SERVER, .transaction_pooling = true};
+    newt_db *db = store_db(s, classes, o);
+    newt_conn *c = connect_(db);
+    const char *params[] = {NULL, "true", db->sql->schema};
+    PGresult *r;
+
+    newt__take_rest(c);
+    assert_true(PQexitPipelineMode(c->pg));
+    assert_sql(c->pg, "on", "SHOW enable_seqscan");
+    sql_do(c->pg, "BEGIN");
+    r = PQexecParams(c->pg, db->sql->text[NEWT__S_SETTINGS], 3, NULL, params, NULL, NULL, 0);
+    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
+    PQclear(r);
+    for (int i = 0; i < NEWT__N_STATEMENTS; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "newt_%d", i);
+        r = PQprepare(c->pg, name, db->sql->text[i], 0, NULL);
+        assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+        PQclear(r);
+        c->talk->prepared[i] = true;
+    }
+    assert_true(PQenterPipelineMode(c->pg));
+    check_plans(c);
+    newt_close(c);
+    newt_db_close(db);
 }
 
 /* Prepares each statement on a connection, in transactions. */
@@ -597,6 +630,7 @@ test_plans(void **state)
     use_all_statements(c);
     check_plans(c);
     newt_close(c);
+    check_plans_of_transaction(&s);
     store_close(&s);
 }
 

@@ -430,6 +430,51 @@ test_barrier(void **state)
     store_close(&w.s);
 }
 
+/* With newt_options.strict it is not seen before the standby has answered, and holds the lock; if
+ * the wait is cancelled it is seen, and not known to be durable. */
+static void
+test_strict(void **state)
+{
+    newt_stats before;
+    waiting w = {0};
+
+    (void)state;
+    *test_uri = 0;
+    store_open_as(&w.s, "strict", (newt_options){.strict = true});
+    w.r = make_item(w.s.a, "r", 0);
+    for (int round = 0; round < 2; round++) {
+        w.done = false;
+        synchronous_standby(w.s.pg, "missing");
+        assert_int_equal(pthread_create(&w.thread, NULL, transact, &w), 0);
+        wait_until(sql_int(w.s.pg, "SELECT count(*) " IN_BARRIER) == 1);
+        assert_false(w.done);
+        assert_sql(w.s.pg, "1",
+                   "SELECT count(*) FROM pg_locks WHERE relation = 'newt_commit_lock'::regclass");
+        assert_int_equal(seen_by(w.s.b, w.r), round);
+        if (round == 1)
+            assert_sql(w.s.pg, "t", "SELECT pg_cancel_backend(pid) " IN_BARRIER);
+        else
+            synchronous_standby(w.s.pg, "");
+        pthread_join(w.thread, NULL);
+        synchronous_standby(w.s.pg, "");
+        assert_int_equal(w.status, round == 0 ? NEWT_OK : NEWT_EUNKNOWN);
+        wait_until(seen_by(w.s.b, w.r) == round + 1);
+    }
+    assert_non_null(strstr(newt_error_message(newt_conn_error(w.s.a)), "is committed, but"));
+    make_item(w.s.a, "spare", 0); /* so that it has serials again */
+    begin(w.s.a);
+    write_n(w.s.a, w.r, 10);
+    before = stats_of(w.s.a);
+    commit(w.s.a);
+    assert_int_equal(stats_of(w.s.a).round_trips - before.round_trips, 1);
+    begin(w.s.a);
+    for (int i = 0; i < 3000; i++) /* with blocks, and a barrier for them */
+        item_done(new_item(w.s.a, "more", i));
+    commit(w.s.a);
+    assert_sql(w.s.pg, "3002", "SELECT count(*) FROM newt WHERE class_name = 'Item'");
+    store_close(&w.s);
+}
+
 /* Whatever has failed: the other tests do not wait. */
 static int
 no_standby(void **state)
@@ -446,6 +491,7 @@ static const struct CMUnitTest stalls[] = {
     cmocka_unit_test(test_late),
     cmocka_unit_test(test_answer_late),
     cmocka_unit_test_teardown(test_barrier, no_standby),
+    cmocka_unit_test_teardown(test_strict, no_standby),
     cmocka_unit_test(test_rows_are_held),
     cmocka_unit_test(test_lock_is_freed),
     cmocka_unit_test(test_lock_is_not_freed),
