@@ -11,6 +11,7 @@
  *   reader      record bytes      -> validated tokens          (read.c)
  *   projection  record bytes      -> JSON events for a sink    (project.c)
  *   json text   JSON events       -> UTF-8 text                (json_text.c)
+ *   walk        record bytes      -> references, followed      (walk.c)
  *   text        UTF-8, buffers                                 (text.c)
  *   numbers     decimal text, shortest floats                  (number.c)
  *
@@ -32,6 +33,7 @@ enum {
     NEWT__MAX_NAME = 255,                 /* bytes of a class name (1 .. 255), no NUL, UTF-8 */
     NEWT__MAX_DIGITS = 400,               /* characters of a number that is written positionally */
     NEWT__MAX_INLINE = 256,               /* bytes shown as base64; above only their number is */
+    NEWT__MAX_WALK = 1000000,             /* objects of a walk, and references one behind another */
     NEWT__MAX_MAGNITUDE = 65536 /* bytes of a bignum or a mantissa (157,826 digits: all that
                                    PostgreSQL's numeric can hold); reading one as decimal
                                    text takes time that grows with the square */
@@ -339,6 +341,57 @@ newt__code newt__read_skip(newt__reader *r, const newt__token *t);
 newt__code newt__read_rest(newt__reader *r);
 /* The whole record is valid, or why not. */
 newt__code newt__validate(const newt__env *env, const void *record, size_t n, newt__fault *fault);
+
+/* ---- references ------------------------------------------------------------------------- */
+
+typedef struct newt__name {
+    const char *s;
+    size_t n;
+} newt__name;
+
+/* Calls found for every reference in the record as it is read, so also before a fault behind it;
+ * non-zero stops with NEWT__SINK. With fields: only for those inside these fields of the state
+ * (with the names they have in the record). */
+typedef int newt__ref_found(void *arg, int64_t oid);
+newt__code newt__refs(const newt__env *env, const void *record, size_t n, const newt__name *fields,
+                      size_t n_fields, newt__ref_found *found, void *arg, newt__fault *fault);
+
+/*
+ * A walk from some objects along the references in their records, level by level. Who walks looks
+ * the records up:
+ *
+ *     newt__walk w = {.env = env, .max_depth = 3, .max_objects = 1000};
+ *     newt__walk_add(&w, root);
+ *     while (newt__walk_level(&w))
+ *         for (i = w.from; i < w.to; i++)
+ *             newt__walk_record(&w, the record of w.queue[i]);
+ *     newt__walk_free(&w);
+ *
+ * Every object comes once, those of a level in the order of their oids, so that the same records
+ * give the same walk everywhere. At most max_objects of them come, whether they exist or not;
+ * records at max_depth (the first level is 0) are not followed, nor is one that is damaged, not
+ * even up to the damage.
+ */
+typedef struct newt__walk {
+    const newt__env *env;
+    const newt__name *fields; /* followed are the references in these; none: all */
+    size_t n_fields;
+    uint64_t max_depth;
+    size_t max_objects;
+    /* the rest is zero at first */
+    uint64_t depth;
+    size_t from, to; /* the level under way, in queue */
+    int64_t *queue;  /* the objects; moves when some are added */
+    size_t n;
+    int64_t *slots; /* the same, to be found: open addressing, power of two */
+    size_t n_slots;
+} newt__walk;
+
+newt__code newt__walk_add(newt__walk *w, int64_t oid); /* or NEWT__NOMEM */
+bool newt__walk_level(newt__walk *w);                  /* false: that was all */
+/* NEWT__OK, NEWT__NOMEM or NEWT__INTERRUPTED. */
+newt__code newt__walk_record(newt__walk *w, const void *record, size_t n);
+void newt__walk_free(newt__walk *w);
 
 /* ---- projection: record -> JSON events ---------------------------------------------------- */
 

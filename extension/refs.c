@@ -52,49 +52,51 @@ compare_oids(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The array is built in place: the oids lie where its elements belong. A record of the largest
- * size holds at most 64 million references, which is half of what one value may use. */
+/* The oids lie where the array's elements belong. A record of the largest size holds at most 64
+ * million references, which is half of what one value may use. */
+typedef struct oid_array {
+    ArrayType *array;
+    int64 *oids;
+    size_t n, cap;
+} oid_array;
+
+static int
+add_oid(void *arg, int64_t oid)
+{
+    oid_array *a = arg;
+    size_t head = ARR_OVERHEAD_NONULLS(1);
+
+    if (a->n == a->cap) {
+        a->cap = a->cap ? a->cap * 2 : 8;
+        a->array = a->array ? repalloc(a->array, head + a->cap * sizeof *a->oids)
+                            : palloc(head + a->cap * sizeof *a->oids);
+        a->oids = (int64 *)((char *)a->array + head);
+    }
+    a->oids[a->n++] = oid;
+    return 0;
+}
+
 Datum
 newt_pg_refs(PG_FUNCTION_ARGS)
 {
     bytea *record = PG_GETARG_BYTEA_PP(0);
-    size_t n_record = VARSIZE_ANY_EXHDR(record);
-    newt__reader r;
-    newt__token t;
-    size_t head = ARR_OVERHEAD_NONULLS(1), cap = 8, n = 0, unique = 0;
-    ArrayType *array;
-    int64 *oids;
+    size_t n_record = VARSIZE_ANY_EXHDR(record), unique = 0;
+    oid_array a = {0};
+    newt__fault fault = {0};
 
-    if (newt__read_begin(&r, &newt_pg_env, VARDATA_ANY(record), n_record))
-        newt_pg_raise(&r.fault, n_record);
-    array = palloc(head + cap * sizeof *oids);
-    oids = (int64 *)((char *)array + head);
-    for (;;) {
-        if (newt__read(&r, &t))
-            newt_pg_raise(&r.fault, n_record);
-        if (t.kind == NEWT__END && r.depth == 0 && r.at == n_record)
-            break;
-        if (t.kind != NEWT__REF)
-            continue;
-        if (n == cap) {
-            cap *= 2;
-            array = repalloc(array, head + cap * sizeof *oids);
-            oids = (int64 *)((char *)array + head);
-        }
-        oids[n++] = t.i;
-    }
-
-    qsort(oids, n, sizeof *oids, compare_oids);
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || oids[i] != oids[unique - 1])
-            oids[unique++] = oids[i];
-    if (unique == 0)
+    if (newt__refs(&newt_pg_env, VARDATA_ANY(record), n_record, NULL, 0, add_oid, &a, &fault))
+        newt_pg_raise(&fault, n_record);
+    if (a.n == 0)
         PG_RETURN_ARRAYTYPE_P(construct_empty_array(INT8OID));
-    array->ndim = 1;
-    array->dataoffset = 0;
-    array->elemtype = INT8OID;
-    ARR_DIMS(array)[0] = (int)unique;
-    ARR_LBOUND(array)[0] = 1;
-    SET_VARSIZE(array, head + unique * sizeof *oids);
-    PG_RETURN_ARRAYTYPE_P(array);
+    qsort(a.oids, a.n, sizeof *a.oids, compare_oids);
+    for (size_t i = 0; i < a.n; i++)
+        if (i == 0 || a.oids[i] != a.oids[unique - 1])
+            a.oids[unique++] = a.oids[i];
+    a.array->ndim = 1;
+    a.array->dataoffset = 0;
+    a.array->elemtype = INT8OID;
+    ARR_DIMS(a.array)[0] = (int)unique;
+    ARR_LBOUND(a.array)[0] = 1;
+    SET_VARSIZE(a.array, ARR_OVERHEAD_NONULLS(1) + unique * sizeof *a.oids);
+    PG_RETURN_ARRAYTYPE_P(a.array);
 }

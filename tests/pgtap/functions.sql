@@ -10,6 +10,7 @@ INSERT INTO want VALUES
     ('class_name(bytea)', 'text', 'i', true, 's', false, 'c'),
     ('class_version(bytea)', 'integer', 'i', true, 's', false, 'c'),
     ('refs(bytea)', 'bigint[]', 'i', true, 's', false, 'c'),
+    ('walk(text,bigint[],bigint,bigint,text[])', 'record', 's', true, 'r', false, 'c'),
     ('rejects(bytea)', 'record', 'i', true, 's', false, 'c'),
     ('ts(text)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
     ('ts(jsonb)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
@@ -55,7 +56,8 @@ SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('p
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
-SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset$$, $$VALUES ('newt.rejects(bytea)', 1::real)$$, 'one function returns a set');
+SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature$$,
+                  $$VALUES ('newt.rejects(bytea)', 1::real), ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'two functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');
 SELECT results_eq($$SELECT DISTINCT c.relkind::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass

@@ -49,6 +49,10 @@ CREATE FUNCTION attack.to_regclass(text) RETURNS regclass LANGUAGE sql AS 'SELEC
 CREATE FUNCTION attack.yes(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT attack.fired(); SELECT true';
 CREATE OPERATOR attack.= (LEFTARG = text, RIGHTARG = text, FUNCTION = attack.yes);
 CREATE OPERATOR attack.|| (LEFTARG = text, RIGHTARG = text, FUNCTION = attack.yes);
+CREATE FUNCTION attack.yes(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT attack.fired(); SELECT true';
+CREATE OPERATOR attack.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = attack.yes);
+CREATE DOMAIN attack.int8 AS pg_catalog.int8 CHECK (VALUE < 0);
+CREATE DOMAIN attack.bytea AS pg_catalog.bytea CHECK (VALUE = 'x');
 CREATE DOMAIN attack.bigint AS pg_catalog.int8 CHECK (VALUE < 0);
 CREATE DOMAIN attack.text AS pg_catalog.text CHECK (VALUE = 'x');
 CREATE TABLE attack.newt_store (version int);
@@ -57,6 +61,7 @@ SET search_path = attack, pg_catalog;
 SELECT newt.create_store('newt_test_attacked');
 SELECT newt.store_version('newt_test_attacked');
 SELECT attacked.zoid FROM newt_test_attacked.newt attacked;
+SELECT walked.zoid FROM newt.walk('newt_test_attacked', '{1}') walked;
 CREATE TEMP TABLE newt_store AS SELECT 666 AS version;
 SELECT newt.store_version('newt_test_attacked');
 RESET search_path;
