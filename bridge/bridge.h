@@ -17,7 +17,7 @@
  *   resolve.c      one whose answer was lost
  *   conflict.c     what others have changed: found, merged, reported
  *   merge.c        ready-made resolvers         describe.c   what a transaction says of itself
- *   load.c         records by oid
+ *   load.c         records by oid            walk.c   those reached through references
  *   search.c       queries                    follow.c followers and the projection they write
  */
 #ifndef NEWT_BRIDGE_H
@@ -377,6 +377,7 @@ struct newt_conn {
     bool in_transaction; /* the server has been told BEGIN and not yet its end */
     bool savepoint;      /* ... and the savepoint that queries go back to */
     bool has_extension;  /* newt.to_jsonb can be called */
+    bool has_walk;       /* newt.walk can be called */
     bool doubtful;       /* the cache is of another life of the server */
     bool reopen;         /* the server connection is to be replaced at the next chance */
     bool broken;         /* ... is of no use any more */
@@ -393,6 +394,11 @@ int newt__doom(newt_conn *c);
 int newt__conn_enter(newt_conn *c);
 /* Loads what is not in the cache, in one round trip (opens the snapshot if need be). */
 int newt__load(newt_conn *c, const int64_t *oids, size_t n);
+/* Loads the level that the walk has come to, and gives it the records, also those of objects that
+ * are here already. */
+int newt__load_level(newt_conn *c, newt__walk *w);
+/* Takes the object in this row (zoid, serial, state), if it is not here already. */
+int newt__load_row(newt_conn *c, const PGresult *r, int row);
 int newt__next_oid(newt_conn *c, int64_t *oid);
 newt__projection newt__conn_projection(const newt_conn *c, const newt__class *k);
 

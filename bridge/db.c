@@ -131,11 +131,12 @@ static int
 open_session(newt_conn *c, newt_error *e)
 {
     static const char sql[] =
-        "SELECT to_regclass($1 || '.newt_store') IS NOT NULL, EXISTS (SELECT FROM pg_proc p "
+        "SELECT to_regclass($1 || '.newt_store') IS NOT NULL, 'to_jsonb' = ANY (f.names), "
+        "'walk' = ANY (f.names), pg_backend_pid() "
+        "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
         "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
-        "WHERE n.nspname = 'newt' AND p.proname = 'to_jsonb' AND l.lanname = 'c' "
-        "AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')), "
-        "pg_backend_pid()";
+        "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
+        "AND has_function_privilege(p.oid, 'EXECUTE'))) AS f(names)";
     const char *params[1] = {c->db->sql->schema};
     PGresult *r = newt__ask(c->pg, e, sql, 1, params);
     bool store;
@@ -145,7 +146,8 @@ open_session(newt_conn *c, newt_error *e)
         return e->status;
     store = *PQgetvalue(r, 0, 0) == 't';
     c->has_extension = *PQgetvalue(r, 0, 1) == 't';
-    status = check_pooler(c, PQgetvalue(r, 0, 2), e);
+    c->has_walk = *PQgetvalue(r, 0, 2) == 't';
+    status = check_pooler(c, PQgetvalue(r, 0, 3), e);
     PQclear(r);
     if (status != NEWT_OK)
         return status;

@@ -14,25 +14,45 @@ enum {
     WINDOW = 16 /* statements sent together */
 };
 
+int
+newt__load_row(newt_conn *c, const PGresult *r, int row)
+{
+    int64_t oid = newt__field_int(r, row, 0);
+    int status;
+
+    if (newt__cache_find(&c->cache, oid) || newt__spill_has(c, oid))
+        return NEWT_OK;
+    status = newt__object_load(c, oid, newt__field_int(r, row, 1), PQgetvalue(r, row, 2),
+                               (size_t)PQgetlength(r, row, 2), NULL);
+    c->stats.loads++;
+    newt__cache_sweep(c);
+    return status;
+}
+
 static int
-take_chunk(newt_conn *c)
+take_chunk(newt_conn *c, newt__walk *w)
 {
     PGresult *r = newt__take(c);
     int status = NEWT_OK;
 
     for (int i = 0, n = r ? PQntuples(r) : 0; i < n && status == NEWT_OK; i++) {
-        status = newt__object_load(c, newt__field_int(r, i, 0), newt__field_int(r, i, 1),
-                                   PQgetvalue(r, i, 2), (size_t)PQgetlength(r, i, 2), NULL);
-        c->stats.loads++;
-        newt__cache_sweep(c);
+        if (w && newt__walk_record(w, PQgetvalue(r, i, 2), (size_t)PQgetlength(r, i, 2))) {
+            newt_error e = {0};
+
+            newt__fail_memory(&e);
+            status = newt__conn_fail_with(c, &e);
+        } else {
+            status = newt__load_row(c, r, i);
+        }
     }
     PQclear(r);
     return status;
 }
 
-/* Loads these, all in one round trip if they are few; the snapshot is opened on the same way. */
+/* Loads these, or the level of a walk, all in one round trip if they are few; the snapshot is
+ * opened on the same way. */
 static int
-load(newt_conn *c, const int64_t *oids, size_t n)
+load(newt_conn *c, const int64_t *oids, size_t n, newt__walk *w)
 {
     newt__array array = {.buf.env = &c->env};
     size_t sent = 0, chunk = n / PARTS;
@@ -50,7 +70,7 @@ load(newt_conn *c, const int64_t *oids, size_t n)
 
             newt__array_begin(&array, NEWT__OID_INT8);
             for (size_t end = n - sent > chunk ? sent + chunk : n; sent < end; sent++)
-                newt__array_int(&array, oids[sent]);
+                newt__array_int(&array, w ? w->queue[w->from + sent] : oids[sent]);
             newt__param_array(&p, &array);
             newt__send(c, NEWT__S_LOAD, &p);
         }
@@ -59,7 +79,7 @@ load(newt_conn *c, const int64_t *oids, size_t n)
             status = newt__snapshot_take(c);
         opening = false;
         for (; chunks > 0 && status == NEWT_OK; chunks--)
-            status = take_chunk(c);
+            status = take_chunk(c, w);
         if (status == NEWT_OK && !newt__take_sync(c))
             status = c->talk->error.status;
     }
@@ -94,9 +114,17 @@ newt__load(newt_conn *c, const int64_t *oids, size_t n)
     if (status == NEWT_OK && m > 0)
         status = newt__conn_server(c);
     if (status == NEWT_OK && m > 0)
-        status = load(c, missing ? missing : &one, m);
+        status = load(c, missing ? missing : &one, m, NULL);
     free(missing);
     return status;
+}
+
+int
+newt__load_level(newt_conn *c, newt__walk *w)
+{
+    int status = newt__conn_server(c);
+
+    return status == NEWT_OK ? load(c, NULL, w->to - w->from, w) : status;
 }
 
 int

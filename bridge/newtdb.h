@@ -534,6 +534,27 @@ NEWT_API int newt_delete(newt_conn *c, newt_ref r);
 NEWT_API int newt_read_current(newt_conn *c, newt_ref r);
 /* Loads n objects in one round trip; what is missing is not an error here. */
 NEWT_API int newt_prefetch(newt_conn *c, const newt_ref *r, size_t n);
+
+typedef struct newt_walk_options {
+    size_t size;               /* sizeof(newt_walk_options) */
+    int64_t depth;             /* references one behind another; 0: any number */
+    int64_t objects;           /* those of r included; 0: 10,000; at most 1,000,000 (NEWT_ELIMIT) */
+    const char *const *fields; /* ..., NULL: follow references in these fields of any class alone,
+                                * named as in the record; NULL: in all */
+} newt_walk_options;
+
+/*
+ * Loads n objects and what can be reached from them along references, breadth first. Where the
+ * server has the extension it follows the references (newt.walk), and all is one round trip; else
+ * each level is one, or one for every 4,000 objects of it. Every object comes once. The limit
+ * counts all that are come to, also those that do not exist; neither these, nor damaged ones, which
+ * are not followed, nor what lies beyond the limits is an error here. Followed are references as
+ * they are stored: not those that this transaction has changed. Objects in the cache stay as they
+ * are, though their records travel; what the cache cannot hold pushes out what was used longest
+ * ago. opt: NULL for defaults.
+ */
+NEWT_API int newt_prefetch_walk(newt_conn *c, const newt_ref *r, size_t n,
+                                const newt_walk_options *opt);
 /* The class an object is of, loading it if need be; NULL on failure. Valid as long as the
  * database. */
 NEWT_API const char *newt_class_name(newt_conn *c, newt_ref r);

@@ -54,6 +54,7 @@ typedef enum newt__statement {
     NEWT__S_BARRIER,
     NEWT__S_BLOCKS,
     NEWT__S_LOAD,
+    NEWT__S_WALK,
     NEWT__S_CONFLICTS,
     NEWT__S_UPDATE_ONE,
     NEWT__S_UPDATE_ONE_CLIENT,
@@ -148,6 +149,9 @@ void newt__oids_add(newt__oids *l, int64_t oid);
 /* Adds the elements of a bigint[] to the list; false: it is not one. */
 bool newt__field_oids(const PGresult *r, int row, int column, newt__oids *l);
 
+/* Some rows of a result that is taken row by row. */
+typedef void newt__rows(void *arg, const PGresult *r);
+
 /* ---- exchanges ------------------------------------------------------------------------ */
 
 struct newt__talk {
@@ -156,6 +160,8 @@ struct newt__talk {
     uint16_t *queue;                /* what has been sent and not been taken: a ring */
     size_t head, n, cap, forgotten; /* the first `forgotten` of them are nobody's */
     bool waiting;                   /* something has been sent since the last wait */
+    newt__rows *rows;               /* of newt__take_rows, while it runs */
+    void *rows_arg;
     bool prepared[NEWT__N_STATEMENTS];
     /* through a pooler, see settle() */
     bool open;          /* the last statement sent leaves a transaction open */
@@ -173,6 +179,9 @@ void newt__sync(newt_conn *c);
 void newt__forget(newt_conn *c);
 /* The result of the next statement, which the caller clears; NULL: it failed or did not run. */
 PGresult *newt__take(newt_conn *c);
+/* The same for a result that is not to be in memory as a whole: rows gets them as they arrive, some
+ * at a time, and may take nothing itself. False: it failed, perhaps behind some rows. */
+bool newt__take_rows(newt_conn *c, newt__rows *rows, void *arg);
 /* The same where only success matters. */
 bool newt__take_done(newt_conn *c);
 bool newt__take_sync(newt_conn *c);

@@ -321,6 +321,29 @@ newt__forget(newt_conn *c)
 
 /* ---- taking results ------------------------------------------------------------------- */
 
+/* Hands on rows as they arrive; the result behind them has none. */
+static PGresult *
+stream(newt_conn *c)
+{
+    struct newt__talk *t = c->talk;
+    PGresult *r;
+
+#ifdef LIBPQ_HAS_CHUNK_MODE
+    enum {
+        ROWS = 64
+    };
+    PQsetChunkedRowsMode(c->pg, ROWS);
+    while ((r = next_result(c)) && PQresultStatus(r) == PGRES_TUPLES_CHUNK) {
+#else
+    PQsetSingleRowMode(c->pg);
+    while ((r = next_result(c)) && PQresultStatus(r) == PGRES_SINGLE_TUPLE) {
+#endif
+        t->rows(t->rows_arg, r);
+        PQclear(r);
+    }
+    return r;
+}
+
 /* The result of the oldest entry; NULL: it failed, did not run, or is a sync that has come. */
 static PGresult *
 take_entry(newt_conn *c, unsigned *entry)
@@ -340,7 +363,7 @@ take_entry(newt_conn *c, unsigned *entry)
     *entry = dequeue(t);
     if (t->forgotten > 0)
         t->forgotten--;
-    r = next_result(c);
+    r = t->rows && *entry == STATEMENT ? stream(c) : next_result(c);
     if (!r) {
         lost(c, NULL);
         return NULL;
@@ -433,6 +456,22 @@ newt__take(newt_conn *c)
             return NULL;
         }
     }
+}
+
+bool
+newt__take_rows(newt_conn *c, newt__rows *rows, void *arg)
+{
+    PGresult *r;
+
+    take_forgotten(c);
+    c->talk->rows = rows;
+    c->talk->rows_arg = arg;
+    r = newt__take(c);
+    c->talk->rows = NULL;
+    if (r && PQntuples(r) > 0) /* libpq has kept them all */
+        rows(arg, r);
+    PQclear(r);
+    return r != NULL;
 }
 
 bool
