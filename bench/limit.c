@@ -735,6 +735,35 @@ cold(PGconn *pg, int64_t n, const char *argument)
 }
 
 static void
+walk_server(PGconn *pg, int64_t n, const char *argument)
+{
+    int64_t seen = 0;
+    uint8_t key[8];
+    char sql[160];
+    (void)argument;
+    snprintf(sql, sizeof sql,
+             "SELECT zoid, serial, state FROM newt.walk('%s', ARRAY[$1::bigint], "
+             "max_objects => %lld)",
+             schema, (long long)n);
+    prepare(pg, "walk", sql);
+    for (int j = 0; j < 8; j++)
+        key[j] = (uint8_t)((uint64_t)(FIRST_OID + n - 1) >> (8 * (7 - j)));
+    run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    double start = now();
+    for (int pass = 0; pass < LOADS; pass++) {
+        PGresult *r = fetch(pg, "walk", key, 8);
+        touch(r, 2);
+        seen += PQntuples(r);
+        PQclear(r);
+    }
+    double seconds = now() - start;
+    run(pg, "COMMIT");
+    if (seen != n * LOADS)
+        give_up("walk", "objects are missing");
+    report("walk", (double)n * LOADS / seconds, "objects/s");
+}
+
+static void
 load_batches(PGconn *pg, int64_t n, int64_t batch)
 {
     char name[16];
@@ -849,9 +878,10 @@ main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(PGconn *pg, int64_t n, const char *argument);
-    } operations[] = {{"fill", fill},     {"bulk", bulk},   {"tx", tx},     {"clients", clients},
-                      {"hot", hot},       {"watch", watch}, {"cold", cold}, {"load", load},
-                      {"search", search}, {"drain", drain}, {NULL, NULL}};
+    } operations[] = {{"fill", fill},       {"bulk", bulk},   {"tx", tx},
+                      {"clients", clients}, {"hot", hot},     {"watch", watch},
+                      {"cold", cold},       {"load", load},   {"walk", walk_server},
+                      {"search", search},   {"drain", drain}, {NULL, NULL}};
     if (argc < 4)
         give_up("usage", "limit OPERATION SCHEMA N [ARGUMENT]");
     schema = argv[2];

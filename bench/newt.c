@@ -473,6 +473,40 @@ cold(int64_t n, const char *argument)
     newt_close(c);
 }
 
+/* The chain again, loaded by the server in one go, by connections that have nothing. */
+static void
+walk_server(int64_t n, const char *argument)
+{
+    newt_walk_options o = {.size = sizeof o, .objects = n};
+    double seconds = 0;
+    (void)argument;
+    for (int pass = 0; pass < LOADS; pass++) {
+        if (pass > 0) { /* the pool's connection keeps its cache */
+            newt_db_close(db);
+            open_store(schema, NULL);
+        }
+        newt_conn *c = dial();
+        int64_t seen = 0;
+        begin(c);
+        task_ref at = task_of(newt_root(c, "last"));
+        double start = now();
+        check(c, newt_prefetch_walk(c, &at.any, 1, &o) == NEWT_OK, "walk");
+        for (; !newt_is_null(at.any); seen++) {
+            const struct task *t = task_read(c, at);
+            check(c, t != NULL, "walk");
+            touched ^= t->title.s[20];
+            at = t->parent;
+            task_done(t);
+        }
+        seconds += now() - start;
+        newt_abort(c);
+        newt_close(c);
+        if (seen != n)
+            give_up("walk", "the chain is broken");
+    }
+    report("walk", (double)n * LOADS / seconds, "objects/s");
+}
+
 /* All Tasks in batches, by a connection that has none of them. Seconds. */
 static double
 load_once(const newt_ref *refs, int64_t n, int64_t batch)
@@ -567,9 +601,9 @@ main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(int64_t n, const char *argument);
-    } operations[] = {{"bulk", bulk}, {"tx", tx},         {"clients", clients},
-                      {"hot", hot},   {"large", large},   {"cold", cold},
-                      {"load", load}, {"search", search}, {NULL, NULL}};
+    } operations[] = {
+        {"bulk", bulk}, {"tx", tx},     {"clients", clients},  {"hot", hot},       {"large", large},
+        {"cold", cold}, {"load", load}, {"walk", walk_server}, {"search", search}, {NULL, NULL}};
     if (argc == 3 && strcmp(argv[1], "create") == 0) {
         newt_error *e = NULL;
         if (newt_store_create(NULL, argv[2], &e) != NEWT_OK)
