@@ -1,5 +1,5 @@
 /*
- * batch.h - what a commit writes, a batch at a time: between batch.c and commit.c
+ * batch.h - what a commit writes, a batch at a time: between batch.c, commit.c and unreachable.c
  */
 #ifndef NEWT_BATCH_H
 #define NEWT_BATCH_H
@@ -42,5 +42,7 @@ int newt__batch_send(newt__batch *b, int64_t serial);
  * valid until the next call. */
 void newt__batch_oids(newt__batch *b, size_t from, size_t to, newt__params *p);
 void newt__batch_free(newt__batch *b);
+/* In debug mode: tells the program of new objects that nothing refers to (unreachable.c). */
+int newt__unreachable_tell(newt_conn *c);
 
 #endif

@@ -6,14 +6,18 @@
  *   kind.c         the kinds of values     registry.c     a class as the registry's JSON
  *   encode.c       struct -> record        decode.c       record -> struct
  *   object.c       headers, states, pins; new, read, write, edit, done; ends of transactions
- *   setter.c       texts, arrays, maps     cache.c        oid -> object of one connection, its
- * limit spill.c        what was changed and finds no room in the cache json_read.c    values ->
- * jansson       json_write.c   jansson -> values bag.c          objects without struct collection.c
- * lists, maps, named roots projection.c   JSON of an object, to_json db.c           newt_db, pool,
- * store check   register.c   classes known to the store create.c       the making of a store
+ *   setter.c       texts, arrays, maps
+ *   cache.c        oid -> object of one connection, and its limit
+ *   spill.c        what was changed and finds no room in the cache
+ *   json_read.c    values -> jansson       json_write.c   jansson -> values
+ *   bag.c          objects without struct  collection.c   lists, maps, named roots
+ *   projection.c   JSON of an object, to_json
+ *   db.c           newt_db, pool, store check   register.c   classes known to the store
+ *   create.c       the making of a store
  *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
  *   commit.c       the pipeline of a commit     batch.c      what it writes, and the statements
+ *   unreachable.c  new objects that nothing refers to, in debug mode
  *   resolve.c      one whose answer was lost
  *   conflict.c     what others have changed: found, merged, reported
  *   merge.c        ready-made resolvers         describe.c   what a transaction says of itself

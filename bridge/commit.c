@@ -431,6 +431,8 @@ newt_commit(newt_conn *c)
         return status;
     if (status == NEWT_OK)
         status = newt__objects_check(c);
+    if (status == NEWT_OK)
+        status = newt__unreachable_tell(c);
     if (status != NEWT_OK)
         newt_abort(c);
     else

@@ -411,6 +411,13 @@ typedef enum newt_projector {
     NEWT_PROJECT_SERVER
 } newt_projector;
 
+/*
+ * Something that a program may want to know and that is no error: newt_error_status is NEWT_OK,
+ * message, hint and oid say what it is about. Called in the connection's thread, with no connection
+ * to use; e is valid until it returns. At most 10 a commit, and one more that counts the rest.
+ */
+typedef void newt_notice(const newt_error *e, void *arg);
+
 typedef struct newt_options {
     size_t size;              /* sizeof(newt_options) */
     const char *schema;       /* of the store; NULL: "public" */
@@ -427,6 +434,9 @@ typedef struct newt_options {
                                * nor settings. Without it such a connection is NEWT_EINVAL */
     bool strict; /* nobody sees a commit of this program before it is durable. The commit lock is
                   * held meanwhile, so that all of the store wait for each other's disk writes */
+    newt_notice *notice; /* in debug mode, told by commit of new objects that neither a root nor a
+                          * changed object leads to; or NULL */
+    void *notice_arg;
 } newt_options;
 
 /*

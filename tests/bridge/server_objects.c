@@ -364,6 +364,93 @@ forgotten_mark(void **state)
     store_close(&s);
 }
 
+/* New objects that nothing leads to are saved, and in debug mode told. */
+typedef struct notices {
+    int n, others;
+    int64_t oids[16];
+    char last[200];
+} notices;
+
+static void
+take_notice(const newt_error *e, void *arg)
+{
+    notices *all = arg;
+
+    assert_int_equal(newt_error_status(e), NEWT_OK);
+    if (newt_error_oid(e))
+        all->oids[all->n++] = newt_error_oid(e);
+    else
+        all->others++;
+    snprintf(all->last, sizeof all->last, "%s", newt_error_message(e));
+}
+
+static void
+unreachable(void **state)
+{
+    notices all = {0};
+    newt_options o = {.debug = true, .notice = take_notice, .notice_arg = &all};
+    struct item *i, *first, *second;
+    item_ref stored, lost;
+    json_t *json;
+    newt_bag *b;
+    char want[100];
+    store s;
+
+    (void)state;
+    store_open_as(&s, "unreachable", o);
+    /* by a root, by a list that is in a root, by a bag, by each other from there on */
+    begin(s.a);
+    i = new_item(s.a, "rooted", 1);
+    stored = item_id(i);
+    i->next = item_id(new_item(s.a, "next", 2));
+    b = newt_bag_new(s.a, "Bag");
+    json = newt_json_ref(item_id(i).any);
+    assert_int_equal(newt_bag_set(b, "item", json), NEWT_OK);
+    json_decref(json);
+    ok(s.a, newt_set_root(s.a, "bag", newt_bag_ref(b)));
+    commit(s.a);
+    assert_int_equal(all.n, 0);
+    /* by a stored object that is changed: it was read only, then it is */
+    begin(s.a);
+    lost = item_id(new_item(s.a, "lost", 3));
+    i = item_write(s.a, stored);
+    i->n++;
+    commit(s.a);
+    assert_int_equal(all.n, 1);
+    assert_int_equal(all.oids[0], lost.any.oid);
+    snprintf(want, sizeof want, "no reference leads to the new object Item %lld",
+             (long long)lost.any.oid);
+    assert_string_equal(all.last, want);
+    assert_sql(s.pg, "1", "SELECT count(*) FROM newt WHERE zoid = %lld", (long long)lost.any.oid);
+    begin(s.a);
+    i = item_write(s.a, stored);
+    i->next = item_id(new_item(s.a, "found", 4));
+    commit(s.a);
+    assert_int_equal(all.n, 1);
+    /* two that refer to each other, and to a third: nothing leads there */
+    begin(s.a);
+    first = new_item(s.a, "first", 5);
+    second = new_item(s.a, "second", 6);
+    first->next = item_id(second);
+    second->next = item_id(first);
+    commit(s.a);
+    assert_int_equal(all.n, 3);
+    /* what is not saved is not told; of many, ten */
+    begin(s.a);
+    ok(s.a, newt_delete(s.a, item_id(new_item(s.a, "gone", 7)).any));
+    commit(s.a);
+    assert_int_equal(all.n, 3);
+    all = (notices){0};
+    begin(s.a);
+    for (int k = 0; k < 25000; k++)
+        item_done(new_item(s.a, "many", k));
+    commit(s.a);
+    assert_int_equal(all.n, 10);
+    assert_int_equal(all.others, 1);
+    assert_string_equal(all.last, "no reference leads to 24990 more new objects");
+    store_close(&s);
+}
+
 static const struct CMUnitTest objects[] = {
     cmocka_unit_test(missing),
     cmocka_unit_test(damaged),
@@ -371,6 +458,7 @@ static const struct CMUnitTest objects[] = {
     cmocka_unit_test(reshaped),
     cmocka_unit_test(refused_commits),
     cmocka_unit_test(forgotten_mark),
+    cmocka_unit_test(unreachable),
     cmocka_unit_test(projected_by_the_client),
     cmocka_unit_test(projected_by_the_server),
 };
