@@ -230,6 +230,7 @@ spill_model(void **state)
     offline o;
     newt__spilled x, last = {0};
     size_t seen = 0;
+    bool fits = false;
 
     (void)state;
     generate_init(&g, generate_seed());
@@ -278,10 +279,13 @@ spill_model(void **state)
             assert_int_equal(read->n, model[i].n);
             thing_done(read);
         }
-        assert_true(o.c.cache.n <= N / 10);
+        /* from the first on that needs room */
+        fits |= o.c.cache.n <= N / 10;
+        assert_true(o.c.cache.n <= N / 10 || !fits);
         if (step % 1000 == 0)
             check_rings(&o);
     }
+    assert_true(fits);
     /* each is in one place, and the file gives them in order */
     assert_int_equal(o.c.cache.changed.n + newt__spill_n(&o.c), N);
     newt__spill_rewind(&o.c);
