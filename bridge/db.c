@@ -111,7 +111,7 @@ set_session(newt_conn *c, newt_error *e)
     const struct newt__sql *sql = c->db->sql;
     const char *params[3] = {NULL, c->db->options.transaction_pooling ? "true" : "false",
                              sql->schema};
-    PGresult *r = newt__ask(c->pg, e, sql->text[NEWT__S_SETTINGS], 3, params);
+    PGresult *r = newt__ask(c->pg, e, sql->text[c->standby][NEWT__S_SETTINGS], 3, params);
     int status = NEWT_OK;
 
     if (!r)
@@ -126,13 +126,13 @@ set_session(newt_conn *c, newt_error *e)
     return status;
 }
 
-/* Whether the store and the extension are there. */
+/* Whether the store and the extension are there, and what kind of server it is. */
 static int
 open_session(newt_conn *c, newt_error *e)
 {
     static const char sql[] =
         "SELECT to_regclass($1 || '.newt_store') IS NOT NULL, 'to_jsonb' = ANY (f.names), "
-        "'walk' = ANY (f.names), pg_backend_pid() "
+        "'walk' = ANY (f.names), pg_backend_pid(), pg_is_in_recovery() "
         "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
         "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
         "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
@@ -148,6 +148,7 @@ open_session(newt_conn *c, newt_error *e)
     c->has_extension = *PQgetvalue(r, 0, 1) == 't';
     c->has_walk = *PQgetvalue(r, 0, 2) == 't';
     status = check_pooler(c, PQgetvalue(r, 0, 3), e);
+    c->standby = *PQgetvalue(r, 0, 4) == 't';
     PQclear(r);
     if (status != NEWT_OK)
         return status;
@@ -227,6 +228,11 @@ hex16(const char *s, uint8_t out[16])
     return n == 32;
 }
 
+/* a restored dump brings the incarnation's row along, but not the database's oid */
+#define LIFE                                                                                       \
+    ", s.system_identifier, p.timeline_id, (SELECT d.oid FROM pg_database d "                      \
+    "WHERE d.datname = current_database()) FROM pg_control_system() s, pg_control_checkpoint() p"
+
 /* Which life of which server this is. What the connection holds from another one is dropped. */
 static int
 check_incarnation(newt_conn *c, newt_error *e)
@@ -236,13 +242,13 @@ check_incarnation(newt_conn *c, newt_error *e)
     PGresult *r = NULL;
 
     for (int attempt = 0; attempt < 2; attempt++) {
-        r = ask_store(c, e, "SELECT s.system_identifier, p.timeline_id, (SELECT id FROM ",
-                      ".newt_incarnation WHERE one), (SELECT d.oid FROM pg_database d WHERE "
-                      "d.datname = current_database()) FROM pg_control_system() s, "
-                      "pg_control_checkpoint() p");
+        /* a standby has none: an UNLOGGED table cannot be read there */
+        r = c->standby
+                ? newt__ask(c->pg, e, "SELECT NULL" LIFE, 0, NULL)
+                : ask_store(c, e, "SELECT (SELECT id FROM ", ".newt_incarnation WHERE one)" LIFE);
         if (!r)
             return e->status;
-        if (!PQgetisnull(r, 0, 2) || attempt == 1)
+        if (!PQgetisnull(r, 0, 0) || c->standby || attempt == 1)
             break;
         PQclear(r);
         /* this server has crashed or was promoted, and nobody has come since */
@@ -252,11 +258,10 @@ check_incarnation(newt_conn *c, newt_error *e)
         if (!r)
             return e->status;
     }
-    system = atoll(PQgetvalue(r, 0, 0));
-    timeline = atoll(PQgetvalue(r, 0, 1));
-    /* a restored dump brings the incarnation's row along, but not the database's oid */
+    system = atoll(PQgetvalue(r, 0, 1));
+    timeline = atoll(PQgetvalue(r, 0, 2));
     database = atoll(PQgetvalue(r, 0, 3));
-    if (!hex16(PQgetvalue(r, 0, 2), id))
+    if (!hex16(PQgetvalue(r, 0, 0), id))
         memset(id, 0, sizeof id);
     PQclear(r);
     if (memcmp(id, c->incarnation, sizeof id) == 0 && system == c->system &&

@@ -53,7 +53,7 @@
     "RETURNING tid, set_config('synchronous_commit', "                                             \
     "coalesce($5::text, current_setting('synchronous_commit')), true)"
 
-#define INCARNATION "(SELECT id FROM @store@.newt_incarnation WHERE one)"
+#define INCARNATION "@incarnation@" /* see incarnations */
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
 
 /*
@@ -302,27 +302,52 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
             "WITH ORDINALITY AS f(v, n) JOIN w ON w.zoid = (f.v ->> 'zoid')::bigint"),
 };
 
-char *
-newt__sql_expand(const char *text, const char *schema)
+/* What the statements ask for the server's incarnation. A standby cannot read an UNLOGGED table: it
+ * has none, and what has become of one that is a standby no longer is to be found out. */
+static const char *const incarnations[] = {
+    "(SELECT id FROM @store@.newt_incarnation WHERE one)",
+    "CASE WHEN pg_is_in_recovery() THEN '00000000-0000-0000-0000-000000000000'::uuid "
+    "ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid END",
+};
+
+/* text with every mark replaced; malloc'ed, NULL: no memory */
+static char *
+expand(const char *text, const char *mark, const char *value)
 {
-    static const char mark[] = "@store@";
-    const size_t mark_n = sizeof mark - 1, schema_n = strlen(schema);
+    const size_t mark_n = strlen(mark), value_n = strlen(value);
     size_t n = strlen(text) + 1;
     const char *at, *from;
     char *out, *to;
 
     for (at = text; (at = strstr(at, mark)); at += mark_n)
-        n += schema_n;
+        n += value_n;
     out = to = malloc(n);
     if (!out)
         return NULL;
     for (from = text; (at = strstr(from, mark)); from = at + mark_n) {
         memcpy(to, from, (size_t)(at - from));
         to += at - from;
-        memcpy(to, schema, schema_n);
-        to += schema_n;
+        memcpy(to, value, value_n);
+        to += value_n;
     }
     memcpy(to, from, strlen(from) + 1);
+    return out;
+}
+
+char *
+newt__sql_expand(const char *text, const char *schema)
+{
+    return expand(text, "@store@", schema);
+}
+
+static char *
+statement(newt__statement s, bool standby, const char *schema)
+{
+    char *text = expand(statements[s], "@incarnation@", incarnations[standby]), *out = NULL;
+
+    if (text)
+        out = newt__sql_expand(text, schema);
+    free(text);
     return out;
 }
 
@@ -331,8 +356,10 @@ newt__sql_free(struct newt__sql *sql)
 {
     if (!sql)
         return;
-    for (int i = 0; i < NEWT__N_STATEMENTS; i++)
-        free(sql->text[i]);
+    for (int i = 0; i < NEWT__N_STATEMENTS; i++) {
+        free(sql->text[false][i]);
+        free(sql->text[true][i]);
+    }
     PQfreemem(sql->schema);
     free(sql->oid_sequence);
     free(sql->serial_sequence);
@@ -353,8 +380,8 @@ newt__sql_new(PGconn *pg, const char *schema)
     sql->oid_sequence = newt__sql_expand("@store@.newt_oid", sql->schema);
     sql->serial_sequence = newt__sql_expand("@store@.newt_serial", sql->schema);
     ok = sql->oid_sequence && sql->serial_sequence;
-    for (int i = 0; ok && i < NEWT__N_STATEMENTS; i++)
-        ok = (sql->text[i] = newt__sql_expand(statements[i], sql->schema)) != NULL;
+    for (int i = 0; ok && i < 2 * NEWT__N_STATEMENTS; i++)
+        ok = (sql->text[i % 2][i / 2] = statement((newt__statement)(i / 2), i % 2, sql->schema));
     if (ok)
         return sql;
 fail:

@@ -94,9 +94,9 @@ typedef enum newt__statement {
 
 /* The statements with the store's quoted schema in them. */
 struct newt__sql {
-    char *text[NEWT__N_STATEMENTS];
-    char *schema;       /* quoted */
-    char *oid_sequence; /* qualified and quoted, for nextval */
+    char *text[2][NEWT__N_STATEMENTS]; /* for a primary, and for a standby */
+    char *schema;                      /* quoted */
+    char *oid_sequence;                /* qualified and quoted, for nextval */
     char *serial_sequence;
 };
 struct newt__sql *newt__sql_new(PGconn *pg, const char *schema); /* NULL: no memory */

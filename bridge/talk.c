@@ -222,7 +222,7 @@ send_unnamed(newt_conn *c, newt__statement s, const newt__params *p, unsigned en
         return false;
     c->stats.statements++;
     return sent(c,
-                PQsendQueryParams(c->pg, c->db->sql->text[s], p ? p->n : 0, NULL,
+                PQsendQueryParams(c->pg, c->db->sql->text[c->standby][s], p ? p->n : 0, NULL,
                                   p ? p->values : NULL, p ? p->lengths : NULL, binary, 1),
                 entry, p ? p->total : 0);
 }
@@ -274,7 +274,8 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
     }
     statement_name(s, name);
     if (!c->talk->prepared[s]) {
-        if (!sent(c, PQsendPrepare(c->pg, name, c->db->sql->text[s], 0, NULL), PREPARE + s, 0))
+        if (!sent(c, PQsendPrepare(c->pg, name, c->db->sql->text[c->standby][s], 0, NULL),
+                  PREPARE + s, 0))
             return;
         c->talk->prepared[s] = true; /* until its result says otherwise */
     }

@@ -656,11 +656,17 @@ newt__blocks_take(newt_conn *c, int64_t oids, int64_t serials)
     int64_t serial_blocks = newt__blocks_for(serials, c->db->serial_block);
     int rc;
 
-    if (c->in_transaction)
+    if (c->in_transaction && !c->standby)
         return blocks_beside(c, oids, serials);
     rc = newt__conn_server(c);
     if (rc != NEWT_OK)
         return rc;
+    if (c->standby) { /* whatever is to be written begins here */
+        newt__conn_fail(c, NEWT_ESQL, 0, "the server is a standby, which takes no changes");
+        memcpy(c->error.sqlstate, "25006", sizeof c->error.sqlstate);
+        newt__fail_hint(&c->error, "Connect to the primary: target_session_attrs=primary.");
+        return NEWT_ESQL;
+    }
     newt__talk_begin(c);
     newt__blocks_send(c, oid_blocks, serial_blocks);
     newt__send(c, NEWT__S_BARRIER, NULL);
