@@ -443,10 +443,10 @@ typedef struct newt_options {
  * Opens a database: checks the store's version and the class tables, registers new classes (plain
  * rows, no DDL). classes: NULL-terminated, copied; the classes that references name must be among
  * them, those of embedded structs need not. opt: NULL for defaults. *db is set even on failure, to
- * ask newt_db_error why; newt_db_close it in any case. It wants a primary, unless uri says otherwise:
- * with target_session_attrs=standby (or any) it reads from a standby, in snapshots of what has
- * arrived there, and every change is refused (NEWT_ESQL, SQLSTATE 25006); the classes must be known
- * to the store already.
+ * ask newt_db_error why; newt_db_close it in any case. It wants a primary, unless uri says
+ * otherwise: with target_session_attrs=standby (or any) it reads from a standby, in snapshots of
+ * what has arrived there, and every change is refused (NEWT_ESQL, SQLSTATE 25006); the classes must
+ * be known to the store already.
  */
 NEWT_API int newt_db_open(newt_db **db, const char *uri, const newt_class *const *classes,
                           const newt_options *opt) NEWT_CHECK;

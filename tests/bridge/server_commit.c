@@ -541,14 +541,14 @@ check_plans_of_transaction(store *s)
     assert_true(PQexitPipelineMode(c->pg));
     assert_sql(c->pg, "on", "SHOW enable_seqscan");
     sql_do(c->pg, "BEGIN");
-    r = PQexecParams(c->pg, db->sql->text[NEWT__S_SETTINGS], 3, NULL, params, NULL, NULL, 0);
+    r = PQexecParams(c->pg, db->sql->text[false][NEWT__S_SETTINGS], 3, NULL, params, NULL, NULL, 0);
     assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
     PQclear(r);
     for (int i = 0; i < NEWT__N_STATEMENTS; i++) {
         char name[16];
 
         snprintf(name, sizeof name, "newt_%d", i);
-        r = PQprepare(c->pg, name, db->sql->text[i], 0, NULL);
+        r = PQprepare(c->pg, name, db->sql->text[false][i], 0, NULL);
         assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
         PQclear(r);
         c->talk->prepared[i] = true;

@@ -34,7 +34,7 @@ export PKG_CONFIG_SYSROOT_DIR=$work/root PKG_CONFIG_PATH=$work/root/opt/newt/lib
 ok 'pkg-config knows the version' pkg-config --exact-version=0.1.0 newtdb
 ok 'a program builds' gcc -std=c11 examples/hello.c -o "$work/hello" $(pkg-config --cflags --libs newtdb)
 ok 'also statically' gcc -std=c11 examples/hello.c -o "$work/static" $(pkg-config --cflags newtdb) \
-    "$work/root/opt/newt/lib/libnewtdb.a" -lpq -ljansson -lm -lpthread
+    "$work/root/opt/newt/lib/libnewtdb.a" $(sed -n 's/^Libs.private: //p' "$PKG_CONFIG_PATH/newtdb.pc")
 ok 'the program needs the library by its soname' grep -q 'NEEDED.*\[libnewtdb\.so\.0\]' <(readelf -d "$work/hello")
 ok 'the installed updater finds the library beside it' "$work/root/opt/newt/bin/newt-updater" --help
 
