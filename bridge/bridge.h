@@ -8,6 +8,7 @@
  *   object.c       headers, states, pins; new, read, write, edit, done; ends of transactions
  *   setter.c       texts, arrays, maps
  *   cache.c        oid -> object of one connection, and its limit
+ *   marks.c        what was changed and not marked, in debug mode
  *   spill.c        what was changed and finds no room in the cache
  *   json_read.c    values -> jansson       json_write.c   jansson -> values
  *   bag.c          objects without struct  collection.c   lists, maps, named roots
@@ -175,8 +176,10 @@ int newt__object_load(newt_conn *c, int64_t oid, int64_t serial, const void *rec
 /* The record of a new or changed object as it is now, in c->writer.buf. The error names object
  * and field. *same (may be NULL): it is the record that was loaded, nothing needs to be written. */
 int newt__object_encode(newt_conn *c, newt__header *h, bool *same);
-/* In debug mode, before a commit: NEWT_EINVAL if an object was changed without being marked. */
-int newt__objects_check(newt_conn *c);
+/* In debug mode: NEWT_EINVAL if an object was changed without being marked; one of them, or any
+ * that this transaction has used (marks.c). */
+int newt__mark_check(newt__header *h);
+int newt__marks_check(newt_conn *c);
 /* Whether this transaction has read, pinned or changed the object. */
 bool newt__object_used(const newt_conn *c, int64_t oid);
 /* Whether the program has a pointer to it. */

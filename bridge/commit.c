@@ -430,7 +430,7 @@ newt_commit(newt_conn *c)
     if (status == NEWT_EBUSY || status == NEWT_ETHREAD)
         return status;
     if (status == NEWT_OK)
-        status = newt__objects_check(c);
+        status = newt__marks_check(c);
     if (status == NEWT_OK)
         status = newt__unreachable_tell(c);
     if (status != NEWT_OK)

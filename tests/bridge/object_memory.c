@@ -245,7 +245,7 @@ project_reshaped(void)
 static bool
 check_marks(void)
 {
-    return newt__objects_check(&o.c) == NEWT_OK;
+    return newt__marks_check(&o.c) == NEWT_OK;
 }
 
 static bool

@@ -351,18 +351,18 @@ forgotten_marks(void **state)
     o.db.options.debug = true;
     load(&o, 7, odd, sizeof odd - 1);
     t = thing_read(&o.c, thing_of((newt_ref){7}));
-    assert_int_equal(newt__objects_check(&o.c), NEWT_OK);
+    assert_int_equal(newt__marks_check(&o.c), NEWT_OK);
     ((struct thing *)(uintptr_t)t)->n = 6;
-    assert_int_equal(newt__objects_check(&o.c), NEWT_EINVAL);
+    assert_int_equal(newt__marks_check(&o.c), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
                  "Thing 7 was changed without being asked for writing: field \"n\"");
     offline_begin(&o);
     assert_non_null(thing_edit(t)); /* too late, but now it is marked */
-    assert_int_equal(newt__objects_check(&o.c), NEWT_OK);
+    assert_int_equal(newt__marks_check(&o.c), NEWT_OK);
     offline_abort(&o);
     load(&o, 7, odd, sizeof odd - 1);
     ((struct thing *)newt__object_of(newt__cache_find(&o.c.cache, 7)))->n = 9;
-    assert_int_equal(newt__objects_check(&o.c), NEWT_OK); /* not this transaction's */
+    assert_int_equal(newt__marks_check(&o.c), NEWT_OK); /* not this transaction's */
     offline_close(&o);
 }
 
