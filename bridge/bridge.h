@@ -17,6 +17,7 @@
  *   create.c       the making of a store
  *   store.c        every SQL statement of the library     talk.c   sending them, taking results
  *   transaction.c  begin, snapshots, invalidation, abort, newt_transact
+ *   blocks.c       oids and serials, taken in blocks
  *   commit.c       the pipeline of a commit     batch.c      what it writes, and the statements
  *   unreachable.c  new objects that nothing refers to, in debug mode
  *   resolve.c      one whose answer was lost
