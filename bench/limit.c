@@ -739,11 +739,11 @@ walk_server(PGconn *pg, int64_t n, const char *argument)
 {
     int64_t seen = 0;
     uint8_t key[8];
-    char sql[160];
+    char sql[256];
     (void)argument;
     snprintf(sql, sizeof sql,
-             "SELECT zoid, serial, state FROM newt.walk('%s', ARRAY[$1::bigint], "
-             "max_objects => %lld)",
+             "SELECT (w.row).zoid, (w.row).serial, (w.row).state FROM "
+             "(SELECT newt.walk('%s', ARRAY[$1::bigint], max_objects => %lld) AS row) w",
              schema, (long long)n);
     prepare(pg, "walk", sql);
     for (int j = 0; j < 8; j++)

@@ -166,7 +166,9 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_LOAD] =
         "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
     /* $1 schema, $2 zoids, $3 depth, $4 objects, $5 fields */
-    [NEWT__S_WALK] = "SELECT zoid, serial, state FROM newt.walk($1, $2, $3, $4, $5)",
+    /* in a target list, rows travel while the walk goes on */
+    [NEWT__S_WALK] = "SELECT (w.row).zoid, (w.row).serial, (w.row).state "
+                     "FROM (SELECT newt.walk($1, $2, $3, $4, $5) AS row) w",
     /* $1 zoids, $2 serials they should have, $3 not 0: its record is wanted. Those that have
      * another or are removed. */
     [NEWT__S_CONFLICTS] = "SELECT i.zoid, o.serial, CASE WHEN i.wanted <> 0 THEN o.state END "

@@ -5,9 +5,13 @@
  * checks and rewrites as any other (privileges, row security, views), in the caller's snapshot. It
  * is one query for one object, started once and then rescanned for each: to start a query takes
  * many times as long as to find a row in an index.
+ *
+ * Rows are handed out one by one, while the walk goes on: a target list passes them on at once,
+ * and what is kept is no more than the oids.
  */
 #include "newt_pg.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -21,112 +25,140 @@
 PG_FUNCTION_INFO_V1(newt_pg_walk);
 
 enum {
-    STATE = 3 /* the third column */
+    COLUMNS = 3,
+    STATE = 2
 };
 
-typedef struct lookup {
-    SPIPlanPtr plan;
-    CachedPlan *cached;
+typedef struct walk {
+    newt__walk steps;
+    size_t next; /* of the level under way */
+    char *sql;
+    PlannedStmt *plan;
     ParamListInfo params; /* $1, the oid */
-    QueryDesc *query;     /* NULL: the plan cannot be rescanned for another oid */
-} lookup;
+    QueryDesc *query;     /* NULL: not begun */
+    bool rescan;          /* it can be gone through again with another oid */
+} walk;
+
+/* ---- the query ---------------------------------------------------------------------------- */
+
+/* The plan must not depend on the first oid. */
+static void
+make_plan(walk *w, const char *store)
+{
+    MemoryContext before = CurrentMemoryContext;
+    Oid types[] = {INT8OID};
+    SPIPlanPtr prepared;
+    CachedPlan *cached;
+
+    w->sql = psprintf("SELECT o.zoid::pg_catalog.int8, o.serial::pg_catalog.int8, "
+                      "o.state::pg_catalog.bytea FROM %s.object_state o "
+                      "WHERE o.zoid OPERATOR(pg_catalog.=) $1",
+                      quote_identifier(store));
+    w->params = makeParamList(1);
+    w->params->params[0] = (ParamExternData){.ptype = INT8OID};
+    SPI_connect();
+    prepared = SPI_prepare_cursor(w->sql, 1, types, CURSOR_OPT_GENERIC_PLAN);
+    cached = prepared ? SPI_plan_get_cached_plan(prepared) : NULL;
+    if (!cached)
+        elog(ERROR, "no plan for \"%s\": %s", w->sql, SPI_result_code_string(SPI_result));
+    MemoryContextSwitchTo(before);
+    w->plan = copyObject(linitial_node(PlannedStmt, cached->stmt_list));
+    ReleaseCachedPlan(cached, NULL);
+    SPI_finish();
+}
 
 /* Only what evaluates $1 anew at each rescan can be rescanned with another; what keeps rows (an
  * Append that has chosen its partitions, the hash of a join, another engine's scan) cannot. */
 static void
-open_lookup(lookup *l, const char *store)
+begin_query(walk *w)
 {
-    Oid types[] = {INT8OID};
-    char *sql = psprintf("SELECT o.zoid::pg_catalog.int8, o.serial::pg_catalog.int8, "
-                         "o.state::pg_catalog.bytea FROM %s.object_state o "
-                         "WHERE o.zoid OPERATOR(pg_catalog.=) $1",
-                         quote_identifier(store));
+    w->query = CreateQueryDesc(w->plan, w->sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver,
+                               w->params, NULL, 0);
+    ExecutorStart(w->query, 0);
+    w->rescan = IsA(w->query->planstate, IndexScanState);
+}
 
-    l->plan = SPI_prepare_cursor(sql, 1, types, CURSOR_OPT_GENERIC_PLAN);
-    if (!l->plan)
-        elog(ERROR, "SPI_prepare_cursor: %s", SPI_result_code_string(SPI_result));
-    l->params = makeParamList(1);
-    l->params->params[0] = (ParamExternData){.ptype = INT8OID};
-    l->query = NULL;
-    l->cached = SPI_plan_get_cached_plan(l->plan);
-    if (!l->cached)
+static void
+end_query(walk *w)
+{
+    QueryDesc *query = w->query;
+
+    if (!query)
         return;
-    l->query = CreateQueryDesc(linitial_node(PlannedStmt, l->cached->stmt_list), sql,
-                               GetActiveSnapshot(), InvalidSnapshot, None_Receiver, l->params, NULL,
-                               0);
-    ExecutorStart(l->query, 0);
-    if (!IsA(l->query->planstate, IndexScanState)) {
-        ExecutorFinish(l->query);
-        ExecutorEnd(l->query);
-        FreeQueryDesc(l->query);
-        l->query = NULL;
-    }
+    w->query = NULL;
+    ExecutorFinish(query);
+    ExecutorEnd(query);
+    FreeQueryDesc(query);
 }
 
+/* When rows are not wanted to their end. */
 static void
-close_lookup(lookup *l)
+shut_down(Datum arg)
 {
-    if (l->query) {
-        ExecutorFinish(l->query);
-        ExecutorEnd(l->query);
-        FreeQueryDesc(l->query);
-    }
-    if (l->cached)
-        ReleaseCachedPlan(l->cached, NULL);
+    end_query((walk *)DatumGetPointer(arg));
 }
 
-/* ---- following ---------------------------------------------------------------------------- */
+/* ---- walking ------------------------------------------------------------------------------ */
+
+static bool
+next_oid(walk *w)
+{
+    newt__walk *steps = &w->steps;
+
+    if (w->next == steps->to) {
+        if (!newt__walk_level(steps))
+            return false;
+        w->next = steps->from;
+    }
+    w->params->params[0].value = Int64GetDatum(steps->queue[w->next++]);
+    return true;
+}
+
+static TupleTableSlot *
+row_of_query(walk *w, bool rescan)
+{
+    MemoryContext before = MemoryContextSwitchTo(w->query->estate->es_query_cxt);
+    TupleTableSlot *slot;
+
+    if (rescan)
+        ExecReScan(w->query->planstate);
+    slot = ExecProcNode(w->query->planstate);
+    MemoryContextSwitchTo(before);
+    return TupIsNull(slot) ? NULL : slot;
+}
+
+/* NULL: that was all. */
+static TupleTableSlot *
+next_row(walk *w)
+{
+    TupleTableSlot *slot = w->query ? row_of_query(w, false) : NULL;
+
+    while (!slot) {
+        CHECK_FOR_INTERRUPTS();
+        if (w->query && !w->rescan)
+            end_query(w);
+        if (!next_oid(w)) {
+            end_query(w);
+            return NULL;
+        }
+        if (w->query) {
+            slot = row_of_query(w, true);
+        } else {
+            begin_query(w);
+            slot = row_of_query(w, false);
+        }
+    }
+    return slot;
+}
 
 static void
-follow(newt__walk *w, Datum state, bool is_null)
+follow(newt__walk *steps, bytea *record)
 {
     newt__fault fault = {0};
-    bytea *record;
 
-    if (is_null || w->depth >= w->max_depth)
-        return;
-    record = DatumGetByteaPP(state);
-    fault.code = newt__walk_record(w, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
+    fault.code = newt__walk_record(steps, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record));
     if (fault.code)
         newt_pg_raise(&fault, VARSIZE_ANY_EXHDR(record));
-    if ((Pointer)record != DatumGetPointer(state))
-        pfree(record);
-}
-
-static void
-take_rescanned(lookup *l, int64 oid, newt__walk *w, Tuplestorestate *out)
-{
-    PlanState *plan = l->query->planstate;
-    TupleTableSlot *slot;
-    Datum state;
-    bool is_null;
-
-    l->params->params[0].value = Int64GetDatum(oid);
-    ExecReScan(plan);
-    for (;;) {
-        slot = ExecProcNode(plan);
-        if (TupIsNull(slot))
-            return;
-        tuplestore_puttupleslot(out, slot);
-        state = slot_getattr(slot, STATE, &is_null);
-        follow(w, state, is_null);
-    }
-}
-
-static void
-take_executed(lookup *l, int64 oid, newt__walk *w, Tuplestorestate *out)
-{
-    Datum value = Int64GetDatum(oid), state;
-    bool is_null;
-
-    if (SPI_execute_plan(l->plan, &value, NULL, true, 0) != SPI_OK_SELECT)
-        elog(ERROR, "SPI_execute_plan: %s", SPI_result_code_string(SPI_result));
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        tuplestore_puttuple(out, SPI_tuptable->vals[i]);
-        state = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, STATE, &is_null);
-        follow(w, state, is_null);
-    }
-    SPI_freetuptable(SPI_tuptable);
 }
 
 /* ---- arguments ---------------------------------------------------------------------------- */
@@ -156,37 +188,69 @@ items_of(ArrayType *array, Oid type, const char *name, int *n)
     return items;
 }
 
-Datum
-newt_pg_walk(PG_FUNCTION_ARGS)
+static walk *
+begin_walk(FunctionCallInfo fcinfo)
 {
-    char *store = text_to_cstring(PG_GETARG_TEXT_PP(0));
     int n_roots, n_fields;
-    Datum *roots = items_of(PG_GETARG_ARRAYTYPE_P(1), INT8OID, "roots", &n_roots);
-    Datum *names = items_of(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, "fields", &n_fields);
+    Datum *roots = items_of(PG_GETARG_ARRAYTYPE_P_COPY(1), INT8OID, "roots", &n_roots);
+    Datum *names = items_of(PG_GETARG_ARRAYTYPE_P_COPY(4), TEXTOID, "fields", &n_fields);
     newt__name *fields = palloc(n_fields * sizeof *fields + 1);
-    newt__walk w = {.env = &newt_pg_env, .fields = fields, .n_fields = n_fields};
-    Tuplestorestate *out;
-    lookup l;
+    walk *w = palloc0(sizeof *w);
 
-    w.max_depth = bounded(PG_GETARG_INT64(2), 0, "max_depth");
-    w.max_objects = bounded(PG_GETARG_INT64(3), 1, "max_objects");
+    w->steps = (newt__walk){.env = &newt_pg_env,
+                            .fields = fields,
+                            .n_fields = n_fields,
+                            .max_depth = bounded(PG_GETARG_INT64(2), 0, "max_depth"),
+                            .max_objects = bounded(PG_GETARG_INT64(3), 1, "max_objects")};
     for (int i = 0; i < n_fields; i++) {
         fields[i].s = VARDATA_ANY(DatumGetPointer(names[i]));
         fields[i].n = VARSIZE_ANY_EXHDR(DatumGetPointer(names[i]));
     }
     for (int i = 0; i < n_roots; i++)
-        newt__walk_add(&w, DatumGetInt64(roots[i]));
+        newt__walk_add(&w->steps, DatumGetInt64(roots[i]));
+    make_plan(w, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+    return w;
+}
 
-    InitMaterializedSRF(fcinfo, 0);
-    out = ((ReturnSetInfo *)fcinfo->resultinfo)->setResult;
-    SPI_connect();
-    open_lookup(&l, store);
-    while (newt__walk_level(&w))
-        for (size_t i = w.from; i < w.to; i++) {
-            CHECK_FOR_INTERRUPTS();
-            (l.query ? take_rescanned : take_executed)(&l, w.queue[i], &w, out);
-        }
-    close_lookup(&l);
-    SPI_finish();
-    return (Datum)0;
+Datum
+newt_pg_walk(PG_FUNCTION_ARGS)
+{
+    ExprContext *econtext = ((ReturnSetInfo *)fcinfo->resultinfo)->econtext;
+    FuncCallContext *call;
+    MemoryContext before;
+    TupleTableSlot *slot;
+    Datum values[COLUMNS];
+    bool nulls[COLUMNS];
+    walk *w;
+
+    if (SRF_IS_FIRSTCALL()) {
+        call = SRF_FIRSTCALL_INIT();
+        before = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+        if (get_call_result_type(fcinfo, NULL, &call->tuple_desc) != TYPEFUNC_COMPOSITE)
+            elog(ERROR, "newt.walk gives rows");
+        call->tuple_desc = BlessTupleDesc(call->tuple_desc);
+        call->user_fctx = w = begin_walk(fcinfo);
+        RegisterExprContextCallback(econtext, shut_down, PointerGetDatum(w));
+        MemoryContextSwitchTo(before);
+    }
+    call = SRF_PERCALL_SETUP();
+    w = call->user_fctx;
+    before = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+    slot = next_row(w);
+    MemoryContextSwitchTo(before);
+    if (!slot) {
+        UnregisterExprContextCallback(econtext, shut_down, PointerGetDatum(w));
+        SRF_RETURN_DONE(call);
+    }
+    for (int i = 0; i < COLUMNS; i++)
+        values[i] = slot_getattr(slot, i + 1, &nulls[i]);
+    if (!nulls[STATE]) {
+        bytea *record = DatumGetByteaPP(values[STATE]);
+
+        values[STATE] = PointerGetDatum(record);
+        MemoryContextSwitchTo(call->multi_call_memory_ctx);
+        follow(&w->steps, record);
+        MemoryContextSwitchTo(before);
+    }
+    SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
 }

@@ -50,6 +50,38 @@ EXECUTE walk(10);
 RESET plan_cache_mode;
 SELECT pg_temp.plan_of('SELECT * FROM newt.walk(''newt_walk'', ''{2}'')');
 
+-- rows that are not wanted to their end: a limit, a cursor that is closed, that outlives a savepoint or its transaction, a loop that is left
+SELECT (w.row).zoid FROM (SELECT newt.walk('newt_walk', '{2}') AS row) w LIMIT 2;
+SELECT o.zoid, (SELECT (w.row).zoid FROM (SELECT newt.walk('newt_walk', ARRAY[o.zoid]) AS row OFFSET 1 LIMIT 1) w) FROM object_state o ORDER BY 1;
+BEGIN;
+DECLARE closed CURSOR FOR SELECT (newt.walk('newt_walk', '{2}')).zoid;
+FETCH 2 FROM closed;
+CLOSE closed;
+DECLARE outlives CURSOR FOR SELECT (w.row).zoid FROM (SELECT newt.walk('newt_walk', '{2}') AS row) w;
+SAVEPOINT a;
+FETCH 1 FROM outlives;
+SELECT 1 / 0;
+ROLLBACK TO a;
+FETCH 1 FROM outlives;
+ROLLBACK TO a;
+DECLARE held CURSOR WITH HOLD FOR SELECT (w.row).zoid FROM (SELECT newt.walk('newt_walk', '{2}') AS row) w;
+FETCH 1 FROM held;
+COMMIT;
+FETCH 2 FROM held;
+CLOSE held;
+DO $$
+DECLARE
+    z bigint;
+BEGIN
+    FOR z IN SELECT (w.row).zoid FROM (SELECT newt.walk('newt_walk', '{2}') AS row) w LOOP
+        RAISE NOTICE '%', z;
+        EXIT WHEN z = 5;
+    END LOOP;
+END
+$$;
+SELECT g, (w.row).zoid FROM generate_series(6, 7) g, LATERAL (SELECT newt.walk('newt_walk', ARRAY[g], 1) AS row) w;
+SELECT (w.row).zoid, 10 / ((w.row).zoid - 5) FROM (SELECT newt.walk('newt_walk', '{2}') AS row) w;
+
 -- null for null
 SELECT count(*) FROM newt.walk(NULL, '{2}');
 SELECT count(*) FROM newt.walk('newt_walk', NULL);
@@ -122,6 +154,7 @@ INSERT INTO object_state SELECT 21, 121, '\x83615401a26161d9960116'::bytea || '\
 INSERT INTO object_state SELECT 22, 122, '\x836154019a000186a0'::bytea || (SELECT string_agg('\xd996011a'::bytea || int4send(i), '' ORDER BY i DESC) FROM generate_series(1000001, 1100000) i);
 INSERT INTO object_state SELECT i, 1, pg_temp.node(NULL) FROM generate_series(1000001, 1100000) i;
 SELECT zoid, length(state) FROM newt.walk('newt_walk', '{20}', 2) WHERE zoid < 1000;
+SELECT (w.row).zoid, length((w.row).state) FROM (SELECT newt.walk('newt_walk', '{20}', 2) AS row) w LIMIT 3;
 SELECT count(*), count(DISTINCT zoid), min(zoid), max(zoid) FROM newt.walk('newt_walk', '{20}');
 SELECT count(*), count(DISTINCT zoid), min(zoid), max(zoid) FROM newt.walk('newt_walk', '{20}', max_objects => 1000000);
 
