@@ -387,6 +387,7 @@ struct newt_conn {
     bool has_extension;  /* newt.to_jsonb can be called */
     bool has_walk;       /* newt.walk can be called */
     bool standby;        /* the server was one when it was connected to */
+    bool at_commit;      /* newt.at_commit can, and is wanted */
     bool doubtful;       /* the cache is of another life of the server */
     bool reopen;         /* the server connection is to be replaced at the next chance */
     bool broken;         /* ... is of no use any more */

@@ -13,6 +13,10 @@
  *
  * With newt_options.strict COMMIT itself waits for the disk, and there is no barrier.
  *
+ * With the extension the lock and the row are part of the server's COMMIT (newt.at_commit()), and
+ * the barrier is newt.barrier(): one message, one sync, and nothing is waited for under the lock.
+ * Comparing what must be current, newt_options.strict and a pooler need it as above.
+ *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
  * COMMIT and to the barrier have come. If a comparison fails, what others have changed may be
  * merged (conflict.c), and the commit is tried again.
@@ -37,11 +41,13 @@ typedef struct work {
     int64_t serial, nonce, tid;
     int64_t n_chunks; /* of transaction_object */
     int64_t oid_blocks, serial_blocks;
-    int merges;         /* so many attempts have been merged with what others committed */
-    bool again;         /* the last one has: the next is to follow */
-    bool large;         /* its oids are in transaction_object */
-    bool barrier;       /* is sent */
-    bool current;       /* objects that were only read are compared */
+    int merges;    /* so many attempts have been merged with what others committed */
+    bool again;    /* the last one has: the next is to follow */
+    bool large;    /* its oids are in transaction_object */
+    bool barrier;  /* is sent, and makes blocks safe too; newt.barrier() is for commits alone */
+    bool current;  /* objects that were only read are compared */
+    bool within;   /* lock and row are part of COMMIT */
+    int64_t ahead; /* then: statements before COMMIT whose results have not been taken */
     bool commit_queued; /* libpq has been given COMMIT: it may have been sent */
 } work;
 
@@ -66,7 +72,7 @@ send_chunks(work *w)
 /* The objects: nearly always one batch, which goes with the rest. Of more, each is answered before
  * the one behind the next is made, and all are before the lock. */
 static int
-send_batches(work *w)
+send_batches(work *w, int64_t *taken)
 {
     newt_conn *c = w->c;
     newt__batch *b = &w->batch;
@@ -84,6 +90,7 @@ send_batches(work *w)
         for (syncs++; syncs > (b->last ? 0 : 1); syncs--)
             if (!newt__take_sync(c))
                 return c->talk->error.status;
+        *taken = c->stats.statements;
         if (b->last)
             return NEWT_OK;
         status = newt__batch_next(b);
@@ -95,6 +102,9 @@ send_batches(work *w)
 static void
 send_transaction_row(work *w)
 {
+    newt__statement s = w->within           ? NEWT__S_AT_COMMIT
+                        : w->c->description ? NEWT__S_TRANSACTION_DESCRIBED
+                                            : NEWT__S_TRANSACTION;
     newt__params p = {0};
 
     newt__param_int(&p, w->serial);
@@ -105,10 +115,13 @@ send_transaction_row(work *w)
     } else {
         newt__batch_oids(&w->batch, 0, w->batch.n, &p);
     }
-    newt__param_text(&p, w->c->db->options.strict ? NULL : "off");
+    if (!w->within)
+        newt__param_text(&p, w->c->db->options.strict ? NULL : "off");
     if (w->c->description)
         newt__description_params(w->c, &p);
-    newt__send(w->c, w->c->description ? NEWT__S_TRANSACTION_DESCRIBED : NEWT__S_TRANSACTION, &p);
+    for (int i = 0; w->within && !w->c->description && i < 3; i++)
+        newt__param_text(&p, NULL);
+    newt__send(w->c, s, &p);
 }
 
 /* Blocks that the next transactions will want come with the barrier, which makes them safe. */
@@ -130,27 +143,36 @@ static int
 send_all(work *w)
 {
     newt_conn *c = w->c;
+    int64_t taken = c->stats.statements;
     int status;
 
     if (c->in_transaction)
         newt__send(c, NEWT__S_COMMIT, NULL);
     newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
     c->in_transaction = true;
-    status = send_batches(w);
+    status = send_batches(w, &taken);
     if (status != NEWT_OK)
         return status;
-    newt__send(c, NEWT__S_LOCK, NULL);
-    newt__sync(c);
-    w->current = newt__current_send(c);
+    w->within = c->at_commit && c->n_current == 0;
+    if (!w->within) {
+        newt__send(c, NEWT__S_LOCK, NULL);
+        newt__sync(c);
+        w->current = newt__current_send(c);
+    }
     send_transaction_row(w);
+    w->ahead = c->stats.statements - taken;
     w->commit_queued = !c->broken;
     newt__send(c, NEWT__S_COMMIT, NULL);
-    newt__sync(c);
+    if (!w->within)
+        newt__sync(c);
     want_blocks(w);
     newt__blocks_send(c, w->oid_blocks, w->serial_blocks);
-    w->barrier = !c->db->options.strict || w->oid_blocks > 0 || w->serial_blocks > 0;
+    w->barrier = (!w->within && !c->db->options.strict) || w->oid_blocks > 0 ||
+                 w->serial_blocks > 0;
     if (w->barrier)
         newt__send(c, NEWT__S_BARRIER, NULL);
+    if (w->within)
+        newt__send(c, NEWT__S_DURABLE, NULL);
     newt__changes_send(c, w->serial);
     newt__sync(c);
     return NEWT_OK;
@@ -168,6 +190,29 @@ failed_before_commit(const work *w)
                                                                      : NEWT__UNKNOWN;
 }
 
+/* All before COMMIT; the end of the old snapshot is in here too: it is as lost as the rest if it
+ * fails. */
+static bool
+take_ahead(work *w)
+{
+    newt_conn *c = w->c;
+    PGresult *r;
+
+    if (w->within) {
+        for (; w->ahead > 0; w->ahead--)
+            if (!newt__take_done(c))
+                return false;
+        return true;
+    }
+    if (!newt__take_sync(c) || (w->current && !newt__take_done(c)))
+        return false;
+    r = newt__take(c);
+    if (r)
+        w->tid = newt__field_int(r, 0, 0);
+    PQclear(r);
+    return r != NULL;
+}
+
 static newt__outcome
 take_commit(work *w)
 {
@@ -176,25 +221,37 @@ take_commit(work *w)
     PGresult *r;
     bool committed;
 
-    /* the end of the old snapshot is in here too: it is as lost as the rest if it fails */
-    if (!newt__take_sync(c))
+    if (!take_ahead(w))
         return failed_before_commit(w);
-    if (w->current && !newt__take_done(c))
-        return failed_before_commit(w);
-    r = newt__take(c);
-    if (!r)
-        return failed_before_commit(w);
-    w->tid = newt__field_int(r, 0, 0);
-    PQclear(r);
     r = newt__take(c);
     if (!r) /* an error that ends the server process may come behind the commit itself */
         return c->broken ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
     committed = strcmp(PQcmdStatus(r), "COMMIT") == 0;
     PQclear(r);
-    newt__take_sync(c);
+    if (!w->within)
+        newt__take_sync(c);
     if (!committed)
         newt__fail(e, NEWT_ESQL, 0, "the server has rolled back instead of committing");
     return committed ? NEWT__COMMITTED : NEWT__NOT_COMMITTED;
+}
+
+/* The tid of what is committed, where the barrier was to give it and has failed. */
+static void
+ask_tid(work *w)
+{
+    newt_conn *c = w->c;
+    newt__params p = {0};
+    PGresult *r;
+
+    newt__take_rest(c);
+    newt__param_int(&p, w->serial);
+    newt__send(c, NEWT__S_NONCE, &p);
+    newt__sync(c);
+    r = newt__take(c);
+    if (r && PQntuples(r) == 1)
+        w->tid = newt__field_int(r, 0, 1);
+    PQclear(r);
+    newt__take_rest(c);
 }
 
 /* Behind COMMIT: what must have worked for it to be durable. */
@@ -203,7 +260,7 @@ take_barrier(work *w)
 {
     newt_conn *c = w->c;
     newt_error *warning = &c->talk->warning;
-    PGresult *changes;
+    PGresult *changes, *r;
 
     if (!c->db->options.strict)
         newt__error_clear(warning);
@@ -211,9 +268,17 @@ take_barrier(work *w)
         newt__error_clear(&c->error); /* no memory: then there are none */
     if (w->barrier)
         newt__take_done(c);
+    if (w->within) {
+        r = newt__take(c);
+        if (r)
+            w->tid = newt__field_int(r, 0, 0);
+        PQclear(r);
+    }
     changes = newt__take(c);
     if (newt__take_sync(c) && warning->status == NEWT_OK && newt__changes_same_life(c, changes))
         return changes;
+    if (w->tid == 0 && !c->broken)
+        ask_tid(w);
     newt__blocks_drop(&c->oids);
     newt__blocks_drop(&c->serials);
     PQclear(changes);

@@ -132,7 +132,8 @@ open_session(newt_conn *c, newt_error *e)
 {
     static const char sql[] =
         "SELECT to_regclass($1 || '.newt_store') IS NOT NULL, 'to_jsonb' = ANY (f.names), "
-        "'walk' = ANY (f.names), pg_backend_pid(), pg_is_in_recovery() "
+        "'walk' = ANY (f.names), pg_backend_pid(), pg_is_in_recovery(), "
+        "'at_commit' = ANY (f.names) "
         "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
         "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
         "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
@@ -149,6 +150,9 @@ open_session(newt_conn *c, newt_error *e)
     c->has_walk = *PQgetvalue(r, 0, 2) == 't';
     status = check_pooler(c, PQgetvalue(r, 0, 3), e);
     c->standby = *PQgetvalue(r, 0, 4) == 't';
+    /* through a pooler the barrier may be another session's */
+    c->at_commit = *PQgetvalue(r, 0, 5) == 't' && c->db->options.projector != NEWT_PROJECT_CLIENT &&
+                   !c->db->options.transaction_pooling && !c->db->options.strict;
     PQclear(r);
     if (status != NEWT_OK)
         return status;

@@ -406,8 +406,8 @@ NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error *
 NEWT_API void newt_error_free(newt_error *e);
 
 typedef enum newt_projector {
-    NEWT_PROJECT_AUTO, /* the server if it has the extension, else the client */
-    NEWT_PROJECT_CLIENT,
+    NEWT_PROJECT_AUTO,   /* the server if it has the extension, else the client */
+    NEWT_PROJECT_CLIENT, /* nothing of the extension is called */
     NEWT_PROJECT_SERVER
 } newt_projector;
 

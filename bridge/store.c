@@ -238,6 +238,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
         "description, extension) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
         "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb) " RETURNING_TID,
+    /* the same within COMMIT, and the barrier, which gives the tid */
+    [NEWT__S_AT_COMMIT] =
+        "SELECT newt.at_commit('@store@.transaction'::regclass, $1, $2, $3, $4, $5, $6, $7)",
+    [NEWT__S_DURABLE] = "SELECT newt.barrier()",
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "

@@ -75,6 +75,8 @@ typedef enum newt__statement {
     NEWT__S_CURRENT,
     NEWT__S_TRANSACTION,
     NEWT__S_TRANSACTION_DESCRIBED,
+    NEWT__S_AT_COMMIT,
+    NEWT__S_DURABLE,
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,

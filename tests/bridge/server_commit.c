@@ -577,6 +577,10 @@ use_all_statements(newt_conn *c)
     commit(c);
     begin(c);
     write_n(c, r[3], 10);
+    ok(c, newt_read_current(c, r[1].any)); /* the lock is a statement then */
+    commit(c);
+    begin(c);
+    write_n(c, r[3], 11);
     commit(c);
     begin(c); /* who projects them is not one and the same */
     write_n(c, r[1], 20);

@@ -17,11 +17,10 @@ typedef struct path {
 } path;
 
 static void
-path_open(path *x, const char *name)
+path_open_here(path *x, const char *name)
 {
     newt_options o = {.size = sizeof o};
 
-    *test_uri = 0;
     proxy_start(&x->p);
     store_open(&x->s, name);
     o.schema = x->s.schema;
@@ -36,6 +35,14 @@ path_open(path *x, const char *name)
         item_done(new_item(x->c, "first", 0));
         commit(x->c);
     }
+}
+
+/* Without the extension. */
+static void
+path_open(path *x, const char *name)
+{
+    *test_uri = 0;
+    path_open_here(x, name);
 }
 
 static void
@@ -378,12 +385,10 @@ seen_by(newt_conn *c, item_ref r)
 /* The synchronous standby does not answer, and the wait for it is cancelled: committed, others see
  * it, but not known to be durable; and not done once more. */
 static void
-test_barrier(void **state)
+barrier(void)
 {
     waiting w = {0};
 
-    (void)state;
-    *test_uri = 0;
     store_open(&w.s, "barrier");
     w.r = make_item(w.s.a, "r", 0);
     for (int round = 0; round < 2; round++) {
@@ -475,6 +480,65 @@ test_strict(void **state)
     store_close(&w.s);
 }
 
+static void
+test_barrier(void **state)
+{
+    (void)state;
+    *test_uri = 0;
+    barrier();
+}
+
+static void
+test_barrier_extension(void **state)
+{
+    (void)state;
+    use_database(true);
+    barrier();
+}
+
+/* ---- with the extension ---------------------------------------------------------------- */
+
+/* The lock is part of COMMIT there: a client may stand still wherever it will, and nobody waits
+ * for it who does not change the same objects. */
+static void
+test_nobody_waits(void **state)
+{
+    stalled s = {.changes = true};
+    int messages;
+
+    (void)state;
+    use_database(true);
+    path_open_here(&s.x, "nobody");
+    begin(s.x.c);
+    write_n(s.x.c, s.x.r, 5);
+    item_done(new_item(s.x.c, "first", 0));
+    proxy_arm(&s.x.p, -1, -1, -1);
+    commit(s.x.c);
+    messages = proxy_counts(&s.x.p).from_client;
+    assert_int_equal(proxy_counts(&s.x.p).syncs, 1);
+    assert_true(messages > 10);
+    for (s.stall_at = 1; s.stall_at < messages; s.stall_at++) {
+        s.committed = false;
+        proxy_arm(&s.x.p, -1, -1, -1); /* it is not the last standstill that is waited for */
+        assert_int_equal(pthread_create(&s.committer, NULL, commit_and_stall, &s), 0);
+        wait_until(proxy_stalled(&s.x.p));
+        ok(s.x.s.b, newt_transact(s.x.s.b, write_other, &s, NULL));
+        wait_until(sql_int(s.x.s.pg, "SELECT count(*) FROM pg_locks WHERE relation = "
+                                     "'newt_commit_lock'::regclass") == 0);
+        assert_false(s.committed);
+        proxy_go_on(&s.x.p);
+        wait_until(s.committed);
+        pthread_join(s.committer, NULL);
+        assert_int_equal(s.status, NEWT_OK);
+        assert_int_equal(stored(&s.x, s.x.r), 1000);
+        begin(s.x.c); /* not what it will be again */
+        write_n(s.x.c, s.x.r, s.stall_at);
+        commit(s.x.c);
+    }
+    assert_int_equal(stored(&s.x, s.x.other), messages - 1);
+    path_close(&s.x);
+}
+
 /* Whatever has failed: the other tests do not wait. */
 static int
 no_standby(void **state)
@@ -492,9 +556,13 @@ static const struct CMUnitTest stalls[] = {
     cmocka_unit_test(test_answer_late),
     cmocka_unit_test_teardown(test_barrier, no_standby),
     cmocka_unit_test_teardown(test_strict, no_standby),
+
     cmocka_unit_test(test_rows_are_held),
     cmocka_unit_test(test_lock_is_freed),
     cmocka_unit_test(test_lock_is_not_freed),
+    /* from here on in a database with the extension */
+    cmocka_unit_test_teardown(test_barrier_extension, no_standby),
+    cmocka_unit_test(test_nobody_waits),
 };
 
 int

@@ -11,6 +11,8 @@ INSERT INTO want VALUES
     ('class_version(bytea)', 'integer', 'i', true, 's', false, 'c'),
     ('refs(bytea)', 'bigint[]', 'i', true, 's', false, 'c'),
     ('walk(text,bigint[],bigint,bigint,text[])', 'record', 's', true, 'r', false, 'c'),
+    ('at_commit(regclass,bigint,bigint,bigint[],bigint[],text,text,text)', 'void', 'v', false, 'u', false, 'c'),
+    ('barrier()', 'bigint', 'v', false, 'u', false, 'c'),
     ('rejects(bytea)', 'record', 'i', true, 's', false, 'c'),
     ('ts(text)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
     ('ts(jsonb)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
