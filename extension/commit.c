@@ -10,6 +10,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -44,23 +45,25 @@ static const Oid types[N_VALUES] = {
 /* What the transaction is to do at its end; in TopTransactionContext, NULL: nothing. */
 static struct step {
     Oid table; /* transaction, of some store */
+    Oid user;  /* who asked for it: the row is inserted with these rights */
     Datum values[N_VALUES];
     char nulls[N_VALUES];
 } * step;
 
 static int64 last_tid; /* of this session's last commit by newt.at_commit(); 0: none */
 
-/* Plans of the store used last. */
+/* Plans of the store used last: of this table, when its schema had this name. */
 static Oid planned;
+static NameData planned_schema;
 static SPIPlanPtr plan;
 
 /* ---- at commit ---------------------------------------------------------------------------- */
 
 /* The same statements as in bridge/store.c, for clients that do without this function. */
 static void
-prepare(Oid table)
+prepare(Oid table, const char *name)
 {
-    const char *schema = quote_identifier(get_namespace_name(get_rel_namespace(table)));
+    const char *schema = quote_identifier(name);
     SPIPlanPtr fresh = SPI_prepare(
         psprintf("LOCK TABLE %s.newt_commit_lock IN EXCLUSIVE MODE; "
                  "INSERT INTO %s.transaction "
@@ -81,17 +84,26 @@ prepare(Oid table)
         SPI_freeplan(plan);
     plan = fresh;
     planned = table;
+    namestrcpy(&planned_schema, name);
 }
 
 static void
 insert_row(struct step *s)
 {
+    char *schema = get_namespace_name(get_rel_namespace(s->table));
     bool isnull;
+    Oid user;
+    int context;
 
+    if (!schema)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("the store of newt.at_commit() was dropped")));
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
     PushActiveSnapshot(GetTransactionSnapshot()); /* SPI wants one around it */
     SPI_connect();
-    if (planned != s->table)
-        prepare(s->table);
+    if (planned != s->table || strcmp(NameStr(planned_schema), schema) != 0)
+        prepare(s->table, schema);
     /* each of the two has a snapshot of its own: the second sees all that the lock was waited for
      */
     if (SPI_execute_plan(plan, s->values, s->nulls, false, 0) != SPI_OK_INSERT_RETURNING ||
@@ -103,6 +115,7 @@ insert_row(struct step *s)
         SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
     SPI_finish();
     PopActiveSnapshot();
+    SetUserIdAndSecContext(user, context); /* after an error the abort does it */
 }
 
 static void
@@ -147,6 +160,11 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
     if (step)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("newt.at_commit() was called before in this transaction")));
+    /* as for deferred triggers: what runs at the commit is outside of such an operation */
+    if (InSecurityRestrictedOperation())
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("newt.at_commit() cannot be called within a security-restricted "
+                               "operation")));
     if (GetCurrentTransactionNestLevel() > 1)
         ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
                         errmsg("newt.at_commit() cannot be called in a subtransaction")));
@@ -159,13 +177,15 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                             errmsg("store, serial and nonce cannot be null")));
     name = get_rel_name(PG_GETARG_OID(0));
-    if (!name || strcmp(name, "transaction") != 0)
+    if (!name || strcmp(name, "transaction") != 0 ||
+        get_rel_relkind(PG_GETARG_OID(0)) != RELKIND_RELATION)
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                         errmsg("the first argument of newt.at_commit() must be the table "
                                "\"transaction\" of a store")));
     outer = MemoryContextSwitchTo(TopTransactionContext);
     s = palloc(sizeof *s);
     s->table = PG_GETARG_OID(0);
+    s->user = GetUserId();
     for (int i = 0; i < N_VALUES; i++) {
         bool by_value = types[i] == INT8OID;
 

@@ -66,6 +66,32 @@ SELECT newt.at_commit('store_m.transaction', 2052, 2, '{}', '{}', NULL, NULL, NU
 \set VERBOSITY default
 RESET ROLE;
 SELECT max(serial) FROM pg_temp.row_of;
+-- ... of who called, not of who happens to be there at the commit
+BEGIN;
+SET ROLE newt_commit_nobody;
+SELECT newt.at_commit('store_m.transaction', 2052, 2, '{}', '{}', NULL, NULL, NULL);
+RESET ROLE;
+\set VERBOSITY terse
+COMMIT;
+\set VERBOSITY default
+CREATE FUNCTION store_m.later(x bigint) RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS
+  'BEGIN PERFORM newt.at_commit(''store_m.transaction'', 2052, 2, NULL, NULL, NULL, NULL, NULL); RETURN x; END';
+CREATE TABLE store_m.trap AS SELECT 1::bigint AS x;
+\set VERBOSITY terse
+CREATE INDEX ON store_m.trap (store_m.later(x));
+\set VERBOSITY default
+-- a store that is dropped or renamed meanwhile
+SELECT newt.create_store('store_n');
+BEGIN;
+SELECT newt.at_commit('store_n.transaction', 2052, 2, '{}', '{}', NULL, NULL, NULL);
+SET LOCAL client_min_messages = warning;
+DROP SCHEMA store_n CASCADE;
+COMMIT;
+SELECT newt.at_commit('store_n.transaction', 2052, 2, '{}', '{}', NULL, NULL, NULL);
+ALTER SCHEMA store_n RENAME TO store_o;
+SELECT newt.create_store('store_n');
+SELECT newt.at_commit('store_o.transaction', 2053, 2, '{}', '{}', NULL, NULL, NULL);
+SELECT (SELECT count(*) FROM store_n.transaction WHERE serial > 1) AS other, (SELECT count(*) FROM store_o.transaction WHERE serial > 1) AS this;
 -- functions of that name in the search path are not called
 CREATE SCHEMA store_evil;
 CREATE FUNCTION store_evil.max(bigint) RETURNS bigint LANGUAGE sql RETURN 7;
@@ -74,5 +100,5 @@ SELECT newt.at_commit('store_m.transaction', 2054, 2, '{}', '{}', NULL, NULL, NU
 RESET search_path;
 SELECT newt.barrier() = max(tid) AS newest FROM store_m.transaction;
 SET client_min_messages = warning;
-DROP SCHEMA store_m, store_evil CASCADE;
+DROP SCHEMA store_m, store_n, store_o, store_evil CASCADE;
 DROP ROLE newt_commit_nobody;
