@@ -198,6 +198,9 @@ $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c)): $(B)/%: $(B)/obj/%.o $(B)/lib
 endef
 $(foreach k,$(KINDS),$(eval $(call test_kind,$(k))))
 
+# The library's memory is the test's.
+$(B)/tests/bridge/server_memory: TEST_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+
 # The fuzzers have the codec compiled in, with the coverage that libFuzzer asks for.
 FUZZERS := $(patsubst tests/%.c,build/%,$(wildcard tests/fuzz/*.c))
 tests: tests-fuzz

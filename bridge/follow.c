@@ -313,7 +313,7 @@ take_client_classes(batch *b)
     newt__array_begin(&b->classes, NEWT__OID_TEXT);
     if (n > 20) {
         b->classes.buf.n = 0;
-        b->classes.failed = !newt__buffer_append(&b->classes.buf, s, n);
+        b->classes.failed = newt__buffer_append(&b->classes.buf, s, n) ? NEWT_OK : NEWT_ENOMEM;
         b->classes.n = (uint32_t)(uint8_t)s[12] << 24 | (uint32_t)(uint8_t)s[13] << 16 |
                        (uint32_t)(uint8_t)s[14] << 8 | (uint8_t)s[15];
     }

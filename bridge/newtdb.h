@@ -381,7 +381,7 @@ NEWT_API int64_t newt_error_oid(const newt_error *e);          /* 0: no object *
 /*
  * What others have changed, all of it: the i-th object by oid, NULL behind the last. For errors of
  * newt_commit with NEWT_ECONFLICT (a conflict found while reading names one object, in
- * newt_error_oid). Valid as long as the error.
+ * newt_error_oid). Empty if the server could not be asked any more. Valid as long as the error.
  */
 struct newt_conflict {
     newt_ref object;

@@ -423,14 +423,15 @@ array_append(newt__array *a, const void *prefix, size_t prefix_n, const void *p,
     if (a->failed)
         return;
     if (n > NEWT__LONGEST_MESSAGE || a->buf.n > NEWT__LONGEST_MESSAGE - n || a->n == INT32_MAX) {
-        a->failed = true;
+        a->failed = NEWT_ELIMIT;
         return;
     }
     put32(length, (uint32_t)(n + prefix_n));
-    a->failed = !newt__buffer_reserve(&a->buf, sizeof length + prefix_n + n) ||
-                !newt__buffer_append(&a->buf, length, sizeof length) ||
-                (prefix_n > 0 && !newt__buffer_append(&a->buf, prefix, prefix_n)) ||
-                (n > 0 && !newt__buffer_append(&a->buf, p, n));
+    if (!newt__buffer_reserve(&a->buf, sizeof length + prefix_n + n) ||
+        !newt__buffer_append(&a->buf, length, sizeof length) ||
+        (prefix_n > 0 && !newt__buffer_append(&a->buf, prefix, prefix_n)) ||
+        (n > 0 && !newt__buffer_append(&a->buf, p, n)))
+        a->failed = NEWT_ENOMEM;
     a->n++;
 }
 
@@ -446,7 +447,7 @@ newt__array_begin(newt__array *a, uint32_t element_type)
     put32(head + 16, 1); /* lower bound */
     a->buf.n = 0;
     a->n = 0;
-    a->failed = !newt__buffer_append(&a->buf, head, sizeof head);
+    a->failed = newt__buffer_append(&a->buf, head, sizeof head) ? NEWT_OK : NEWT_ENOMEM;
 }
 
 void
@@ -486,7 +487,8 @@ newt__array_null(newt__array *a)
 
     if (a->failed)
         return;
-    a->failed = !newt__buffer_append(&a->buf, null, sizeof null);
+    if (!newt__buffer_append(&a->buf, null, sizeof null))
+        a->failed = NEWT_ENOMEM;
     if (!a->failed)
         a->buf.data[7] = 1; /* "has nulls" */
     a->n++;
@@ -497,7 +499,7 @@ param(newt__params *p, const void *s, size_t n)
 {
     if (p->n == NEWT__MAX_PARAMS || n > NEWT__LONGEST_MESSAGE ||
         p->total > NEWT__LONGEST_MESSAGE - n) {
-        p->failed = true;
+        p->failed = NEWT_ELIMIT;
         return;
     }
     p->values[p->n] = s;
@@ -513,7 +515,7 @@ newt__param_int(newt__params *p, int64_t x)
         put64(p->small[p->n], (uint64_t)x);
         param(p, p->small[p->n], 8);
     } else {
-        p->failed = true;
+        p->failed = NEWT_ELIMIT;
     }
 }
 
@@ -533,7 +535,7 @@ void
 newt__param_array(newt__params *p, newt__array *a)
 {
     if (a->failed) {
-        p->failed = true;
+        p->failed = a->failed;
         return;
     }
     if (a->n == 0)

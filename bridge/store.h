@@ -110,7 +110,7 @@ void newt__sql_free(struct newt__sql *sql);
 
 typedef struct newt__params {
     int n;
-    bool failed; /* a value too long, or no memory for it */
+    int failed; /* NEWT_ELIMIT: a value too long; NEWT_ENOMEM */
     size_t total;
     const char *values[NEWT__MAX_PARAMS];
     int lengths[NEWT__MAX_PARAMS];
@@ -122,7 +122,7 @@ typedef struct newt__params {
 typedef struct newt__array {
     newt__buffer buf;
     uint32_t n;
-    bool failed;
+    int failed; /* as of parameters */
 } newt__array;
 
 void newt__array_begin(newt__array *a, uint32_t element_type);

@@ -261,9 +261,10 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
         return;
     if (p && p->failed) {
         /* what follows must not run without it */
-        if (c->talk->error.status == NEWT_OK)
-            newt__fail(&c->talk->error, NEWT_ELIMIT, 0,
-                       "statement with more than %d bytes, or no memory for it",
+        if (c->talk->error.status == NEWT_OK && p->failed == NEWT_ENOMEM)
+            newt__fail_memory(&c->talk->error);
+        else if (c->talk->error.status == NEWT_OK)
+            newt__fail(&c->talk->error, NEWT_ELIMIT, 0, "statement with more than %d bytes",
                        NEWT__LONGEST_MESSAGE);
         c->broken = true;
         return;

@@ -299,14 +299,14 @@ newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
     free(changed.oids);
     if (rc != NEWT_OK)
         return rc;
+    c->tid = last >= 0 ? newt__field_int(r, last, 0) : 0;
+    c->tid_serial = last >= 0 ? newt__field_int(r, last, 1) : 0;
     if (!same_life) {
         /* the next transaction connects anew, and db.c sees to it */
-        c->tid = c->tid_serial = 0;
+        c->checked_us = 0;
         c->reopen = true;
         return NEWT_OK;
     }
-    c->tid = newt__field_int(r, last, 0);
-    c->tid_serial = newt__field_int(r, last, 1);
     c->checked_us = newt__clock();
     pthread_mutex_lock(&c->db->mutex);
     if (c->tid > c->db->newest_tid)

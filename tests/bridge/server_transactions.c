@@ -839,6 +839,9 @@ test_lost_position(void **state)
     begin(s.a);
     item_ref missing = {{1 << 30}};
     assert_null(item_read(s.a, missing));
+    /* which this transaction has found out, and its snapshot has a position all the same */
+    assert_true(newt_tid(s.a) > 0);
+    assert_int_equal(newt_tid(s.a), sql_int(s.pg, "SELECT max(tid) FROM transaction"));
     newt_abort(s.a);
     ok(s.a, newt_begin(s.a));
     assert_int_equal(read_n(s.a, r), 2);
