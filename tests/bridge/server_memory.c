@@ -414,12 +414,22 @@ open_another(ground *g)
     return status;
 }
 
+/* A new follower, and every row is old. */
 static int
 follow(ground *g)
 {
     newt_progress p = {.size = sizeof p};
+    bool armed = memory.armed;
+    int status;
 
-    return newt_project(g->s.a, "follower", 1000, &p);
+    memory.armed = false;
+    sql_do(g->s.pg, "DELETE FROM newt_follower");
+    sql_do(g->s.pg, "UPDATE newt_projection SET serial = 0");
+    memory.armed = armed;
+    do
+        status = newt_project(g->s.a, "follower", 1000, &p);
+    while (status == NEWT_OK && p.transactions > 0);
+    return status;
 }
 
 /* ---- one allocation after the other
@@ -480,6 +490,18 @@ assert_usable(ground *g, const char *where)
     commit(c);
 }
 
+/* As of a new connection, so that it needs memory again. */
+static void
+forget_all(newt_conn *c)
+{
+    newt__cache_clear(c);
+    c->tid = c->tid_serial = 0;
+    newt__writer_free(&c->writer);
+    newt__buffer_free(&c->scratch);
+    newt__buffer_free(&c->image);
+    newt__buffer_free(&c->fixups);
+}
+
 static uint64_t seed;
 static long stride = 1;
 
@@ -492,8 +514,7 @@ run_one(ground *g, const scenario *x, bool all)
     for (long at = 1 + (long)(seed % (unsigned)stride);; at += stride) {
         snprintf(where, sizeof where, "%s, allocation %ld%s", x->name, at, all ? " and on" : "");
         g->step++;
-        newt__cache_clear(g->s.a);
-        g->s.a->tid = g->s.a->tid_serial = 0;
+        forget_all(g->s.a);
         fingerprint(g, g->before);
         memory.calls = 0;
         memory.at = at;
