@@ -16,6 +16,7 @@ enum {
     MOST_CHANGES = 10000, /* beyond that the cache is dropped; these two are also in S_CHANGES */
     MOST_TRANSACTIONS = 5000,
     ATTEMPTS = 10,
+    MOST_CONTENDED = 100, /* objects that a new attempt begins with */
     LONGEST_PAUSE_MS = 100
 };
 
@@ -372,12 +373,23 @@ newt_abort(newt_conn *c)
     newt__transaction_over(c);
 }
 
+/* At once, and with these objects if there are any: in one round trip. */
 static int
-open_snapshot(newt_conn *c)
+open_snapshot(newt_conn *c, const newt__oids *wanted)
 {
-    int rc;
+    int rc = NEWT_OK;
 
     move(c, BEGIN);
+    if (wanted && wanted->n > 0) {
+        for (size_t i = 0; i < wanted->n; i++)
+            newt__object_invalidate(c, wanted->oids[i]);
+        rc = newt__load(c, wanted->oids, wanted->n);
+    }
+    if (rc != NEWT_OK || c->phase != NEWT__LAZY) {
+        if (rc != NEWT_OK)
+            newt_abort(c);
+        return rc;
+    }
     newt__talk_begin(c);
     newt__snapshot_send(c);
     newt__sync(c);
@@ -391,7 +403,7 @@ open_snapshot(newt_conn *c)
 }
 
 static int
-begin(newt_conn *c, bool lazily)
+begin(newt_conn *c, bool lazily, const newt__oids *wanted)
 {
     int rc = NEWT_OK;
 
@@ -410,7 +422,7 @@ begin(newt_conn *c, bool lazily)
     for (int attempt = 0; attempt < 2; attempt++) {
         rc = newt__conn_server(c);
         if (rc == NEWT_OK)
-            rc = open_snapshot(c);
+            rc = open_snapshot(c, wanted);
         if (rc != NEWT_ELOST)
             break;
     }
@@ -420,7 +432,7 @@ begin(newt_conn *c, bool lazily)
 int
 newt_begin(newt_conn *c)
 {
-    return begin(c, true);
+    return begin(c, true, NULL);
 }
 
 /* ---- newt_transact -------------------------------------------------------------------- */
@@ -457,11 +469,23 @@ pause_for(int64_t us)
     nanosleep(&t, NULL);
 }
 
+/* What the last attempt has failed at, and the next will surely want. */
+static void
+contend(const newt_conn *c, newt__oids *contended)
+{
+    contended->n = 0;
+    for (size_t i = 0; i < c->error.n_conflicts && i < MOST_CONTENDED; i++)
+        newt__oids_add(contended, c->error.conflicts[i].object.oid);
+    if (c->error.n_conflicts == 0 && c->error.oid > 0)
+        newt__oids_add(contended, c->error.oid);
+}
+
 int
 newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_options *opt)
 {
     newt_transact_options o = {.size = sizeof o};
     int64_t started = newt__clock(), us;
+    newt__oids contended = {0};
     int rc;
 
     if (opt) {
@@ -474,12 +498,12 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
     if (o.attempts <= 0)
         o.attempts = ATTEMPTS;
     for (int attempt = 1;; attempt++) {
-        rc = begin(c, attempt == 1);
+        rc = begin(c, attempt == 1, &contended);
         if (rc == NEWT_OK) {
             rc = fn(c, arg);
             if (rc > 0) {
                 newt_abort(c);
-                return rc;
+                break;
             }
             if (rc == NEWT_OK) {
                 rc = newt_commit(c);
@@ -492,11 +516,14 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
             }
         }
         if ((rc != NEWT_ECONFLICT && rc != NEWT_ELOST) || attempt >= o.attempts)
-            return rc;
+            break;
         us = pause_us(c, attempt);
         if (o.deadline_ms > 0 && newt__clock() + us - started >= (int64_t)o.deadline_ms * 1000)
-            return rc;
+            break;
         c->stats.retries++;
+        contend(c, &contended);
         pause_for(us);
     }
+    free(contended.oids);
+    return rc;
 }

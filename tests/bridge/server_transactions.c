@@ -533,6 +533,16 @@ test_pauses(void **state)
     assert_int_equal(j.calls, 1);
     assert_int_equal(stats_of(s.a).retries, before.retries);
     assert_int_equal(newt_error_oid(newt_conn_error(s.a)), r.any.oid);
+    /* the next attempt begins with what it wants, in one round trip: commit, what others have
+     * changed; begin; commit */
+    begin(s.a);
+    read_n(s.a, r);
+    commit(s.a);
+    before = stats_of(s.a);
+    j = (job){.s = &s, .r = r, .disturb = 1};
+    ok(s.a, newt_transact(s.a, increment, &j, NULL));
+    assert_int_equal(j.calls, 2);
+    assert_int_equal(stats_of(s.a).round_trips - before.round_trips, 4);
     store_close(&s);
 }
 
