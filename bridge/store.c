@@ -23,6 +23,14 @@
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
     "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
 
+/* Its row is there, nearly always: an upsert would look for room first, lock the row and write WAL
+ * for that. */
+#define PROJECT_ONE(document)                                                                      \
+    "), p AS (UPDATE @store@.newt_projection q SET class_name = $5, serial = $3, "                 \
+    "state = " document " FROM u WHERE q.zoid = $1 RETURNING 1), "                                 \
+    "n AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "                 \
+    "SELECT $1, $5, $3, " document " FROM u WHERE NOT EXISTS (SELECT FROM p) " UPSERT ") "
+
 /* A nested loop over the array, hence in its order, by which crossing transactions wait instead of
  * deadlocking. A null state is an object about to be deleted. */
 #define UPDATE_MANY(columns)                                                                       \
@@ -178,12 +186,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                           "WHERE o.serial IS DISTINCT FROM i.serial",
 
     [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
-    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE
-    "), p AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
-    "SELECT $1, $5, $3, $6 FROM u " UPSERT ") " EXPECT("1"),
-    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE
-    "), p AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
-    "SELECT $1, $5, $3, newt.to_jsonb($4) FROM u " UPSERT ") " EXPECT("1"),
+    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6") EXPECT("1"),
+    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)") EXPECT("1"),
     [NEWT__S_UPDATE_MANY] = UPDATE_MANY("1") EXPECT("$5::bigint"),
     [NEWT__S_UPDATE_MANY_SERVER] = UPDATE_MANY(
         "o.zoid, o.state, i.state IS NOT NULL AS kept") ", p AS (" PROJECT
