@@ -222,6 +222,42 @@ lossless(const input *in, const newt__env *env)
     return lossy;
 }
 
+/* ---- references ---------------------------------------------------------------------------- */
+
+typedef struct found {
+    const input *in;
+    newt__walk *walk;
+    size_t n;
+} found;
+
+static int
+find_again(void *arg, int64_t oid)
+{
+    found *f = arg;
+    const input *in = f->in;
+    size_t known = f->walk->n;
+    f->n++;
+    HOLDS(oid > 0, "a reference is to an object", NULL);
+    return newt__walk_add(f->walk, oid) != NEWT__OK || f->walk->n != known;
+}
+
+/* A walk has just those objects that the record refers to, and of a damaged one none. */
+static void
+walk_holds(const input *in, const newt__env *env, newt__code code)
+{
+    newt__walk w = {.env = env, .max_depth = 1, .max_objects = 1000};
+    found f = {in, &w, 0};
+    HOLDS(newt__walk_add(&w, INT64_MAX) == NEWT__OK && newt__walk_level(&w), "a walk begins", NULL);
+    HOLDS(newt__walk_record(&w, in->data, in->n) == NEWT__OK, "any record can be come to", NULL);
+    if (code == NEWT__OK)
+        HOLDS(newt__refs(env, in->data, in->n, NULL, 0, find_again, &f, NULL) == NEWT__OK &&
+                  w.n <= f.n + 1,
+              "a walk knows what the record refers to", NULL);
+    else
+        HOLDS(w.n == 1, "a damaged record leads nowhere", NULL);
+    newt__walk_free(&w);
+}
+
 newt__code
 properties_hold(const void *data, size_t n)
 {
@@ -251,6 +287,7 @@ properties_hold(const void *data, size_t n)
               "the projection gives the reader's fault", again.reason);
         HOLDS(text.n == 0, "a failure appends nothing", NULL);
     }
+    walk_holds(in, &env, code);
     newt__buffer_free(&text);
     HOLDS(in->live == 0, "memory is given back", NULL);
     free(exact);

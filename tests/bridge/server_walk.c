@@ -8,6 +8,8 @@
 
 #include "../../bridge/bridge.h"
 
+#include <sys/resource.h>
+
 /* ---- graphs -------------------------------------------------------------------------------- */
 
 struct node;
@@ -411,6 +413,49 @@ test_small_cache(void **state)
     }
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep what is freed */
+/* A walk much larger than the cache: neither side has it in memory as a whole, nor in a file. */
+static void
+test_streams(void **state)
+{
+    enum {
+        BYTES = 100000,
+        N = 1000
+    };
+    struct rusage before, after;
+    nodes g;
+
+    (void)state;
+    nodes_open_as(&g, 1, (newt_options){.cache_bytes = 1 << 20});
+    sql_do(
+        g.s.pg,
+        "INSERT INTO object_state SELECT i, 1, '\\x83644e6f646501a2646e657874d996011a'::bytea || "
+        "int4send(i + 1) || '\\x656f74686572'::bytea || '\\x59'::bytea || "
+        "substring(int4send(%d) from 3) || convert_to(repeat('x', %d), 'UTF8') "
+        "FROM generate_series(1000001, 1000000 + %d) i",
+        BYTES / 2, BYTES / 2, N);
+    for (int server = 0; server < 2; server++) {
+        newt_stats was = stats_of(g.s.b), is;
+        newt_ref first = {1000001};
+
+        forget(g.s.b, server);
+        begin(g.s.b);
+        getrusage(RUSAGE_SELF, &before);
+        ok(g.s.b, newt_prefetch_walk(g.s.b, &first, 1, NULL));
+        getrusage(RUSAGE_SELF, &after);
+        is = stats_of(g.s.b);
+        assert_int_equal(is.loads - was.loads, N);
+        assert_int_equal(is.round_trips - was.round_trips, server ? 1 : N + 1);
+        assert_true(is.bytes < 2 << 20);
+        assert_true(after.ru_maxrss - before.ru_maxrss < 20000);
+        commit(g.s.b);
+    }
+    assert_sql(g.s.pg, "0",
+               "SELECT temp_files FROM pg_stat_database WHERE datname = current_database()");
+    store_close(&g.s);
+}
+#endif
+
 /* ---- broken and missing -----------------------------------------------------------------------
  */
 
@@ -618,13 +663,23 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same),        cmocka_unit_test(test_extension),
-        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_arguments),   cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_small_cache), cmocka_unit_test(test_broken),
-        cmocka_unit_test(test_snapshot),    cmocka_unit_test(test_rights),
-        cmocka_unit_test(test_lost),        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_extension),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_small_cache),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_snapshot),
+        cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_pooling),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(test_streams),
+#endif
+
     };
     use_database(true);
     return run_all(tests);
