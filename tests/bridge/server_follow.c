@@ -393,12 +393,14 @@ project_in_thread(void *arg)
     return NULL;
 }
 
+/* In a statement on the store; or in COMMIT, before its commit lock. */
 static int64_t
 waiting(const store *s)
 {
     return sql_int(s->pg,
-                   "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity USING (pid) WHERE "
-                   "NOT granted AND query LIKE '%%\"%s\"%%'",
+                   "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE "
+                   "NOT granted AND a.datname = current_database() AND (query LIKE '%%\"%s\"%%' "
+                   "OR l.relation = 'newt_commit_lock'::regclass)",
                    s->schema);
 }
 
