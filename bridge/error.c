@@ -196,13 +196,12 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
     int status;
 
     if (!sqlstate || strlen(sqlstate) != 5) {
-        /* libpq's own words: it could not connect, send or receive */
+        /* libpq's own words: it could not connect, send or receive, or has no memory to */
         const char *said = result ? PQresultErrorMessage(result) : "";
 
         if (!*said)
             said = pg ? PQerrorMessage(pg) : "out of memory";
-        status = !pg || PQstatus(pg) == CONNECTION_BAD ? NEWT_ELOST : NEWT_ESQL;
-        return newt__fail(e, status, 0, "%s", *said ? said : "the server connection failed");
+        return newt__fail(e, NEWT_ELOST, 0, "%s", *said ? said : "the server connection failed");
     }
     status = status_of_sqlstate(sqlstate);
     newt__fail(e, status, 0, "%s", primary ? primary : "the server reported an error");

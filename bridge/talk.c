@@ -346,6 +346,14 @@ stream(newt_conn *c)
     return r;
 }
 
+/* What libpq reports of itself, as that it has no memory, says nothing of what the server has done
+ * or will do; and it is not sure to notice where the next result begins. */
+static bool
+is_of_server(const PGresult *r)
+{
+    return PQresultStatus(r) == PGRES_EMPTY_QUERY || PQresultErrorField(r, PG_DIAG_SQLSTATE);
+}
+
 /* The result of the oldest entry; NULL: it failed, did not run, or is a sync that has come. */
 static PGresult *
 take_entry(newt_conn *c, unsigned *entry)
@@ -373,10 +381,12 @@ take_entry(newt_conn *c, unsigned *entry)
     if (*entry == SYNC) {
         /* an error here is one of the implicit transaction's commit */
         while (r && PQresultStatus(r) != PGRES_PIPELINE_SYNC) {
+            bool own = !is_of_server(r);
+
             if (t->error.status == NEWT_OK)
                 newt__fail_sql(&t->error, c->pg, r);
             PQclear(r);
-            if (PQstatus(c->pg) == CONNECTION_BAD)
+            if (own || PQstatus(c->pg) == CONNECTION_BAD)
                 r = NULL;
             else if (!(r = next_result(c)))
                 r = next_result(c); /* the end of that error's results */
@@ -411,11 +421,12 @@ take_entry(newt_conn *c, unsigned *entry)
             else
                 newt__fail_sql(&t->error, c->pg, r);
         }
-        if (PQstatus(c->pg) == CONNECTION_BAD || (severity && strcmp(severity, "FATAL") == 0) ||
+        if (PQstatus(c->pg) == CONNECTION_BAD || !is_of_server(r) ||
+            (severity && strcmp(severity, "FATAL") == 0) ||
             (*entry != QUERY && strcmp(t->error.sqlstate, "26000") == 0) || /* DEALLOCATE ALL */
             *entry == SETTINGS)
             c->broken = true;
-        while (PQstatus(c->pg) != CONNECTION_BAD && (more = next_result(c)))
+        while (!c->broken && (more = next_result(c)))
             PQclear(more);
         break;
     }
