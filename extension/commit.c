@@ -203,7 +203,9 @@ PG_FUNCTION_INFO_V1(newt_pg_barrier);
 Datum
 newt_pg_barrier(PG_FUNCTION_ARGS)
 {
-    if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && XactLastCommitEnd != 0) {
+    /* the commit of a transaction that writes, as when sequences were asked, waits for it all */
+    if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && XactLastCommitEnd != 0 &&
+        !TransactionIdIsValid(GetTopTransactionIdIfAny())) {
         XLogFlush(XactLastCommitEnd);
         HOLD_INTERRUPTS();
         SyncRepWaitForLSN(XactLastCommitEnd, true);
