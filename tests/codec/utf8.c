@@ -120,7 +120,7 @@ same_lossy(newt__buffer *out, const uint8_t *s, size_t n)
     size_t m = lossy(s, n, want);
     out->n = 0;
     assert_true(newt__utf8_lossy(out, s, n));
-    if (out->n != m || memcmp(out->data, want, m) != 0) {
+    if (out->n != m || (m > 0 && memcmp(out->data, want, m) != 0)) { /* no data at first */
         char what[64];
         sprintf(what, "%zu bytes %02x %02x %02x %02x", n, s[0], s[1], s[2], s[3]);
         assert_bytes(out->data, out->n, want, m, what);
