@@ -60,12 +60,13 @@ close_file(newt_conn *c)
     c->spill = NULL;
 }
 
-/* What was in the file cannot be trusted now. */
+/* What was in the file cannot be trusted now, and the next transaction shall not find it. */
 static int
 fail(newt_conn *c, int code)
 {
     newt_error e = {0};
 
+    close_file(c);
     if ((code & 0xff) == SQLITE_NOMEM) {
         newt__fail_memory(&e);
     } else {
@@ -233,7 +234,9 @@ restore(newt_conn *c, const newt__spilled *x, newt__header **out)
     else
         status = newt__bag_load(c, x->oid, x->record, x->record_n, &h);
     newt__error_clear(&e);
-    if (status == NEWT_OK && h->bag)
+    if (status != NEWT_OK && status != NEWT_ENOMEM && x->state == NEWT__DELETED)
+        status = newt__bag_load(c, x->oid, x->record, x->record_n, &h); /* it was broken, too */
+    if (status == NEWT_OK && h->bag && x->state != NEWT__DELETED)
         status = newt__bag_open(h);
     if (status == NEWT_OK && x->old && !newt__object_keep(h, x->old, x->old_n))
         status = NEWT_ENOMEM;

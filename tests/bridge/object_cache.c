@@ -381,6 +381,32 @@ unchanged_is_not_spilled(void **state)
     offline_close(&o);
 }
 
+/* Objects that their class cannot read, deleted: they stay deleted through the file. */
+static void
+deleted_and_broken(void **state)
+{
+    static const uint8_t newer[] = "\x83\x65Thing\x18\x63\xa1\x61n\x05"; /* of version 99 */
+    static const uint8_t damaged[] = "\x83\x69"
+                                     "Elsewhere\x00\xa1\x61n"; /* ends too early */
+    const newt_ref r[2] = {{7}, {8}};
+    offline o;
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    load(&o, 7, newer, sizeof newer - 1);
+    load(&o, 8, damaged, sizeof damaged - 1);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(newt_delete(&o.c, r[i]), NEWT_OK);
+    o.db.options.cache_objects = 1;
+    make_thing(&o, 1);
+    make_thing(&o, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_null(newt_bag_read(&o.c, r[i]));
+        assert_error(newt_conn_error(&o.c), NEWT_EMISSING, "has been deleted");
+    }
+    offline_close(&o);
+}
+
 /* In debug mode an object is compared when it leaves, as at commit. */
 static void
 forgotten_mark_is_found(void **state)
@@ -454,6 +480,7 @@ main(void)
         cmocka_unit_test(spill_model),
         cmocka_unit_test(spilled_whole),
         cmocka_unit_test(unchanged_is_not_spilled),
+        cmocka_unit_test(deleted_and_broken),
         cmocka_unit_test(forgotten_mark_is_found),
         cmocka_unit_test(no_memory),
     };

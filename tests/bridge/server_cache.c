@@ -254,14 +254,33 @@ test_current_and_spilled(void **state)
 
 /* ---- failures ---------------------------------------------------------------------------- */
 
+/* New items with texts of so many bytes, until there are enough or one cannot be made. */
+static int
+make_items(newt_conn *c, size_t bytes, int most)
+{
+    char *text = malloc(bytes);
+    int n = 0;
+
+    memset(text, 'x', bytes);
+    for (struct item *o; n < most && (o = item_new(c)); n++) {
+        newt_text_setn(item_obj(o), &o->name, text, bytes);
+        item_done(o);
+    }
+    free(text);
+    return n;
+}
+
 /* No room for the file: an error that says what to do, nothing is committed, and the connection
- * works on. */
+ * works on, with a file of its own if it needs one. */
 static void
 test_no_room(void **state)
 {
+    static const struct {
+        size_t bytes;
+        int n;
+    } sizes[] = {{80, 200000}, {400000, 400}};
     struct rlimit before, small;
-    struct item *o = NULL;
-    int i;
+    int64_t there = 0;
     store s;
 
     (void)state;
@@ -270,28 +289,27 @@ test_no_room(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
     small.rlim_cur = 8 * 1024 * 1024;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    begin(s.a);
-    for (i = 0; i < 1000000; i++) {
-        o = item_new(s.a);
-        if (!o)
-            break;
-        newt_set(o, name, "one hundred bytes or so, that there be something to write into a file");
-        item_done(o);
+    for (int i = 0; i < 2; i++) {
+        int made;
+
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        begin(s.a);
+        made = make_items(s.a, sizes[i].bytes, sizes[i].n);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_in_range(made, ROOM, sizes[i].n - 1);
+        assert_int_equal(newt_status(s.a), NEWT_ELIMIT);
+        assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                            "changed objects cannot be kept in a temporary file");
+        assert_non_null(strstr(newt_error_hint(newt_conn_error(s.a)), "TMPDIR"));
+        assert_int_equal(newt_commit(s.a), NEWT_ELIMIT);
+        assert_int_equal(sql_int(s.pg, "SELECT count(*) FROM object_state WHERE zoid <> 1"), there);
+        begin(s.a);
+        assert_int_equal(make_items(s.a, sizes[i].bytes, ROOM + 50), ROOM + 50);
+        assert_true(cache_of(s.a).spilled > 0);
+        commit(s.a);
+        there += ROOM + 50;
+        assert_int_equal(sql_int(s.pg, "SELECT count(*) FROM object_state WHERE zoid <> 1"), there);
     }
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_null(o);
-    assert_true(i > 10000);
-    assert_int_equal(newt_status(s.a), NEWT_ELIMIT);
-    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
-                        "changed objects cannot be kept in a temporary file");
-    assert_non_null(strstr(newt_error_hint(newt_conn_error(s.a)), "TMPDIR"));
-    assert_int_equal(newt_commit(s.a), NEWT_ELIMIT);
-    assert_sql(s.pg, "0", "SELECT count(*) FROM object_state WHERE zoid <> 1");
-    begin(s.a);
-    free(make_chain(s.a, 1000));
-    commit(s.a);
-    assert_sql(s.pg, "1000", "SELECT count(*) FROM object_state WHERE zoid <> 1");
     store_close(&s);
 }
 
