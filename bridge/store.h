@@ -2,7 +2,7 @@
  * store.h - how the library talks to the server: its statements (store.c), and exchanges of them
  * (talk.c)
  *
- * A connection is in pipeline mode all its life (but for COPY). An exchange queues statements and
+ * A connection is in pipeline mode all its life. An exchange queues statements and
  * syncs, and only then takes their results, in order; libpq sends nothing of its own before. The
  * first failure is kept in the exchange and makes everything behind it do nothing, so that
  * sending needs no checks: newt__take gives NULL, and newt__talk_end says why.
@@ -194,10 +194,6 @@ int newt__talk_end(newt_conn *c);
 /* Forgets everything about the server connection, which is being closed. */
 void newt__talk_reset(struct newt__talk *talk);
 void newt__talk_notice(void *talk, const PGresult *notice);
-/* Sends rows through COPY, outside pipeline mode; nothing may be on its way. */
-bool newt__copy_begin(newt_conn *c, const char *sql);
-bool newt__copy_send(newt_conn *c, const void *p, size_t n);
-bool newt__copy_end(newt_conn *c);
 
 /* ---- connections and snapshots (db.c, transaction.c) ---------------------------------- */
 
