@@ -112,6 +112,17 @@ sql_int_(char *text)
         free(got_);                                                                                \
     } while (0)
 
+/* A verb of dev/private-server. */
+UNUSED static void
+server_do(const char *verb)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "\"$NEWT_PGCTL\" %s", verb);
+    fflush(stdout); /* for those that go on as processes of their own */
+    assert_int_equal(system(command), 0);
+}
+
 /* Whether a commit waits for a standby now. A session may see the setting before the checkpointer,
  * which is the process that makes commits wait, has seen it; so a commit is made, and looked at. */
 UNUSED static bool

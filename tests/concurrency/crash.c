@@ -185,16 +185,6 @@ wait_for_progress(const crowd *w, int but)
 }
 
 static void
-server(const char *verb)
-{
-    char command[512];
-
-    snprintf(command, sizeof command, "\"$NEWT_PGCTL\" %s", verb);
-    fflush(stdout);
-    assert_int_equal(system(command), 0);
-}
-
-static void
 test_crash_restart(void **state)
 {
     crowd *w = malloc(sizeof *w);
@@ -209,9 +199,9 @@ test_crash_restart(void **state)
     do {
         wait_for_progress(w, -1);
         pause_ms(pick(&random, 300));
-        server("crash");
+        server_do("crash");
         pause_ms(pick(&random, 300));
-        server("start");
+        server_do("start");
         crashes++;
     } while (now() < until);
     wait_for_progress(w, -1);

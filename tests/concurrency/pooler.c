@@ -244,20 +244,11 @@ test_read_only_by_default(void **state)
 /* ---- another life of the server ------------------------------------------------------- */
 
 static void
-pgctl(const char *verb)
-{
-    char command[64];
-
-    snprintf(command, sizeof command, "\"$NEWT_PGCTL\" %s", verb);
-    assert_int_equal(system(command), 0);
-}
-
-static void
 crash_server(pooled *x)
 {
     PQfinish(x->s.pg);
-    pgctl("crash");
-    pgctl("start");
+    server_do("crash");
+    server_do("start");
     x->s.pg = sql_open();
     sql_do(x->s.pg, "SET search_path = %s, public", x->s.schema);
 }

@@ -7,15 +7,6 @@
 
 #include <stdatomic.h>
 
-static void
-server_do(const char *verb)
-{
-    char command[512];
-
-    snprintf(command, sizeof command, "\"$NEWT_PGCTL\" %s", verb);
-    assert_int_equal(system(command), 0);
-}
-
 static PGconn *
 reopen(const store *s)
 {

@@ -4,15 +4,6 @@
  */
 #include "../bridge/server.h"
 
-static void
-server_do(const char *verb)
-{
-    char command[512];
-
-    snprintf(command, sizeof command, "\"$NEWT_PGCTL\" %s", verb);
-    assert_int_equal(system(command), 0);
-}
-
 static newt_db *
 open_standby(const store *s, const newt_class *const *list)
 {
