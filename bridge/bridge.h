@@ -348,6 +348,30 @@ typedef enum newt__phase {
 } newt__phase;
 
 enum {
+    NEWT__MOST_QUEUES = 8 /* that one transaction waits in */
+};
+
+typedef enum newt__turn {
+    NEWT__NO_TURN,
+    NEWT__TURN,     /* the session has it, or may have */
+    NEWT__LAST_TURN /* the transaction that writes has been given it, and ends it */
+} newt__turn;
+
+/* The objects at which others were in the way of newt_transact, and the turns at them (queue.c). */
+typedef struct newt__queue {
+    int64_t oids[NEWT__MOST_QUEUES];
+    size_t n;
+    newt_work *fn;         /* what was run then */
+    int64_t busy_us;       /* when somebody was in the way last */
+    int64_t away_until_us; /* no queue before, for the last wait was too long */
+    int patience_ms; /* the next snapshot waits for its turn, at most so long; 0: not at all */
+    bool asked;      /* that has been sent, and not been taken */
+    newt__turn turn;
+    int32_t keys[NEWT__MOST_QUEUES]; /* of the turns */
+    size_t n_keys;
+} newt__queue;
+
+enum {
     NEWT__N_PLAN_SETTINGS = 8 /* planner settings of the session, see store.c */
 };
 
@@ -381,6 +405,7 @@ struct newt_conn {
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
     struct newt__scan *scan;            /* of a new follower, see follow.c; or NULL */
     uint64_t random;                    /* state of a generator for pauses */
+    newt__queue queue;                  /* of newt_transact */
     newt_stats stats;
     bool in_transaction; /* the server has been told BEGIN and not yet its end */
     bool savepoint;      /* ... and the savepoint that queries go back to */

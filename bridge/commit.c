@@ -150,6 +150,7 @@ send_all(work *w)
         newt__send(c, NEWT__S_COMMIT, NULL);
     newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
     c->in_transaction = true;
+    newt__turn_pass(c);
     status = send_batches(w, &taken);
     if (status != NEWT_OK)
         return status;
@@ -349,6 +350,8 @@ commit_done(work *w, const PGresult *changes)
     newt_conn *c = w->c;
 
     c->in_transaction = false;
+    if (c->queue.turn == NEWT__LAST_TURN)
+        c->queue.turn = NEWT__NO_TURN;
     newt__objects_committed(c, w->serial);
     newt__transaction_over(c);
     c->stats.commits++;

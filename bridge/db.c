@@ -292,6 +292,7 @@ close_server(newt_conn *c)
     c->broken = true;
     c->reopen = false;
     c->in_transaction = false;
+    c->queue.turn = NEWT__NO_TURN;
 }
 
 /*

@@ -499,14 +499,20 @@ NEWT_API int newt_describe(newt_conn *c, const char *user, const char *descripti
 typedef struct newt_transact_options {
     size_t size;     /* sizeof(newt_transact_options) */
     int attempts;    /* at most; 0: 10 */
-    int deadline_ms; /* no new attempt begins after this; 0: none */
+    int deadline_ms; /* no new attempt begins, and no turn is waited for, after this; 0: none */
 } newt_transact_options;
 
 /*
- * Runs fn in a transaction and commits; on a retryable error aborts and runs it again, after a
- * random pause (up to 2 ms, then 4, ... at most 100). fn must not keep state from a failed attempt.
- * If fn returns non-zero the transaction is aborted: a negative retryable status leads to another
- * attempt, everything else is handed back.
+ * Runs fn in a transaction and commits; on a retryable error aborts and runs it again. fn must not
+ * keep state from a failed attempt. If fn returns non-zero the transaction is aborted: a negative
+ * retryable status leads to another attempt, everything else is handed back.
+ *
+ * Where commit met a conflict, the next attempt waits for its turn at those objects (at most 8, for
+ * each at most a second), reads them anew in the same round trip, and has its turn until it commits
+ * or ends otherwise. The next newt_transact of this connection with the same fn begins that way
+ * too, for 100 ms after the last conflict or wait. Only newt_transact waits, and nothing that is
+ * committed rests on it. Before other attempts, and with newt_options.transaction_pooling, there is
+ * a random pause (up to 2 ms, then 4, ... at most 100).
  */
 typedef int newt_work(newt_conn *c, void *arg);
 NEWT_API int newt_transact(newt_conn *c, newt_work *fn, void *arg,

@@ -136,6 +136,9 @@
     "(SELECT array_agg(w.zoid ORDER BY w.zoid) FROM w LEFT JOIN @store@." other                    \
     " o ON o.zoid = ANY (ARRAY[w.zoid]) WHERE " condition ")"
 
+/* Advisory locks, whose first key is the store. */
+#define STORE_KEY "'@store@.newt_commit_lock'::regclass::oid::integer"
+
 #define MOVED                                                                                      \
     ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
     "'another process follows under this name', '') END FROM u"
@@ -184,6 +187,19 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                           "AS i(zoid, serial, wanted) OFFSET 0) i "
                           "LEFT JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) "
                           "WHERE o.serial IS DISTINCT FROM i.serial",
+
+    /* $1 keys, $2 milliseconds for each; row by row whether it had to wait. Not in a transaction:
+     * the locks stay. */
+    [NEWT__S_QUEUE] = "SELECT CASE WHEN set_config('lock_timeout', $2, true) IS NULL THEN NULL "
+                      "WHEN pg_try_advisory_lock(" STORE_KEY ", k) THEN false "
+                      "ELSE pg_advisory_lock(" STORE_KEY
+                      ", k) IS NOT NULL END FROM unnest($1::integer[]) k",
+    [NEWT__S_LAST_TURN] = "SELECT pg_advisory_xact_lock(" STORE_KEY ", k), "
+                          "pg_advisory_unlock(" STORE_KEY ", k) FROM unnest($1::integer[]) k",
+    /* those that there are: to unlock another would be a warning in the server's log */
+    [NEWT__S_TURN_OVER] = "SELECT pg_advisory_unlock(" STORE_KEY ", objid::integer) "
+                          "FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() "
+                          "AND objsubid = 2 AND classid = '@store@.newt_commit_lock'::regclass",
 
     [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
     [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6") EXPECT("1"),

@@ -56,6 +56,9 @@ typedef enum newt__statement {
     NEWT__S_LOAD,
     NEWT__S_WALK,
     NEWT__S_CONFLICTS,
+    NEWT__S_QUEUE,
+    NEWT__S_LAST_TURN,
+    NEWT__S_TURN_OVER,
     NEWT__S_UPDATE_ONE,
     NEWT__S_UPDATE_ONE_CLIENT,
     NEWT__S_UPDATE_ONE_SERVER,
@@ -248,6 +251,20 @@ typedef enum newt__outcome {
 } newt__outcome;
 newt__outcome newt__resolve(newt_conn *c, int64_t serial, int64_t nonce, bool answered,
                             int64_t *tid);
+/* Turns at contended objects (queue.c). The commit of fn has met conflicts, which are the error. */
+void newt__queue_conflict(newt_conn *c, newt_work *fn);
+/* Whether a transaction of fn is to begin with a turn, the first attempt or another; then the next
+ * snapshot waits for it, but for no longer than is left. */
+bool newt__queue_join(newt_conn *c, newt_work *fn, bool again, int64_t left_us);
+/* Forgets the objects that this transaction, which has joined, has not used. */
+void newt__queue_used(newt_conn *c);
+/* In front of a snapshot's BEGIN, if it is to wait; and its result. */
+void newt__queue_send(newt_conn *c);
+void newt__queue_take(newt_conn *c);
+/* In the transaction that writes, before all else: the turn ends with it. */
+void newt__turn_pass(newt_conn *c);
+/* Ends the turn, if there is one, outside of a transaction or in one that has not failed. */
+void newt__turn_over(newt_conn *c);
 /* Registers the classes of the database that the store does not know yet (register.c). */
 int newt__register_classes(newt_conn *c, newt_error *e);
 /* A connection to uri with the library's time-outs; and whether that server will do. */

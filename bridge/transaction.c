@@ -112,6 +112,7 @@ newt__clock(void)
 void
 newt__transaction_over(newt_conn *c)
 {
+    newt__turn_over(c);
     move(c, END);
     c->oids.used = c->serials.used = 0;
     newt__description_clear(c);
@@ -321,6 +322,7 @@ newt__snapshot_send(newt_conn *c)
 {
     if (c->phase != NEWT__LAZY)
         return false;
+    newt__queue_send(c);
     newt__send(c, NEWT__S_BEGIN_READ, NULL);
     newt__changes_send(c, 0);
     c->in_transaction = true;
@@ -334,6 +336,7 @@ newt__snapshot_take(newt_conn *c)
     PGresult *r;
     int rc;
 
+    newt__queue_take(c);
     newt__take_done(c);
     r = newt__take(c);
     if (!r)
@@ -484,8 +487,9 @@ int
 newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_options *opt)
 {
     newt_transact_options o = {.size = sizeof o};
-    int64_t started = newt__clock(), us;
+    int64_t deadline, us;
     newt__oids contended = {0};
+    bool queued;
     int rc;
 
     if (opt) {
@@ -497,10 +501,18 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
     }
     if (o.attempts <= 0)
         o.attempts = ATTEMPTS;
+    deadline = newt__clock() + (int64_t)o.deadline_ms * 1000;
     for (int attempt = 1;; attempt++) {
-        rc = begin(c, attempt == 1, &contended);
+        queued = newt__queue_join(c, fn, attempt > 1,
+                                  o.deadline_ms > 0 ? deadline - newt__clock() : INT64_MAX);
+        for (size_t i = 0; attempt == 1 && queued && i < c->queue.n; i++)
+            newt__oids_add(&contended, c->queue.oids[i]);
+        rc = begin(c, attempt == 1 && !queued, &contended);
+        c->queue.patience_ms = 0;
         if (rc == NEWT_OK) {
             rc = fn(c, arg);
+            if (queued)
+                newt__queue_used(c);
             if (rc > 0) {
                 newt_abort(c);
                 break;
@@ -515,10 +527,13 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
                 newt_abort(c);
             }
         }
+        if (rc == NEWT_ECONFLICT)
+            newt__queue_conflict(c, fn);
         if ((rc != NEWT_ECONFLICT && rc != NEWT_ELOST) || attempt >= o.attempts)
             break;
-        us = pause_us(c, attempt);
-        if (o.deadline_ms > 0 && newt__clock() + us - started >= (int64_t)o.deadline_ms * 1000)
+        /* a queue spreads the clients as well */
+        us = rc == NEWT_ECONFLICT && c->queue.n > 0 && !queued ? 0 : pause_us(c, attempt);
+        if (o.deadline_ms > 0 && newt__clock() + us >= deadline)
             break;
         c->stats.retries++;
         contend(c, &contended);

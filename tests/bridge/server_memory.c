@@ -355,6 +355,41 @@ conflict(ground *g)
     return status;
 }
 
+/* Meets others at first, and then has its turn. */
+typedef struct turns {
+    ground *g;
+    int calls;
+} turns;
+
+static int
+increment_all(newt_conn *c, void *arg)
+{
+    turns *t = arg;
+
+    for (int i = 0; i < ITEMS; i++) {
+        struct item *o = item_write(c, t->g->items[i]);
+
+        if (!o)
+            return status_of(c);
+        o->n++;
+    }
+    if (t->calls++ == 0)
+        others_change(t->g, false);
+    return 0;
+}
+
+static int
+transact(ground *g)
+{
+    turns t = {.g = g};
+    int status = newt_transact(g->s.a, increment_all, &t, NULL);
+
+    memory.armed = false;
+    wait_until(sql_int(g->s.pg, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND "
+                                "classid = 'newt_commit_lock'::regclass") == 0);
+    return status;
+}
+
 static int
 query(ground *g)
 {
@@ -455,6 +490,7 @@ static const scenario scenarios[] = {
     {"new, removed", make_and_remove, NEWT_OK, PARTS},
     {"merged conflict", merge, NEWT_OK, UNMERGED},
     {"conflict", conflict, NEWT_ECONFLICT, 0},
+    {"turns", transact, NEWT_OK, 0},
     {"query", query, NEWT_OK, 0},
     {"walk", walk, NEWT_OK, 0},
     {"open", open_another, NEWT_OK, 0},

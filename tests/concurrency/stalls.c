@@ -2,6 +2,7 @@
  * stalls.c - commits that stand still on the way: their rest arrives late or never, others wait for
  * their lock, a barrier is cancelled
  */
+#include "../../bridge/store.h"
 #include "../bridge/proxy.h"
 #include "concurrency.h"
 
@@ -355,6 +356,8 @@ typedef struct waiting {
     store s;
     item_ref r;
     int calls, status;
+    bool meets;      /* somebody else, at its first call */
+    newt__turn turn; /* at its last */
     atomic_bool done;
     pthread_t thread;
 } waiting;
@@ -366,9 +369,15 @@ add_one(newt_conn *c, void *arg)
     struct item *i = item_write(c, w->r);
 
     w->calls++;
+    w->turn = c->queue.turn;
     if (!i)
         return newt_status(c);
     i->n++;
+    if (w->meets && w->calls == 1) {
+        begin(w->s.b);
+        write_n(w->s.b, w->r, 100);
+        commit(w->s.b);
+    }
     return 0;
 }
 
@@ -450,6 +459,31 @@ barrier(void)
     store_close(&w.s);
 }
 
+/* A turn ends when the others see what was written, not when the standby has answered. */
+static void
+turn(void)
+{
+    waiting w = {.meets = true};
+
+    store_open(&w.s, "turn");
+    w.r = make_item(w.s.a, "r", 0);
+    ok(w.s.a, newt_transact(w.s.a, add_one, &w, NULL));
+    assert_int_equal(w.calls, 2);
+    make_item(w.s.a, "spare", 0);
+    synchronous_standby(w.s.pg, "missing");
+    w.s.a->queue.busy_us = newt__clock(); /* that took a while */
+    assert_int_equal(pthread_create(&w.thread, NULL, transact, &w), 0);
+    wait_until(sql_int(w.s.pg, "SELECT count(*) " IN_BARRIER) == 1);
+    assert_false(w.done);
+    assert_sql(w.s.pg, "0", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
+    synchronous_standby(w.s.pg, "");
+    pthread_join(w.thread, NULL);
+    assert_int_equal(w.status, NEWT_OK);
+    assert_int_equal(w.calls, 3);
+    assert_int_equal(w.turn, NEWT__TURN);
+    store_close(&w.s);
+}
+
 /* With newt_options.strict it is not seen before the standby has answered, and holds the lock; if
  * the wait is cancelled it is seen, and not known to be durable. */
 static void
@@ -504,11 +538,27 @@ test_barrier(void **state)
 }
 
 static void
+test_turn(void **state)
+{
+    (void)state;
+    *test_uri = 0;
+    turn();
+}
+
+static void
 test_barrier_extension(void **state)
 {
     (void)state;
     use_database(true);
     barrier();
+}
+
+static void
+test_turn_extension(void **state)
+{
+    (void)state;
+    use_database(true);
+    turn();
 }
 
 /* ---- with the extension ---------------------------------------------------------------- */
@@ -570,6 +620,7 @@ static const struct CMUnitTest stalls[] = {
     cmocka_unit_test(test_late),
     cmocka_unit_test(test_answer_late),
     cmocka_unit_test_teardown(test_barrier, no_standby),
+    cmocka_unit_test_teardown(test_turn, no_standby),
     cmocka_unit_test_teardown(test_strict, no_standby),
 
     cmocka_unit_test(test_rows_are_held),
@@ -577,6 +628,7 @@ static const struct CMUnitTest stalls[] = {
     cmocka_unit_test(test_lock_is_not_freed),
     /* from here on in a database with the extension */
     cmocka_unit_test_teardown(test_barrier_extension, no_standby),
+    cmocka_unit_test_teardown(test_turn_extension, no_standby),
     cmocka_unit_test(test_nobody_waits),
 };
 
