@@ -243,6 +243,7 @@ send_update_one(newt__batch *b, int64_t serial, const newt__entry *e)
         [NEWT__PROJECT_CLIENT] = NEWT__S_UPDATE_ONE_CLIENT,
         [NEWT__PROJECT_SERVER] = NEWT__S_UPDATE_ONE_SERVER,
     };
+    newt__statement s = by_projection[e->projection];
     bool inline_row = e->projection >= NEWT__PROJECT_CLIENT, hidden;
     newt__params p = {0};
     const char *name;
@@ -263,7 +264,12 @@ send_update_one(newt__batch *b, int64_t serial, const newt__entry *e)
             return status;
         newt__param_bytes(&p, b->json.data, b->json.n);
     }
-    newt__send(b->c, by_projection[e->projection], &p);
+    if (b->nonce != 0 && e->projection != NEWT__PROJECT_CLIENT) {
+        newt__param_int(&p, b->nonce);
+        b->nonce = 0;
+        s = inline_row ? NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT : NEWT__S_UPDATE_ONE_AT_COMMIT;
+    }
+    newt__send(b->c, s, &p);
     return NEWT_OK;
 }
 

@@ -29,6 +29,9 @@ typedef struct newt__batch {
     newt__header **cached;
     size_t n_cached, next_cached;
     newt__spilled spilled; /* the next; oid 0: none */
+    /* not 0: what writes the one object of the commit may also give the transaction its row, with
+     * this nonce; then it is set to 0 */
+    int64_t nonce;
 } newt__batch;
 
 /* Begins with all that has been changed in this transaction, as often as it is called. */

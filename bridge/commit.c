@@ -13,9 +13,10 @@
  *
  * With newt_options.strict COMMIT itself waits for the disk, and there is no barrier.
  *
- * With the extension the lock and the row are part of the server's COMMIT (newt.at_commit()), and
- * the barrier is newt.barrier(): one message, one sync, and nothing is waited for under the lock.
- * Comparing what must be current, newt_options.strict and a pooler need it as above.
+ * With the extension the lock and the row are part of the server's COMMIT (newt.at_commit()), which
+ * also waits for the disk, when the lock is free again: one message, one sync, and nothing is
+ * waited for under the lock. Comparing what must be current, newt_options.strict and a pooler need
+ * it as above.
  *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
  * COMMIT and to the barrier have come. If a comparison fails, what others have changed may be
@@ -41,13 +42,14 @@ typedef struct work {
     int64_t serial, nonce, tid;
     int64_t n_chunks; /* of transaction_object */
     int64_t oid_blocks, serial_blocks;
-    int merges;    /* so many attempts have been merged with what others committed */
-    bool again;    /* the last one has: the next is to follow */
-    bool large;    /* its oids are in transaction_object */
-    bool barrier;  /* is sent, and makes blocks safe too; newt.barrier() is for commits alone */
-    bool current;  /* objects that were only read are compared */
-    bool within;   /* lock and row are part of COMMIT */
-    int64_t ahead; /* then: statements before COMMIT whose results have not been taken */
+    int merges;         /* so many attempts have been merged with what others committed */
+    bool again;         /* the last one has: the next is to follow */
+    bool large;         /* its oids are in transaction_object */
+    bool barrier;       /* is sent, and makes blocks safe too */
+    bool current;       /* objects that were only read are compared */
+    bool within;        /* lock, row and barrier are part of COMMIT */
+    bool row_sent;      /* with the object */
+    int64_t ahead;      /* then: statements before COMMIT whose results have not been taken */
     bool commit_queued; /* libpq has been given COMMIT: it may have been sent */
 } work;
 
@@ -80,17 +82,21 @@ send_batches(work *w, int64_t *taken)
     int status, syncs = 0;
 
     w->large = !only || b->n > OIDS_IN_ROW;
+    b->nonce = only && w->within && !c->description ? w->nonce : 0;
+    w->row_sent = b->nonce != 0;
     for (;;) {
         status = newt__batch_send(b, w->serial);
         if (status == NEWT_OK && w->large)
             send_chunks(w);
-        if (status != NEWT_OK || only)
+        if (status != NEWT_OK || only) {
+            w->row_sent &= b->nonce == 0;
             return status;
+        }
         newt__sync(c);
         for (syncs++; syncs > (b->last ? 0 : 1); syncs--)
             if (!newt__take_sync(c))
                 return c->talk->error.status;
-        *taken = c->stats.statements;
+        *taken = c->talk->asked;
         if (b->last)
             return NEWT_OK;
         status = newt__batch_next(b);
@@ -143,7 +149,7 @@ static int
 send_all(work *w)
 {
     newt_conn *c = w->c;
-    int64_t taken = c->stats.statements;
+    int64_t taken = c->talk->asked;
     int status;
 
     if (c->in_transaction)
@@ -151,17 +157,18 @@ send_all(work *w)
     newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
     c->in_transaction = true;
     newt__turn_pass(c);
+    w->within = c->at_commit && c->n_current == 0;
     status = send_batches(w, &taken);
     if (status != NEWT_OK)
         return status;
-    w->within = c->at_commit && c->n_current == 0;
     if (!w->within) {
         newt__send(c, NEWT__S_LOCK, NULL);
         newt__sync(c);
         w->current = newt__current_send(c);
     }
-    send_transaction_row(w);
-    w->ahead = c->stats.statements - taken;
+    if (!w->row_sent)
+        send_transaction_row(w);
+    w->ahead = c->talk->asked - taken;
     w->commit_queued = !c->broken;
     newt__send(c, NEWT__S_COMMIT, NULL);
     if (!w->within)
@@ -172,9 +179,7 @@ send_all(work *w)
                  w->serial_blocks > 0;
     if (w->barrier)
         newt__send(c, NEWT__S_BARRIER, NULL);
-    if (w->within)
-        newt__send(c, NEWT__S_DURABLE, NULL);
-    newt__changes_send(c, w->serial);
+    newt__changes_send(c, w->serial, w->within);
     newt__sync(c);
     return NEWT_OK;
 }
@@ -224,6 +229,7 @@ take_commit(work *w)
 
     if (!take_ahead(w))
         return failed_before_commit(w);
+    newt__error_clear(&c->talk->warning); /* the next is of COMMIT */
     r = newt__take(c);
     if (!r) /* an error that ends the server process may come behind the commit itself */
         return c->broken ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
@@ -236,7 +242,7 @@ take_commit(work *w)
     return committed ? NEWT__COMMITTED : NEWT__NOT_COMMITTED;
 }
 
-/* The tid of what is committed, where the barrier was to give it and has failed. */
+/* The tid of what is committed, where its answer has failed. */
 static void
 ask_tid(work *w)
 {
@@ -261,25 +267,21 @@ take_barrier(work *w)
 {
     newt_conn *c = w->c;
     newt_error *warning = &c->talk->warning;
-    PGresult *changes, *r;
+    PGresult *changes;
+    bool ok;
 
-    if (!c->db->options.strict)
-        newt__error_clear(warning);
     if (newt__blocks_result(c, w->oid_blocks, w->serial_blocks) != NEWT_OK)
         newt__error_clear(&c->error); /* no memory: then there are none */
     if (w->barrier)
         newt__take_done(c);
-    if (w->within) {
-        r = newt__take(c);
-        if (r)
-            w->tid = newt__field_int(r, 0, 0);
-        PQclear(r);
-    }
     changes = newt__take(c);
-    if (newt__take_sync(c) && warning->status == NEWT_OK && newt__changes_same_life(c, changes))
-        return changes;
+    if (w->within && changes)
+        w->tid = newt__changes_tid(changes, w->serial);
+    ok = newt__take_sync(c) && warning->status == NEWT_OK && newt__changes_same_life(c, changes);
     if (w->tid == 0 && !c->broken)
         ask_tid(w);
+    if (ok)
+        return changes;
     newt__blocks_drop(&c->oids);
     newt__blocks_drop(&c->serials);
     PQclear(changes);
@@ -389,21 +391,22 @@ write_all(work *w)
     }
     o = take_commit(w);
     if (o == NEWT__COMMITTED) {
-        durable = c->db->options.strict && c->talk->warning.status == NEWT_OK;
+        durable = (w->within || c->db->options.strict) && c->talk->warning.status == NEWT_OK;
         changes = take_barrier(w);
         durable |= changes != NULL;
         answered = true;
     }
-    if (o == NEWT__UNKNOWN || (!durable && o == NEWT__COMMITTED && c->broken)) {
+    if (o == NEWT__UNKNOWN || (o == NEWT__COMMITTED && c->broken && (!durable || w->tid == 0))) {
         newt_error why = c->talk->error;
         newt__outcome found;
 
         c->talk->error = (newt_error){0};
         c->in_transaction = false;
         found = newt__resolve(c, w->serial, w->nonce, answered, &w->tid);
-        durable = found != NEWT__UNKNOWN;
-        if (durable)
+        if (!durable && found != NEWT__UNKNOWN) {
+            durable = true;
             o = found;
+        }
         newt__error_move(&c->talk->error, &why);
     }
     if (o == NEWT__NOT_COMMITTED)

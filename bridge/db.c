@@ -150,9 +150,8 @@ open_session(newt_conn *c, newt_error *e)
     c->has_walk = *PQgetvalue(r, 0, 2) == 't';
     status = check_pooler(c, PQgetvalue(r, 0, 3), e);
     c->standby = *PQgetvalue(r, 0, 4) == 't';
-    /* through a pooler the barrier may be another session's */
     c->at_commit = *PQgetvalue(r, 0, 5) == 't' && c->db->options.projector != NEWT_PROJECT_CLIENT &&
-                   !c->db->options.transaction_pooling && !c->db->options.strict;
+                   !c->db->options.strict;
     PQclear(r);
     if (status != NEWT_OK)
         return status;

@@ -14,22 +14,30 @@
 #define GUARD "set_config('idle_in_transaction_session_timeout', '10s', true)"
 
 /* Raises in the server, so that nothing behind it in the pipeline runs. */
-#define EXPECT(n)                                                                                  \
-    "SELECT CASE WHEN count(*) = " n " THEN " GUARD " ELSE @store@.newt_raise('40001', "           \
+#define EXPECT_THEN(n, result)                                                                     \
+    "SELECT CASE WHEN count(*) = " n " THEN " result " ELSE @store@.newt_raise('40001', "          \
     "'object was changed by another transaction', 'Its serial is not the one that was read.')"     \
     "::text END FROM u"
+#define EXPECT(n) EXPECT_THEN(n, GUARD)
+
+/* Lock and row as part of COMMIT: before that the transaction holds nothing that others need. */
+#define AT_COMMIT(serial, nonce, written, removed, username, description, extension)               \
+    "newt.at_commit('@store@.transaction'::regclass, " serial ", " nonce ", " written ", " removed \
+    ", " username ", " description ", " extension ")"
+#define AT_COMMIT_ONE(nonce)                                                                       \
+    AT_COMMIT("$3", nonce, "ARRAY[$1]", "'{}'", "NULL", "NULL", "NULL") "::text"
 
 #define UPDATE_ONE                                                                                 \
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
     "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
 
 /* Its row is there, nearly always: an upsert would look for room first, lock the row and write WAL
- * for that. */
-#define PROJECT_ONE(document)                                                                      \
+ * for that. Where it is not, newt_project_one finds out whether the object was changed. */
+#define PROJECT_ONE(document, result)                                                              \
     "), p AS (UPDATE @store@.newt_projection q SET class_name = $5, serial = $3, "                 \
-    "state = " document " FROM u WHERE q.zoid = $1 RETURNING 1), "                                 \
-    "n AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "                 \
-    "SELECT $1, $5, $3, " document " FROM u WHERE NOT EXISTS (SELECT FROM p) " UPSERT ") "
+    "state = " document " FROM u WHERE q.zoid = $1 RETURNING 1) "                                  \
+    "SELECT CASE WHEN CASE WHEN count(*) = 1 THEN true ELSE "                                      \
+    "@store@.newt_project_one($1, $3, $5, " document ") END THEN " result " END FROM p"
 
 /* A nested loop over the array, hence in its order, by which crossing transactions wait instead of
  * deadlocking. A null state is an object about to be deleted. */
@@ -171,6 +179,12 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* the same for a cache without a position */
     [NEWT__S_NEWEST] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
                        "FROM @store@.transaction t ORDER BY t.tid DESC LIMIT 1",
+    /* the same behind the commit of the transaction with this serial */
+    [NEWT__S_OWN] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
+                    "FROM @store@.transaction t WHERE t.serial = $1",
+    /* the same behind newt.at_commit: the session knows whether there is anything to read; $1, $2
+     * position or nulls. See read_committed() in transaction.c */
+    [NEWT__S_COMMITTED] = "SELECT newt.committed('@store@.transaction'::regclass, $1, $2)",
     [NEWT__S_BARRIER] = "SELECT " EMIT,
     [NEWT__S_BLOCKS] = "SELECT nextval($1::text::regclass) FROM generate_series(1, $2::bigint)",
 
@@ -202,8 +216,11 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                           "AND objsubid = 2 AND classid = '@store@.newt_commit_lock'::regclass",
 
     [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
-    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6") EXPECT("1"),
-    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)") EXPECT("1"),
+    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6", GUARD),
+    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)", GUARD),
+    [NEWT__S_UPDATE_ONE_AT_COMMIT] = UPDATE_ONE ") " EXPECT_THEN("1", AT_COMMIT_ONE("$5")),
+    [NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)",
+                                                                   AT_COMMIT_ONE("$6")),
     [NEWT__S_UPDATE_MANY] = UPDATE_MANY("1") EXPECT("$5::bigint"),
     [NEWT__S_UPDATE_MANY_SERVER] = UPDATE_MANY(
         "o.zoid, o.state, i.state IS NOT NULL AS kept") ", p AS (" PROJECT
@@ -258,10 +275,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
         "description, extension) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
         "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb) " RETURNING_TID,
-    /* the same within COMMIT, and the barrier, which gives the tid */
-    [NEWT__S_AT_COMMIT] =
-        "SELECT newt.at_commit('@store@.transaction'::regclass, $1, $2, $3, $4, $5, $6, $7)",
-    [NEWT__S_DURABLE] = "SELECT newt.barrier()",
+    /* the same within COMMIT */
+    [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7"),
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "

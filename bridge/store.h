@@ -51,6 +51,8 @@ typedef enum newt__statement {
     NEWT__S_USER_PLANS,
     NEWT__S_CHANGES,
     NEWT__S_NEWEST,
+    NEWT__S_OWN,
+    NEWT__S_COMMITTED,
     NEWT__S_BARRIER,
     NEWT__S_BLOCKS,
     NEWT__S_LOAD,
@@ -62,6 +64,8 @@ typedef enum newt__statement {
     NEWT__S_UPDATE_ONE,
     NEWT__S_UPDATE_ONE_CLIENT,
     NEWT__S_UPDATE_ONE_SERVER,
+    NEWT__S_UPDATE_ONE_AT_COMMIT,
+    NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT,
     NEWT__S_UPDATE_MANY,
     NEWT__S_UPDATE_MANY_SERVER,
     NEWT__S_DELETE_MANY,
@@ -79,7 +83,6 @@ typedef enum newt__statement {
     NEWT__S_TRANSACTION,
     NEWT__S_TRANSACTION_DESCRIBED,
     NEWT__S_AT_COMMIT,
-    NEWT__S_DURABLE,
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
@@ -164,6 +167,7 @@ struct newt__talk {
     newt_error warning;             /* the last WARNING of the server since newt__talk_begin */
     uint16_t *queue;                /* what has been sent and not been taken: a ring */
     size_t head, n, cap, forgotten; /* the first `forgotten` of them are nobody's */
+    int64_t asked;                  /* statements sent so far whose results are to be taken */
     bool waiting;                   /* something has been sent since the last wait */
     newt__rows *rows;               /* of newt__take_rows, while it runs */
     void *rows_arg;
@@ -212,8 +216,11 @@ int newt__conn_server(newt_conn *c);
  * taken first, by newt__snapshot_take. */
 bool newt__snapshot_send(newt_conn *c);
 int newt__snapshot_take(newt_conn *c);
-/* Queues the question what others have changed; own_serial: behind our commit, or 0. */
-void newt__changes_send(newt_conn *c, int64_t own_serial);
+/* Queues the question what others have changed; own_serial: behind our commit, or 0; within: that
+ * was newt.at_commit's. */
+void newt__changes_send(newt_conn *c, int64_t own_serial, bool within);
+/* The tid of our commit in the answer; 0: it is not there. */
+int64_t newt__changes_tid(const PGresult *r, int64_t own_serial);
 /* Whether the answer is of the life of the server that the connection knows. Only through a pooler
  * can it be of another one all of a sudden; the connection is then of no use any more. */
 bool newt__changes_same_life(newt_conn *c, const PGresult *r);

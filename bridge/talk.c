@@ -269,6 +269,7 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
         c->broken = true;
         return;
     }
+    c->talk->asked++;
     if (c->db->options.transaction_pooling) {
         send_pooled(c, s, p);
         return;

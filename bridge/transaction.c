@@ -147,17 +147,27 @@ has_position(const newt_conn *c)
 }
 
 void
-newt__changes_send(newt_conn *c, int64_t own_serial)
+newt__changes_send(newt_conn *c, int64_t own_serial, bool within)
 {
+    bool positioned = has_position(c), of_session = within && !c->db->options.transaction_pooling;
     newt__params p = {0};
 
-    if (!has_position(c)) {
+    if (positioned)
+        newt__param_int(&p, c->tid);
+    if (of_session) {
+        if (positioned)
+            newt__param_int(&p, c->tid_serial);
+        for (int i = 0; !positioned && i < 2; i++)
+            newt__param_bytes(&p, NULL, 0);
+        newt__send(c, NEWT__S_COMMITTED, &p);
+        return;
+    }
+    if (!positioned && own_serial == 0) {
         newt__send(c, NEWT__S_NEWEST, NULL);
         return;
     }
-    newt__param_int(&p, c->tid);
     newt__param_int(&p, own_serial);
-    newt__send(c, NEWT__S_CHANGES, &p);
+    newt__send(c, positioned ? NEWT__S_CHANGES : NEWT__S_OWN, &p);
 }
 
 static bool
@@ -237,24 +247,6 @@ drop_written(const newt_conn *c, int64_t serial, newt__oids *changed)
     changed->n = n;
 }
 
-/* All oids in the answer; false: too many, or they do not go on from where the cache stands. */
-static bool
-list_changes(const newt_conn *c, const PGresult *r, int64_t own_serial, newt__oids *changed)
-{
-    int n = PQntuples(r);
-
-    if (newt__field_int(r, 0, 0) != c->tid || newt__field_int(r, 0, 1) != c->tid_serial ||
-        n > MOST_TRANSACTIONS)
-        return false;
-    for (int i = 1; i < n && changed->n <= MOST_CHANGES; i++) {
-        if (!newt__field_oids(r, i, 3, changed))
-            return false;
-        if (newt__field_int(r, i, 1) == own_serial)
-            drop_written(c, own_serial, changed); /* merged, else they had been a conflict */
-    }
-    return changed->n <= MOST_CHANGES;
-}
-
 static bool
 same_life_as(const newt_conn *c, const PGresult *r)
 {
@@ -262,6 +254,84 @@ same_life_as(const newt_conn *c, const PGresult *r)
 
     return last >= 0 && PQgetlength(r, last, 2) == sizeof c->incarnation &&
            memcmp(PQgetvalue(r, last, 2), c->incarnation, sizeof c->incarnation) == 0;
+}
+
+/* What the answer says: the position that it leads to, and the oids on the way there. */
+typedef struct changes {
+    bool same_life;
+    bool follows; /* they go on from where the cache stands, and there are not too many */
+    int64_t tid, serial;
+    newt__oids oids;
+} changes;
+
+/* A row for each transaction, the first where the cache stands. False: there is none at all. */
+static bool
+read_rows(const newt_conn *c, const PGresult *r, int64_t own_serial, bool positioned, changes *x)
+{
+    int n = PQntuples(r);
+
+    x->same_life = same_life_as(c, r);
+    x->follows = n > 0 && n <= MOST_TRANSACTIONS;
+    if (n > 0) {
+        x->tid = newt__field_int(r, n - 1, 0);
+        x->serial = newt__field_int(r, n - 1, 1);
+    }
+    /* behind a commit a cache without a position has nothing but what it has made */
+    if (positioned)
+        x->follows &= newt__field_int(r, 0, 0) == c->tid &&
+                      newt__field_int(r, 0, 1) == c->tid_serial;
+    else
+        x->follows = own_serial != 0;
+    for (int i = 1; i < n && positioned && x->follows; i++) {
+        x->follows = newt__field_oids(r, i, 3, &x->oids) && x->oids.n <= MOST_CHANGES;
+        if (newt__field_int(r, i, 1) == own_serial)
+            drop_written(c, own_serial, &x->oids); /* merged, else they had been a conflict */
+    }
+    return n > 0 || positioned;
+}
+
+/* Of newt.committed(), which a session is asked behind its commit: its tid, the new position's tid
+ * and serial, whether it follows, then the oids, with a 0 in the place of that commit. */
+static bool
+read_committed(const newt_conn *c, const PGresult *r, int64_t own_serial, changes *x)
+{
+    enum {
+        HEAD = 4
+    };
+    newt__oids l = {0};
+    bool ok = PQntuples(r) == 1 && newt__field_oids(r, 0, 0, &l) && l.n >= HEAD;
+
+    if (ok) {
+        x->same_life = true; /* the session has not ended in between */
+        x->tid = l.oids[1];
+        x->serial = l.oids[2];
+        x->follows = l.oids[3] != 0;
+    }
+    for (size_t i = HEAD; i < l.n; i++)
+        if (l.oids[i] != 0)
+            newt__oids_add(&x->oids, l.oids[i]);
+        else
+            drop_written(c, own_serial, &x->oids);
+    free(l.oids);
+    return ok;
+}
+
+int64_t
+newt__changes_tid(const PGresult *r, int64_t own_serial)
+{
+    newt__oids l = {0};
+    int64_t tid = 0;
+
+    if (PQnfields(r) == 1) {
+        if (PQntuples(r) == 1 && newt__field_oids(r, 0, 0, &l) && l.n > 0)
+            tid = l.oids[0];
+        free(l.oids);
+        return tid;
+    }
+    for (int i = PQntuples(r) - 1; i >= 0 && tid == 0; i--)
+        if (newt__field_int(r, i, 1) == own_serial)
+            tid = newt__field_int(r, i, 0);
+    return tid;
 }
 
 bool
@@ -277,44 +347,39 @@ newt__changes_same_life(newt_conn *c, const PGresult *r)
 int
 newt__changes_apply(newt_conn *c, const PGresult *r, int64_t own_serial)
 {
-    bool positioned = has_position(c), same_life, all;
-    int last = PQntuples(r) - 1;
-    newt__oids changed = {0};
-    int rc;
+    bool positioned = has_position(c);
+    changes x = {0};
+    int rc = NEWT_OK;
 
-    if (last < 0 && !positioned) {
+    if (PQnfields(r) == 1 ? !read_committed(c, r, own_serial, &x)
+                          : !read_rows(c, r, own_serial, positioned, &x)) {
         rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no transactions");
         newt__fail_detail(&c->error, "Its table \"transaction\" is empty.");
-        return rc;
+        goto out;
     }
-    same_life = same_life_as(c, r);
-    if (!same_life) {
+    if (!x.same_life) {
         newt__blocks_drop(&c->oids);
         newt__blocks_drop(&c->serials);
     }
-    if (positioned)
-        all = !same_life || !list_changes(c, r, own_serial, &changed);
-    else
-        /* there is nothing in the cache but what this transaction has made, if it is the newest */
-        all = !same_life || own_serial == 0 || newt__field_int(r, 0, 1) != own_serial;
-    rc = invalidate(c, &changed, all);
-    free(changed.oids);
+    rc = invalidate(c, &x.oids, !x.same_life || !x.follows);
     if (rc != NEWT_OK)
-        return rc;
-    c->tid = last >= 0 ? newt__field_int(r, last, 0) : 0;
-    c->tid_serial = last >= 0 ? newt__field_int(r, last, 1) : 0;
-    if (!same_life) {
+        goto out;
+    c->tid = x.tid;
+    c->tid_serial = x.serial;
+    if (!x.same_life) {
         /* the next transaction connects anew, and db.c sees to it */
         c->checked_us = 0;
         c->reopen = true;
-        return NEWT_OK;
+        goto out;
     }
     c->checked_us = newt__clock();
     pthread_mutex_lock(&c->db->mutex);
     if (c->tid > c->db->newest_tid)
         c->db->newest_tid = c->tid;
     pthread_mutex_unlock(&c->db->mutex);
-    return NEWT_OK;
+out:
+    free(x.oids.oids);
+    return rc;
 }
 
 bool
@@ -324,7 +389,7 @@ newt__snapshot_send(newt_conn *c)
         return false;
     newt__queue_send(c);
     newt__send(c, NEWT__S_BEGIN_READ, NULL);
-    newt__changes_send(c, 0);
+    newt__changes_send(c, 0, false);
     c->in_transaction = true;
     c->savepoint = false;
     return true;

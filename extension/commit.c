@@ -2,26 +2,38 @@
  * commit.c - the last step of a commit within the server's own COMMIT
  *
  * newt.at_commit() keeps the transaction's row until the transaction commits. Then, before it does,
- * the commit lock is taken and the row inserted with its tid; the commit does not wait for the
- * disk; and the lock goes with the transaction. So the lock is never held while the server waits
- * for a message, for the disk, or for a standby. newt.barrier() then waits for those.
+ * the commit lock is taken and the row inserted with its tid; the transaction is made visible and
+ * all its locks are released without waiting for the disk; and only then COMMIT waits, for the disk
+ * and for standbys, as synchronous_commit says. So the lock is never held while the server waits
+ * for a message, for the disk, or for a standby, and who waits for a row that was changed here need
+ * not wait for them either. newt.committed() tells afterwards what the client needs to know: the
+ * tid, and what others have committed since the position of its cache.
  */
 #include "newt_pg.h"
 
+#include "access/genam.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/int.h"
+#include "datatype/timestamp.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "replication/syncrep.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 void _PG_init(void);
 
@@ -33,13 +45,14 @@ enum {
     USERNAME,
     DESCRIPTION,
     EXTENSION,
+    TID, /* given at the commit */
     N_VALUES
 };
 
 static const Oid types[N_VALUES] = {
     [SERIAL] = INT8OID,       [NONCE] = INT8OID,    [WRITTEN] = INT8ARRAYOID,
     [REMOVED] = INT8ARRAYOID, [USERNAME] = TEXTOID, [DESCRIPTION] = TEXTOID,
-    [EXTENSION] = TEXTOID,
+    [EXTENSION] = TEXTOID,    [TID] = INT8OID,
 };
 
 /* What the transaction is to do at its end; in TopTransactionContext, NULL: nothing. */
@@ -50,71 +63,183 @@ static struct step {
     char nulls[N_VALUES];
 } * step;
 
-static int64 last_tid; /* of this session's last commit by newt.at_commit(); 0: none */
+static enum {
+    NOTHING,
+    INSERTED, /* the row is; synchronous_commit is off */
+    VISIBLE   /* the transaction is; its locks are about to be released */
+} progress;
+static int wanted_synchronous_commit;
+
+/* A transaction that was given its row; and the one in front of it. */
+typedef struct commit {
+    Oid table;
+    int64 tid, serial;
+    int64 tid_before, serial_before;
+} commit;
+
+static commit current;
+static commit last; /* of this session; tid 0: none */
 
 /* Plans of the store used last: of this table, when its schema had this name. */
-static Oid planned;
-static NameData planned_schema;
-static SPIPlanPtr plan;
+static struct {
+    Oid table;
+    NameData schema;
+    SPIPlanPtr insert, changes;
+} plans;
 
 /* ---- at commit ---------------------------------------------------------------------------- */
 
-/* The same statements as in bridge/store.c, for clients that do without this function. */
-static void
-prepare(Oid table, const char *name)
+static SPIPlanPtr
+prepare(int n, const Oid *argument_types, const char *sql)
 {
-    const char *schema = quote_identifier(name);
-    SPIPlanPtr fresh = SPI_prepare(
-        psprintf("LOCK TABLE %s.newt_commit_lock IN EXCLUSIVE MODE; "
-                 "INSERT INTO %s.transaction "
-                 "(tid, serial, nonce, written, removed, username, description, extension) "
-                 "VALUES (greatest((SELECT pg_catalog.max(tid) FROM %s.transaction) "
-                 "OPERATOR(pg_catalog.+) 1, (pg_catalog.date_part('epoch', "
-                 "pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 1000000)"
-                 "::pg_catalog.int8), $1, $2, $3, $4, coalesce($5, CURRENT_USER), $6, "
-                 "$7::pg_catalog.jsonb) RETURNING tid",
-                 schema, schema, schema),
-        N_VALUES, (Oid *)types);
+    SPIPlanPtr plan = SPI_prepare(sql, n, (Oid *)argument_types);
 
-    if (!fresh)
+    if (!plan)
         elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-    if (SPI_keepplan(fresh) != 0)
+    if (SPI_keepplan(plan) != 0)
         elog(ERROR, "SPI_keepplan failed");
-    if (plan)
-        SPI_freeplan(plan);
-    plan = fresh;
-    planned = table;
-    namestrcpy(&planned_schema, name);
+    return plan;
+}
+
+static void
+drop_plan(SPIPlanPtr *plan)
+{
+    if (*plan)
+        SPI_freeplan(*plan);
+    *plan = NULL;
+}
+
+/* For clients that do without these functions, bridge/store.c has the same statements. */
+static void
+plan_for(Oid table)
+{
+    static const Oid of_changes[] = {INT8OID, INT8OID, INT8OID, INT8OID};
+    char *name = get_namespace_name(get_rel_namespace(table));
+    const char *schema;
+
+    if (!name)
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("the store of newt.at_commit() was dropped")));
+    if (plans.table == table && strcmp(NameStr(plans.schema), name) == 0)
+        return;
+    plans.table = InvalidOid;
+    drop_plan(&plans.insert);
+    drop_plan(&plans.changes);
+    schema = quote_identifier(name);
+    plans.insert = prepare(
+        N_VALUES, types,
+        psprintf("INSERT INTO %s.transaction (serial, nonce, written, removed, username, "
+                 "description, extension, tid) VALUES ($1, $2, $3, $4, "
+                 "coalesce($5, CURRENT_USER), $6, $7::pg_catalog.jsonb, $8)",
+                 schema));
+    plans.changes = prepare(
+        lengthof(of_changes), of_changes,
+        psprintf("SELECT t.tid, t.serial, CASE WHEN t.serial OPERATOR(pg_catalog.=) $2 THEN NULL "
+                 "WHEN t.written IS NULL THEN %s.newt_large(t.serial, $3) "
+                 "ELSE t.written OPERATOR(pg_catalog.||) t.removed END FROM %s.transaction t "
+                 "WHERE t.tid OPERATOR(pg_catalog.>=) $1 ORDER BY t.tid LIMIT $4",
+                 schema, schema));
+    namestrcpy(&plans.schema, name);
+    plans.table = table;
+}
+
+static void
+check_rights(Oid table, Oid user, AclMode any_of)
+{
+    AclResult r = pg_class_aclcheck(table, user, any_of);
+
+    if (r != ACLCHECK_OK)
+        aclcheck_error(r, OBJECT_TABLE, get_rel_name(table));
+}
+
+/* As LOCK TABLE does. */
+static void
+take_commit_lock(Oid table, Oid user)
+{
+    Oid lock = get_relname_relid("newt_commit_lock", get_rel_namespace(table));
+
+    if (!OidIsValid(lock))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("the store of newt.at_commit() has no table \"newt_commit_lock\"")));
+    check_rights(lock, user, ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE);
+    LockRelationOid(lock, ExclusiveLock);
+}
+
+static int64
+column(HeapTuple row, TupleDesc desc, Oid table, const char *name)
+{
+    AttrNumber n = get_attnum(table, name);
+    bool isnull = true;
+    Datum value = 0;
+
+    if (n > 0 && TupleDescAttr(desc, n - 1)->atttypid == INT8OID)
+        value = heap_getattr(row, n, desc, &isnull);
+    if (isnull)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("table \"%s\" has no %s", get_rel_name(table), name)));
+    return DatumGetInt64(value);
+}
+
+/* The transaction with the greatest tid, from the end of its index; zeros: there is none. */
+static void
+find_newest(Oid table, Oid user, int64 *tid, int64 *serial)
+{
+    Relation heap = table_open(table, AccessShareLock), index;
+    SysScanDesc scan;
+    HeapTuple row;
+
+    check_rights(table, user, ACL_SELECT);
+    list_free(RelationGetIndexList(heap)); /* sets rd_pkindex */
+    if (!OidIsValid(heap->rd_pkindex))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("table \"%s\" has no primary key", RelationGetRelationName(heap))));
+    index = index_open(heap->rd_pkindex, AccessShareLock);
+    if (heap->rd_rel->relam != HEAP_TABLE_AM_OID || index->rd_rel->relam != BTREE_AM_OID ||
+        index->rd_index->indkey.values[0] != get_attnum(table, "tid"))
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("the primary key of table \"%s\" is not its tid",
+                               RelationGetRelationName(heap))));
+    scan = systable_beginscan_ordered(heap, index, GetActiveSnapshot(), 0, NULL);
+    row = systable_getnext_ordered(scan, BackwardScanDirection);
+    *tid = *serial = 0;
+    if (HeapTupleIsValid(row)) {
+        *tid = column(row, RelationGetDescr(heap), table, "tid");
+        *serial = column(row, RelationGetDescr(heap), table, "serial");
+    }
+    systable_endscan_ordered(scan);
+    index_close(index, AccessShareLock);
+    table_close(heap, AccessShareLock);
 }
 
 static void
 insert_row(struct step *s)
 {
-    char *schema = get_namespace_name(get_rel_namespace(s->table));
-    bool isnull;
+    int64 now = 0, next = 0;
     Oid user;
     int context;
 
-    if (!schema)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                        errmsg("the store of newt.at_commit() was dropped")));
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
-    PushActiveSnapshot(GetTransactionSnapshot()); /* SPI wants one around it */
     SPI_connect();
-    if (planned != s->table || strcmp(NameStr(planned_schema), schema) != 0)
-        prepare(s->table, schema);
-    /* each of the two has a snapshot of its own: the second sees all that the lock was waited for
-     */
-    if (SPI_execute_plan(plan, s->values, s->nulls, false, 0) != SPI_OK_INSERT_RETURNING ||
+    plan_for(s->table);
+    take_commit_lock(s->table, s->user);
+    PushActiveSnapshot(GetTransactionSnapshot()); /* sees all that the lock was waited for */
+    current = (commit){.table = s->table, .serial = DatumGetInt64(s->values[SERIAL])};
+    find_newest(s->table, s->user, &current.tid_before, &current.serial_before);
+    if (pg_add_s64_overflow(current.tid_before, 1, &next))
+        ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                        errmsg("there is no tid behind the last transaction's")));
+    now = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+    current.tid = Max(now, next);
+    s->values[TID] = Int64GetDatum(current.tid);
+    s->nulls[TID] = ' ';
+    if (SPI_execute_plan(plans.insert, s->values, s->nulls, false, 0) != SPI_OK_INSERT ||
         SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("the transaction's row was not inserted"),
                         errdetail("A rule or a trigger stands in the way.")));
-    last_tid = DatumGetInt64(
-        SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-    SPI_finish();
     PopActiveSnapshot();
+    SPI_finish();
     SetUserIdAndSecContext(user, context); /* after an error the abort does it */
 }
 
@@ -123,21 +248,50 @@ on_transaction(XactEvent event, void *arg)
 {
     struct step *s = step;
 
-    if (!s)
-        return;
     switch (event) {
     case XACT_EVENT_PRE_COMMIT:
+        if (!s)
+            break;
         /* first of all: an error leads to the abort of a transaction that has none */
         step = NULL;
         insert_row(s);
-        set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-                          true, 0, false);
+        /* the variable, and not the setting: that would also change what the wait for standbys
+         * waits for, which is still to come */
+        wanted_synchronous_commit = synchronous_commit;
+        synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
+        progress = INSERTED;
         break;
     case XACT_EVENT_PRE_PREPARE:
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                        errmsg("cannot prepare a transaction that called newt.at_commit()")));
+        if (s)
+            ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                            errmsg("cannot prepare a transaction that called newt.at_commit()")));
         break;
-    default: step = NULL; break;
+    case XACT_EVENT_COMMIT:
+        if (progress == INSERTED) {
+            synchronous_commit = wanted_synchronous_commit;
+            last = current;
+            progress = VISIBLE;
+        }
+        break;
+    default:
+        if (progress == INSERTED)
+            synchronous_commit = wanted_synchronous_commit;
+        progress = NOTHING;
+        step = NULL;
+        break;
+    }
+}
+
+/* Waits as the server would have done before it made the transaction visible. */
+static void
+on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+    if (phase != RESOURCE_RELEASE_AFTER_LOCKS || progress != VISIBLE || !is_top_level)
+        return;
+    progress = NOTHING;
+    if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF) {
+        XLogFlush(XactLastCommitEnd);
+        SyncRepWaitForLSN(XactLastCommitEnd, true);
     }
 }
 
@@ -145,6 +299,7 @@ void
 _PG_init(void)
 {
     RegisterXactCallback(on_transaction, NULL);
+    RegisterResourceReleaseCallback(on_release, NULL);
 }
 
 /* ---- functions ---------------------------------------------------------------------------- */
@@ -186,7 +341,7 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
     s = palloc(sizeof *s);
     s->table = PG_GETARG_OID(0);
     s->user = GetUserId();
-    for (int i = 0; i < N_VALUES; i++) {
+    for (int i = 0; i < TID; i++) {
         bool by_value = types[i] == INT8OID;
 
         s->nulls[i] = PG_ARGISNULL(i + 1) ? 'n' : ' ';
@@ -199,19 +354,101 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
     PG_RETURN_VOID();
 }
 
-PG_FUNCTION_INFO_V1(newt_pg_barrier);
-Datum
-newt_pg_barrier(PG_FUNCTION_ARGS)
+/* ---- what others have committed ----------------------------------------------------------- */
+
+enum {
+    MOST_CHANGES = 10000, /* as in bridge/transaction.c */
+    MOST_TRANSACTIONS = 5000
+};
+
+/* The answer of newt.committed(): a head, and the oids. */
+typedef struct answer {
+    int64 tid;
+    int64 newest_tid, newest_serial; /* the position that the oids lead to */
+    int64 follows;                   /* 0: not from where the question stood, and there are none */
+    int64 oids[FLEXIBLE_ARRAY_MEMBER]; /* and a 0 in the place of the session's own commit */
+} answer;
+
+enum {
+    HEAD = offsetof(answer, oids) / sizeof(int64)
+};
+
+/* Appends to the n oids that there are; false: too many, or something else. */
+static bool
+add_oids(answer *a, int *n, Datum value)
 {
-    /* the commit of a transaction that writes, as when sequences were asked, waits for it all */
-    if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF && XactLastCommitEnd != 0 &&
-        !TransactionIdIsValid(GetTopTransactionIdIfAny())) {
-        XLogFlush(XactLastCommitEnd);
-        HOLD_INTERRUPTS();
-        SyncRepWaitForLSN(XactLastCommitEnd, true);
-        RESUME_INTERRUPTS();
+    ArrayType *array = DatumGetArrayTypeP(value);
+    int more = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+
+    if (ARR_ELEMTYPE(array) != INT8OID || ARR_HASNULL(array) || more > MOST_CHANGES - *n)
+        return false;
+    memcpy(a->oids + *n, ARR_DATA_PTR(array), more * sizeof *a->oids);
+    *n += more;
+    return true;
+}
+
+/* Goes through the transactions from the position on, which must be there. */
+static int
+follow(answer *a, int64 tid, int64 serial)
+{
+    Datum values[] = {Int64GetDatum(tid), Int64GetDatum(last.serial),
+                      Int64GetDatum(MOST_CHANGES + 1), Int64GetDatum(MOST_TRANSACTIONS + 1)};
+    bool isnull;
+    int n = 0;
+
+    SPI_connect();
+    plan_for(last.table);
+    if (SPI_execute_plan(plans.changes, values, NULL, false, 0) != SPI_OK_SELECT)
+        elog(ERROR, "the changes were not read");
+    a->follows = SPI_processed > 0 && SPI_processed <= MOST_TRANSACTIONS;
+    for (uint64 i = 0; i < SPI_processed && a->follows; i++) {
+        HeapTuple row = SPI_tuptable->vals[i];
+        TupleDesc desc = SPI_tuptable->tupdesc;
+        Datum oids = SPI_getbinval(row, desc, 3, &isnull);
+
+        if (i > 0 && !isnull)
+            a->follows = add_oids(a, &n, oids);
+        a->newest_tid = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+        a->newest_serial = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
+        if (i == 0)
+            a->follows = a->newest_tid == tid && a->newest_serial == serial;
+        if (a->newest_serial == last.serial)
+            a->oids[n++] = 0;
     }
-    if (last_tid == 0)
+    SPI_finish();
+    if (a->follows)
+        return n;
+    a->newest_tid = last.tid;
+    a->newest_serial = last.serial;
+    return 0;
+}
+
+PG_FUNCTION_INFO_V1(newt_pg_committed);
+Datum
+newt_pg_committed(PG_FUNCTION_ARGS)
+{
+    size_t size = offsetof(answer, oids) + (MOST_CHANGES + 1) * sizeof(int64);
+    bool nothing_between;
+    ArrayType *out;
+    answer *a;
+    int n = 0;
+
+    if (PG_ARGISNULL(0) || last.tid == 0 || last.table != PG_GETARG_OID(0))
         PG_RETURN_NULL();
-    PG_RETURN_INT64(last_tid);
+    nothing_between = PG_ARGISNULL(1) || PG_ARGISNULL(2) ||
+                      (PG_GETARG_INT64(1) == last.tid_before &&
+                       PG_GETARG_INT64(2) == last.serial_before);
+    out = palloc(ARR_OVERHEAD_NONULLS(1) + (nothing_between ? offsetof(answer, oids) : size));
+    a = (answer *)((char *)out + ARR_OVERHEAD_NONULLS(1));
+    *a = (answer){
+        .tid = last.tid, .newest_tid = last.tid, .newest_serial = last.serial, .follows = 1};
+    if (!nothing_between)
+        n = follow(a, PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+    SET_VARSIZE(out, ARR_OVERHEAD_NONULLS(1) + (HEAD + n) * sizeof(int64));
+    out->ndim = 1;
+    out->dataoffset = 0;
+    out->elemtype = INT8OID;
+    ARR_DIMS(out)[0] = HEAD + n;
+    ARR_LBOUND(out)[0] = 1;
+    PG_RETURN_ARRAYTYPE_P(out);
 }

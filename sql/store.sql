@@ -150,6 +150,26 @@ END
 $raise$;
 COMMENT ON FUNCTION @store@.newt_raise(text, text, text) IS 'raises an error with this SQLSTATE, message and detail';
 
+-- Called by the update of one object where the projection had no row to update, or the object was
+-- not updated itself, since another transaction had changed it.
+CREATE FUNCTION @store@.newt_project_one(zoid bigint, serial bigint, class_name text, state jsonb) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $project$
+#variable_conflict use_column
+BEGIN
+    PERFORM FROM @store@.object_state o
+      WHERE o.zoid = newt_project_one.zoid AND o.serial = newt_project_one.serial;
+    IF NOT FOUND THEN
+        PERFORM @store@.newt_raise('40001', 'object was changed by another transaction',
+                                   'Its serial is not the one that was read.');
+    END IF;
+    INSERT INTO @store@.newt_projection (zoid, class_name, serial, state)
+    VALUES (newt_project_one.zoid, newt_project_one.class_name, newt_project_one.serial, newt_project_one.state)
+        ON CONFLICT (zoid) DO UPDATE SET class_name = excluded.class_name, serial = excluded.serial, state = excluded.state;
+    RETURN true;
+END
+$project$;
+COMMENT ON FUNCTION @store@.newt_project_one(bigint, bigint, text, jsonb) IS 'gives an object just updated its row of the projection; an error if it was not updated';
+
 -- Oids of a large transaction, at most so many. Called for those alone: the query that every begin
 -- runs stays simple.
 CREATE FUNCTION @store@.newt_large(serial bigint, at_most bigint) RETURNS bigint[]

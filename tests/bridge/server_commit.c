@@ -520,9 +520,12 @@ check_plans(newt_conn *c)
     check_plan(c, NEWT__S_DELETE_MANY, "('{1,2}')", false);
     check_plan(c, NEWT__S_LOAD, "('{1,2}')", false);
     check_plan(c, NEWT__S_UPDATE_ONE_SERVER, "(1, 1, 2, '', 'x')", false);
+    check_plan(c, NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT, "(1, 1, 2, '', 'x', 3)", false);
     check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}', NULL)", false);
     check_plan(c, NEWT__S_CHANGES, "(1, 1)", false);
     check_plan(c, NEWT__S_NEWEST, "", false);
+    if (c->talk->prepared[NEWT__S_OWN]) /* where newt.committed() is not asked */
+        check_plan(c, NEWT__S_OWN, "(1)", false);
     assert_true(PQenterPipelineMode(c->pg));
 }
 
@@ -566,6 +569,9 @@ use_all_statements(newt_conn *c)
     struct later *l;
     item_ref r[4];
 
+    begin(c);
+    assert_null(newt_read(c, (newt_ref){1000000}, &item_class));
+    commit(c);
     begin(c);
     for (int i = 0; i < 4; i++)
         r[i] = item_id(new_item(c, "x", i));

@@ -12,9 +12,12 @@ enum {
 };
 
 static newt_db *
-open_through(const char *to, const char *schema)
+open_as(const char *to, const char *schema, newt_projector projector)
 {
-    newt_options o = {.size = sizeof o, .schema = schema, .transaction_pooling = true};
+    newt_options o = {.size = sizeof o,
+                      .schema = schema,
+                      .projector = projector,
+                      .transaction_pooling = true};
     double until = now() + PATIENCE_S;
     newt_db *db;
 
@@ -25,6 +28,12 @@ open_through(const char *to, const char *schema)
         pause_ms(10);
     }
     return db;
+}
+
+static newt_db *
+open_through(const char *to, const char *schema)
+{
+    return open_as(to, schema, NEWT_PROJECT_AUTO);
 }
 
 /* A store and two connections through the pooler. */
@@ -80,6 +89,18 @@ test_option(void **state)
     pooled_close(&x);
 }
 
+static int64_t
+round_trips_of_commit(newt_conn *c, item_ref r)
+{
+    int64_t before;
+
+    begin(c);
+    write_n(c, r, read_n(c, r) + 1);
+    before = stats_of(c).round_trips;
+    commit(c);
+    return stats_of(c).round_trips - before;
+}
+
 /* The usual things, two connections taking turns on two server sessions. */
 static void
 test_transactions(void **state)
@@ -89,7 +110,7 @@ test_transactions(void **state)
     json_t *rows;
     item_ref r, gone;
     newt_length_ref length;
-    newt_stats before;
+    newt_db *db;
     newt_progress progress = {.size = sizeof progress};
     newt_error *e = NULL;
     pooled x;
@@ -155,12 +176,15 @@ test_transactions(void **state)
         item_done(new_item(x.s.a, "large", i));
     commit(x.s.a);
     assert_sql(x.s.pg, "3000", "SELECT count(*) FROM newt WHERE state->>'name' = 'large'");
-    /* a commit is two round trips here: the barrier waits for the answer to COMMIT */
-    begin(x.s.a);
-    write_n(x.s.a, r, 1);
-    before = stats_of(x.s.a);
-    commit(x.s.a);
-    assert_int_equal(stats_of(x.s.a).round_trips - before.round_trips, 2);
+    assert_int_equal(round_trips_of_commit(x.s.a, r), 1);
+    /* without newt.at_commit() two: the barrier waits for the answer to COMMIT */
+    db = open_as(x.p.uri, x.s.schema, NEWT_PROJECT_CLIENT);
+    newt_close(x.s.b);
+    x.s.b = connect_(db);
+    assert_int_equal(round_trips_of_commit(x.s.b, r), 2);
+    newt_close(x.s.b);
+    newt_db_close(db);
+    x.s.b = connect_(x.s.db);
     assert_projection_follows(x.s.pg);
     assert_feed_is_whole(x.s.pg);
     /* a follower, too, and the making of a store */
@@ -326,7 +350,7 @@ test_crash_before_barrier(void **state)
     pooled_open(&x, "barrier", 1);
     setenv("PGHOST", x.p.dir, 1); /* where the proxy leads to */
     proxy_start(&p);
-    db = open_through(p.uri, x.s.schema);
+    db = open_as(p.uri, x.s.schema, NEWT_PROJECT_CLIENT); /* or COMMIT is the barrier */
     commit.c = connect_(db);
     commit.p = &p;
     commit.r = r = make_item(commit.c, "r", 1);

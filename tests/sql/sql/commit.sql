@@ -1,4 +1,4 @@
--- newt.at_commit and newt.barrier: what the library calls to commit
+-- newt.at_commit and newt.committed: what the library calls to commit
 \getenv srcdir PG_ABS_SRCDIR
 \set setup :srcdir '/setup.sql'
 \i :setup
@@ -7,15 +7,17 @@ CREATE VIEW pg_temp.row_of AS SELECT serial, nonce, username = CURRENT_USER AS m
   FROM store_m.transaction WHERE serial > 1;
 
 -- nothing committed yet
-SELECT newt.barrier() IS NULL AS none;
+SELECT newt.committed('store_m.transaction', NULL, NULL) IS NULL AS none;
 -- the row is there with the commit, not before; the settings are as they were
 BEGIN;
 SELECT newt.at_commit('store_m.transaction', 2048, -1, '{1024}', '{}', NULL, NULL, NULL);
 SELECT count(*) FROM pg_temp.row_of;
 SELECT count(*) AS locked FROM pg_locks WHERE relation = 'store_m.newt_commit_lock'::regclass;
+SELECT pg_current_wal_insert_lsn() AS before \gset
 COMMIT;
+SELECT pg_current_wal_flush_lsn() > :'before' AS durable;
 SELECT * FROM pg_temp.row_of;
-SELECT newt.barrier() = max(tid) AS newest, max(tid) > min(tid) AS rising FROM store_m.transaction;
+SELECT (newt.committed('store_m.transaction', NULL, NULL))[1] = max(tid) AS newest, max(tid) > min(tid) AS rising FROM store_m.transaction;
 SHOW synchronous_commit;
 -- alone in a transaction; what newt_describe says
 SELECT newt.at_commit('store_m.transaction', 2049, 2, NULL, NULL, 'somebody', 'what', '{"a": 1}');
@@ -32,7 +34,7 @@ SELECT newt.at_commit('store_m.transaction', 2049, 3, '{}', '{}', NULL, NULL, NU
 \set VERBOSITY sqlstate
 COMMIT;
 \set VERBOSITY default
-SELECT to_regclass('store_m.lost') IS NULL AS gone, newt.barrier() = (SELECT max(tid) FROM store_m.transaction) AS as_before;
+SELECT to_regclass('store_m.lost') IS NULL AS gone, (newt.committed('store_m.transaction', NULL, NULL))[1] = (SELECT max(tid) FROM store_m.transaction) AS as_before;
 -- the clock may stand still: tids rise all the same
 UPDATE store_m.transaction SET tid = tid + 3600000000 WHERE serial = 2049;
 SELECT newt.at_commit('store_m.transaction', 2051, 2, '{}', '{}', NULL, NULL, NULL);
@@ -98,7 +100,39 @@ CREATE FUNCTION store_evil.max(bigint) RETURNS bigint LANGUAGE sql RETURN 7;
 SET search_path = store_evil, pg_catalog;
 SELECT newt.at_commit('store_m.transaction', 2054, 2, '{}', '{}', NULL, NULL, NULL);
 RESET search_path;
-SELECT newt.barrier() = max(tid) AS newest FROM store_m.transaction;
+SELECT (newt.committed('store_m.transaction', NULL, NULL))[1] = max(tid) AS newest FROM store_m.transaction;
+-- what others have committed since a position: tid, new position, whether it follows, oids; 0 for the session's own
+CREATE VIEW pg_temp.ranked AS SELECT tid, serial, row_number() OVER (ORDER BY tid) AS n FROM store_m.transaction;
+CREATE FUNCTION pg_temp.since(n bigint) RETURNS TABLE (own bigint, newest bigint, serial bigint, follows bigint, oids bigint[]) LANGUAGE sql AS
+  $$SELECT (SELECT r.n FROM pg_temp.ranked r WHERE tid = c[1]), (SELECT r.n FROM pg_temp.ranked r WHERE tid = c[2]), c[3], c[4], c[5:]
+      FROM newt.committed('store_m.transaction', (SELECT tid FROM pg_temp.ranked r WHERE r.n = since.n), (SELECT r.serial FROM pg_temp.ranked r WHERE r.n = since.n)) c$$;
+SELECT n, c.* FROM generate_series(1, 5) n, pg_temp.since(n) c;
+INSERT INTO store_m.transaction (tid, serial, nonce, written, removed) SELECT max(tid) + 1, 2060, 1, '{1,2}', '{3}' FROM store_m.transaction;
+INSERT INTO store_m.transaction (tid, serial, nonce) SELECT max(tid) + 1, 2061, 1 FROM store_m.transaction;
+INSERT INTO store_m.transaction_object VALUES (2061, 0, '{4}', '{5,6}'), (2061, 1, '{7}', '{}');
+SELECT n, c.* FROM generate_series(4, 7) n, pg_temp.since(n) c;
+-- a position that is not there, or of another transaction; too many
+SELECT c[4:] FROM newt.committed('store_m.transaction', 12345, 2054) c;
+SELECT c[4:] FROM pg_temp.ranked r, newt.committed('store_m.transaction', r.tid, r.serial + 1) c WHERE r.n = 4;
+INSERT INTO store_m.transaction (tid, serial, nonce, written, removed) SELECT max(tid) + 1, 2062, 1, array(SELECT generate_series(1, 9992)), '{}' FROM store_m.transaction;
+SELECT n, c.own, c.newest, c.serial, c.follows, cardinality(c.oids) FROM generate_series(4, 5) n, pg_temp.since(n) c;
+INSERT INTO store_m.transaction (tid, serial, nonce, written, removed) SELECT max(tid) + 1, 2063, 1, '{8}', '{}' FROM store_m.transaction;
+SELECT n, c.own, c.newest, c.serial, c.follows, cardinality(c.oids) FROM generate_series(4, 5) n, pg_temp.since(n) c;
+DELETE FROM store_m.transaction WHERE serial IN (2062, 2063);
+INSERT INTO store_m.transaction (tid, serial, nonce, written, removed) SELECT max(tid) + i, 3000 + i, 1, '{}', '{}' FROM store_m.transaction, generate_series(1, 4998) i GROUP BY i;
+SELECT n, c.own IS NOT NULL AS own, c.newest, c.serial, c.follows, cardinality(c.oids) FROM generate_series(4, 6) n, pg_temp.since(n) c;
+-- another store than that of the last commit
+SELECT newt.committed('store_n.transaction', NULL, NULL) IS NULL AS none, newt.committed(NULL, NULL, NULL) IS NULL AS nothing;
+-- a tid that no other can follow, and a table that is not as it was made
+INSERT INTO store_n.transaction (tid, serial, nonce) VALUES (9223372036854775807, 5, 1);
+\set ON_ERROR_STOP 0
+SELECT newt.at_commit('store_n.transaction', 2055, 2, '{}', '{}', NULL, NULL, NULL);
+ALTER TABLE store_n.transaction DROP CONSTRAINT transaction_pkey;
+SELECT newt.at_commit('store_n.transaction', 2055, 2, '{}', '{}', NULL, NULL, NULL);
+ALTER TABLE store_n.transaction ADD PRIMARY KEY (serial);
+SELECT newt.at_commit('store_n.transaction', 2055, 2, '{}', '{}', NULL, NULL, NULL);
+DROP TABLE store_n.newt_commit_lock;
+SELECT newt.at_commit('store_n.transaction', 2055, 2, '{}', '{}', NULL, NULL, NULL);
 SET client_min_messages = warning;
 DROP SCHEMA store_m, store_n, store_o, store_evil CASCADE;
 DROP ROLE newt_commit_nobody;
