@@ -32,10 +32,11 @@
     "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
 
 /* Its row is there, nearly always: an upsert would look for room first, lock the row and write WAL
- * for that. Where it is not, newt_project_one finds out whether the object was changed. */
+ * for that. Where it is not, newt_project_one finds out whether the object was changed; u has been
+ * carried out then, for the join begins with it. */
 #define PROJECT_ONE(document, result)                                                              \
     "), p AS (UPDATE @store@.newt_projection q SET class_name = $5, serial = $3, "                 \
-    "state = " document " FROM u WHERE q.zoid = $1 RETURNING 1) "                                  \
+    "state = " document " FROM u WHERE q.zoid = ANY (ARRAY[u.zoid]) RETURNING 1) "                 \
     "SELECT CASE WHEN CASE WHEN count(*) = 1 THEN true ELSE "                                      \
     "@store@.newt_project_one($1, $3, $5, " document ") END THEN " result " END FROM p"
 

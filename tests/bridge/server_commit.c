@@ -501,6 +501,10 @@ check_plan(newt_conn *c, newt__statement s, const char *args, bool loop)
     PQclear(r);
     if (strstr(plan, "Hash Join") || strstr(plan, "Merge Join") || strstr(plan, "Seq Scan"))
         fail_msg("statement %d is not by index:\n%s", (int)s, plan);
+    outer = strstr(plan, "CTE Scan on u");
+    inner = strstr(plan, "Index Scan using newt_projection_pkey");
+    if (outer && inner && inner < outer)
+        fail_msg("statement %d looks for the row before it changes the object:\n%s", (int)s, plan);
     if (loop) { /* the array outside, hence its order */
         outer = strstr(plan, "Function Scan");
         inner = strstr(plan, "Index Scan using object_state_pkey");

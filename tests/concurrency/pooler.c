@@ -14,10 +14,8 @@ enum {
 static newt_db *
 open_as(const char *to, const char *schema, newt_projector projector)
 {
-    newt_options o = {.size = sizeof o,
-                      .schema = schema,
-                      .projector = projector,
-                      .transaction_pooling = true};
+    newt_options o = {
+        .size = sizeof o, .schema = schema, .projector = projector, .transaction_pooling = true};
     double until = now() + PATIENCE_S;
     newt_db *db;
 
