@@ -37,6 +37,9 @@
 #include <pthread.h>
 #include <stdarg.h>
 
+/* For the way that reads of loaded objects take. */
+#define NEWT__SELDOM(x) __builtin_expect(!!(x), 0)
+
 /* ---- errors (error.c) ---------------------------------------------------------------------- */
 
 struct newt_error {
@@ -133,8 +136,8 @@ typedef struct newt__header {
     struct newt__header *older;
     struct newt__chunk *chunks; /* texts and arrays set since the load */
     uint8_t *record; /* as loaded; always there while CHANGED, see object.c for the others */
-    size_t size;     /* of header, struct and what was loaded with it */
     uint32_t record_n;
+    uint32_t size;    /* of the struct and what was loaded with it */
     uint8_t state;    /* newt__state */
     bool listed : 1;  /* is in the ring of changed ones */
     bool written : 1; /* set by batch.c: its record is in the commit under way */
@@ -143,11 +146,17 @@ typedef struct newt__header {
     bool fixed : 1;   /* ... inside an embedded struct, where they cannot be: read-only */
     bool failed : 1;  /* IMAGE: a setter failed */
     bool current : 1; /* is in the connection's list of objects that must be current */
-    newt_conn *conn;
-    const newt__class *class; /* NULL: bag or broken object */
     uint32_t pins;
-    uint32_t epoch; /* of the transaction that used it last, which is the one pins count in */
-    uint32_t tick;  /* of the cache, when it was used last */
+    const newt__class *class; /* NULL: bag or broken object */
+    newt_conn *conn;
+    const newt_class *read_as; /* has been found readable as this, and not deleted since; or NULL */
+    union {
+        struct {
+            uint32_t epoch; /* of the transaction that used it last, which pins count in */
+            uint32_t tick;  /* when that was */
+        };
+        uint64_t used; /* both */
+    };
 } newt__header;
 
 enum {
@@ -222,27 +231,39 @@ typedef struct newt__ring {
 
 /* Everything in the cache is in one of the two rings. */
 typedef struct newt__cache {
-    newt__slot *slots; /* open addressing by oid, power of two */
+    newt__slot *slots; /* open addressing by oid; a power of two, at least four groups */
     size_t n, cap;
-    size_t bytes; /* of the objects */
+    unsigned shift; /* 64 less the binary logarithm of cap */
+    size_t bytes;   /* of the objects */
     newt__ring clean, changed;
-    uint32_t tick;   /* rises while objects come in: the time by which they are old */
-    size_t came;     /* bytes since it last rose */
+    size_t came;     /* bytes since the connection's tick last rose */
     int64_t last;    /* the one that came last, which a sweep leaves in peace */
     int64_t evicted; /* objects, of both kinds, ever */
 } newt__cache;
 
+enum {
+    NEWT__GROUP = 16 /* slots */
+};
+
 /* Where a search for the oid begins. Consecutive oids, which related objects tend to have, lie side
- * by side in groups of eight; the golden ratio spreads the groups, by the upper half of the
- * product.
- */
+ * by side in a group; the golden ratio spreads the groups evenly, by the highest bits of the
+ * product. */
 static inline size_t
 newt__cache_home(const newt__cache *cache, int64_t oid)
 {
-    uint64_t x = (uint64_t)oid;
+    uint64_t x = (uint64_t)oid, group = x / NEWT__GROUP, place = x % NEWT__GROUP;
 
-    return (size_t)((x >> 3) * UINT64_C(0x9E3779B97F4A7C15) >> 32 << 3 | (x & 7)) &
-           (cache->cap - 1);
+    return (size_t)((group * UINT64_C(0x9E3779B97F4A7C15) >> cache->shift) ^ place);
+}
+
+/* And where it goes on: at the same place of the next group, so that those of a group whose slots
+ * are taken meet one other each, not all of them. Behind the last group follows the next place of
+ * the first, so all slots are in one circle. */
+static inline size_t
+newt__cache_next(const newt__cache *cache, size_t i)
+{
+    i += NEWT__GROUP;
+    return i < cache->cap ? i : (i + 1) % NEWT__GROUP;
 }
 
 /* The slot that holds the oid, or the empty one where it would be; the cache has slots. */
@@ -251,8 +272,8 @@ newt__cache_slot(const newt__cache *cache, int64_t oid)
 {
     size_t i = newt__cache_home(cache, oid);
 
-    while (cache->slots[i].h && cache->slots[i].oid != oid)
-        i = (i + 1) & (cache->cap - 1);
+    while (NEWT__SELDOM(cache->slots[i].oid != oid) && cache->slots[i].h)
+        i = newt__cache_next(cache, i);
     return i;
 }
 
@@ -265,6 +286,7 @@ newt__cache_find(const newt__cache *cache, int64_t oid)
 int newt__cache_put(newt_conn *c, newt__header *h); /* frees another of the same oid */
 void newt__cache_remove(newt_conn *c, int64_t oid); /* frees */
 void newt__cache_clear(newt_conn *c);
+void newt__cache_quicken(newt_conn *c); /* sets newt_conn.quick */
 /* Used now; into the ring that its `listed` says. */
 void newt__cache_touch(newt__header *h);
 /* Makes an object one of the changed ones, or one of the others again. */
@@ -382,9 +404,16 @@ struct newt_conn {
     PGconn *pg;
     struct newt__talk *talk; /* what has been sent to it, see store.h */
     newt__phase phase;
-    bool quick;     /* objects used already can be read without further checks: a transaction is
-                     * open, not doomed, and not in debug mode */
-    uint32_t epoch; /* rises with every end of a transaction, in object.c */
+    const newt__slot *quick; /* those of the cache, if objects used already can be read without
+                              * further checks: a transaction is open, not doomed, and not in debug
+                              * mode; else NULL */
+    union {
+        struct {
+            uint32_t epoch; /* rises with every end of a transaction, in object.c */
+            uint32_t tick;  /* rises while objects come in: the time by which they are old */
+        };
+        uint64_t now; /* both */
+    };
     pthread_t owner;
     newt__env env;              /* malloc */
     newt__writer writer;        /* for encoding, reused */

@@ -1,8 +1,8 @@
 /*
  * cache.c - the objects of one connection, by oid and by their last use
  *
- * Open addressing with linear probing; an entry is removed by moving back those behind it, so that
- * there are no tombstones and a search ends at the first empty slot.
+ * Open addressing with linear probing, by groups of slots; an entry is removed by moving back those
+ * behind it, so that there are no tombstones and a search ends at the first empty slot.
  *
  * Time is counted in ticks, of which there are some 64 while the whole content is replaced. An
  * object moves to the newest end of its ring at its first use in a tick, so that using one again
@@ -14,6 +14,7 @@
 
 enum {
     FIRST_CAP = 64,
+    FIRST_SHIFT = 64 - 6,
     TICKS = 64,
     MOST_KEPT = 16, /* looked at in vain, in one sweep */
     DEFAULT_BYTES = 256 * 1024 * 1024
@@ -44,7 +45,7 @@ enter(newt__header *h)
 {
     newt__ring *ring = ring_of(h);
 
-    h->tick = h->conn->cache.tick;
+    h->tick = h->conn->tick;
     h->newer = NULL;
     h->older = ring->newest;
     *(ring->newest ? &ring->newest->newer : &ring->oldest) = h;
@@ -69,6 +70,17 @@ newt__cache_list(newt__header *h, bool changed)
 
 /* ---- oids -------------------------------------------------------------------------------- */
 
+/* The way from one slot to another, in steps of newt__cache_next. */
+static size_t
+distance(const newt__cache *cache, size_t from, size_t to)
+{
+    size_t groups = cache->cap / NEWT__GROUP;
+
+    return (to % NEWT__GROUP * groups + to / NEWT__GROUP -
+            (from % NEWT__GROUP * groups + from / NEWT__GROUP)) &
+           (cache->cap - 1);
+}
+
 /* At most three quarters are in use. */
 static bool
 make_room(newt_conn *c)
@@ -78,6 +90,7 @@ make_room(newt_conn *c)
     if (cache->cap && cache->n < cache->cap / 4 * 3)
         return true;
     bigger.cap = cache->cap ? 2 * cache->cap : FIRST_CAP;
+    bigger.shift = cache->cap ? cache->shift - 1 : FIRST_SHIFT;
     if (bigger.cap > SIZE_MAX / 2 / sizeof *bigger.slots)
         return false;
     bigger.slots = c->env.realloc(c->env.arg, NULL, bigger.cap * sizeof *bigger.slots);
@@ -89,6 +102,7 @@ make_room(newt_conn *c)
             bigger.slots[newt__cache_slot(&bigger, cache->slots[i].oid)] = cache->slots[i];
     c->env.free(c->env.arg, cache->slots);
     *cache = bigger;
+    newt__cache_quicken(c);
     return true;
 }
 
@@ -117,7 +131,7 @@ newt__cache_put(newt_conn *c, newt__header *h)
     cache->came += newt__object_bytes(h);
     if (cache->came > cache->bytes / TICKS) {
         cache->came = 0;
-        cache->tick++;
+        c->tick++;
     }
     cache->last = h->oid;
     enter(h);
@@ -128,7 +142,7 @@ void
 newt__cache_remove(newt_conn *c, int64_t oid)
 {
     newt__cache *cache = &c->cache;
-    size_t hole, i, mask = cache->cap - 1;
+    size_t hole, i;
     newt__header *h;
 
     if (!cache->cap)
@@ -141,9 +155,11 @@ newt__cache_remove(newt_conn *c, int64_t oid)
     cache->bytes -= newt__object_bytes(h);
     cache->n--;
     newt__object_free(h);
-    for (i = (hole + 1) & mask; cache->slots[i].h; i = (i + 1) & mask) {
-        /* one whose home lies cyclically in (hole, i] stays */
-        if (((i - newt__cache_home(cache, cache->slots[i].oid)) & mask) >= ((i - hole) & mask)) {
+    for (i = newt__cache_next(cache, hole); cache->slots[i].h; i = newt__cache_next(cache, i)) {
+        /* one whose home lies in (hole, i] stays */
+        size_t home = newt__cache_home(cache, cache->slots[i].oid);
+
+        if (distance(cache, home, i) >= distance(cache, hole, i)) {
             cache->slots[hole] = cache->slots[i];
             hole = i;
         }
@@ -161,6 +177,15 @@ newt__cache_clear(newt_conn *c)
             newt__object_free(cache->slots[i].h);
     c->env.free(c->env.arg, cache->slots);
     *cache = (newt__cache){.evicted = cache->evicted};
+    newt__cache_quicken(c);
+}
+
+void
+newt__cache_quicken(newt_conn *c)
+{
+    bool open = c->phase == NEWT__LAZY || c->phase == NEWT__OPEN;
+
+    c->quick = open && !c->db->options.debug ? c->cache.slots : NULL;
 }
 
 /* ---- the limit --------------------------------------------------------------------------- */

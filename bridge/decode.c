@@ -694,7 +694,7 @@ newt__decode(newt_conn *c, const newt__class *k, int64_t oid, const void *record
         h->conn = c;
         h->class = k;
         h->oid = oid;
-        h->size = d.image->n;
+        h->size = (uint32_t)(d.image->n - NEWT__HEADER);
         h->state = NEWT__IMAGE;
         /* numbers of shared values cannot be kept apart from the fields around them */
         h->extra = d.extra && !d.older;

@@ -50,6 +50,15 @@ extern "C" {
 #    define NEWT_API
 #    define NEWT__FN static inline
 #endif
+/* Called most often of all: not by way of a stub of the linker's. */
+#ifdef __has_attribute
+#    if __has_attribute(noplt)
+#        define NEWT__NOPLT __attribute__((noplt))
+#    endif
+#endif
+#ifndef NEWT__NOPLT
+#    define NEWT__NOPLT
+#endif
 
 #define NEWT_VERSION "0.1.0"
 
@@ -533,10 +542,11 @@ NEWT_API int64_t newt_tid(const newt_conn *c);
  * damaged record.
  */
 NEWT_API void *newt_new(newt_conn *c, const newt_class *k) NEWT_CHECK;
-NEWT_API const void *newt_read(newt_conn *c, newt_ref r, const newt_class *k) NEWT_CHECK;
+NEWT_API const void *newt_read(newt_conn *c, newt_ref r,
+                               const newt_class *k) NEWT_CHECK NEWT__NOPLT;
 NEWT_API void *newt_write(newt_conn *c, newt_ref r, const newt_class *k) NEWT_CHECK;
 NEWT_API void *newt_edit(const newt_object *o) NEWT_CHECK;
-NEWT_API void newt_done(const newt_object *o); /* NULL is fine */
+NEWT_API void newt_done(const newt_object *o) NEWT__NOPLT; /* NULL is fine */
 NEWT_API newt_ref newt_ref_of(const newt_object *o);
 NEWT_API newt_conn *newt_conn_of(const newt_object *o); /* NULL: an image that a hook was given */
 /* Removes the object; references to it stay and will find NEWT_EMISSING. If there is none any more

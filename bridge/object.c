@@ -35,14 +35,14 @@ newt__next_state(newt__state state, newt__event event)
 /* ---- memory ------------------------------------------------------------------------------ */
 
 newt__header *
-newt__object_make(newt_conn *c, size_t size)
+newt__object_make(newt_conn *c, uint32_t size)
 {
-    newt__header *h = c->env.realloc(c->env.arg, NULL, NEWT__HEADER + size);
+    newt__header *h = c->env.realloc(c->env.arg, NULL, (size_t)NEWT__HEADER + size);
 
     if (h) {
-        memset(h, 0, NEWT__HEADER + size);
+        memset(h, 0, (size_t)NEWT__HEADER + size);
         h->conn = c;
-        h->size = NEWT__HEADER + size;
+        h->size = size;
         h->state = NEWT__IMAGE;
     }
     return h;
@@ -101,7 +101,7 @@ newt__object_free(newt__header *h)
 size_t
 newt__object_bytes(const newt__header *h)
 {
-    size_t n = NEWT__BLOCK + h->size;
+    size_t n = (size_t)NEWT__BLOCK + NEWT__HEADER + h->size;
 
     if (h->bag)
         n += ((const newt_bag *)(const void *)((const char *)h + NEWT__HEADER))->bytes;
@@ -187,7 +187,7 @@ use(newt__header *h)
         h->epoch = h->conn->epoch;
         h->pins = 0;
     }
-    if (h->tick != h->conn->cache.tick)
+    if (h->tick != h->conn->tick)
         newt__cache_touch(h);
 }
 
@@ -273,13 +273,16 @@ find_as(newt_conn *c, newt_ref r, newt__event event, const newt_class *table)
 {
     newt__header *h = newt__object_find(c, r, event);
 
-    if (!h || (h->class && h->class->table == table))
-        return h;
-    if (h->class && newt__class_find(c->db->classes, table) == h->class)
-        return h;
-    h = explain(c, h, table);
-    if (h)
+    if (!h)
+        return NULL;
+    if (!h->class ||
+        (h->class->table != table && newt__class_find(c->db->classes, table) != h->class)) {
+        h = explain(c, h, table);
+        if (!h)
+            return NULL;
         use(h);
+    }
+    h->read_as = table;
     return h;
 }
 
@@ -378,21 +381,31 @@ newt_new(newt_conn *c, const newt_class *table)
     return newt__object_of(h);
 }
 
+/* What newt_read does not know, or not any more. */
+static __attribute__((noinline)) const void *
+read_slowly(newt_conn *c, newt_ref r, const newt_class *table)
+{
+    newt__header *h = find_as(c, r, NEWT__ON_READ, table);
+
+    if (!h)
+        return NULL;
+    newt__object_pin(h);
+    return newt__object_of(h);
+}
+
 const void *
 newt_read(newt_conn *c, newt_ref r, const newt_class *table)
 {
-    newt__header *h = newt__cache_find(&c->cache, r.oid);
+    const newt__slot *slot = c->quick;
+    newt__header *h;
 
-    /* used before, in this transaction and of late: all has been looked at then. What was deleted
-     * since is another matter, and another class may be asked for. */
-    if (c->quick && h && h->epoch == c->epoch && h->tick == c->cache.tick &&
-        h->state <= NEWT__NEW && h->class && h->class->table == table) {
-        newt__object_pin(h);
-        return newt__object_of(h);
-    }
-    h = find_as(c, r, NEWT__ON_READ, table);
-    if (!h)
-        return NULL;
+    if (NEWT__SELDOM(!slot))
+        return read_slowly(c, r, table);
+    slot += newt__cache_home(&c->cache, r.oid);
+    h = NEWT__SELDOM(slot->oid != r.oid) ? newt__cache_find(&c->cache, r.oid) : slot->h;
+    /* used before, in this transaction and of late, as this class: all has been looked at then */
+    if (NEWT__SELDOM(!h || !table || h->used != c->now || h->read_as != table))
+        return read_slowly(c, r, table);
     newt__object_pin(h);
     return newt__object_of(h);
 }
@@ -437,7 +450,7 @@ newt_done(const newt_object *o)
 {
     newt__header *h = o ? newt__header_of(o) : NULL;
 
-    if (h && h->epoch == h->conn->epoch && h->pins > 0) /* an image has no epoch */
+    if (h && h->pins > 0) /* of an earlier transaction: they count no more, this way or that */
         h->pins--;
 }
 
@@ -472,6 +485,7 @@ newt_delete(newt_conn *c, newt_ref r)
         return newt__doom(c);
     }
     h->state = (uint8_t)newt__next_state(h->state, NEWT__ON_DELETE);
+    h->read_as = NULL; /* the next newt_read will see the state */
     list(h);
     return NEWT_OK;
 }

@@ -142,7 +142,7 @@ void *newt__object_alloc(newt__header *h, size_t n, bool aligned);
 /* Keeps a copy of the record it was loaded from; false: no memory. */
 bool newt__object_keep(newt__header *h, const void *record, size_t n);
 /* A header with `size` bytes behind it, zeroed; belongs to no cache yet. */
-newt__header *newt__object_make(newt_conn *c, size_t size);
+newt__header *newt__object_make(newt_conn *c, uint32_t size);
 /* All of that. */
 size_t newt__object_bytes(const newt__header *h);
 
@@ -167,8 +167,9 @@ newt__header *newt__object_find(newt_conn *c, newt_ref r, newt__event event);
 static inline void
 newt__object_pin(newt__header *h)
 {
-    if (h->pins < UINT32_MAX) /* then it stays pinned until the transaction's end */
-        h->pins++;
+    if (NEWT__SELDOM(h->pins == UINT32_MAX))
+        return; /* it stays pinned for long */
+    h->pins++;
 }
 /* Marks it changed; the loaded record is kept from now on. */
 int newt__object_change(newt__header *h);

@@ -49,7 +49,7 @@ move(newt_conn *c, event e)
 
     if (to != NONE)
         c->phase = (newt__phase)to;
-    c->quick = (c->phase == NEWT__LAZY || c->phase == NEWT__OPEN) && !c->db->options.debug;
+    newt__cache_quicken(c);
     return to != NONE;
 }
 

@@ -87,7 +87,7 @@ least_recently_used(void **state)
     o.db.options.cache_objects = THINGS;
     /* used again in another order: even ones last */
     for (int odd = 1; odd >= 0; odd--) {
-        o.c.cache.tick++;
+        o.c.tick++;
         for (int i = odd; i < THINGS; i += 2)
             thing_done(thing_read(&o.c, r[i]));
     }
@@ -174,6 +174,90 @@ pinned_ones_stay(void **state)
     assert_int_equal(o.c.cache.n, 10);
     assert_true(cached(&o, r));
     check_rings(&o);
+    offline_close(&o);
+}
+
+/* Room for ten, and ten times as many come. */
+static void
+press(offline *o)
+{
+    o->db.options.cache_objects = 10;
+    for (int i = 0; i < 100; i++)
+        make_thing(o, i);
+    assert_int_equal(o->c.cache.n, 10);
+}
+
+/* As many reads as dones, in any order, be the object known already (the short way through
+ * newt_read) or not. */
+static void
+pins_are_counted(void **state)
+{
+    thing_ref x[3];
+    const struct thing *a, *b, *c;
+    offline o;
+
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        offline_open(&o, everything_classes);
+        make_things(&o, x, 3);
+        offline_commit(&o, 1);
+        for (int i = 0; known && i < 3; i++)
+            thing_done(thing_read(&o.c, x[i]));
+        a = thing_read(&o.c, x[0]);
+        b = thing_read(&o.c, x[1]);
+        c = thing_read(&o.c, x[2]);
+        assert_ptr_equal(thing_read(&o.c, x[2]), c);
+        assert_int_equal(figures(&o).pinned, 3);
+        thing_done(b);
+        thing_done(c);
+        assert_int_equal(figures(&o).pinned, 2);
+        press(&o);
+        assert_true(cached(&o, x[0]));
+        assert_false(cached(&o, x[1]));
+        assert_true(cached(&o, x[2]));
+        assert_int_equal(a->n, 0);
+        assert_int_equal(c->n, 2);
+        thing_done(a);
+        assert_int_equal(figures(&o).pinned, 1);
+        press(&o);
+        assert_false(cached(&o, x[0]));
+        assert_true(cached(&o, x[2]));
+        thing_done(c);
+        assert_int_equal(figures(&o).pinned, 0);
+        press(&o);
+        assert_false(cached(&o, x[2]));
+        offline_close(&o);
+    }
+}
+
+/* A transaction that ends takes its pins along; what is done with too late takes none away. */
+static void
+pins_end(void **state)
+{
+    thing_ref r[2];
+    const struct thing *t[2];
+    offline o;
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    make_things(&o, r, 2);
+    offline_commit(&o, 1);
+    for (int i = 0; i < 2; i++)
+        for (int times = 0; times < 3; times++)
+            t[i] = thing_read(&o.c, r[i]);
+    assert_int_equal(figures(&o).pinned, 2);
+    offline_abort(&o);
+    assert_int_equal(figures(&o).pinned, 0);
+    thing_done(t[0]);
+    assert_int_equal(figures(&o).pinned, 0);
+    assert_ptr_equal(thing_read(&o.c, r[0]), t[0]);
+    assert_int_equal(figures(&o).pinned, 1);
+    press(&o);
+    assert_true(cached(&o, r[0]));
+    assert_false(cached(&o, r[1]));
+    thing_done(t[0]);
+    press(&o);
+    assert_false(cached(&o, r[0]));
     offline_close(&o);
 }
 
@@ -476,6 +560,8 @@ main(void)
         cmocka_unit_test(least_recently_used),
         cmocka_unit_test(limits),
         cmocka_unit_test(pinned_ones_stay),
+        cmocka_unit_test(pins_are_counted),
+        cmocka_unit_test(pins_end),
         cmocka_unit_test(used_before_contact),
         cmocka_unit_test(spill_model),
         cmocka_unit_test(spilled_whole),

@@ -411,6 +411,7 @@ wrong_uses(void **state)
     assert_int_equal(o.c.phase, NEWT__OPEN);
 
     o.c.phase = NEWT__IDLE;
+    newt__cache_quicken(&o.c);
     assert_null(thing_read(&o.c, thing_of(r)));
     assert_error(newt_conn_error(&o.c), NEWT_EBUSY, "no transaction");
     assert_null(thing_new(&o.c));
@@ -421,7 +422,128 @@ wrong_uses(void **state)
     offline_close(&o);
 }
 
+/* ---- reading what has been read ------------------------------------------------------------ */
+
+static void
+refuses(offline *o, thing_ref r, int status, const char *words)
+{
+    assert_null(thing_read(&o->c, r));
+    assert_error(newt_conn_error(&o->c), status, words);
+    newt__error_clear(&o->c.error);
+}
+
+/* An object that was read is read again by the short way through newt_read. It ends where something
+ * has happened since. */
+static void
+read_again(void **state)
+{
+    offline o;
+    struct thing *t;
+    thing_ref r[2];
+
+    (void)state;
+    offline_open(&o, everything_classes);
+    for (int i = 0; i < 2; i++)
+        r[i] = thing_id(thing_new(&o.c));
+    offline_commit(&o, 1);
+    t = newt__object_of(newt__cache_find(&o.c.cache, r[0].any.oid));
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_ptr_equal(thing_read(&o.c, r[0]), t);
+        assert_int_equal(newt__header_of(t)->pins, i);
+        assert_ptr_equal(newt__header_of(t)->read_as, &thing_class);
+    }
+    /* another class, or none */
+    assert_null(everything_read(&o.c, everything_of(r[0].any)));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS, "is of class \"Thing\"");
+    assert_null(newt_read(&o.c, r[0].any, NULL));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS, "is not one of this database");
+    assert_ptr_equal(thing_read(&o.c, r[0]), t);
+    /* as a bag it is something else */
+    const newt_bag *b = newt_bag_read(&o.c, r[0].any);
+    assert_ptr_not_equal(b, t);
+    newt_bag_done(b);
+    assert_ptr_equal(thing_read(&o.c, r[0]), t);
+    /* changed, which lets it be read */
+    assert_ptr_equal(thing_write(&o.c, r[0]), t);
+    assert_ptr_equal(thing_read(&o.c, r[0]), t);
+    assert_int_equal(newt__header_of(t)->pins, 7);
+    /* deleted */
+    assert_int_equal(newt_delete(&o.c, r[0].any), NEWT_OK);
+    for (int i = 0; i < 2; i++)
+        refuses(&o, r[0], NEWT_EMISSING, "has been deleted");
+    t = thing_new(&o.c);
+    r[0] = thing_id(t);
+    assert_ptr_equal(thing_read(&o.c, r[0]), t);
+    assert_ptr_equal(thing_read(&o.c, r[0]), t);
+    assert_int_equal(newt_delete(&o.c, r[0].any), NEWT_OK);
+    refuses(&o, r[0], NEWT_EMISSING, "has been deleted");
+    /* doomed; and in no transaction */
+    assert_non_null(thing_read(&o.c, r[1]));
+    assert_non_null(thing_read(&o.c, r[1]));
+    newt__conn_fail(&o.c, NEWT_ESQL, 0, "doomed");
+    newt__doom(&o.c);
+    assert_null(thing_read(&o.c, r[1]));
+    assert_int_equal(newt_status(&o.c), NEWT_ESQL);
+    offline_abort(&o);
+    assert_non_null(thing_read(&o.c, r[1]));
+    o.c.phase = NEWT__IDLE;
+    newt__cache_quicken(&o.c);
+    refuses(&o, r[1], NEWT_EBUSY, "no transaction");
+    /* in debug mode there is no short way */
+    o.db.options.debug = true;
+    offline_begin(&o);
+    assert_null(o.c.quick);
+    assert_non_null(thing_read(&o.c, r[1]));
+    /* nor with an empty cache */
+    o.db.options.debug = false;
+    offline_abort(&o);
+    assert_non_null(o.c.quick);
+    newt__cache_clear(&o.c);
+    assert_null(o.c.quick);
+    refuses(&o, (thing_ref){{0}}, NEWT_EINVAL, "null");
+    r[1] = thing_id(thing_new(&o.c));
+    assert_non_null(o.c.quick);
+    assert_non_null(thing_read(&o.c, r[1]));
+    offline_close(&o);
+}
+
 /* ---- the cache ----------------------------------------------------------------------------- */
+
+/* Where oids lie that come one after another, or in steps: a search meets few others, whatever the
+ * number of objects. */
+static void
+homes(void **state)
+{
+    static const int64_t steps[] = {1, 3, 64, 1024, 4096};
+    enum {
+        N = 12000
+    };
+
+    (void)state;
+    for (size_t k = 0; k < LENGTH(steps); k++) {
+        offline o;
+        const newt__cache *cache = &o.c.cache;
+
+        offline_open(&o, everything_classes);
+        for (size_t n = 1; n <= N; n++) {
+            newt__header *h = newt__object_make(&o.c, 8);
+            size_t met = 0;
+
+            h->oid = 1024 + steps[k] * (int64_t)n;
+            assert_int_equal(newt__cache_put(&o.c, h), NEWT_OK);
+            if (n % 1000 != 0)
+                continue;
+            for (size_t i = 0; i < cache->cap; i++)
+                if (cache->slots[i].h)
+                    for (size_t at = newt__cache_home(cache, cache->slots[i].oid); at != i;
+                         at = newt__cache_next(cache, at))
+                        met++;
+            if (met > 2 * n)
+                fail_msg("%zu oids in steps of %d: %zu others met", n, (int)steps[k], met);
+        }
+        offline_close(&o);
+    }
+}
 
 /* Against a plain array, with oids that collide. */
 static void
@@ -482,6 +604,8 @@ main(void)
         cmocka_unit_test(compact_after_commit),
         cmocka_unit_test(forgotten_marks),
         cmocka_unit_test(wrong_uses),
+        cmocka_unit_test(read_again),
+        cmocka_unit_test(homes),
         cmocka_unit_test(cache_model),
     };
 

@@ -60,6 +60,7 @@ offline_begin(offline *o)
 {
     newt__error_clear(&o->c.error);
     o->c.phase = NEWT__OPEN;
+    newt__cache_quicken(&o->c);
 }
 
 UNUSED static void
