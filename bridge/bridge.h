@@ -231,7 +231,7 @@ typedef struct newt__ring {
 
 /* Everything in the cache is in one of the two rings. */
 typedef struct newt__cache {
-    newt__slot *slots; /* open addressing by oid; a power of two, at least four groups */
+    newt__slot *slots; /* open addressing by oid; a power of two, at least two groups */
     size_t n, cap;
     unsigned shift; /* 64 less the binary logarithm of cap */
     size_t bytes;   /* of the objects */
@@ -242,7 +242,7 @@ typedef struct newt__cache {
 } newt__cache;
 
 enum {
-    NEWT__GROUP = 16 /* slots */
+    NEWT__GROUP = 32 /* slots; the smallest table has two */
 };
 
 /* Where a search for the oid begins. Consecutive oids, which related objects tend to have, lie side

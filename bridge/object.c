@@ -396,13 +396,16 @@ read_slowly(newt_conn *c, newt_ref r, const newt_class *table)
 const void *
 newt_read(newt_conn *c, newt_ref r, const newt_class *table)
 {
-    const newt__slot *slot = c->quick;
+    const newt__slot *slots = c->quick;
     newt__header *h;
+    size_t i;
 
-    if (NEWT__SELDOM(!slot))
+    if (NEWT__SELDOM(!slots))
         return read_slowly(c, r, table);
-    slot += newt__cache_home(&c->cache, r.oid);
-    h = NEWT__SELDOM(slot->oid != r.oid) ? newt__cache_find(&c->cache, r.oid) : slot->h;
+    i = newt__cache_home(&c->cache, r.oid);
+    while (NEWT__SELDOM(slots[i].oid != r.oid) && slots[i].h)
+        i = newt__cache_next(&c->cache, i);
+    h = slots[i].h;
     /* used before, in this transaction and of late, as this class: all has been looked at then */
     if (NEWT__SELDOM(!h || !table || h->used != c->now || h->read_as != table))
         return read_slowly(c, r, table);
