@@ -63,6 +63,7 @@ void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((form
 int newt__fail_memory(newt_error *e);
 /* From a failed result (or, if result is NULL, from the connection's message). */
 int newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result);
+bool newt__is_fatal(const PGresult *result); /* it ends the session */
 /* From a codec fault; what: "record of Task 42", "field \"title\" of Task 42". */
 int newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault *fault);
 void newt__error_clear(newt_error *e);

@@ -187,6 +187,24 @@ newt__fail_memory(newt_error *e)
     return NEWT_ENOMEM;
 }
 
+bool
+newt__is_fatal(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    if (!severity) /* poolers give the other one alone, and do not translate it */
+        severity = PQresultErrorField(result, PG_DIAG_SEVERITY);
+    return severity && strcmp(severity, "FATAL") == 0;
+}
+
+/* The connection is over, and that is all there is to know: a pooler says so of a server that it
+ * has lost (PgBouncer as a protocol_violation), which may have carried out what it was sent. */
+static bool
+is_farewell(const PGresult *r, const char *sqlstate)
+{
+    return newt__is_fatal(r) && strncmp(sqlstate, "08", 2) == 0;
+}
+
 int
 newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
 {
@@ -203,6 +221,8 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
             said = pg ? PQerrorMessage(pg) : "out of memory";
         return newt__fail(e, NEWT_ELOST, 0, "%s", *said ? said : "the server connection failed");
     }
+    if (is_farewell(result, sqlstate))
+        return newt__fail(e, NEWT_ELOST, 0, "%s", primary ? primary : "the server was lost");
     status = status_of_sqlstate(sqlstate);
     newt__fail(e, status, 0, "%s", primary ? primary : "the server reported an error");
     memcpy(e->sqlstate, sqlstate, sizeof e->sqlstate);

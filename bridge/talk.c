@@ -360,7 +360,6 @@ static PGresult *
 take_entry(newt_conn *c, unsigned *entry)
 {
     struct newt__talk *t = c->talk;
-    const char *severity;
     PGresult *r, *more;
 
     if (c->broken || t->n == 0)
@@ -415,15 +414,13 @@ take_entry(newt_conn *c, unsigned *entry)
             PQclear(more);
         break;
     default:
-        severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
         if (t->error.status == NEWT_OK) {
             if (PQresultStatus(r) == PGRES_EMPTY_QUERY)
                 newt__fail(&t->error, NEWT_EINVAL, 0, "query is empty");
             else
                 newt__fail_sql(&t->error, c->pg, r);
         }
-        if (PQstatus(c->pg) == CONNECTION_BAD || !is_of_server(r) ||
-            (severity && strcmp(severity, "FATAL") == 0) ||
+        if (PQstatus(c->pg) == CONNECTION_BAD || !is_of_server(r) || newt__is_fatal(r) ||
             (*entry != QUERY && strcmp(t->error.sqlstate, "26000") == 0) || /* DEALLOCATE ALL */
             *entry == SETTINGS)
             c->broken = true;

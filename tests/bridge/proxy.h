@@ -28,6 +28,7 @@ typedef struct proxy {
     int cut_client; /* so many messages of the client are passed on, then both sides are cut */
     int cut_server; /* so many of the server are passed on, then both sides are cut */
     bool cut;       /* has happened */
+    bool farewell;  /* before it cuts it tells the client so, as PgBouncer does */
     /* so many messages of the client are passed on, then its connection stands still, in both
      * directions, until it is let go on; abandon: at once cut on the client's side, so that the
      * server gets the rest late, from nobody */
@@ -100,6 +101,17 @@ proxy_take(proxy_buffer *b, size_t n)
     b->n -= n;
 }
 
+/* What PgBouncer says when it has lost the server. */
+static void
+proxy_farewell(int client)
+{
+    static const char fields[] = "SFATAL\0C08P01\0Mserver conn crashed?\0";
+    unsigned char head[5] = {'E', 0, 0, 0, 4 + sizeof fields};
+
+    proxy_write(client, (const char *)head, sizeof head);
+    proxy_write(client, fields, sizeof fields);
+}
+
 /* Passes on what has come; false: the connection ends here. */
 static bool
 proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
@@ -141,6 +153,8 @@ proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
             p->cut_client = p->cut_server = -1;
         }
         pthread_mutex_unlock(&p->mutex);
+        if (cut && p->farewell)
+            proxy_farewell(x->client);
         if (cut)
             return false;
         if (hold)

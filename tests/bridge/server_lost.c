@@ -11,16 +11,21 @@ typedef struct through {
 } through;
 
 static void
-through_open(through *t, const char *name)
+through_open_as(through *t, const char *name, newt_options o)
 {
-    newt_options o = {.size = sizeof o};
-
     proxy_start(&t->p);
     store_open(&t->s, name);
+    o.size = sizeof o;
     o.schema = t->s.schema;
     if (newt_db_open(&t->db, t->p.uri, classes, &o) != NEWT_OK)
         fail_error("newt_db_open", newt_db_error(t->db));
     t->c = connect_(t->db);
+}
+
+static void
+through_open(through *t, const char *name)
+{
+    through_open_as(t, name, (newt_options){0});
 }
 
 static void
@@ -197,6 +202,20 @@ test_cut_on_the_way_back(void **state)
     through_close(&t);
 }
 
+/* The same behind a pooler, which says that it has lost the server. */
+static void
+test_cut_behind_pooler(void **state)
+{
+    through t;
+
+    syncs_of(state);
+    through_open_as(&t, "cut_pooler", (newt_options){.transaction_pooling = true});
+    t.p.farewell = true;
+    cut_everywhere(&t, true);
+    cut_everywhere(&t, false);
+    through_close(&t);
+}
+
 static void
 test_lost_while_reading(void **state)
 {
@@ -209,7 +228,7 @@ test_lost_while_reading(void **state)
     q = make_item(t.s.a, "q", 2);
     begin(t.c);
     assert_int_equal(read_n(t.c, r), 1);
-    sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+    sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
                    "application_name = 'newt' AND datname = current_database() "
                    "AND state = 'idle in transaction'");
     assert_null(item_read(t.c, q));
@@ -220,7 +239,7 @@ test_lost_while_reading(void **state)
     assert_int_equal(read_n(t.c, q), 2);
     write_n(t.c, q, 3);
     /* ... and while it has an open snapshot and something to write */
-    sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+    sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
                    "application_name = 'newt' AND datname = current_database() "
                    "AND state = 'idle in transaction'");
     commit(t.c); /* what has been read has been read: it is written through a new connection */
@@ -229,7 +248,7 @@ test_lost_while_reading(void **state)
     begin(t.c);
     read_n(t.c, q);
     commit(t.c);
-    sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+    sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
                    "application_name = 'newt' AND datname = current_database()");
     begin(t.c);
     write_n(t.c, q, 4);
@@ -271,8 +290,8 @@ test_lock_is_freed(void **state)
 #        test "_extension", test, NULL, NULL, &with                                                \
     }
 static const struct CMUnitTest lost[] = {
-    TWICE(test_one_round_trip),     TWICE(test_cut_on_the_way_out), TWICE(test_cut_on_the_way_back),
-    TWICE(test_lost_while_reading), TWICE(test_lock_is_freed),
+    TWICE(test_one_round_trip),    TWICE(test_cut_on_the_way_out), TWICE(test_cut_on_the_way_back),
+    TWICE(test_cut_behind_pooler), TWICE(test_lost_while_reading), TWICE(test_lock_is_freed),
 };
 
 int
