@@ -76,7 +76,11 @@ SELECT what, '\x836154019a'::bytea || decode(lpad(to_hex(n), 8, '0') || repeat(i
 FROM (VALUES ('numbers', 16777215, '00'), ('arrays', 11184810, '80')) v (what, n, item);
 SELECT what, jsonb_array_length(d), pg_column_size(d) FROM (SELECT what, newt.to_jsonb(record) AS d FROM many OFFSET 0) s;
 -- a long conversion can be cancelled
-SET statement_timeout = '20ms';
+BEGIN;
+SET LOCAL statement_timeout = '20ms'; -- which the end of the transaction does not fall under
 SELECT pg_column_size(newt.to_jsonb(record)) FROM many;
+ROLLBACK;
+BEGIN;
+SET LOCAL statement_timeout = '20ms';
 SELECT newt.refs(record) FROM many, generate_series(1, 10);
-RESET statement_timeout;
+ROLLBACK;

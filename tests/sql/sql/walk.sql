@@ -160,9 +160,10 @@ SELECT count(*), count(DISTINCT zoid), min(zoid), max(zoid) FROM newt.walk('newt
 
 -- it can be stopped
 \set VERBOSITY sqlstate
-SET statement_timeout = '5ms';
+BEGIN;
+SET LOCAL statement_timeout = '5ms';
 SELECT count(*) FROM newt.walk('newt_walk', '{20}', max_objects => 1000000), generate_series(1, 100);
-RESET statement_timeout;
+ROLLBACK;
 \set VERBOSITY default
 
 SET client_min_messages = warning;
