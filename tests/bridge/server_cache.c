@@ -343,21 +343,32 @@ test_refused_in_the_middle(void **state)
     store_close(&s);
 }
 
-/* A process that ends the server process of a writer that has written something already. */
+/* A process that ends the server process of a writer that has written something already. Until then
+ * it holds the commit lock, so that it does not come too late. */
 static pid_t
-start_killer(void)
+start_killer(const store *s)
 {
-    pid_t pid = fork();
+    int ready[2];
+    char byte;
+    pid_t pid;
 
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        PGconn *pg = sql_open();
+        PGconn *holder = sql_open(), *pg = sql_open();
 
+        sql_do(holder, "BEGIN");
+        sql_do(holder, "LOCK TABLE %s.newt_commit_lock IN EXCLUSIVE MODE", s->schema);
+        assert_int_equal(write(ready[1], "", 1), 1);
         wait_until(sql_int(pg, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                                "WHERE application_name = 'newt' AND datname = current_database() "
                                "AND backend_xid IS NOT NULL") == 1);
         _exit(0);
     }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
     return pid;
 }
 
@@ -376,7 +387,7 @@ test_lost_in_the_middle(void **state)
     begin(s.a);
     r = make_chain(s.a, 3 * N);
     free(r);
-    killer = start_killer();
+    killer = start_killer(&s);
     assert_int_equal(newt_commit(s.a), NEWT_ELOST);
     assert_int_equal(waitpid(killer, &status, 0), killer);
     assert_int_equal(status, 0);

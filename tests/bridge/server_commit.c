@@ -468,8 +468,8 @@ test_nothing_to_write(void **state)
     begin(s.a);
     item_done(new_item(s.a, "gone", 1));
     newt_abort(s.a);
+    begin_alone(s.a);
     before = stats_of(s.a);
-    begin(s.a);
     gone = item_id(new_item(s.a, "gone", 1)).any;
     ok(s.a, newt_delete(s.a, gone));
     write_n(s.a, r, 1);

@@ -758,7 +758,7 @@ test_write_skew(void **state)
     for (int current = 0; current < 2; current++) {
         x = make_item(t.a, "x", 1);
         y = make_item(t.a, "y", 1);
-        begin(t.a);
+        begin_alone(t.a);
         begin(t.b);
         if (read_n(t.a, x) + read_n(t.a, y) > 1)
             write_n(t.a, x, 0);

@@ -510,7 +510,7 @@ race(setting *x, bool had_row, int64_t n, int how, const char *expected)
     else
         pthread_join(ft, NULL);
     if (how == DIES)
-        sql_do(x->s.pg, "SELECT pg_terminate_backend(l.pid, 10000) FROM pg_locks l JOIN pg_class k "
+        sql_do(x->s.pg, "SELECT pg_terminate_backend(l.pid, 60000) FROM pg_locks l JOIN pg_class k "
                         "ON k.oid = l.relation JOIN pg_database d ON d.oid = l.database "
                         "WHERE datname = current_database() AND NOT granted "
                         "AND relname = 'newt_commit_lock'");

@@ -472,7 +472,7 @@ test_pool(void **state)
     /* one that the server has closed is opened anew */
     newt_close(s.a);
     sql_do(s.pg,
-           "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+           "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
            "application_name = 'newt' AND query LIKE '%%%s%%'",
            s.schema);
     s.a = connect_(s.db);

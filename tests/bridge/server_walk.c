@@ -599,7 +599,7 @@ test_lost(void **state)
         forget(g.s.b, server);
         begin(g.s.b);
         (void)newt_root(g.s.b, "none");
-        sql_do(g.s.pg, "SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(g.s.b->pg));
+        sql_do(g.s.pg, "SELECT pg_terminate_backend(%d, 60000)", PQbackendPID(g.s.b->pg));
         assert_int_equal(newt_prefetch_walk(g.s.b, &g.r[0].any, 1, NULL), NEWT_ELOST);
         assert_true(newt_is_retryable(newt_conn_error(g.s.b)));
         newt_abort(g.s.b);

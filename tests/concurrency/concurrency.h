@@ -70,6 +70,22 @@ pause_ms(int ms)
     nanosleep(&t, NULL);
 }
 
+/* ---- transactions --------------------------------------------------------------------- */
+
+/* Begins without asking the server, and with nothing on the way there: right behind a commit. */
+UNUSED static void
+begin_behind_commit(newt_conn *c)
+{
+    int64_t asked;
+
+    do {
+        newt_abort(c);
+        make_item(c, "before", 0);
+        asked = stats_of(c).round_trips;
+        begin(c);
+    } while (stats_of(c).round_trips != asked);
+}
+
 /* ---- processes ------------------------------------------------------------------------ */
 
 /* A child that does not outlive a test that fails. */

