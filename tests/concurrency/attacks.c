@@ -16,6 +16,15 @@ enum {
     SHARED = 20
 };
 
+static bool
+writers_ended(const crowd *w)
+{
+    for (int i = 0; i < WRITERS; i++)
+        if (!w->progress[i])
+            return false;
+    return true;
+}
+
 typedef struct count {
     const crowd *w;
     int me;
@@ -50,11 +59,12 @@ write_on(const crowd *w, int me, int file, chance *random)
     double until = now() + duration(3, 60);
     count x = {.w = w, .me = me, .random = random};
 
-    while (now() < until) {
+    do {
         if (newt_transact(c, count_one, &x, &patient) != NEWT_OK)
             child_fails("count: %s", error_text(newt_conn_error(c)));
         dprintf(file, "w\t%d\t%lld\t%lld\n", me, (long long)x.n, (long long)newt_tid(c));
-    }
+    } while (now() < until);
+    w->progress[me] = 1;
     newt_close(c);
     newt_db_close(db);
 }
@@ -118,16 +128,17 @@ look_on(const crowd *w, int me, int file, chance *random)
 {
     newt_db *db = child_opens(w->s.schema, classes);
     newt_conn *c = child_connects(db);
-    double until = now() + duration(3, 60);
     look x = {.w = w};
+    bool last;
 
-    while (now() < until) {
+    do {
+        last = writers_ended(w);
         x.sql = pick(random, 3) == 0;
         if (newt_transact(c, look_at_all, &x, &patient) != NEWT_OK)
             child_fails("look: %s", error_text(newt_conn_error(c)));
         for (int i = 0; i < WRITERS; i++)
             dprintf(file, "r\t%d\t%lld\t%lld\n", i, (long long)x.seen[i], (long long)x.tid);
-    }
+    } while (!last);
     (void)me;
     newt_close(c);
     newt_db_close(db);
@@ -138,13 +149,14 @@ static void
 follow_on(const crowd *w, int me, int file, chance *random)
 {
     PGconn *pg = PQconnectdb(uri());
-    double until = now() + duration(3, 60) + 1;
     char sql[200], last[32] = "0";
     PGresult *r;
+    bool over;
 
     (void)me;
     (void)random;
-    while (now() < until) {
+    do {
+        over = writers_ended(w);
         snprintf(sql, sizeof sql,
                  "SELECT tid, serial FROM %s.transaction WHERE tid > %s ORDER BY tid", w->s.schema,
                  last);
@@ -156,7 +168,7 @@ follow_on(const crowd *w, int me, int file, chance *random)
             snprintf(last, sizeof last, "%s", PQgetvalue(r, i, 0));
         }
         PQclear(r);
-    }
+    } while (!over);
     PQfinish(pg);
 }
 
@@ -245,7 +257,7 @@ cross_on(const crowd *w, int me, int file, chance *random)
     count x = {.w = w, .me = me, .random = random};
     int64_t done = 0;
 
-    while (now() < until) {
+    while (done < 10 || now() < until) { /* enough that they meet */
         if (newt_transact(c, cross_once, &x, &patient) != NEWT_OK)
             child_fails("cross: %s", error_text(newt_conn_error(c)));
         done++;

@@ -237,7 +237,7 @@ race(void *arg)
     newt_conn *c = NULL;
     int status = newt_connect(x->db, &c);
 
-    while (status == NEWT_OK && now() < x->until) {
+    while (status == NEWT_OK && (x->done == 0 || now() < x->until)) {
         status = newt_transact(c, race_once, x, &patient);
         x->done += status == NEWT_OK;
         if (x->seed++ % 7 == 0) { /* back to the pool, and perhaps another one */
@@ -334,7 +334,7 @@ test_reconnect(void **state)
         begin(o.c);
         read_n(o.c, r);
         commit(o.c);
-        sql_do(s.pg, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+        sql_do(s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
                      "application_name = 'newt' AND datname = current_database()");
         set_n(s.a, r, i);
         set_n(s.a, q, i);
@@ -422,7 +422,7 @@ test_restored_copy(void **state)
     assert_non_null(item_new(c)); /* has a block now, and nothing in its cache */
     newt_abort(c);
     sql_do(pg,
-           "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE "
+           "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
            "datname = 'original_%d'",
            (int)getpid());
     sql_do(pg, "DROP DATABASE original_%d", (int)getpid());
