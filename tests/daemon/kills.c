@@ -284,6 +284,7 @@ survives_its_server(void **state)
                    !crowd_well(&all));
         PQfinish(pg);
         control_server(ends[i]);
+        wait_until(updater_says(&u, "retry_in_ms"));
         control_server("start");
         pg = sql_open("daemon_restart");
     }
@@ -292,7 +293,6 @@ survives_its_server(void **state)
     crowd_stop(&all);
     int64_t last = sql_number(pg, "SELECT max(tid) FROM transaction");
     wait_until(position(pg) >= last);
-    assert_true(updater_says(&u, "retry_in_ms"));
     assert_exact(pg, "public");
     updater_stop(&u);
     PQfinish(pg);

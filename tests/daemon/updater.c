@@ -358,7 +358,7 @@ obeys_signals(void **state)
         kill(u.pid, stops[i]);
         double asked = now();
         assert_int_equal(updater_wait(&u), 0);
-        assert_true(now() - asked < 10);
+        assert_true(now() - asked < 50); /* not at the end of its sleep */
         assert_true(updater_says(&u, "stopped by a signal"));
         updater_forget(&u, false);
     }

@@ -17,7 +17,7 @@ is() { # NAME GOT WANTED
 server() { dev/private-server --no-fsync "$@"; }
 clean() { # NAME: directory and processes are gone, now or soon
     local left
-    for _ in {1..300}; do
+    for _ in {1..1200}; do
         left=$(ls -d "$TMPDIR"/newt-pg.* 2>/dev/null; grep -als "$TMPDIR/[n]ewt-pg\." /proc/[0-9]*/cmdline)
         [ -n "$left" ] || break
         sleep 0.1
