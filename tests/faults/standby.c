@@ -1,8 +1,23 @@
 /*
- * standby.c - reading on a hot standby, which has no incarnation and takes no changes; and what
- * becomes of it when it is promoted
+ * standby.c - commits that wait for a standby; reading on a hot standby, which has no incarnation
+ * and takes no changes; and what becomes of it when it is promoted
  */
 #include "../bridge/server.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+
+/* The standby has all that the primary has written so far. */
+static void
+catch_up(PGconn *primary)
+{
+    PGconn *standby = PQconnectdb(getenv("NEWT_STANDBY_URI"));
+    char *at = sql_text(primary, "SELECT pg_current_wal_insert_lsn()");
+
+    wait_until(sql_int(standby, "SELECT (pg_last_wal_replay_lsn() >= '%s')::int", at) == 1);
+    free(at);
+    PQfinish(standby);
+}
 
 static newt_db *
 open_standby(const store *s, const newt_class *const *list)
@@ -38,6 +53,93 @@ add_one(newt_conn *c, void *arg)
     return 0;
 }
 
+/* ---- commits that wait ---------------------------------------------------------------- */
+
+typedef struct waiting {
+    newt_conn *c;
+    item_ref r;
+    int status;
+    atomic_bool done;
+} waiting;
+
+static void *
+add_in_thread(void *arg)
+{
+    waiting *w = arg;
+
+    w->status = newt_transact(w->c, add_one, &w->r, NULL);
+    w->done = true;
+    return NULL;
+}
+
+/* A commit returns when the standby has it, and not before. The standby stands still by its process
+ * that receives, which is stopped. */
+static void
+synchronous(bool extension)
+{
+    waiting w = {0};
+    char conninfo[256], *written;
+    PGconn *standby;
+    pthread_t t;
+    pid_t receiver;
+    store s;
+
+    use_database(extension);
+    store_open(&s, "synchronous");
+    w.c = s.a;
+    w.r = make_item(s.a, "r", 1);
+    catch_up(s.pg);
+    snprintf(conninfo, sizeof conninfo, "postgresql:///%s?host=%s&port=5433&user=%s", PQdb(s.pg),
+             getenv("PGHOST"), getenv("PGUSER"));
+    standby = PQconnectdb(conninfo);
+    sql_do(standby, "SET search_path = %s", s.schema);
+    for (int round = 0; round < 2; round++) {
+        wait_until((receiver = (pid_t)sql_int(standby, "SELECT pid FROM pg_stat_wal_receiver "
+                                                       "WHERE status = 'streaming'")) > 0);
+        assert_int_equal(kill(receiver, SIGSTOP), 0);
+        synchronous_standby(s.pg, "walreceiver");
+        w.done = false;
+        assert_int_equal(pthread_create(&t, NULL, add_in_thread, &w), 0);
+        wait_until(sql_int(s.pg, "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                                 "'newt' AND wait_event = 'SyncRep'") == 1);
+        assert_false(w.done);
+        written = sql_text(s.pg, "SELECT pg_current_wal_flush_lsn()");
+        assert_sql(standby, "f", "SELECT pg_last_wal_receive_lsn() >= '%s'", written);
+        assert_int_equal(kill(receiver, SIGCONT), 0);
+        pthread_join(t, NULL);
+        assert_int_equal(w.status, NEWT_OK);
+        /* others may have written something behind it by then */
+        wait_until(sql_int(standby, "SELECT (pg_last_wal_receive_lsn() >= '%s')::int", written));
+        wait_until(sql_int(standby, "SELECT state->>'n' FROM newt WHERE zoid = %lld",
+                           (long long)w.r.any.oid) == 2 * round + 2);
+        /* with a standby that answers, a commit is one like any other */
+        ok(s.b, newt_transact(s.b, add_one, &w.r, NULL));
+        wait_until(sql_int(standby, "SELECT state->>'n' FROM newt WHERE zoid = %lld",
+                           (long long)w.r.any.oid) == 2 * round + 3);
+        synchronous_standby(s.pg, "");
+        free(written);
+    }
+    PQfinish(standby);
+    store_close(&s);
+}
+
+static void
+test_synchronous(void **state)
+{
+    (void)state;
+    synchronous(false);
+}
+
+static void
+test_synchronous_extension(void **state)
+{
+    (void)state;
+    synchronous(true);
+    *test_uri = 0; /* the other test's database is the private server's own */
+}
+
+/* ---- reading -------------------------------------------------------------------------- */
+
 static void
 assert_refused(newt_conn *c, int status)
 {
@@ -72,7 +174,7 @@ test_standby(void **state)
     store_open(&s, "standby");
     r = make_item(s.a, "r", 1);
     other = make_item(s.a, "other", 10);
-    server_do("standby");
+    catch_up(s.pg);
     db = open_standby(&s, classes);
     c = connect_(db);
 
@@ -131,10 +233,15 @@ test_standby(void **state)
     store_close(&s);
 }
 
-static const struct CMUnitTest standbys[] = {cmocka_unit_test(test_standby)};
+static const struct CMUnitTest standbys[] = {
+    cmocka_unit_test(test_synchronous),
+    cmocka_unit_test(test_synchronous_extension),
+    cmocka_unit_test(test_standby),
+};
 
 int
 main(void)
 {
+    server_do("standby");
     return run_all(standbys);
 }
