@@ -435,6 +435,7 @@ struct newt_conn {
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
     struct newt__scan *scan;            /* of a new follower, see follow.c; or NULL */
     uint64_t random;                    /* state of a generator for pauses */
+    uint64_t nonce;                     /* of the next commit; where they begin is random */
     newt__queue queue;                  /* of newt_transact */
     newt_stats stats;
     bool in_transaction; /* the server has been told BEGIN and not yet its end */

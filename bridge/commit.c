@@ -27,7 +27,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     OIDS_IN_ROW = 1000,   /* more go to transaction_object, before the lock */
@@ -472,14 +471,12 @@ try_commit(work *w)
     if (status == NEWT_OK)
         status = newt__batch_next(b);
     if (status == NEWT_OK && b->n > 0) {
-        if (getentropy(&w->nonce, sizeof w->nonce) != 0)
-            status = newt__conn_fail(c, NEWT_ESQL, 0, "the system gives no random numbers");
+        w->nonce = (int64_t)c->nonce++;
         /* a block cannot be taken in the snapshot; and what was read in it was read, whatever has
          * become of the connection since */
-        if (newt__blocks_left(&c->serials, 1) == 0 || !newt__conn_alive(c))
+        if (c->in_transaction && (newt__blocks_left(&c->serials, 1) == 0 || !newt__conn_alive(c)))
             end_snapshot(c);
-        if (status == NEWT_OK)
-            status = newt__conn_server(c);
+        status = newt__conn_server(c);
         if (status == NEWT_OK)
             status = newt__next_serial(c, &w->serial);
     }

@@ -3,9 +3,11 @@
  */
 #include "store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -351,9 +353,15 @@ fail:
 bool
 newt__conn_alive(newt_conn *c)
 {
+    char byte;
+
+    if (c->broken || c->reopen || !c->pg)
+        return false;
+    if (recv(PQsocket(c->pg), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+        (errno == EAGAIN || errno == EWOULDBLOCK))
+        return true; /* nothing has come */
     /* twice: a server that goes says so first, and only then comes the end of the stream */
-    return !c->broken && !c->reopen && c->pg && PQconsumeInput(c->pg) && PQconsumeInput(c->pg) &&
-           PQstatus(c->pg) == CONNECTION_OK;
+    return PQconsumeInput(c->pg) && PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK;
 }
 
 int
@@ -423,6 +431,8 @@ conn_new(newt_db *db)
     c->writer.buf.env = c->scratch.env = c->image.env = c->fixups.env = &c->env;
     if (getentropy(&c->random, sizeof c->random) != 0 || c->random == 0)
         c->random = (uint64_t)newt__clock() | 1;
+    if (getentropy(&c->nonce, sizeof c->nonce) != 0)
+        c->nonce = c->random;
     return c;
 }
 

@@ -422,6 +422,8 @@ newt__sql_new(PGconn *pg, const char *schema)
     sql->oid_sequence = newt__sql_expand("@store@.newt_oid", sql->schema);
     sql->serial_sequence = newt__sql_expand("@store@.newt_serial", sql->schema);
     ok = sql->oid_sequence && sql->serial_sequence;
+    for (int i = 0; i < NEWT__N_STATEMENTS; i++)
+        snprintf(sql->name[i], sizeof sql->name[i], "newt_%d", i);
     for (int i = 0; ok && i < 2 * NEWT__N_STATEMENTS; i++)
         ok = (sql->text[i % 2][i / 2] = statement((newt__statement)(i / 2), i % 2, sql->schema));
     if (ok)

@@ -103,6 +103,7 @@ typedef enum newt__statement {
 /* The statements with the store's quoted schema in them. */
 struct newt__sql {
     char *text[2][NEWT__N_STATEMENTS]; /* for a primary, and for a standby */
+    char name[NEWT__N_STATEMENTS][12]; /* as prepared */
     char *schema;                      /* quoted */
     char *oid_sequence;                /* qualified and quoted, for nextval */
     char *serial_sequence;

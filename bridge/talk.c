@@ -191,13 +191,6 @@ settle(newt_conn *c)
 
 /* ---- sending -------------------------------------------------------------------------- */
 
-static const char *
-statement_name(newt__statement s, char name[16])
-{
-    snprintf(name, 16, "newt_%d", (int)s);
-    return name;
-}
-
 /* After a failure of the connection nothing more is sent; after one of a statement it is, for the
  * server passes over it by itself. */
 static bool
@@ -255,7 +248,7 @@ send_pooled(newt_conn *c, newt__statement s, const newt__params *p)
 void
 newt__send(newt_conn *c, newt__statement s, const newt__params *p)
 {
-    char name[16];
+    const char *name;
 
     if (c->broken)
         return;
@@ -274,7 +267,7 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
         send_pooled(c, s, p);
         return;
     }
-    statement_name(s, name);
+    name = c->db->sql->name[s];
     if (!c->talk->prepared[s]) {
         if (!sent(c, PQsendPrepare(c->pg, name, c->db->sql->text[c->standby][s], 0, NULL),
                   PREPARE + s, 0))

@@ -165,19 +165,28 @@ take_commit_lock(Oid table, Oid user)
     LockRelationOid(lock, ExclusiveLock);
 }
 
-static int64
-column(HeapTuple row, TupleDesc desc, Oid table, const char *name)
+static AttrNumber
+column(Relation heap, const char *name)
 {
-    AttrNumber n = get_attnum(table, name);
-    bool isnull = true;
-    Datum value = 0;
+    TupleDesc desc = RelationGetDescr(heap);
 
-    if (n > 0 && TupleDescAttr(desc, n - 1)->atttypid == INT8OID)
-        value = heap_getattr(row, n, desc, &isnull);
-    if (isnull)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"%s\" has no %s", get_rel_name(table), name)));
-    return DatumGetInt64(value);
+    for (int i = 0; i < desc->natts; i++) {
+        Form_pg_attribute a = TupleDescAttr(desc, i);
+
+        if (!a->attisdropped && a->atttypid == INT8OID && strcmp(NameStr(a->attname), name) == 0)
+            return a->attnum;
+    }
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" has no %s", RelationGetRelationName(heap), name)));
+}
+
+static int64
+value(Relation heap, HeapTuple row, const char *name)
+{
+    bool isnull;
+    Datum x = heap_getattr(row, column(heap, name), RelationGetDescr(heap), &isnull);
+
+    return isnull ? 0 : DatumGetInt64(x);
 }
 
 /* The transaction with the greatest tid, from the end of its index; zeros: there is none. */
@@ -195,7 +204,7 @@ find_newest(Oid table, Oid user, int64 *tid, int64 *serial)
                         errmsg("table \"%s\" has no primary key", RelationGetRelationName(heap))));
     index = index_open(heap->rd_pkindex, AccessShareLock);
     if (heap->rd_rel->relam != HEAP_TABLE_AM_OID || index->rd_rel->relam != BTREE_AM_OID ||
-        index->rd_index->indkey.values[0] != get_attnum(table, "tid"))
+        index->rd_index->indkey.values[0] != column(heap, "tid"))
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("the primary key of table \"%s\" is not its tid",
                                RelationGetRelationName(heap))));
@@ -203,8 +212,8 @@ find_newest(Oid table, Oid user, int64 *tid, int64 *serial)
     row = systable_getnext_ordered(scan, BackwardScanDirection);
     *tid = *serial = 0;
     if (HeapTupleIsValid(row)) {
-        *tid = column(row, RelationGetDescr(heap), table, "tid");
-        *serial = column(row, RelationGetDescr(heap), table, "serial");
+        *tid = value(heap, row, "tid");
+        *serial = value(heap, row, "serial");
     }
     systable_endscan_ordered(scan);
     index_close(index, AccessShareLock);
