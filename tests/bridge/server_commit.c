@@ -452,6 +452,85 @@ test_large_transaction(void **state)
     free(r);
 }
 
+/* All kinds of commits; the rows of their transactions, objects counted from the first. */
+static char *
+history(const char *name, newt_options o, bool at_commit)
+{
+    static const char by_number[] =
+        "ARRAY(SELECT x - (SELECT min(zoid) FROM object_state WHERE zoid > 1) FROM "
+        "unnest(%s) WITH ORDINALITY AS u(x, n) ORDER BY n)";
+    char written[300], removed[300], *rows;
+    item_ref r[3], many[1001];
+    store s;
+
+    store_open_as(&s, name, o);
+    assert_int_equal(s.a->at_commit, at_commit);
+    begin(s.a);
+    for (int i = 0; i < 3; i++)
+        r[i] = item_id(new_item(s.a, "x", i));
+    commit(s.a);
+    begin(s.a);
+    write_n(s.a, r[0], 10);
+    commit(s.a);
+    begin(s.a);
+    write_n(s.a, r[0], 20);
+    ok(s.a, newt_describe(s.a, "somebody", "what", NULL));
+    commit(s.a);
+    begin(s.a);
+    write_n(s.a, r[0], 30);
+    write_n(s.a, r[1], 30);
+    item_done(new_item(s.a, "y", 1));
+    ok(s.a, newt_delete(s.a, r[2].any));
+    commit(s.a);
+    begin(s.a);
+    write_n(s.a, r[0], 40);
+    ok(s.a, newt_read_current(s.a, r[1].any));
+    commit(s.a);
+    begin(s.a);
+    ok(s.a, newt_delete(s.a, r[1].any));
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < 1001; i++)
+        many[i] = item_id(new_item(s.a, "x", i));
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < 1001; i++)
+        ok(s.a, newt_delete(s.a, many[i].any));
+    commit(s.a);
+    snprintf(written, sizeof written, by_number, "t.written");
+    snprintf(removed, sizeof removed, by_number, "t.removed");
+    sql_do(s.pg,
+           "CREATE TEMP VIEW rows AS SELECT row_number() OVER (ORDER BY t.tid) AS n, "
+           "t.written IS NULL AS large, %s AS written, %s AS removed, username, description, "
+           "extension, abs(extract(epoch FROM committed_at) * 1000000 - tid) < 60000000 AS timely, "
+           "(SELECT count(*) || ' ' || sum(cardinality(x.written)) || ' ' || "
+           "sum(cardinality(x.removed)) FROM transaction_object x WHERE x.serial = t.serial) "
+           "AS chunks FROM transaction t WHERE serial > 1",
+           written, removed);
+    rows = sql_text(s.pg, "SELECT string_agg(to_jsonb(r)::text, chr(10) ORDER BY n) FROM rows r");
+    store_close(&s);
+    return rows;
+}
+
+/* The statements of the last step are twice, here and in the extension. */
+static void
+test_both_ways(void **state)
+{
+    newt_options strict = server;
+    char *at_commit = history("ways", server, true), *rows;
+
+    (void)state;
+    assert_non_null(strstr(at_commit, "somebody"));
+    strict.strict = true;
+    rows = history("ways", strict, false);
+    assert_string_equal(at_commit, rows);
+    free(rows);
+    rows = history("ways", client, false);
+    assert_string_equal(at_commit, rows);
+    free(rows);
+    free(at_commit);
+}
+
 static void
 test_nothing_to_write(void **state)
 {
@@ -666,6 +745,7 @@ static const struct CMUnitTest commits[] = {
     cmocka_unit_test(test_transaction_rows),
     with(test_large_transaction, client),
     with(test_large_transaction, server),
+    cmocka_unit_test(test_both_ways),
     cmocka_unit_test(test_nothing_to_write),
     cmocka_unit_test(test_plans),
 };
