@@ -126,6 +126,8 @@ plan_for(Oid table)
     drop_plan(&plans.insert);
     drop_plan(&plans.changes);
     schema = quote_identifier(name);
+    PushActiveSnapshot(
+        GetTransactionSnapshot()); /* at a commit there is none; parsing may want it */
     plans.insert = prepare(
         N_VALUES, types,
         psprintf("INSERT INTO %s.transaction (serial, nonce, written, removed, username, "
@@ -139,6 +141,7 @@ plan_for(Oid table)
                  "ELSE t.written OPERATOR(pg_catalog.||) t.removed END FROM %s.transaction t "
                  "WHERE t.tid OPERATOR(pg_catalog.>=) $1 ORDER BY t.tid LIMIT $4",
                  schema, schema));
+    PopActiveSnapshot();
     namestrcpy(&plans.schema, name);
     plans.table = table;
 }

@@ -452,6 +452,39 @@ test_large_transaction(void **state)
     free(r);
 }
 
+/* What others changed between the begin and the commit of a transaction that has nothing to do with
+ * it is not read from the cache afterwards. */
+static void
+test_changed_in_between(void **state)
+{
+    newt_options o = *(newt_options *)*state;
+    newt_db *db;
+    newt_conn *other;
+    item_ref x, y;
+    store s;
+
+    store_open_as(&s, "between", o);
+    x = make_item(s.a, "x", 1);
+    y = make_item(s.a, "y", 1);
+    db = store_db(&s, classes, o);
+    other = connect_(db);
+    for (int i = 2; i < 5; i++) {
+        begin(s.a);
+        begin(other);
+        write_n(other, x, i);
+        commit(other);
+        write_n(s.a, y, i);
+        commit(s.a);
+        begin(s.a);
+        assert_int_equal(read_n(s.a, x), i);
+        assert_int_equal(read_n(s.a, y), i);
+        commit(s.a);
+    }
+    newt_close(other);
+    newt_db_close(db);
+    store_close(&s);
+}
+
 /* All kinds of commits; the rows of their transactions, objects counted from the first. */
 static char *
 history(const char *name, newt_options o, bool at_commit)
@@ -745,6 +778,8 @@ static const struct CMUnitTest commits[] = {
     cmocka_unit_test(test_transaction_rows),
     with(test_large_transaction, client),
     with(test_large_transaction, server),
+    with(test_changed_in_between, client),
+    with(test_changed_in_between, server),
     cmocka_unit_test(test_both_ways),
     cmocka_unit_test(test_nothing_to_write),
     cmocka_unit_test(test_plans),
