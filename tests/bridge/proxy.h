@@ -35,6 +35,7 @@ typedef struct proxy {
     int stall_client, stall_syncs; /* ... or after so many of its syncs */
     int first_sync;                /* the messages that came before it */
     bool abandon, stalled, go_on;
+    bool rolls_back; /* each COMMIT that the client prepares from now on is a ROLLBACK */
 } proxy;
 
 typedef struct proxied {
@@ -112,6 +113,34 @@ proxy_farewell(int client)
     proxy_write(client, fields, sizeof fields);
 }
 
+/* The first message, if it is a Parse of COMMIT, becomes one of ROLLBACK. */
+static void
+proxy_roll_back(proxy_buffer *b, size_t *n)
+{
+    static const char from[] = "COMMIT", to[] = "ROLLBACK";
+    enum {
+        HEAD = 5,
+        MORE = sizeof to - sizeof from
+    };
+    size_t name = *n > HEAD && *b->data == 'P' ? strnlen(b->data + HEAD, *n - HEAD) : *n;
+    size_t at = HEAD + name + 1, length = *n - 1 + MORE;
+
+    if (at + sizeof from > *n || memcmp(b->data + at, from, sizeof from) != 0)
+        return;
+    if (b->cap - b->n < MORE) {
+        b->cap += 65536;
+        b->data = realloc(b->data, b->cap);
+        if (!b->data)
+            abort();
+    }
+    memmove(b->data + at + sizeof to, b->data + at + sizeof from, b->n - at - sizeof from);
+    memcpy(b->data + at, to, sizeof to);
+    for (int i = 0; i < 4; i++)
+        b->data[1 + i] = (char)(length >> (24 - 8 * i));
+    b->n += MORE;
+    *n += MORE;
+}
+
 /* Passes on what has come; false: the connection ends here. */
 static bool
 proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
@@ -133,6 +162,8 @@ proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
             pthread_mutex_unlock(&p->mutex);
             return true;
         }
+        if (counts && to_server && p->rolls_back)
+            proxy_roll_back(b, &n);
         if (counts && to_server) {
             p->stall_client -= p->stall_client > 0;
             cut = p->cut_client == 0;
@@ -341,6 +372,14 @@ proxy_stall(proxy *p, int at, int syncs, bool abandon)
     p->stall_client = at;
     p->stall_syncs = syncs;
     p->abandon = abandon;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+UNUSED static void
+proxy_rolls_back(proxy *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->rolls_back = true;
     pthread_mutex_unlock(&p->mutex);
 }
 

@@ -485,6 +485,112 @@ test_changed_in_between(void **state)
     store_close(&s);
 }
 
+/* The same where others changed more objects than a cache follows: nothing cached is used again. */
+static void
+test_too_many_changed_in_between(void **state)
+{
+    enum {
+        TOO_MANY = 10001
+    };
+    newt_options o = *(newt_options *)*state;
+    newt_db *db;
+    newt_conn *other;
+    item_ref x, y;
+    store s;
+
+    store_open_as(&s, "too_many", o);
+    x = make_item(s.a, "x", 1);
+    y = make_item(s.a, "y", 1);
+    db = store_db(&s, classes, o);
+    other = connect_(db);
+    begin(other);
+    assert_int_equal(read_n(other, x), 1);
+    begin_alone(s.a);
+    write_n(other, x, 2);
+    for (int i = 0; i < TOO_MANY; i++)
+        item_done(new_item(other, "one of too many", i));
+    commit(other);
+    write_n(s.a, y, 2);
+    commit(s.a);
+    assert_int_equal(stats_of(s.a).objects, 0);
+    begin(s.a);
+    assert_int_equal(read_n(s.a, x), 2);
+    assert_int_equal(read_n(s.a, y), 2);
+    commit(s.a);
+    newt_close(other);
+    newt_db_close(db);
+    store_close(&s);
+}
+
+/* Tids rise by one while the newest is ahead of the clock. */
+static void
+test_tids_ahead_of_the_clock(void **state)
+{
+    item_ref r;
+    int64_t ahead;
+    store s;
+
+    store_open_as(&s, "ahead", *(newt_options *)*state);
+    r = make_item(s.a, "r", 0);
+    sql_do(s.pg, "UPDATE transaction SET tid = tid + 3600000000 "
+                 "WHERE tid = (SELECT max(tid) FROM transaction)");
+    ahead = sql_int(s.pg, "SELECT max(tid) FROM transaction");
+    for (int i = 1; i < 4; i++) {
+        begin(s.b);
+        write_n(s.b, r, i);
+        commit(s.b);
+        assert_int_equal(newt_tid(s.b), ahead + i);
+        assert_int_equal(sql_int(s.pg, "SELECT max(tid) FROM transaction"), ahead + i);
+    }
+    store_close(&s);
+}
+
+/* Numbers whose block is not known to be durable are not used: the next transaction asks again. */
+static void
+test_numbers_without_barrier(void **state)
+{
+    newt_options o = {.size = sizeof o};
+    char *user, *database;
+    newt_db *db;
+    newt_conn *c;
+    char as[300];
+    store s;
+
+    (void)state;
+    store_open(&s, "barrier");
+    user = sql_text(s.pg, "SELECT '%s_user'", s.schema);
+    database = sql_text(s.pg, "SELECT current_database()");
+    sql_do(s.pg, "CREATE ROLE %s LOGIN", user);
+    sql_do(s.pg, "GRANT USAGE ON SCHEMA %s TO %s", s.schema, user);
+    sql_do(s.pg, "GRANT ALL ON ALL TABLES IN SCHEMA %s TO %s", s.schema, user);
+    sql_do(s.pg, "GRANT ALL ON ALL SEQUENCES IN SCHEMA %s TO %s", s.schema, user);
+    sql_do(s.pg, "REVOKE EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) "
+                 "FROM PUBLIC");
+    snprintf(as, sizeof as, "postgresql:///%s?host=%s&port=%s&user=%s", database, getenv("PGHOST"),
+             getenv("PGPORT"), user);
+    o.schema = s.schema;
+    if (newt_db_open(&db, as, classes, &o) != NEWT_OK)
+        fail_error("newt_db_open", newt_db_error(db));
+    c = connect_(db);
+    for (int i = 0; i < 2; i++) {
+        begin(c);
+        assert_null(item_new(c));
+        assert_int_equal(newt_status(c), NEWT_ESQL);
+        assert_string_equal(newt_error_sqlstate(newt_conn_error(c)), "42501");
+        newt_abort(c);
+    }
+    sql_do(s.pg, "GRANT EXECUTE ON FUNCTION pg_logical_emit_message(boolean, text, text) "
+                 "TO PUBLIC");
+    make_item(c, "now", 1);
+    newt_close(c);
+    newt_db_close(db);
+    sql_do(s.pg, "DROP OWNED BY %s", user);
+    sql_do(s.pg, "DROP ROLE %s", user);
+    free(database);
+    free(user);
+    store_close(&s);
+}
+
 /* All kinds of commits; the rows of their transactions, objects counted from the first. */
 static char *
 history(const char *name, newt_options o, bool at_commit)
@@ -780,6 +886,11 @@ static const struct CMUnitTest commits[] = {
     with(test_large_transaction, server),
     with(test_changed_in_between, client),
     with(test_changed_in_between, server),
+    with(test_too_many_changed_in_between, client),
+    with(test_too_many_changed_in_between, server),
+    with(test_tids_ahead_of_the_clock, client),
+    with(test_tids_ahead_of_the_clock, server),
+    cmocka_unit_test(test_numbers_without_barrier),
     cmocka_unit_test(test_both_ways),
     cmocka_unit_test(test_nothing_to_write),
     cmocka_unit_test(test_plans),

@@ -216,6 +216,43 @@ test_cut_behind_pooler(void **state)
     through_close(&t);
 }
 
+/* COMMIT has succeeded only if its tag says so: of a transaction that has failed it answers with
+ * ROLLBACK, and without an error. */
+static void
+test_rolled_back_instead(void **state)
+{
+    newt_progress progress = {.size = sizeof progress};
+    item_ref r;
+    through t;
+
+    syncs_of(state);
+    through_open(&t, "rolled_back");
+    r = make_item(t.s.a, "r", 1);
+    proxy_rolls_back(&t.p);
+    begin(t.c);
+    write_n(t.c, r, 2);
+    assert_int_equal(newt_commit(t.c), NEWT_ESQL);
+    assert_string_equal(newt_error_message(newt_conn_error(t.c)),
+                        "the server has rolled back instead of committing");
+    assert_int_equal(stored_n(&t.s, r), 1);
+    begin(t.c);
+    assert_int_equal(read_n(t.c, r), 1);
+    newt_abort(t.c);
+    /* a follower's position does not move */
+    ok(t.s.a, newt_project(t.s.a, "f", 10, &progress));
+    while (progress.behind_us > 0)
+        ok(t.s.a, newt_project(t.s.a, "f", 10, &progress));
+    begin(t.s.a);
+    write_n(t.s.a, r, 3);
+    commit(t.s.a);
+    assert_int_equal(newt_project(t.c, "f", 10, &progress), NEWT_ESQL);
+    assert_string_equal(newt_error_message(newt_conn_error(t.c)),
+                        "the server has rolled back instead of committing");
+    ok(t.s.a, newt_project(t.s.a, "f", 10, &progress));
+    assert_int_equal(progress.transactions, 1);
+    through_close(&t);
+}
+
 static void
 test_lost_while_reading(void **state)
 {
@@ -290,8 +327,9 @@ test_lock_is_freed(void **state)
 #        test "_extension", test, NULL, NULL, &with                                                \
     }
 static const struct CMUnitTest lost[] = {
-    TWICE(test_one_round_trip),    TWICE(test_cut_on_the_way_out), TWICE(test_cut_on_the_way_back),
-    TWICE(test_cut_behind_pooler), TWICE(test_lost_while_reading), TWICE(test_lock_is_freed),
+    TWICE(test_one_round_trip),    TWICE(test_cut_on_the_way_out),  TWICE(test_cut_on_the_way_back),
+    TWICE(test_cut_behind_pooler), TWICE(test_rolled_back_instead), TWICE(test_lost_while_reading),
+    TWICE(test_lock_is_freed),
 };
 
 int
