@@ -66,7 +66,7 @@ newt__batch_begin(newt__batch *b, newt_conn *c)
         if (h->state != NEWT__FORGOTTEN)
             b->cached[b->n_cached++] = h;
     qsort(b->cached, b->n_cached, sizeof *b->cached, by_place);
-    b->n = 0;
+    b->n = b->made = 0;
     b->last = false;
     newt__spill_rewind(c);
     return next_spilled(b);
@@ -160,6 +160,7 @@ newt__batch_next(newt__batch *b)
     int status = NEWT_OK;
 
     b->n = b->n_stored = b->n_removed = b->records.n = 0;
+    b->made++;
     while (status == NEWT_OK && b->n < MOST_OBJECTS && b->records.n < MOST_BYTES) {
         newt__header *h = b->next_cached < b->n_cached ? b->cached[b->next_cached] : NULL;
         const newt__spilled *x = b->spilled.oid ? &b->spilled : NULL;
@@ -444,10 +445,11 @@ newt__batch_send(newt__batch *b, int64_t serial)
     } else {
         if (b->n_stored > 0)
             send_update_many(b, serial);
-        if (b->n > b->n_stored)
-            send_inserts(b, serial);
+        /* before new rows, which may have values that a unique index allows once */
         if (b->n_removed > 0)
             send_oids(b, NEWT__S_DELETE_MANY, is_removed);
+        if (b->n > b->n_stored)
+            send_inserts(b, serial);
         send_oids(b, NEWT__S_PROJECT_SERVER, wants_server);
         status = send_client_rows(b, serial, 0, b->n_stored, NEWT__S_PROJECT_CLIENT);
         if (status == NEWT_OK)
@@ -455,6 +457,40 @@ newt__batch_send(newt__batch *b, int64_t serial)
     }
     send_oids(b, NEWT__S_UNPROJECT, wants_no_row);
     return status == NEWT_OK ? send_rejects(b, serial) : status;
+}
+
+int
+newt__batch_send_one(newt__batch *b, size_t i, int64_t serial)
+{
+    newt__batch one = *b;
+    int status;
+
+    one.entries = &b->entries[i];
+    one.entries->projected = false;
+    one.n = 1;
+    one.n_stored = one.entries->state != NEWT__NEW;
+    one.n_removed = is_removed(one.entries);
+    one.nonce = 0;
+    status = newt__batch_send(&one, serial);
+    /* what it has allocated on the way */
+    b->json = one.json;
+    b->oids = one.oids;
+    b->serials = one.serials;
+    b->values = one.values;
+    b->rejects = one.rejects;
+    return status;
+}
+
+const char *
+newt__batch_class(const newt__batch *b, size_t i, size_t *n)
+{
+    return class_of(b, &b->entries[i], n);
+}
+
+bool
+newt__batch_removes(const newt__batch *b, size_t i)
+{
+    return is_removed(&b->entries[i]);
 }
 
 void

@@ -1,5 +1,6 @@
 /*
- * batch.h - what a commit writes, a batch at a time: between batch.c, commit.c and unreachable.c
+ * batch.h - what a commit writes, a batch at a time: between batch.c, commit.c, refused.c and
+ * unreachable.c
  */
 #ifndef NEWT_BATCH_H
 #define NEWT_BATCH_H
@@ -21,7 +22,8 @@ typedef struct newt__batch {
     /* stored ones by oid, changed and removed; then the new ones by oid */
     newt__entry *entries;
     size_t n, cap, n_stored, n_removed;
-    bool last; /* of this commit */
+    size_t made; /* batches since it began */
+    bool last;   /* of this commit */
     newt__buffer records, json;
     newt__array oids, serials, values; /* parameters under construction */
     json_t *rejects;
@@ -41,10 +43,20 @@ int newt__batch_begin(newt__batch *b, newt_conn *c);
 int newt__batch_next(newt__batch *b);
 /* Sends the statements that write it. */
 int newt__batch_send(newt__batch *b, int64_t serial);
+/* Sends them for one of its entries alone, in the same way. */
+int newt__batch_send_one(newt__batch *b, size_t i, int64_t serial);
+/* The class of an entry that is not removed, in its record: not terminated, n bytes. */
+const char *newt__batch_class(const newt__batch *b, size_t i, size_t *n);
+/* Whether an entry is removed. */
+bool newt__batch_removes(const newt__batch *b, size_t i);
 /* The oids of entries [from, to), those written and those removed, as the next two parameters;
  * valid until the next call. */
 void newt__batch_oids(newt__batch *b, size_t from, size_t to, newt__params *p);
 void newt__batch_free(newt__batch *b);
+/* The server has refused a row of this commit, which is *e: adds which object it was to *e, if that
+ * can be found out. On the way the batch is made anew, and the server's transaction is rolled back
+ * (refused.c). */
+void newt__refused(newt__batch *b, int64_t serial, newt_error *e);
 /* In debug mode: tells the program of new objects that nothing refers to (unreachable.c). */
 int newt__unreachable_tell(newt_conn *c);
 

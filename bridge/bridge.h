@@ -47,6 +47,7 @@ struct newt_error {
     int64_t oid;
     char sqlstate[6];
     char *message, *detail, *hint; /* malloc'ed or NULL; never longer than a few hundred bytes */
+    char *class_name, *constraint; /* the same */
     newt_conflict *conflicts;      /* malloc'ed or NULL */
     size_t n_conflicts;
     char fallback[160]; /* used for message when there is no memory */
@@ -64,6 +65,10 @@ int newt__fail_memory(newt_error *e);
 /* From a failed result (or, if result is NULL, from the connection's message). */
 int newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result);
 bool newt__is_fatal(const PGresult *result); /* it ends the session */
+/* Whether the server refused a row for what is in it, rather than for the state that the server,
+ * the session or the schema is in: without that row the statement would have worked. */
+bool newt__is_of_a_row(const newt_error *e);
+void newt__fail_class(newt_error *e, const char *name, size_t n);
 /* From a codec fault; what: "record of Task 42", "field \"title\" of Task 42". */
 int newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault *fault);
 void newt__error_clear(newt_error *e);

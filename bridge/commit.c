@@ -324,6 +324,12 @@ not_committed(work *w)
         if (w->again)
             return NEWT_OK;
         c->stats.conflicts += e->status == NEWT_ECONFLICT;
+    } else if (newt__is_of_a_row(e)) {
+        newt_error why = {0};
+
+        newt__error_move(&why, e);
+        newt__refused(&w->batch, w->serial, &why);
+        newt__error_move(&c->talk->error, &why);
     } else if (strcmp(e->sqlstate, "23505") == 0) {
         /* numbers that somebody else has used cannot be right */
         newt__blocks_drop(&c->oids);

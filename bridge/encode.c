@@ -79,7 +79,10 @@ newt__fail_at(newt_error *e, int status, int64_t oid, const newt__class *k,
     if (vsnprintf(text, sizeof text, format, args) < 0)
         *text = 0;
     va_end(args);
-    return newt__fail(e, status, oid, "%s %s", newt__place_name(name, oid, k, place), text);
+    newt__fail(e, status, oid, "%s %s", newt__place_name(name, oid, k, place), text);
+    if (k)
+        newt__fail_class(e, k->name, strlen(k->name));
+    return status;
 }
 
 int

@@ -31,8 +31,37 @@ static const struct {
     {"57P02", NEWT_ELOST},     /* crash_shutdown */
     {"57P03", NEWT_ELOST},     /* cannot_connect_now */
     {"57P05", NEWT_ELOST},     /* idle_session_timeout */
+    {"23505", NEWT_EUNIQUE},   /* unique_violation; not of a table of ours, see fail_sql */
+    {"23P01", NEWT_EUNIQUE},   /* exclusion_violation */
     {"25P03", NEWT_ELOST},     /* idle_in_transaction_session_timeout */
     {"", NEWT_ESQL},
+};
+
+/* Prefixes of SQLSTATEs that say nothing about the row being written. All others may be raised for
+ * one row, those of a trigger's own choice included. */
+static const char *const not_of_a_row[] = {
+    "08", /* connection */
+    "0A", /* feature not supported */
+    "25", /* transaction state: read-only, failed */
+    "26", /* prepared statement is missing */
+    "28", /* authorization */
+    "3D", /* database is missing */
+    "3F", /* schema is missing */
+    "40", /* rollback: serialization, deadlock; also raised by our own comparisons */
+    "42", /* rights, and names that are missing */
+    "53", /* resources: disk, memory, connections */
+    "55", /* a lock that is not available */
+    "57", /* cancelled, shut down */
+    "58", /* system, as an I/O error */
+    "F0", /* configuration file */
+    "XX", /* internal, corrupted */
+};
+
+/* Unique constraints over numbers that the library gives: what violates them is no value of the
+ * application's. */
+static const char *const own_constraints[] = {
+    "object_state_pkey",      "newt_projection_pkey",    "transaction_pkey",
+    "transaction_serial_key", "transaction_object_pkey", "newt_reject_entry_pkey",
 };
 
 static const struct {
@@ -55,7 +84,7 @@ static const struct {
     STATUS(NEWT_OK),       STATUS(NEWT_ENOMEM),  STATUS(NEWT_EINVAL),    STATUS(NEWT_EMISSING),
     STATUS(NEWT_ECLASS),   STATUS(NEWT_EBROKEN), STATUS(NEWT_ECONFLICT), STATUS(NEWT_ELOST),
     STATUS(NEWT_EUNKNOWN), STATUS(NEWT_EBUSY),   STATUS(NEWT_ESQL),      STATUS(NEWT_ELIMIT),
-    STATUS(NEWT_ESTORE),   STATUS(NEWT_ETHREAD),
+    STATUS(NEWT_ESTORE),   STATUS(NEWT_ETHREAD), STATUS(NEWT_EUNIQUE),
 #undef STATUS
 };
 
@@ -67,6 +96,26 @@ status_of_sqlstate(const char *sqlstate)
     while (strncmp(sqlstate, sqlstates[i].sqlstate, strlen(sqlstates[i].sqlstate)) != 0)
         i++;
     return sqlstates[i].status;
+}
+
+static bool
+is_own(const char *constraint)
+{
+    for (size_t i = 0; i < sizeof own_constraints / sizeof *own_constraints; i++)
+        if (strcmp(constraint, own_constraints[i]) == 0)
+            return true;
+    return false;
+}
+
+bool
+newt__is_of_a_row(const newt_error *e)
+{
+    if (e->sqlstate[0] == 0 || is_own(newt_error_constraint(e)))
+        return false;
+    for (size_t i = 0; i < sizeof not_of_a_row / sizeof *not_of_a_row; i++)
+        if (strncmp(e->sqlstate, not_of_a_row[i], 2) == 0)
+            return false;
+    return true;
 }
 
 /* ---- setting -------------------------------------------------------------------------- */
@@ -105,6 +154,8 @@ newt__error_clear(newt_error *e)
     free(e->message);
     free(e->detail);
     free(e->hint);
+    free(e->class_name);
+    free(e->constraint);
     free(e->conflicts);
     *e = (newt_error){0};
 }
@@ -178,6 +229,13 @@ newt__fail_hint(newt_error *e, const char *format, ...)
     va_end(args);
 }
 
+void
+newt__fail_class(newt_error *e, const char *name, size_t n)
+{
+    free(e->class_name);
+    e->class_name = strndup(name, n); /* without memory it is not known */
+}
+
 int
 newt__fail_memory(newt_error *e)
 {
@@ -210,7 +268,7 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
 {
     const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-    const char *detail, *hint, *position;
+    const char *detail, *hint, *position, *constraint;
     int status;
 
     if (!sqlstate || strlen(sqlstate) != 5) {
@@ -224,6 +282,9 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
     if (is_farewell(result, sqlstate))
         return newt__fail(e, NEWT_ELOST, 0, "%s", primary ? primary : "the server was lost");
     status = status_of_sqlstate(sqlstate);
+    constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    if (status == NEWT_EUNIQUE && constraint && is_own(constraint))
+        status = NEWT_ESQL;
     newt__fail(e, status, 0, "%s", primary ? primary : "the server reported an error");
     memcpy(e->sqlstate, sqlstate, sizeof e->sqlstate);
     detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
@@ -235,6 +296,8 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
         newt__fail_detail(e, "At character %s of the statement.", position);
     if (hint)
         newt__fail_hint(e, "%s", hint);
+    if (constraint)
+        e->constraint = strdup(constraint);
     return status;
 }
 
@@ -292,6 +355,18 @@ int64_t
 newt_error_oid(const newt_error *e)
 {
     return e ? e->oid : 0;
+}
+
+const char *
+newt_error_class(const newt_error *e)
+{
+    return e && e->class_name ? e->class_name : "";
+}
+
+const char *
+newt_error_constraint(const newt_error *e)
+{
+    return e && e->constraint ? e->constraint : "";
 }
 
 const newt_conflict *

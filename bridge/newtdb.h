@@ -79,8 +79,10 @@ enum {
     NEWT_ESQL = -10,     /* the server refused; newt_error_sqlstate() says why */
     NEWT_ELIMIT = -11,   /* a documented limit was exceeded */
     NEWT_ESTORE = -12,   /* no store here, or one of another version */
-    NEWT_ETHREAD = -13   /* used from two threads at once; seen where the server is asked, and
+    NEWT_ETHREAD = -13,  /* used from two threads at once; seen where the server is asked, and
                           * by every call in debug mode */
+    NEWT_EUNIQUE = -14   /* another object has a value that a unique index or an exclusion
+                          * constraint over the projection allows once; newt_error_constraint() */
 };
 
 typedef struct newt_db newt_db;
@@ -387,6 +389,15 @@ NEWT_API const char *newt_error_detail(const newt_error *e);
 NEWT_API const char *newt_error_hint(const newt_error *e);
 NEWT_API const char *newt_error_sqlstate(const newt_error *e); /* five characters, or "" */
 NEWT_API int64_t newt_error_oid(const newt_error *e);          /* 0: no object */
+NEWT_API const char *newt_error_class(const newt_error *e);    /* of that object, or "" */
+/*
+ * The constraint or index that refused a row, where the server names it: an index, constraint or
+ * trigger of yours on newt_projection may refuse an object at commit. Then nothing is saved, and
+ * message, newt_error_oid and newt_error_class say which object it was. They do not if it was
+ * refused only by COMMIT (a deferred constraint), or is not refused any more when the library,
+ * after the failure, tries the objects one by one in a transaction that it rolls back.
+ */
+NEWT_API const char *newt_error_constraint(const newt_error *e);
 /*
  * What others have changed, all of it: the i-th object by oid, NULL behind the last. For errors of
  * newt_commit with NEWT_ECONFLICT (a conflict found while reading names one object, in
