@@ -403,6 +403,16 @@ enum {
     NEWT__N_PLAN_SETTINGS = 8 /* planner settings of the session, see store.c */
 };
 
+/* What a follower knows of rows that the database has refused (follow.c). */
+typedef struct newt__refusals {
+    bool settled;          /* nothing has changed since those that came early were last tried */
+    bool none_early;       /* there are none of them */
+    bool left;             /* some of those tried so far are refused still */
+    int64_t early_zoid;    /* how far that is; 0: at the beginning */
+    int64_t not_before_us; /* the next attempt, by newt__clock */
+    int64_t zoid;          /* how far newt_retry_rejects is; 0: at the beginning */
+} newt__refusals;
+
 struct newt_conn {
     newt_db *db;
     newt_conn *next_idle;
@@ -439,6 +449,7 @@ struct newt_conn {
     int64_t system, timeline, database;
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
     struct newt__scan *scan;            /* of a new follower, see follow.c; or NULL */
+    newt__refusals refusals;            /* of its follower */
     uint64_t random;                    /* state of a generator for pauses */
     uint64_t nonce;                     /* of the next commit; where they begin is random */
     newt__queue queue;                  /* of newt_transact */

@@ -12,20 +12,26 @@
  * have, and its row is newer. If that writer removed the object, and this follower then inserts a
  * row for it, the removal is in a transaction behind the new position: the next batch deletes it.
  *
+ * The database may refuse a row: an index, a constraint or a trigger of somebody's. Then the batch
+ * is rolled back and done once more, in pieces that a savepoint keeps apart and that are halved
+ * until the row is found. It is left out, and entered in newt_reject; all others are written, and
+ * the position moves on. What was refused because another object has the same value may only have
+ * come too early, so it is tried again after the others of its batch, and when there is nothing
+ * else to do.
+ *
  * A new name has no position, and the transactions since the beginning may have been pruned, as may
  * those behind a position that is very old. Then all objects are gone through once, in zoid order
  * and in batches of their own; the position is that of before, so nothing is missed, and what is
  * done twice is left alone the second time.
  */
-#include "store.h"
+#include "follow.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    CHUNK = 1000,          /* objects of one statement */
-    CHUNK_IN_CLIENT = 200, /* ... whose records come here */
-    WINDOW = 5000          /* objects of one statement when all are gone through */
+    WINDOW = 5000, /* objects of one statement when all are gone through */
+    REST = 50      /* between two attempts at the same objects: times what one has taken */
 };
 
 /* Where a connection is that goes through all objects. */
@@ -37,16 +43,7 @@ struct newt__scan {
     bool orphans;    /* objects are done, rows without an object are next */
 };
 
-typedef struct batch {
-    newt_conn *c;
-    const char *name;
-    newt_progress progress;
-    newt__array classes;                                /* names of those that clients project */
-    newt__array zoids, seen, names, serials, documents; /* under construction */
-    newt__buffer json;
-    json_t *rejects;
-    int status; /* a failure on this side */
-} batch;
+typedef newt__follow batch;
 
 void
 newt__scan_free(struct newt__scan *scan)
@@ -56,203 +53,7 @@ newt__scan_free(struct newt__scan *scan)
     free(scan);
 }
 
-/* ---- one chunk, computed in the server ------------------------------------------------ */
-
-static void
-send_server(batch *b, const int64_t *oids, size_t n)
-{
-    newt__params p = {0};
-
-    newt__array_begin(&b->zoids, NEWT__OID_INT8);
-    for (size_t i = 0; i < n; i++)
-        newt__array_int(&b->zoids, oids[i]);
-    newt__param_array(&p, &b->zoids);
-    newt__param_array(&p, &b->classes);
-    newt__send(b->c, NEWT__S_FOLLOW_SERVER, &p);
-    newt__sync(b->c);
-}
-
-static void
-take_written(batch *b)
-{
-    PGresult *r = newt__take(b->c);
-
-    newt__take_sync(b->c);
-    if (r && PQntuples(r) == 1) {
-        b->progress.written += newt__field_int(r, 0, 0);
-        b->progress.removed += newt__field_int(r, 0, 1);
-        b->progress.rejects += newt__field_int(r, 0, 2);
-    }
-    PQclear(r);
-}
-
-/* ---- one chunk, computed here --------------------------------------------------------- */
-
-static bool
-is_client_class(const batch *b, const char *name, size_t n)
-{
-    /* the array as it is sent: length and bytes of each, behind the head */
-    const uint8_t *at = b->classes.buf.data + b->classes.buf.n, *end = at;
-
-    at = b->classes.buf.data + 20;
-    while (b->classes.n > 0 && end - at >= 4) {
-        size_t length = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
-
-        at += 4;
-        if (length == n && memcmp(at, name, n) == 0)
-            return true;
-        at += length;
-    }
-    return false;
-}
-
-static int
-add_rejects(batch *b, int64_t oid, json_t *rejects)
-{
-    json_t *item;
-    size_t i;
-
-    json_array_foreach(rejects, i, item)
-    {
-        if (json_object_set_new(item, "zoid", json_integer(oid)) != 0 ||
-            json_array_append(b->rejects, item) != 0)
-            return NEWT_ENOMEM;
-    }
-    return NEWT_OK;
-}
-
-/* Adds what a record's row is to be to the arrays. */
-static int
-compute(batch *b, const PGresult *r, int row)
-{
-    int64_t oid = newt__field_int(r, row, 0);
-    const char *record = PQgetvalue(r, row, 2);
-    size_t n = (size_t)PQgetlength(r, row, 2);
-    json_t *rejects = json_array();
-    bool none = PQgetisnull(r, row, 2), hidden = false;
-    newt__reader head;
-    int status = NEWT_OK;
-
-    if (!rejects)
-        return NEWT_ENOMEM;
-    b->json.n = 0;
-    if (!none && newt__read_begin(&head, &b->c->env, record, n) != NEWT__OK)
-        none = true;
-    if (!none && is_client_class(b, head.class_name, head.class_n)) {
-        /* ... unless its class is hidden: then nobody writes a row */
-        status = newt__object_project(b->c, oid, record, n, &b->json, &hidden, NULL);
-        if (status != NEWT_OK || !hidden)
-            goto out;
-        none = true;
-    }
-    if (!none) {
-        status = newt__object_project(b->c, oid, record, n, &b->json, &hidden, rejects);
-        none = status != NEWT_OK || hidden; /* not a record after all */
-        if (status == NEWT_ENOMEM)
-            goto out;
-        status = NEWT_OK;
-    }
-    if (none && PQgetisnull(r, row, 3))
-        goto out;
-    newt__array_int(&b->zoids, oid);
-    if (PQgetisnull(r, row, 3))
-        newt__array_null(&b->seen);
-    else
-        newt__array_int(&b->seen, newt__field_int(r, row, 3));
-    if (none) {
-        newt__array_null(&b->names);
-        newt__array_null(&b->serials);
-        newt__array_null(&b->documents);
-    } else {
-        newt__array_bytes(&b->names, head.class_name, head.class_n);
-        newt__array_int(&b->serials, newt__field_int(r, row, 1));
-        newt__array_json(&b->documents, b->json.data, b->json.n);
-        status = add_rejects(b, oid, rejects);
-    }
-out:
-    json_decref(rejects);
-    return status;
-}
-
-static void
-write_here(batch *b, const int64_t *oids, size_t n)
-{
-    newt_conn *c = b->c;
-    newt__params p = {0};
-    PGresult *r;
-    char *rejects;
-
-    newt__array_begin(&b->zoids, NEWT__OID_INT8);
-    for (size_t i = 0; i < n; i++)
-        newt__array_int(&b->zoids, oids[i]);
-    newt__param_array(&p, &b->zoids);
-    newt__send(c, NEWT__S_FOLLOW_READ, &p);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
-    newt__array_begin(&b->zoids, NEWT__OID_INT8);
-    newt__array_begin(&b->seen, NEWT__OID_INT8);
-    newt__array_begin(&b->names, NEWT__OID_TEXT);
-    newt__array_begin(&b->serials, NEWT__OID_INT8);
-    newt__array_begin(&b->documents, NEWT__OID_JSONB);
-    json_decref(b->rejects);
-    b->rejects = json_array();
-    if (!b->rejects)
-        b->status = NEWT_ENOMEM;
-    for (int i = 0; r && b->status == NEWT_OK && i < PQntuples(r); i++)
-        b->status = compute(b, r, i);
-    PQclear(r);
-    if (b->status != NEWT_OK || b->zoids.n == 0)
-        return;
-    rejects = json_dumps(b->rejects, JSON_COMPACT);
-    if (!rejects) {
-        b->status = NEWT_ENOMEM;
-        return;
-    }
-    p = (newt__params){0};
-    newt__param_array(&p, &b->zoids);
-    newt__param_array(&p, &b->seen);
-    newt__param_array(&p, &b->names);
-    newt__param_array(&p, &b->serials);
-    newt__param_array(&p, &b->documents);
-    newt__param_text(&p, rejects);
-    newt__send(c, NEWT__S_FOLLOW_WRITE, &p);
-    newt__sync(c);
-    take_written(b);
-    free(rejects);
-}
-
 /* ---- a list of objects ---------------------------------------------------------------- */
-
-/* Nothing has failed yet, on either side. */
-static bool
-going(const batch *b)
-{
-    return b->status == NEWT_OK && b->c->talk->error.status == NEWT_OK && !b->c->broken;
-}
-
-static void
-write_objects(batch *b, const newt__oids *l)
-{
-    size_t chunk = b->c->has_extension ? CHUNK : CHUNK_IN_CLIENT, sent = 0;
-
-    if (l->failed)
-        b->status = NEWT_ENOMEM;
-    for (size_t i = 0; i < l->n && going(b); i += chunk) {
-        size_t n = l->n - i < chunk ? l->n - i : chunk;
-
-        if (b->c->has_extension) {
-            /* the next one is on its way while this one is worked on */
-            send_server(b, l->oids + i, n);
-            if (++sent > 1)
-                take_written(b), sent--;
-        } else {
-            write_here(b, l->oids + i, n);
-        }
-    }
-    for (; sent > 0; sent--)
-        take_written(b);
-}
 
 static void
 take_oids(batch *b, newt__oids *l)
@@ -271,7 +72,7 @@ write_large(batch *b, int64_t serial)
 {
     newt__oids l = {0};
 
-    for (int64_t n = 0; going(b); n++) {
+    for (int64_t n = 0; newt__follow_going(b); n++) {
         newt__params p = {0};
 
         newt__param_int(&p, serial);
@@ -282,7 +83,7 @@ write_large(batch *b, int64_t serial)
         newt__take_sync(b->c);
         if (l.n == 0)
             break;
-        write_objects(b, &l);
+        newt__chunks_write(b, &l);
     }
     free(l.oids);
 }
@@ -294,6 +95,21 @@ begin(batch *b)
 {
     newt__send(b->c, NEWT__S_BEGIN_WRITE, NULL);
     b->c->in_transaction = true;
+}
+
+/* What would be checked by COMMIT is checked with each piece. */
+static void
+send_constraints(batch *b)
+{
+    if (b->careful)
+        newt__send(b->c, NEWT__S_CONSTRAINTS, NULL);
+}
+
+static void
+take_constraints(batch *b)
+{
+    if (b->careful)
+        newt__take_done(b->c);
 }
 
 static void
@@ -329,7 +145,7 @@ finish(batch *b)
     PGresult *r;
 
     newt__take_rest(c);
-    if (going(b)) {
+    if (newt__follow_going(b)) {
         newt__send(c, NEWT__S_COMMIT, NULL);
         newt__sync(c);
         r = newt__take(c);
@@ -364,19 +180,22 @@ follow(batch *b, int64_t old_tid, const newt__oids *large)
     newt__param_int(&range, b->progress.tid);
     newt__talk_begin(c);
     begin(b);
+    send_constraints(b);
     newt__send(c, NEWT__S_FOLLOW_MOVE, &move);
     send_client_classes(b);
     newt__send(c, NEWT__S_FOLLOW_OBJECTS, &range);
     newt__sync(c);
     newt__take_done(c);
+    take_constraints(b);
     newt__take_done(c);
     take_client_classes(b);
     take_oids(b, &l);
     newt__take_sync(c);
-    write_objects(b, &l);
-    for (size_t i = 0; i < large->n && going(b); i++)
+    newt__chunks_write(b, &l);
+    for (size_t i = 0; i < large->n && newt__follow_going(b); i++)
         write_large(b, large->oids[i]);
     free(l.oids);
+    newt__chunks_early(b);
     return finish(b);
 }
 
@@ -423,38 +242,52 @@ end_scan(batch *b)
     return finish(b);
 }
 
+/* Brings the objects up to date that a statement finds, which gives how many there are, the last,
+ * and those that matter. */
 static int
-scan_on(batch *b, int64_t max_objects)
+write_window(batch *b, newt__statement s, const newt__params *p, int64_t *n, int64_t *last)
 {
     newt_conn *c = b->c;
-    struct newt__scan *scan = c->scan;
-    int64_t limit = max_objects < WINDOW ? max_objects : WINDOW, n = 0, last = 0;
-    newt__params p = {0};
     newt__oids l = {0};
     PGresult *r;
-    int status;
 
-    newt__param_int(&p, scan->zoid);
-    newt__param_int(&p, limit);
+    *n = *last = 0;
     newt__talk_begin(c);
     begin(b);
+    send_constraints(b);
     send_client_classes(b);
-    newt__send(c, scan->orphans ? NEWT__S_FOLLOW_ORPHANS : NEWT__S_FOLLOW_SCAN, &p);
+    newt__send(c, s, p);
     newt__sync(c);
     newt__take_done(c);
+    take_constraints(b);
     take_client_classes(b);
     r = newt__take(c);
     newt__take_sync(c);
     if (r && PQntuples(r) == 1) {
-        n = newt__field_int(r, 0, 0);
-        last = newt__field_int(r, 0, 1);
+        *n = newt__field_int(r, 0, 0);
+        *last = newt__field_int(r, 0, 1);
         if (!newt__field_oids(r, 0, 2, &l))
             b->status = NEWT_ENOMEM;
     }
     PQclear(r);
-    write_objects(b, &l);
+    newt__chunks_write(b, &l);
     free(l.oids);
-    status = finish(b);
+    newt__chunks_early(b);
+    return finish(b);
+}
+
+static int
+scan_on(batch *b, int64_t max_objects)
+{
+    struct newt__scan *scan = b->c->scan;
+    int64_t limit = max_objects < WINDOW ? max_objects : WINDOW, n, last;
+    newt__params p = {0};
+    int status;
+
+    newt__param_int(&p, scan->zoid);
+    newt__param_int(&p, limit);
+    status = write_window(b, scan->orphans ? NEWT__S_FOLLOW_ORPHANS : NEWT__S_FOLLOW_SCAN, &p, &n,
+                          &last);
     if (status != NEWT_OK)
         return status;
     b->progress.tid = scan->old_tid;
@@ -469,7 +302,91 @@ scan_on(batch *b, int64_t max_objects)
     return NEWT_OK;
 }
 
+/* ---- what was refused ----------------------------------------------------------------- */
+
+/* Tries the next of them again; *zoid: everything up to here has been tried, 0 after the last. */
+static int
+retry_refused(batch *b, bool only_early, int64_t max_objects, int64_t *zoid)
+{
+    int64_t limit = max_objects < WINDOW ? max_objects : WINDOW, n, last;
+    newt__params p = {0};
+    int status;
+
+    newt__param_int(&p, *zoid);
+    newt__param_int(&p, limit);
+    newt__param_int(&p, only_early);
+    b->careful = b->again = true;
+    status = write_window(b, NEWT__S_FOLLOW_REFUSED, &p, &n, &last);
+    if (status == NEWT_OK) {
+        b->progress.transactions = n > 0;
+        *zoid = n == limit ? last : 0;
+    }
+    return status;
+}
+
+/* When there is nothing else to do: what another object's row was in the way of, if rows have
+ * changed since it was last tried. Never for more than a small part of the time. */
+static int
+retry_early(batch *b, int64_t max_objects)
+{
+    newt__refusals *f = &b->c->refusals;
+    int64_t begun = newt__clock(), tid = b->progress.tid;
+    int status;
+
+    if (f->settled || begun < f->not_before_us)
+        return NEWT_OK;
+    status = retry_refused(b, true, max_objects, &f->early_zoid);
+    if (status != NEWT_OK)
+        return status;
+    f->left |= b->progress.refused > 0;
+    if (f->early_zoid == 0) {
+        f->settled = true;
+        f->none_early = !f->left;
+        f->left = false;
+    }
+    f->not_before_us = newt__clock() + REST * (newt__clock() - begun);
+    /* these are no news; a batch that has done something is followed by another look */
+    newt__chunks_forget(b);
+    b->progress.refused = 0;
+    b->progress.transactions = b->progress.written > 0;
+    b->progress.tid = tid;
+    return NEWT_OK;
+}
+
+/* After a batch: whether what was refused early is worth another attempt. */
+static void
+remember(batch *b)
+{
+    newt__refusals *f = &b->c->refusals;
+
+    if (b->early.n > 0)
+        f->none_early = false;
+    if (!f->none_early && b->progress.written + b->progress.removed > 0) {
+        f->settled = false;
+        f->early_zoid = 0;
+    }
+}
+
 /* ---- newt_project --------------------------------------------------------------------- */
+
+/* The next transactions, or (large NULL) the next of all objects; once more if a row is refused. */
+static int
+carefully(batch *b, int64_t max_objects, int64_t old_tid, const newt__oids *large)
+{
+    const newt_progress before = b->progress;
+    int status;
+
+    for (;;) {
+        status = large ? follow(b, old_tid, large) : scan_on(b, max_objects);
+        if (status == NEWT_OK || b->careful || !newt__is_of_a_row(&b->c->error))
+            break;
+        b->careful = true;
+        b->progress = before;
+    }
+    if (status == NEWT_OK)
+        remember(b);
+    return status;
+}
 
 static int
 next_batch(batch *b, int64_t max_objects)
@@ -508,37 +425,54 @@ next_batch(batch *b, int64_t max_objects)
         if (!c->scan || strcmp(c->scan->name, b->name) != 0 || c->scan->old_tid != old_tid)
             status = begin_scan(b, old_tid, newest);
         if (status == NEWT_OK)
-            status = scan_on(b, max_objects);
+            status = carefully(b, max_objects, old_tid, NULL);
     } else if (b->progress.transactions > 0) {
-        status = follow(b, old_tid, &large);
+        status = carefully(b, max_objects, old_tid, &large);
+    } else if (b->progress.behind_us == 0) {
+        status = retry_early(b, max_objects);
     }
     free(large.oids);
     return status;
 }
 
-int
-newt_project(newt_conn *c, const char *name, int64_t max_objects, newt_progress *out)
+typedef int batch_work(batch *b, int64_t max_objects);
+
+static int
+next_refused(batch *b, int64_t max_objects)
 {
-    batch b = {.c = c, .name = name};
+    int64_t *zoid = &b->c->refusals.zoid;
+    int status = retry_refused(b, false, max_objects, zoid);
+
+    b->progress.behind_us = status == NEWT_OK && *zoid != 0;
+    return status;
+}
+
+/* One batch for a public function; name: how it is called in messages. */
+static int
+run(newt_conn *c, const char *name, const char *follower, batch_work *work, int64_t max_objects,
+    newt_progress *out)
+{
+    batch b = {.c = c, .name = follower};
     size_t size = out ? out->size : 0;
     int status;
 
     if (c->phase != NEWT__IDLE) {
-        newt__conn_fail(c, NEWT_EBUSY, 0, "newt_project is called inside a transaction");
+        newt__conn_fail(c, NEWT_EBUSY, 0, "%s is called inside a transaction", name);
         return NEWT_EBUSY;
     }
     newt__error_clear(&c->error);
-    if (!name || !*name || max_objects < 1 || size < sizeof size || size > sizeof *out)
+    if (!follower || !*follower || max_objects < 1 || size < sizeof size || size > sizeof *out)
         return newt__conn_fail(c, NEWT_EINVAL, 0,
-                               "newt_project without a name, with less than one object, or with a "
-                               "newt_progress of another size");
+                               "%s without a name, with less than one object, or with a "
+                               "newt_progress of another size",
+                               name);
     b.classes.buf.env = b.zoids.buf.env = b.seen.buf.env = b.names.buf.env = &c->env;
     b.serials.buf.env = b.documents.buf.env = b.json.env = &c->env;
     status = newt__conn_server(c);
     if (status == NEWT_OK)
-        status = next_batch(&b, max_objects);
+        status = work(&b, max_objects);
     if (strcmp(c->error.sqlstate, "40001") == 0)
-        newt__fail_hint(&c->error, "Only one process at a time can follow as \"%s\".", name);
+        newt__fail_hint(&c->error, "Only one process at a time can follow as \"%s\".", follower);
     json_decref(b.rejects);
     newt__buffer_free(&b.classes.buf);
     newt__buffer_free(&b.zoids.buf);
@@ -547,10 +481,25 @@ newt_project(newt_conn *c, const char *name, int64_t max_objects, newt_progress 
     newt__buffer_free(&b.serials.buf);
     newt__buffer_free(&b.documents.buf);
     newt__buffer_free(&b.json);
+    free(b.early.oids);
     if (status == NEWT_OK) {
         newt__error_clear(&c->error); /* of records that are none: they have no row */
         b.progress.size = size;
         memcpy(out, &b.progress, size);
+        newt__chunks_tell(&b);
     }
+    newt__chunks_forget(&b);
     return status;
+}
+
+int
+newt_project(newt_conn *c, const char *name, int64_t max_objects, newt_progress *out)
+{
+    return run(c, "newt_project", name, next_batch, max_objects, out);
+}
+
+int
+newt_retry_rejects(newt_conn *c, int64_t max_objects, newt_progress *out)
+{
+    return run(c, "newt_retry_rejects", "rejects", next_refused, max_objects, out);
 }

@@ -708,6 +708,7 @@ typedef struct newt_progress {
     int64_t written;      /* rows of the projection written */
     int64_t removed;
     int64_t rejects; /* values that could be shown only in part */
+    int64_t refused; /* objects that have no row, since the database refuses it */
 } newt_progress;
 
 /*
@@ -716,6 +717,12 @@ typedef struct newt_progress {
  * transaction with the new position: rows that are right already are left alone, rows that an
  * inline writer is writing win. transactions == 0: nothing to do. Needs no class tables; classes
  * with to_json are left to their programs, and a damaged record has no row.
+ *
+ * An object whose row the database refuses (an index, a constraint or a trigger of yours) is left
+ * out: it has an entry in the view newt_reject and no row, and newt_options.notice hears of the
+ * first ten of a batch one by one, and of the number of the others. It is tried again when the
+ * object is next written; where another object's row was in the way, also when there is nothing
+ * else to do.
  *
  * A new name, or one whose transactions have been pruned, first goes through all objects, once:
  * each call does the next max_objects of them, counts as one transaction and leaves the position as
@@ -726,6 +733,15 @@ typedef struct newt_progress {
  */
 NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
                           newt_progress *out) NEWT_CHECK;
+
+/*
+ * Tries all objects again whose row the database has refused, for instance after the index or the
+ * constraint was changed: at most max_objects a call, in a transaction. written: how many have a
+ * row now; refused: how many still have none. behind_us is 1 as long as there are more to be tried,
+ * by further calls on the same connection. May run beside newt_project, by any process. Errors as
+ * there.
+ */
+NEWT_API int newt_retry_rejects(newt_conn *c, int64_t max_objects, newt_progress *out) NEWT_CHECK;
 
 /* ---- counters, for tests and operators --------------------------------------------------- */
 

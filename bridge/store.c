@@ -124,6 +124,8 @@
     "w AS MATERIALIZED (SELECT zoid, serial FROM u UNION ALL SELECT zoid, serial FROM n), "        \
     "x AS (DELETE FROM @store@.newt_reject_entry e USING (SELECT zoid, seen FROM u UNION ALL "     \
     "SELECT zoid, seen FROM d) o WHERE e.zoid = ANY (ARRAY[o.zoid]) AND e.serial = o.seen), "      \
+    "y AS (DELETE FROM @store@.newt_reject_entry e USING n WHERE e.zoid = ANY (ARRAY[n.zoid]) "    \
+    "AND e.n = 0), "                                                                               \
     "v AS (" v "), "                                                                               \
     "e AS (INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "                 \
     "SELECT v.zoid, v.serial, v.n, v.path, v.reason FROM v ON CONFLICT DO NOTHING RETURNING 1) "   \
@@ -164,6 +166,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_ROLLBACK] = "ROLLBACK",
     [NEWT__S_SAVEPOINT] = "SAVEPOINT newt",
     [NEWT__S_ROLLBACK_TO] = "ROLLBACK TO SAVEPOINT newt",
+    [NEWT__S_RELEASE] = "RELEASE SAVEPOINT newt",
+    [NEWT__S_CONSTRAINTS] = "SET CONSTRAINTS ALL IMMEDIATE",
     [NEWT__S_USER_PLANS] =
         "SELECT set_config('plan_cache_mode', $1, true), set_config('jit', $2, true), "
         "set_config('enable_seqscan', $3, true), set_config('enable_bitmapscan', $4, true), "
@@ -342,6 +346,32 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
             "AS n, ARRAY(SELECT jsonb_array_elements_text(f.v -> 'path')) AS path, "
             "f.v ->> 'reason' AS reason FROM jsonb_array_elements($6::text::jsonb) "
             "WITH ORDINALITY AS f(v, n) JOIN w ON w.zoid = (f.v ->> 'zoid')::bigint"),
+    /* $1 zoid, whose row the database has refused, $2 reason, $3 SQLSTATE, $4 constraint or null.
+     * Stale JSON would be worse than none: the row of an older record goes, by compare-and-set like
+     * all others. The head of the record, and whether there is an entry now. */
+    [NEWT__S_FOLLOW_REFUSE] =
+        "WITH o AS MATERIALIZED (SELECT o.zoid, o.serial, o.state, p.serial AS seen "
+        "FROM @store@.object_state o "
+        "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[o.zoid]) "
+        "WHERE o.zoid = $1 AND o.serial IS DISTINCT FROM p.serial), "
+        "d AS (DELETE FROM @store@.newt_projection p USING o "
+        "WHERE p.zoid = ANY (ARRAY[o.zoid]) AND p.serial = o.seen), "
+        "x AS (DELETE FROM @store@.newt_reject_entry e USING o "
+        "WHERE e.zoid = ANY (ARRAY[o.zoid]) AND e.serial <> o.serial), "
+        "e AS (INSERT INTO @store@.newt_reject_entry "
+        "(zoid, serial, n, path, reason, sqlstate, constraint_name) "
+        "SELECT o.zoid, o.serial, 0, '{}', $2::text, $3::text, $4::text FROM o "
+        "ON CONFLICT (zoid, serial, n) DO UPDATE SET reason = excluded.reason, "
+        "sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name RETURNING 1) "
+        "SELECT (SELECT substr(o.state, 1, 300) FROM o), EXISTS (SELECT FROM e)",
+    /* $1 zoid, $2 at most, $3 not 0: only what another object's row was in the way of. The refused
+     * behind that zoid: how many, the last, all */
+    [NEWT__S_FOLLOW_REFUSED] =
+        "WITH w AS MATERIALIZED (SELECT e.zoid FROM @store@.newt_reject_entry e "
+        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial "
+        "WHERE e.n = 0 AND e.zoid > $1 AND ($3::bigint = 0 OR e.sqlstate IN ('23505', '23P01')) "
+        "ORDER BY e.zoid LIMIT $2) "
+        "SELECT count(*), max(zoid), array_agg(zoid ORDER BY zoid) FROM w",
 };
 
 /* What the statements ask for the server's incarnation. A standby cannot read an UNLOGGED table: it

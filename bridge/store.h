@@ -48,6 +48,8 @@ typedef enum newt__statement {
     NEWT__S_ROLLBACK,
     NEWT__S_SAVEPOINT,
     NEWT__S_ROLLBACK_TO,
+    NEWT__S_RELEASE,
+    NEWT__S_CONSTRAINTS,
     NEWT__S_USER_PLANS,
     NEWT__S_CHANGES,
     NEWT__S_NEWEST,
@@ -97,6 +99,8 @@ typedef enum newt__statement {
     NEWT__S_FOLLOW_SERVER,
     NEWT__S_FOLLOW_READ,
     NEWT__S_FOLLOW_WRITE,
+    NEWT__S_FOLLOW_REFUSE,
+    NEWT__S_FOLLOW_REFUSED,
     NEWT__N_STATEMENTS
 } newt__statement;
 

@@ -64,13 +64,16 @@ $read_only$;
 CREATE TRIGGER newt_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON @store@.newt
     FOR EACH ROW EXECUTE FUNCTION @store@.newt_read_only();
 
--- What a projection could not show as it is. An entry counts as long as its object has that serial.
+-- What a projection could not show as it is; n = 0: the whole row, which the database refused. An
+-- entry counts as long as its object has that serial.
 CREATE TABLE @store@.newt_reject_entry (
-    zoid   bigint  NOT NULL,
-    serial bigint  NOT NULL,
-    n      integer NOT NULL,
-    path   text[]  NOT NULL,
-    reason text    NOT NULL,
+    zoid            bigint  NOT NULL,
+    serial          bigint  NOT NULL,
+    n               integer NOT NULL,
+    path            text[]  NOT NULL,
+    reason          text    NOT NULL,
+    sqlstate        text,               -- of the refusal
+    constraint_name text,               -- of the constraint or index, where the server named it
     PRIMARY KEY (zoid, serial, n)
 );
 COMMENT ON TABLE @store@.newt_reject_entry IS 'what could not be projected as it is; read through the view newt_reject';
@@ -102,11 +105,11 @@ ALTER TABLE @store@.transaction_object ALTER removed SET STORAGE EXTERNAL;
 COMMENT ON TABLE @store@.transaction_object IS 'oids of large transactions, in chunks';
 
 CREATE VIEW @store@.newt_reject WITH (security_invoker = true) AS
-    SELECT e.zoid, t.tid, e.path, e.reason
+    SELECT e.zoid, t.tid, e.path, e.reason, e.sqlstate, e.constraint_name
       FROM @store@.newt_reject_entry e
       JOIN @store@.object_state o ON o.zoid = e.zoid AND o.serial = e.serial
       LEFT JOIN @store@.transaction t ON t.serial = e.serial;
-COMMENT ON VIEW @store@.newt_reject IS 'values of current objects that the projection shows only in part: path and reason';
+COMMENT ON VIEW @store@.newt_reject IS 'current objects that the projection lacks, since the database refused their rows, and values that it shows only in part: path and reason';
 
 -- Empty, never read: locked for the last, short step of a commit, so that tid order is the order
 -- of visibility.

@@ -34,6 +34,7 @@ enum {
 
 typedef enum phase {
     ATTACH,
+    RETRY,
     FOLLOW,
     PAUSE,
     BACK_OFF,
@@ -43,7 +44,7 @@ typedef enum phase {
 typedef struct settings {
     const char *uri, *schema, *name;
     int64_t batch, interval_ms, max_pause_ms, summary_s;
-    bool once;
+    bool once, retry_rejects;
 } settings;
 
 typedef struct updater {
@@ -124,13 +125,25 @@ now(void)
 static void
 say_error(updater *u, report_level level, const newt_error *e, int64_t pause_ms)
 {
+    int status = newt_error_status(e);
+    int64_t oid = newt_error_oid(e);
     report_field fields[] = {{"detail", newt_error_detail(e), 0},
                              {"hint", newt_error_hint(e), 0},
-                             {"status", newt_status_text(newt_error_status(e)), 0},
+                             {"status", status == NEWT_OK ? "" : newt_status_text(status), 0},
                              {"sqlstate", newt_error_sqlstate(e), 0},
+                             {"oid", oid ? NULL : "", oid},
+                             {"class", newt_error_class(e), 0},
+                             {"constraint", newt_error_constraint(e), 0},
                              {"retry_in_ms", pause_ms ? NULL : "", pause_ms},
                              {NULL, NULL, 0}};
     report_line(&u->report, level, newt_error_message(e), fields);
+}
+
+/* Of an object that has been left out, since the database refuses its row. */
+static void
+say_refused(const newt_error *e, void *arg)
+{
+    say_error(arg, REPORT_WARNING, e, 0);
 }
 
 static void
@@ -141,6 +154,7 @@ say_work(updater *u, const char *message, const newt_progress *p, double seconds
                              {"written", NULL, p->written},
                              {"removed", NULL, p->removed},
                              {"rejects", NULL, p->rejects},
+                             {"refused", NULL, p->refused},
                              {"objects_per_s", NULL, (int64_t)rate},
                              {"position", NULL, p->tid},
                              {"behind_ms", NULL, p->behind_us / 1000},
@@ -168,6 +182,7 @@ add(newt_progress *sum, const newt_progress *p)
     sum->written += p->written;
     sum->removed += p->removed;
     sum->rejects += p->rejects;
+    sum->refused += p->refused;
 }
 
 /* Counts a batch; from time to time there is a line about what has been done. */
@@ -198,10 +213,11 @@ account(updater *u, const newt_progress *p)
 static bool
 permanent(const newt_error *e)
 {
-    static const int statuses[] = {NEWT_EINVAL, NEWT_ECLASS, NEWT_EBROKEN, NEWT_ELIMIT,
-                                   NEWT_ESTORE};
-    /* SQLSTATE classes: not supported, data, authorization, database, schema, rights and names */
-    static const char *const classes[] = {"0A", "22", "28", "3D", "3F", "42"};
+    static const int statuses[] = {NEWT_EINVAL, NEWT_ECLASS, NEWT_EBROKEN,
+                                   NEWT_ELIMIT, NEWT_ESTORE, NEWT_EUNIQUE};
+    /* SQLSTATE classes: not supported, data, constraints, authorization, database, schema, rights
+     * and names, limits, PL/pgSQL */
+    static const char *const classes[] = {"0A", "22", "23", "28", "3D", "3F", "42", "54", "P0"};
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
         if (newt_error_status(e) == statuses[i])
             return true;
@@ -274,13 +290,29 @@ static phase
 attach(updater *u)
 {
     static const newt_class *const no_classes[] = {NULL};
-    newt_options options = {.size = sizeof options, .schema = u->set.schema};
+    newt_options options = {
+        .size = sizeof options, .schema = u->set.schema, .notice = say_refused, .notice_arg = u};
     if (newt_db_open(&u->db, u->set.uri, no_classes, &options) != NEWT_OK ||
         newt_connect(u->db, &u->c) != NEWT_OK)
         return fail(u);
     if (u->show_progress && !u->attached)
         expect(u);
     u->attached = true;
+    return u->set.retry_rejects ? RETRY : FOLLOW;
+}
+
+static phase
+retry(updater *u)
+{
+    newt_progress p = {.size = sizeof p}, sum = {.size = sizeof sum};
+    double begun = now();
+    do {
+        if (newt_retry_rejects(u->c, u->set.batch, &p) != NEWT_OK)
+            return fail(u);
+        add(&sum, &p);
+    } while (p.behind_us > 0 && !stop_signal);
+    u->set.retry_rejects = false; /* once is enough, also after another connection */
+    say_work(u, "rejects retried", &sum, now() - begun);
     return FOLLOW;
 }
 
@@ -322,6 +354,7 @@ step(updater *u)
     }
     switch (u->phase) {
     case ATTACH: return attach(u);
+    case RETRY: return retry(u);
     case FOLLOW: return follow(u);
     case PAUSE: sleep_ms(u->pause_ms); return FOLLOW;
     case BACK_OFF:
@@ -338,29 +371,34 @@ step(updater *u)
 static void
 help(void)
 {
-    fputs("newt-updater keeps the JSONB projection of a Newt store up to date.\n"
-          "\n"
-          "usage: newt-updater [OPTION]... [CONNECTION]\n"
-          "\n"
-          "CONNECTION is a connection string or URI as libpq takes it; what it does not say comes\n"
-          "from libpq's environment (PGHOST, PGDATABASE, PGSERVICE, ...) and password file.\n"
-          "\n"
-          "  -s, --schema=NAME        schema of the store (default: public)\n"
-          "  -n, --name=NAME          follower whose position is used (default: newt-updater)\n"
-          "  -b, --batch=N            objects in one transaction, about (default: 1000)\n"
-          "  -1, --once               write all that is committed, then exit\n"
-          "  -i, --interval=MS        shortest pause between two looks (default: 10)\n"
-          "  -m, --max-pause=MS       longest pause, when nothing happens (default: 250)\n"
-          "  -S, --summary=SECONDS    time between two lines about the work done, 0: none\n"
-          "                           (default: 60)\n"
-          "  -l, --log-format=FORMAT  text or json (default: text)\n"
-          "  -V, --version            show the version, then exit\n"
-          "  -h, --help               show this help, then exit\n"
-          "\n"
-          "Exit status: 0 done, or stopped by SIGTERM or SIGINT; 1 somebody must act (no store,\n"
-          "another version, missing rights); 2 wrong usage; 3 the server could not be reached at\n"
-          "the start, or was lost with --once.\n",
-          stdout);
+    fputs(
+        "newt-updater keeps the JSONB projection of a Newt store up to date.\n"
+        "\n"
+        "usage: newt-updater [OPTION]... [CONNECTION]\n"
+        "\n"
+        "CONNECTION is a connection string or URI as libpq takes it; what it does not say comes\n"
+        "from libpq's environment (PGHOST, PGDATABASE, PGSERVICE, ...) and password file.\n"
+        "\n"
+        "  -s, --schema=NAME        schema of the store (default: public)\n"
+        "  -n, --name=NAME          follower whose position is used (default: newt-updater)\n"
+        "  -b, --batch=N            objects in one transaction, about (default: 1000)\n"
+        "  -1, --once               write all that is committed, then exit\n"
+        "  -r, --retry-rejects      first try all objects again whose JSONB the database refused\n"
+        "  -i, --interval=MS        shortest pause between two looks (default: 10)\n"
+        "  -m, --max-pause=MS       longest pause, when nothing happens (default: 250)\n"
+        "  -S, --summary=SECONDS    time between two lines about the work done, 0: none\n"
+        "                           (default: 60)\n"
+        "  -l, --log-format=FORMAT  text or json (default: text)\n"
+        "  -V, --version            show the version, then exit\n"
+        "  -h, --help               show this help, then exit\n"
+        "\n"
+        "An object whose JSONB the database refuses (an index, a constraint, a trigger) is left\n"
+        "out: the log names it, and it is found in the view newt_reject.\n"
+        "\n"
+        "Exit status: 0 done, or stopped by SIGTERM or SIGINT; 1 somebody must act (no store,\n"
+        "another version, missing rights); 2 wrong usage; 3 the server could not be reached at\n"
+        "the start, or was lost with --once.\n",
+        stdout);
 }
 
 static bool
@@ -388,6 +426,7 @@ parse(updater *u, int argc, char **argv)
                                             {"name", required_argument, NULL, 'n'},
                                             {"batch", required_argument, NULL, 'b'},
                                             {"once", no_argument, NULL, '1'},
+                                            {"retry-rejects", no_argument, NULL, 'r'},
                                             {"interval", required_argument, NULL, 'i'},
                                             {"max-pause", required_argument, NULL, 'm'},
                                             {"summary", required_argument, NULL, 'S'},
@@ -397,12 +436,13 @@ parse(updater *u, int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     settings *s = &u->set;
     bool fine = true;
-    for (int o; fine && (o = getopt_long(argc, argv, "s:n:b:1i:m:S:l:Vh", options, NULL)) != -1;) {
+    for (int o; fine && (o = getopt_long(argc, argv, "s:n:b:1ri:m:S:l:Vh", options, NULL)) != -1;) {
         switch (o) {
         case 's': s->schema = optarg; break;
         case 'n': s->name = optarg; break;
         case 'b': fine = parse_number("batch", optarg, 1, 1000000, &s->batch); break;
         case '1': s->once = true; break;
+        case 'r': s->retry_rejects = true; break;
         case 'i': fine = parse_number("interval", optarg, 1, 60000, &s->interval_ms); break;
         case 'm': fine = parse_number("max-pause", optarg, 1, 600000, &s->max_pause_ms); break;
         case 'S': fine = parse_number("summary", optarg, 0, 86400, &s->summary_s); break;

@@ -13,7 +13,7 @@ SELECT functions_are('s', ARRAY['newt_read_only', 'newt_raise', 'newt_project_on
 
 SELECT columns_are('s', t, c, t || ' has its columns') FROM (VALUES
     ('object_state'::name, ARRAY['zoid', 'serial', 'state']::name[]), ('newt_projection', ARRAY['zoid', 'class_name', 'serial', 'state']),
-    ('newt', ARRAY['zoid', 'class_name', 'serial', 'state']), ('newt_reject', ARRAY['zoid', 'tid', 'path', 'reason']),
+    ('newt', ARRAY['zoid', 'class_name', 'serial', 'state']), ('newt_reject', ARRAY['zoid', 'tid', 'path', 'reason', 'sqlstate', 'constraint_name']),
     ('transaction', ARRAY['tid', 'serial', 'nonce', 'committed_at', 'username', 'description', 'extension', 'written', 'removed']),
     ('transaction_object', ARRAY['serial', 'n', 'written', 'removed']), ('newt_commit_lock', ARRAY[]::name[]),
     ('newt_incarnation', ARRAY['one', 'id']), ('newt_follower', ARRAY['name', 'tid', 'updated_at']),
