@@ -68,6 +68,8 @@ bool newt__is_fatal(const PGresult *result); /* it ends the session */
 /* Whether the server refused a row for what is in it, rather than for the state that the server,
  * the session or the schema is in: without that row the statement would have worked. */
 bool newt__is_of_a_row(const newt_error *e);
+/* Whether a statement of the library's failed as it does if something was dropped or replaced. */
+bool newt__is_outdated(const newt_error *e);
 void newt__fail_class(newt_error *e, const char *name, size_t n);
 /* From a codec fault; what: "record of Task 42", "field \"title\" of Task 42". */
 int newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault *fault);
@@ -460,6 +462,9 @@ struct newt_conn {
     bool has_walk;       /* newt.walk can be called */
     bool standby;        /* the server was one when it was connected to */
     bool at_commit;      /* newt.at_commit can, and is wanted */
+    bool async;          /* where a class does not say otherwise */
+    int64_t looked_us;   /* monotonic clock of the last look at all these */
+    uint64_t seen;       /* what that look has found */
     bool doubtful;       /* the cache is of another life of the server */
     bool reopen;         /* the server connection is to be replaced at the next chance */
     bool broken;         /* ... is of no use any more */

@@ -43,6 +43,7 @@ typedef struct work {
     int64_t oid_blocks, serial_blocks;
     int merges;         /* so many attempts have been merged with what others committed */
     bool again;         /* the last one has: the next is to follow */
+    bool reopened;      /* the next begins with a new connection */
     bool large;         /* its oids are in transaction_object */
     bool barrier;       /* is sent, and makes blocks safe too */
     bool current;       /* objects that were only read are compared */
@@ -318,6 +319,13 @@ not_committed(work *w)
 
     newt__take_rest(c);
     c->checked_us = 0; /* the next begin asks the server what has happened */
+    if (c->talk->outdated && !w->reopened) {
+        newt__error_clear(e);
+        c->in_transaction = false;
+        c->reopen = w->again = w->reopened = true;
+        return NEWT_OK;
+    }
+    c->talk->outdated = false; /* the error is what it says */
     if (e->status == NEWT_ECONFLICT) {
         if (!c->broken)
             conflict(w);
@@ -472,8 +480,11 @@ try_commit(work *w)
 {
     newt_conn *c = w->c;
     newt__batch *b = &w->batch;
-    int status = newt__batch_begin(b, c);
+    /* who projects is known when the connection is */
+    int status = w->reopened ? newt__conn_server(c) : NEWT_OK;
 
+    if (status == NEWT_OK)
+        status = newt__batch_begin(b, c);
     if (status == NEWT_OK)
         status = newt__batch_next(b);
     if (status == NEWT_OK && b->n > 0) {
@@ -512,7 +523,7 @@ newt_commit(newt_conn *c)
     else
         status = try_commit(&w);
     while (w.again) {
-        w = (work){.c = c, .batch = w.batch, .merges = w.merges};
+        w = (work){.c = c, .batch = w.batch, .merges = w.merges, .reopened = w.reopened};
         status = try_commit(&w);
     }
     newt__batch_free(&w.batch);

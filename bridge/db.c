@@ -13,6 +13,7 @@
 enum {
     CONNECT_TIMEOUT = 10,             /* seconds */
     PING_AFTER_US = 60 * 1000 * 1000, /* a connection that was idle so long is asked first */
+    LOOK_AFTER_US = 60 * 1000 * 1000, /* one in use looks whether what it keeps has changed */
     SERVER_VERSION = 150000           /* the oldest we know */
 };
 
@@ -132,16 +133,8 @@ set_session(newt_conn *c, newt_error *e)
 static int
 open_session(newt_conn *c, newt_error *e)
 {
-    static const char sql[] =
-        "SELECT to_regclass($1 || '.newt_store') IS NOT NULL, 'to_jsonb' = ANY (f.names), "
-        "'walk' = ANY (f.names), pg_backend_pid(), pg_is_in_recovery(), "
-        "'at_commit' = ANY (f.names) "
-        "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
-        "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
-        "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
-        "AND has_function_privilege(p.oid, 'EXECUTE'))) AS f(names)";
     const char *params[1] = {c->db->sql->schema};
-    PGresult *r = newt__ask(c->pg, e, sql, 1, params);
+    PGresult *r = newt__ask(c->pg, e, c->db->sql->text[0][NEWT__S_LOOK], 1, params);
     bool store;
     int status;
 
@@ -154,6 +147,10 @@ open_session(newt_conn *c, newt_error *e)
     c->standby = *PQgetvalue(r, 0, 4) == 't';
     c->at_commit = *PQgetvalue(r, 0, 5) == 't' && c->db->options.projector != NEWT_PROJECT_CLIENT &&
                    !c->db->options.strict;
+    if (c->seen != strtoull(PQgetvalue(r, 0, 6), NULL, 10))
+        newt__talk_forgive(c->talk);
+    c->seen = strtoull(PQgetvalue(r, 0, 6), NULL, 10);
+    c->looked_us = newt__clock();
     PQclear(r);
     if (status != NEWT_OK)
         return status;
@@ -204,8 +201,9 @@ check_store(newt_conn *c, newt_error *e)
                   ".newt_store WHERE one");
     if (!r)
         return e->status;
+    c->async = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "async") == 0;
     if (PQntuples(r) == 1 && db->oid_block == 0) { /* of the first connection, before others are */
-        db->async = strcmp(PQgetvalue(r, 0, 0), "async") == 0;
+        db->async = c->async;
         db->oid_block = atoll(PQgetvalue(r, 0, 1));
         db->serial_block = atoll(PQgetvalue(r, 0, 2));
     }
@@ -364,17 +362,56 @@ newt__conn_alive(newt_conn *c)
     return PQconsumeInput(c->pg) && PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK;
 }
 
+/* Another look at what the connection keeps of the server; it is reopened if that has changed. */
+static void
+look(newt_conn *c)
+{
+    newt_error kept = {0};
+    newt__params p = {0};
+    PGresult *r;
+    bool async = c->async;
+
+    c->looked_us = newt__clock();
+    newt__error_move(&kept, &c->error);
+    newt__param_text(&p, c->db->sql->schema);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_LOOK, &p);
+    newt__send(c, NEWT__S_PROJECTION, NULL);
+    newt__sync(c);
+    r = newt__take(c);
+    c->reopen |= r && (uint64_t)newt__field_int(r, 0, 6) != c->seen;
+    PQclear(r);
+    r = newt__take(c);
+    if (r && PQntuples(r) == 1)
+        async = PQgetlength(r, 0, 0) == 5 && memcmp(PQgetvalue(r, 0, 0), "async", 5) == 0;
+    PQclear(r);
+    c->reopen |= async != c->async;
+    newt__take_rest(c);
+    (void)newt__talk_end(c); /* what is wrong will be met again */
+    newt__error_clear(&c->error);
+    newt__error_move(&c->error, &kept);
+}
+
 int
 newt__conn_server(newt_conn *c)
 {
+    bool alive;
+
     if (c->phase != NEWT__IDLE && !pthread_equal(c->owner, pthread_self()))
         return NEWT_ETHREAD;
     if (c->in_transaction && !c->broken)
         return NEWT_OK;
-    if (c->in_transaction)
+    if (c->in_transaction) {
         newt__conn_fail(c, NEWT_ELOST, 0, "the server connection was lost");
-    else if ((newt__conn_alive(c) || newt__conn_open(c) == NEWT_OK) &&
-             (!c->doubtful || newt__cache_drop(c) == NEWT_OK))
+        return newt__doom(c);
+    }
+    alive = newt__conn_alive(c);
+    if (alive && newt__clock() - c->looked_us > LOOK_AFTER_US) {
+        look(c);
+        alive = !c->reopen && !c->broken;
+    }
+    if ((alive || newt__conn_open(c) == NEWT_OK) &&
+        (!c->doubtful || newt__cache_drop(c) == NEWT_OK))
         return NEWT_OK;
     return newt__doom(c);
 }
@@ -389,7 +426,7 @@ newt__conn_projection(const newt_conn *c, const newt__class *k)
         return NEWT__PROJECT_NOT;
     if (k && k->hooks.to_json)
         return NEWT__PROJECT_CLIENT;
-    if (db->options.no_inline || (flags & NEWT_C_ASYNC) || (db->async && !(flags & NEWT_C_INLINE)))
+    if (db->options.no_inline || (flags & NEWT_C_ASYNC) || (c->async && !(flags & NEWT_C_INLINE)))
         return NEWT__PROJECT_ASYNC;
     return db->options.projector != NEWT_PROJECT_CLIENT && c->has_extension ? NEWT__PROJECT_SERVER
                                                                             : NEWT__PROJECT_CLIENT;

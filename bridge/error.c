@@ -57,6 +57,19 @@ static const char *const not_of_a_row[] = {
     "XX", /* internal, corrupted */
 };
 
+/* Something that a statement of the library's names is not there, not what it was, or not allowed.
+ */
+static const char *const outdated[] = {
+    "0A000", /* a cached plan whose result has changed */
+    "3F000", /* no such schema */
+    "42501", /* rights */
+    "42703", /* no such column */
+    "42704", /* no such object */
+    "42883", /* no such function */
+    "42P01", /* no such table */
+    "58P01", /* the extension's file */
+};
+
 /* Unique constraints over numbers that the library gives: what violates them is no value of the
  * application's. */
 static const char *const own_constraints[] = {
@@ -116,6 +129,15 @@ newt__is_of_a_row(const newt_error *e)
         if (strncmp(e->sqlstate, not_of_a_row[i], 2) == 0)
             return false;
     return true;
+}
+
+bool
+newt__is_outdated(const newt_error *e)
+{
+    for (size_t i = 0; i < sizeof outdated / sizeof *outdated; i++)
+        if (strcmp(e->sqlstate, outdated[i]) == 0)
+            return true;
+    return false;
 }
 
 /* ---- setting -------------------------------------------------------------------------- */

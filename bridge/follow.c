@@ -468,9 +468,20 @@ run(newt_conn *c, const char *name, const char *follower, batch_work *work, int6
                                name);
     b.classes.buf.env = b.zoids.buf.env = b.seen.buf.env = b.names.buf.env = &c->env;
     b.serials.buf.env = b.documents.buf.env = b.json.env = &c->env;
-    status = newt__conn_server(c);
-    if (status == NEWT_OK)
-        status = work(&b, max_objects);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        status = newt__conn_server(c);
+        if (status == NEWT_OK)
+            status = work(&b, max_objects);
+        if (status != NEWT_ELOST || !c->reopen)
+            break;
+        /* the server has changed under the connection: nothing was written, and another looks */
+        b.careful = b.again = false;
+        b.status = NEWT_OK;
+        b.progress = (newt_progress){0};
+        b.early.n = 0;
+        newt__chunks_forget(&b);
+        newt__error_clear(&c->error);
+    }
     if (strcmp(c->error.sqlstate, "40001") == 0)
         newt__fail_hint(&c->error, "Only one process at a time can follow as \"%s\".", follower);
     json_decref(b.rejects);

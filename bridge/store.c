@@ -162,6 +162,20 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "SELECT CASE WHEN $1::uuid IS NULL OR $1 = " INCARNATION " THEN NULL ELSE "
         "@store@.newt_raise('08006', 'the server was restarted or replaced', 'It is of another "
         "incarnation.') END, " SETTINGS,
+    /* $1 schema. The last column is the same as long as nothing here has changed that a connection
+     * keeps: the extension's version, the functions of it that may be called, the store, and how it
+     * is projected. In a field of results as text it must come without a sign. */
+    [NEWT__S_LOOK] =
+        "SELECT s.store IS NOT NULL, 'to_jsonb' = ANY (f.names), 'walk' = ANY (f.names), "
+        "pg_backend_pid(), pg_is_in_recovery(), 'at_commit' = ANY (f.names), "
+        "abs(hashtextextended(concat_ws(' ', f.names::text, s.store::oid, pg_is_in_recovery(), "
+        "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2) "
+        "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
+        "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
+        "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
+        "AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY p.oid)) AS f(names), "
+        "(SELECT to_regclass($1::text || '.newt_store')) AS s(store)",
+    [NEWT__S_PROJECTION] = "SELECT projection FROM @store@.newt_store WHERE one",
     [NEWT__S_COMMIT] = "COMMIT",
     [NEWT__S_ROLLBACK] = "ROLLBACK",
     [NEWT__S_SAVEPOINT] = "SAVEPOINT newt",

@@ -44,6 +44,8 @@ typedef enum newt__statement {
     NEWT__S_BEGIN_READ,
     NEWT__S_BEGIN_WRITE,
     NEWT__S_SETTINGS,
+    NEWT__S_LOOK,
+    NEWT__S_PROJECTION,
     NEWT__S_COMMIT,
     NEWT__S_ROLLBACK,
     NEWT__S_SAVEPOINT,
@@ -177,6 +179,11 @@ struct newt__talk {
     newt__rows *rows;               /* of newt__take_rows, while it runs */
     void *rows_arg;
     bool prepared[NEWT__N_STATEMENTS];
+    /* a statement failed as it does if something was dropped or replaced: nothing is known to be as
+     * it was when the connection was opened, and a new one is to look */
+    bool outdated;
+    bool blamed[NEWT__N_STATEMENTS]; /* this one did, and has not worked since */
+    bool worked[NEWT__N_STATEMENTS]; /* in this session */
     /* through a pooler, see settle() */
     bool open;          /* the last statement sent leaves a transaction open */
     bool settle;        /* all that was sent must be answered before the next is sent */
@@ -203,6 +210,8 @@ bool newt__take_sync(newt_conn *c);
 void newt__take_rest(newt_conn *c);
 /* Ends the exchange; its failure becomes the connection's error. */
 int newt__talk_end(newt_conn *c);
+/* What has failed may work now: the server has changed. */
+void newt__talk_forgive(struct newt__talk *talk);
 /* Forgets everything about the server connection, which is being closed. */
 void newt__talk_reset(struct newt__talk *talk);
 void newt__talk_notice(void *talk, const PGresult *notice);

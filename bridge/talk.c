@@ -10,13 +10,13 @@
 
 /* ---- the queue of what was sent ------------------------------------------------------- */
 
-/* Entries of the queue; the last stands for the preparing of statement entry - PREPARE. */
+/* Entries of the queue; the last two stand for a statement being prepared, and being run. */
 enum {
     SYNC,
-    STATEMENT,
     QUERY,    /* the application's */
     SETTINGS, /* that a BEGIN has brought along */
-    PREPARE
+    PREPARE,
+    STATEMENT = PREPARE + NEWT__N_STATEMENTS
 };
 
 static bool
@@ -59,6 +59,13 @@ newt__talk_reset(struct newt__talk *t)
     t->n = t->head = t->forgotten = t->syncs = 0;
     t->waiting = t->open = t->settle = false;
     memset(t->prepared, 0, sizeof t->prepared);
+    memset(t->worked, 0, sizeof t->worked); /* blamed stays: it is about more than this session */
+}
+
+void
+newt__talk_forgive(struct newt__talk *t)
+{
+    memset(t->blamed, 0, sizeof t->blamed);
 }
 
 /* Keeps the first failure. What goes wrong on the way of messages leaves a connection in an unknown
@@ -76,13 +83,25 @@ newt__talk_begin(newt_conn *c)
 {
     newt__error_clear(&c->talk->error);
     newt__error_clear(&c->talk->warning);
+    c->talk->outdated = false;
 }
 
 int
 newt__talk_end(newt_conn *c)
 {
-    int status = c->talk->error.status;
+    newt_error *e = &c->talk->error;
+    int status = e->status;
 
+    if (status != NEWT_OK && c->talk->outdated) {
+        newt_error why = {0};
+
+        c->reopen = true;
+        newt__error_move(&why, e);
+        status = newt__fail(e, NEWT_ELOST, 0, "the server has changed under the connection: %s",
+                            newt_error_message(&why));
+        memcpy(e->sqlstate, why.sqlstate, sizeof e->sqlstate);
+        newt__error_clear(&why);
+    }
     if (status == NEWT_OK || c->phase == NEWT__DOOMED)
         newt__error_clear(&c->talk->error);
     else
@@ -238,7 +257,7 @@ send_pooled(newt_conn *c, newt__statement s, const newt__params *p)
 {
     bool begin = s == NEWT__S_BEGIN_READ || s == NEWT__S_BEGIN_WRITE;
 
-    if (!send_unnamed(c, s, p, STATEMENT))
+    if (!send_unnamed(c, s, p, STATEMENT + s))
         return;
     if (begin)
         send_settings(c, s == NEWT__S_BEGIN_WRITE);
@@ -278,7 +297,7 @@ newt__send(newt_conn *c, newt__statement s, const newt__params *p)
     sent(c,
          PQsendQueryPrepared(c->pg, name, p ? p->n : 0, p ? p->values : NULL, p ? p->lengths : NULL,
                              binary, 1),
-         STATEMENT, p ? p->total : 0);
+         STATEMENT + s, p ? p->total : 0);
 }
 
 void
@@ -348,6 +367,29 @@ is_of_server(const PGresult *r)
     return PQresultStatus(r) == PGRES_EMPTY_QUERY || PQresultErrorField(r, PG_DIAG_SQLSTATE);
 }
 
+/* A statement of ours has failed, perhaps since something that it rests on was dropped, replaced or
+ * taken from this role after the connection had looked. Another connection looks again. If the same
+ * statement fails there too, that was not it. */
+static void
+blame(struct newt__talk *t, unsigned entry)
+{
+    unsigned s;
+
+    if (entry < PREPARE || !newt__is_outdated(&t->error))
+        return;
+    s = entry < STATEMENT ? entry - PREPARE : entry - STATEMENT;
+    /* rights that were never there are nothing new */
+    t->outdated = !t->blamed[s] && (t->worked[s] || strcmp(t->error.sqlstate, "42501") != 0);
+    t->blamed[s] = true;
+}
+
+static void
+worked(struct newt__talk *t, unsigned s)
+{
+    t->worked[s] = true;
+    t->blamed[s] = false;
+}
+
 /* The result of the oldest entry; NULL: it failed, did not run, or is a sync that has come. */
 static PGresult *
 take_entry(newt_conn *c, unsigned *entry)
@@ -366,7 +408,7 @@ take_entry(newt_conn *c, unsigned *entry)
     *entry = dequeue(t);
     if (t->forgotten > 0)
         t->forgotten--;
-    r = t->rows && *entry == STATEMENT ? stream(c) : next_result(c);
+    r = t->rows && *entry >= STATEMENT ? stream(c) : next_result(c);
     if (!r) {
         lost(c, NULL);
         return NULL;
@@ -394,6 +436,8 @@ take_entry(newt_conn *c, unsigned *entry)
     case PGRES_TUPLES_OK:
         while ((more = next_result(c)))
             PQclear(more);
+        if (*entry >= STATEMENT)
+            worked(t, *entry - STATEMENT);
         return r;
     case PGRES_COPY_IN:
     case PGRES_COPY_OUT:
@@ -412,6 +456,7 @@ take_entry(newt_conn *c, unsigned *entry)
                 newt__fail(&t->error, NEWT_EINVAL, 0, "query is empty");
             else
                 newt__fail_sql(&t->error, c->pg, r);
+            blame(t, *entry);
         }
         if (PQstatus(c->pg) == CONNECTION_BAD || !is_of_server(r) || newt__is_fatal(r) ||
             (*entry != QUERY && strcmp(t->error.sqlstate, "26000") == 0) || /* DEALLOCATE ALL */
@@ -421,7 +466,7 @@ take_entry(newt_conn *c, unsigned *entry)
             PQclear(more);
         break;
     }
-    if (*entry >= PREPARE)
+    if (*entry >= PREPARE && *entry < STATEMENT)
         t->prepared[*entry - PREPARE] = false;
     PQclear(r);
     return NULL;
@@ -449,7 +494,7 @@ newt__take(newt_conn *c)
     take_forgotten(c);
     for (;;) {
         r = take_entry(c, &entry);
-        if (c->broken || entry == STATEMENT || entry == QUERY)
+        if (c->broken || entry >= STATEMENT || entry == QUERY)
             return r;
         PQclear(r);
         if (entry == SYNC) {
