@@ -35,6 +35,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <sys/types.h>
 #include <stdarg.h>
 
 /* For the way that reads of loaded objects take. */
@@ -342,7 +343,10 @@ struct newt_db {
     newt_options options;
     struct newt__sql *sql; /* statements with the schema's name in place */
     int64_t oid_block, serial_block;
-    bool async;            /* the store's projection, where a class does not say otherwise */
+    bool async; /* the store's projection, where a class does not say otherwise */
+    struct newt__process *process; /* which it belongs to, see process.c */
+    pid_t pid;
+    bool wiped;            /* in a child, that is seen without asking for its number */
     pthread_mutex_t mutex; /* guards what follows */
     newt_conn *idle;       /* last in, first out */
     int64_t newest_tid;    /* the highest committed or seen by any connection */
@@ -422,6 +426,7 @@ struct newt_conn {
     PGconn *pg;
     struct newt__talk *talk; /* what has been sent to it, see store.h */
     newt__phase phase;
+    const bool *here;        /* true in the process that the connection belongs to */
     const newt__slot *quick; /* those of the cache, if objects used already can be read without
                               * further checks: a transaction is open, not doomed, and not in debug
                               * mode; else NULL */
@@ -469,6 +474,18 @@ struct newt_conn {
     bool reopen;         /* the server connection is to be replaced at the next chance */
     bool broken;         /* ... is of no use any more */
 };
+
+/* ---- processes (process.c) --------------------------------------------------------------- */
+
+int newt__process_open(newt_db *db);
+void newt__process_close(newt_db *db);
+const bool *newt__process_here(const newt_db *db);
+/* Whether this is the process that opened the database. */
+bool newt__process_is(const newt_db *db);
+/* The error of all others. */
+int newt__process_fail(const newt_db *db, newt_error *e);
+/* In a child: closes its copy of the connection's socket without a word. */
+void newt__process_detach(newt_conn *c);
 
 /* Records an error of this connection and returns its status; a doomed transaction keeps its
  * first. */

@@ -397,6 +397,8 @@ newt__conn_server(newt_conn *c)
 {
     bool alive;
 
+    if (!newt__process_is(c->db))
+        return newt__process_fail(c->db, &c->error);
     if (c->phase != NEWT__IDLE && !pthread_equal(c->owner, pthread_self()))
         return NEWT_ETHREAD;
     if (c->in_transaction && !c->broken)
@@ -461,6 +463,7 @@ conn_new(newt_db *db)
         return NULL;
     }
     c->db = db;
+    c->here = newt__process_here(db);
     c->broken = true; /* until connected */
     c->epoch = 1;
     c->env.realloc = env_realloc;
@@ -478,11 +481,14 @@ newt__conn_free(newt_conn *c)
 {
     if (!c)
         return;
+    if (!newt__process_is(c->db))
+        newt__process_detach(c);
     newt_abort(c);
     newt__take_rest(c); /* else the server would complain of a client that does not listen */
     close_server(c);
     newt__cache_clear(c);
-    newt__spill_free(c);
+    if (newt__process_is(c->db)) /* SQLite's locks may be those of a thread that is not here */
+        newt__spill_free(c);
     newt__writer_free(&c->writer);
     newt__buffer_free(&c->scratch);
     newt__buffer_free(&c->image);
@@ -505,13 +511,16 @@ newt__conn_free(newt_conn *c)
 static newt_conn *
 pool_get(newt_db *db)
 {
+    bool alone = !newt__process_is(db); /* the lock may be that of a thread that is not here */
     newt_conn *c;
 
-    pthread_mutex_lock(&db->mutex);
+    if (!alone)
+        pthread_mutex_lock(&db->mutex);
     c = db->idle;
     if (c)
         db->idle = c->next_idle;
-    pthread_mutex_unlock(&db->mutex);
+    if (!alone)
+        pthread_mutex_unlock(&db->mutex);
     return c;
 }
 
@@ -532,6 +541,8 @@ newt_connect(newt_db *db, newt_conn **out)
     *out = NULL;
     if (db->error.status != NEWT_OK)
         return db->error.status; /* newt_db_open has failed */
+    if (!newt__process_is(db))
+        return newt__process_fail(db, &db->error);
     c = pool_get(db);
     if (!c && !(c = conn_new(db)))
         return NEWT_ENOMEM;
@@ -554,7 +565,7 @@ newt_close(newt_conn *c)
     if (!c)
         return;
     newt_abort(c);
-    if (c->pg)
+    if (c->pg && newt__process_is(c->db))
         pool_put(c->db, c);
     else
         newt__conn_free(c);
@@ -602,7 +613,9 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     if (!db)
         return NEWT_ENOMEM;
     pthread_mutex_init(&db->mutex, NULL);
-    rc = take_options(db, opt);
+    rc = newt__process_open(db);
+    if (rc == NEWT_OK)
+        rc = take_options(db, opt);
     if (rc != NEWT_OK)
         return rc;
     db->schema = strdup(db->options.schema ? db->options.schema : "public");
@@ -637,7 +650,9 @@ newt_db_close(newt_db *db)
         return;
     while ((c = pool_get(db)))
         newt__conn_free(c);
-    pthread_mutex_destroy(&db->mutex);
+    if (newt__process_is(db))
+        pthread_mutex_destroy(&db->mutex);
+    newt__process_close(db);
     newt__classes_free(db->classes);
     newt__sql_free(db->sql);
     free(db->uri);

@@ -456,6 +456,8 @@ run(newt_conn *c, const char *name, const char *follower, batch_work *work, int6
     size_t size = out ? out->size : 0;
     int status;
 
+    if (!newt__process_is(c->db))
+        return newt__process_fail(c->db, &c->error);
     if (c->phase != NEWT__IDLE) {
         newt__conn_fail(c, NEWT_EBUSY, 0, "%s is called inside a transaction", name);
         return NEWT_EBUSY;

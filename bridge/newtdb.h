@@ -62,6 +62,12 @@ extern "C" {
 
 #define NEWT_VERSION "0.1.0"
 
+/*
+ * fork(): a database and its connections belong to the process that opened them. In a child every
+ * call on them fails with NEWT_ETHREAD, and newt_close and newt_db_close free memory and send
+ * nothing; the parent goes on undisturbed. Open a database in each process.
+ */
+
 /* ---- status ------------------------------------------------------------------------------ */
 
 enum {
@@ -79,8 +85,8 @@ enum {
     NEWT_ESQL = -10,     /* the server refused; newt_error_sqlstate() says why */
     NEWT_ELIMIT = -11,   /* a documented limit was exceeded */
     NEWT_ESTORE = -12,   /* no store here, or one of another version */
-    NEWT_ETHREAD = -13,  /* used from two threads at once; seen where the server is asked, and
-                          * by every call in debug mode */
+    NEWT_ETHREAD = -13,  /* used from two threads at once (seen where the server is asked, and by
+                          * every call in debug mode), or in a child after fork() (by every call) */
     NEWT_EUNIQUE = -14   /* another object has a value that a unique index or an exclusion
                           * constraint over the projection allows once; newt_error_constraint() */
 };

@@ -400,7 +400,7 @@ newt_read(newt_conn *c, newt_ref r, const newt_class *table)
     newt__header *h;
     size_t i;
 
-    if (NEWT__SELDOM(!slots))
+    if (NEWT__SELDOM(!slots || !*c->here))
         return read_slowly(c, r, table);
     i = newt__cache_home(&c->cache, r.oid);
     while (NEWT__SELDOM(slots[i].oid != r.oid) && slots[i].h)

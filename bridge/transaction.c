@@ -76,6 +76,8 @@ newt__doom(newt_conn *c)
 int
 newt__conn_enter(newt_conn *c)
 {
+    if (NEWT__SELDOM(!*c->here) || (NEWT__SELDOM(!c->db->wiped) && !newt__process_is(c->db)))
+        return newt__process_fail(c->db, &c->error);
     if (c->phase == NEWT__IDLE) {
         newt__conn_fail(c, NEWT_EBUSY, 0, "no transaction is open");
         newt__fail_hint(&c->error, "Call newt_begin(), or work inside newt_transact().");
@@ -436,6 +438,8 @@ newt_abort(newt_conn *c)
 {
     if (!c || c->phase == NEWT__IDLE)
         return;
+    if (!newt__process_is(c->db))
+        newt__process_detach(c);
     newt__objects_aborted(c);
     end_snapshot(c);
     newt__transaction_over(c);
@@ -475,6 +479,8 @@ begin(newt_conn *c, bool lazily, const newt__oids *wanted)
 {
     int rc = NEWT_OK;
 
+    if (!newt__process_is(c->db))
+        return newt__process_fail(c->db, &c->error);
     if (c->phase != NEWT__IDLE) {
         newt__conn_fail(c, NEWT_EBUSY, 0, "a transaction is open already");
         return NEWT_EBUSY;
