@@ -34,11 +34,12 @@ look_up(question *q)
 
     newt__param_int(&p, q->serial);
     newt__talk_begin(c);
+    /* in one transaction, of one life of the server; what writes comes first, see writes_alone() */
+    newt__send(c, NEWT__S_BARRIER, NULL);
     newt__send(c, NEWT__S_NONCE, &p);
-    newt__send(c, NEWT__S_BARRIER, NULL); /* in one transaction: of one life of the server */
     newt__sync(c);
-    r = newt__take(c);
     newt__take_done(c);
+    r = newt__take(c);
     if (newt__take_sync(c) && r && PQntuples(r) == 1) {
         o = newt__field_int(r, 0, 0) == q->nonce ? NEWT__COMMITTED : NEWT__NOT_COMMITTED;
         q->tid = newt__field_int(r, 0, 1);

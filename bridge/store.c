@@ -20,10 +20,14 @@
     "::text END FROM u"
 #define EXPECT(n) EXPECT_THEN(n, GUARD)
 
+/* A table of the store as a value. The mark stands for the quoted schema within a string with
+ * escapes, in which neither a quote nor a backslash of its name means anything. */
+#define TABLE(name) "E'@literal@." name "'::regclass"
+
 /* Lock and row as part of COMMIT: before that the transaction holds nothing that others need. */
 #define AT_COMMIT(serial, nonce, written, removed, username, description, extension)               \
-    "newt.at_commit('@store@.transaction'::regclass, " serial ", " nonce ", " written ", " removed \
-    ", " username ", " description ", " extension ")"
+    "newt.at_commit(" TABLE("transaction") ", " serial ", " nonce ", " written ", " removed        \
+                                           ", " username ", " description ", " extension ")"
 #define AT_COMMIT_ONE(nonce)                                                                       \
     AT_COMMIT("$3", nonce, "ARRAY[$1]", "'{}'", "NULL", "NULL", "NULL") "::text"
 
@@ -148,7 +152,7 @@
     " o ON o.zoid = ANY (ARRAY[w.zoid]) WHERE " condition ")"
 
 /* Advisory locks, whose first key is the store. */
-#define STORE_KEY "'@store@.newt_commit_lock'::regclass::oid::integer"
+#define STORE_KEY TABLE("newt_commit_lock") "::oid::integer"
 
 #define MOVED                                                                                      \
     ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
@@ -203,7 +207,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                     "FROM @store@.transaction t WHERE t.serial = $1",
     /* the same behind newt.at_commit: the session knows whether there is anything to read; $1, $2
      * position or nulls. See read_committed() in transaction.c */
-    [NEWT__S_COMMITTED] = "SELECT newt.committed('@store@.transaction'::regclass, $1, $2)",
+    [NEWT__S_COMMITTED] = "SELECT newt.committed(" TABLE("transaction") ", $1, $2)",
     [NEWT__S_BARRIER] = "SELECT " EMIT,
     [NEWT__S_BLOCKS] = "SELECT nextval($1::text::regclass) FROM generate_series(1, $2::bigint)",
 
@@ -232,7 +236,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* those that there are: to unlock another would be a warning in the server's log */
     [NEWT__S_TURN_OVER] = "SELECT pg_advisory_unlock(" STORE_KEY ", objid::integer) "
                           "FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() "
-                          "AND objsubid = 2 AND classid = '@store@.newt_commit_lock'::regclass",
+                          "AND objsubid = 2 AND classid = " TABLE("newt_commit_lock"),
 
     [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
     [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6", GUARD),
@@ -396,44 +400,84 @@ static const char *const incarnations[] = {
     "ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid END",
 };
 
-/* text with every mark replaced; malloc'ed, NULL: no memory */
-static char *
-expand(const char *text, const char *mark, const char *value)
+/* A mark in SQL, and what stands for it. */
+typedef struct mark {
+    const char *name, *value;
+} mark;
+
+static const mark *
+mark_at(const char *at, const mark *marks)
 {
-    const size_t mark_n = strlen(mark), value_n = strlen(value);
+    for (; marks->name; marks++)
+        if (strncmp(at, marks->name, strlen(marks->name)) == 0)
+            return marks;
+    return NULL;
+}
+
+/* text with every mark replaced, up to a mark without a name, at once: a schema may be called like
+ * a mark. malloc'ed, NULL: no memory */
+static char *
+expand(const char *text, const mark *marks)
+{
     size_t n = strlen(text) + 1;
-    const char *at, *from;
+    const mark *m;
+    const char *at;
     char *out, *to;
 
-    for (at = text; (at = strstr(at, mark)); at += mark_n)
-        n += value_n;
+    for (at = text; (at = strchr(at, '@')); at++)
+        if ((m = mark_at(at, marks)))
+            n += strlen(m->value);
     out = to = malloc(n);
     if (!out)
         return NULL;
-    for (from = text; (at = strstr(from, mark)); from = at + mark_n) {
-        memcpy(to, from, (size_t)(at - from));
-        to += at - from;
-        memcpy(to, value, value_n);
-        to += value_n;
+    for (at = text; *at;) {
+        m = *at == '@' ? mark_at(at, marks) : NULL;
+        if (m) {
+            memcpy(to, m->value, strlen(m->value));
+            to += strlen(m->value);
+            at += strlen(m->name);
+        } else {
+            *to++ = *at++;
+        }
     }
-    memcpy(to, from, strlen(from) + 1);
+    *to = 0;
     return out;
 }
 
 char *
 newt__sql_expand(const char *text, const char *schema)
 {
-    return expand(text, "@store@", schema);
+    const mark marks[] = {{"@store@", schema}, {NULL, NULL}};
+
+    return expand(text, marks);
+}
+
+/* What stands for it between E' and '; malloc'ed, NULL: no memory */
+static char *
+literal(const char *schema)
+{
+    char *out = malloc(2 * strlen(schema) + 1), *to = out;
+
+    for (; out && *schema; *to++ = *schema++)
+        if (*schema == '\'' || *schema == '\\')
+            *to++ = *schema;
+    if (out)
+        *to = 0;
+    return out;
 }
 
 static char *
 statement(newt__statement s, bool standby, const char *schema)
 {
-    char *text = expand(statements[s], "@incarnation@", incarnations[standby]), *out = NULL;
+    mark text[] = {{"@incarnation@", incarnations[standby]}, {NULL, NULL}};
+    mark marks[] = {{"@store@", schema}, {"@literal@", NULL}, {NULL, NULL}};
+    char *escaped = literal(schema), *half = expand(statements[s], text), *out = NULL;
 
-    if (text)
-        out = newt__sql_expand(text, schema);
-    free(text);
+    marks[1].value = escaped;
+    if (escaped && half)
+        out = expand(half, marks);
+    free(escaped);
+    free(half);
     return out;
 }
 

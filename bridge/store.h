@@ -185,9 +185,10 @@ struct newt__talk {
     bool blamed[NEWT__N_STATEMENTS]; /* this one did, and has not worked since */
     bool worked[NEWT__N_STATEMENTS]; /* in this session */
     /* through a pooler, see settle() */
-    bool open;          /* the last statement sent leaves a transaction open */
-    bool settle;        /* all that was sent must be answered before the next is sent */
-    size_t syncs;       /* so many of them have been sent and not been answered */
+    bool open;    /* the last statement sent leaves a transaction open */
+    bool alone;   /* ... which is one for what writes outside of any, and ends with the sync */
+    bool settle;  /* all that was sent must be answered before the next is sent */
+    size_t syncs; /* so many of them have been sent and not been answered */
     PGresult **answers; /* which came early: a list, whose first answers_at were taken */
     size_t answers_at, answers_n, answers_cap;
 };

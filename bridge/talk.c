@@ -57,7 +57,7 @@ newt__talk_reset(struct newt__talk *t)
         PQclear(t->answers[t->answers_at++]);
     t->answers_at = t->answers_n = 0;
     t->n = t->head = t->forgotten = t->syncs = 0;
-    t->waiting = t->open = t->settle = false;
+    t->waiting = t->open = t->alone = t->settle = false;
     memset(t->prepared, 0, sizeof t->prepared);
     memset(t->worked, 0, sizeof t->worked); /* blamed stays: it is about more than this session */
 }
@@ -252,11 +252,24 @@ send_settings(newt_conn *c, bool writes)
     send_unnamed(c, NEWT__S_SETTINGS, &p, SETTINGS);
 }
 
+/* What writes, and is sent outside of a transaction. */
+static bool
+writes_alone(newt__statement s)
+{
+    return s == NEWT__S_BLOCKS || s == NEWT__S_BARRIER || s == NEWT__S_REGISTER;
+}
+
 static void
 send_pooled(newt_conn *c, newt__statement s, const newt__params *p)
 {
     bool begin = s == NEWT__S_BEGIN_READ || s == NEWT__S_BEGIN_WRITE;
 
+    /* the session's defaults are somebody else's: they may be read-only */
+    if (!c->talk->open && writes_alone(s)) {
+        if (!send_unnamed(c, NEWT__S_BEGIN_WRITE, NULL, SETTINGS))
+            return;
+        c->talk->open = c->talk->alone = true;
+    }
     if (!send_unnamed(c, s, p, STATEMENT + s))
         return;
     if (begin)
@@ -316,6 +329,11 @@ newt__sync(newt_conn *c)
 
     if (c->broken || (c->talk->settle && !settle(c)))
         return;
+    if (c->talk->alone) {
+        c->talk->alone = c->talk->open = false;
+        if (!send_unnamed(c, NEWT__S_COMMIT, NULL, SETTINGS))
+            return;
+    }
 #ifdef LIBPQ_HAS_SEND_PIPELINE_SYNC
     ok = PQsendPipelineSync(c->pg);
 #else
@@ -381,6 +399,14 @@ blame(struct newt__talk *t, unsigned entry)
     /* rights that were never there are nothing new */
     t->outdated = !t->blamed[s] && (t->worked[s] || strcmp(t->error.sqlstate, "42501") != 0);
     t->blamed[s] = true;
+}
+
+/* Through a pooler: in a transaction of its own, whose end was passed over. */
+static bool
+leaves_open(const newt_conn *c, unsigned entry)
+{
+    return c->db->options.transaction_pooling && entry >= STATEMENT &&
+           writes_alone((newt__statement)(entry - STATEMENT));
 }
 
 static void
@@ -460,7 +486,7 @@ take_entry(newt_conn *c, unsigned *entry)
         }
         if (PQstatus(c->pg) == CONNECTION_BAD || !is_of_server(r) || newt__is_fatal(r) ||
             (*entry != QUERY && strcmp(t->error.sqlstate, "26000") == 0) || /* DEALLOCATE ALL */
-            *entry == SETTINGS)
+            *entry == SETTINGS || leaves_open(c, *entry))
             c->broken = true;
         while (!c->broken && (more = next_result(c)))
             PQclear(more);

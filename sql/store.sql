@@ -1,9 +1,9 @@
 -- The tables of a store, version 1: the one place where they are defined.
 --
--- Run by newt.create_store() and by newt_store_create() in the library, in one transaction, with
--- @store@ replaced by the quoted name of an existing schema. Everything here is plain SQL that
--- needs no extension; nothing here belongs to one, so DROP EXTENSION loses no object and pg_dump
--- carries every row.
+-- Run by newt.create_store() and by newt_store_create() in the library, in one transaction, with the
+-- mark of the schema replaced by the quoted name of an existing one. (No comment has that mark: a
+-- name may have lines.) Everything here is plain SQL that needs no extension; nothing here belongs to
+-- one, so DROP EXTENSION loses no object and pg_dump carries every row.
 --
 -- Rules that keep the schema fit for a distributed engine: zoid is in every primary key of the
 -- object tables; no triggers and no NOTIFY on them in the write path; nothing rests on ctid, xmin
@@ -193,7 +193,7 @@ WITH t AS (
             1, 0, CURRENT_USER, 'store created', '{1}', '{}')
 ), o AS (
     INSERT INTO @store@.object_state (zoid, serial, state)
-    VALUES (1, 1, '\x83696e6577742e526f6f7401a1656974656d73a0')
+    VALUES (1, 1, pg_catalog.decode('83696e6577742e526f6f7401a1656974656d73a0', 'hex'))
 )
 INSERT INTO @store@.newt_projection (zoid, class_name, serial, state)
 VALUES (1, 'newt.Root', 1, '{"items": {}}');

@@ -68,7 +68,11 @@ sql_open(void)
 
     if (PQstatus(pg) != CONNECTION_OK)
         fail_msg("%s", PQerrorMessage(pg));
-    PQclear(PQexec(pg, "SET client_min_messages = warning"));
+    /* what the tests themselves want, on a server with other defaults (tests/hostile-server) */
+    PQclear(PQexec(pg, "SET client_min_messages = warning; SET search_path = public; "
+                       "SET default_transaction_read_only = off; SET idle_session_timeout = 0; "
+                       "SET default_transaction_isolation = 'read committed'; "
+                       "SET bytea_output = hex; SET standard_conforming_strings = on"));
     return pg;
 }
 

@@ -710,6 +710,7 @@ check_plan(newt_conn *c, newt__statement s, const char *args, bool loop)
 
     assert_true(c->talk->prepared[s]);
     snprintf(sql, sizeof sql, "EXPLAIN EXECUTE newt_%d%s", (int)s, args);
+    PQclear(PQexec(c->pg, "SET quote_all_identifiers = off"));
     r = PQexec(c->pg, sql);
     if (PQresultStatus(r) != PGRES_TUPLES_OK)
         fail_msg("%s: %s", sql, PQerrorMessage(c->pg));

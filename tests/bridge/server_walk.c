@@ -450,8 +450,9 @@ test_streams(void **state)
         assert_true(after.ru_maxrss - before.ru_maxrss < 20000);
         commit(g.s.b);
     }
-    assert_sql(g.s.pg, "0",
-               "SELECT temp_files FROM pg_stat_database WHERE datname = current_database()");
+    if (sql_int(g.s.pg, "SELECT pg_size_bytes(current_setting('work_mem'))") >= 4 << 20)
+        assert_sql(g.s.pg, "0",
+                   "SELECT temp_files FROM pg_stat_database WHERE datname = current_database()");
     store_close(&g.s);
 }
 #endif
@@ -541,6 +542,7 @@ test_rights(void **state)
     o.schema = g.s.schema;
     snprintf(role, sizeof role, "walker_%d", (int)getpid());
     sql_do(g.s.pg, "CREATE ROLE %s LOGIN", role);
+    sql_do(g.s.pg, "ALTER ROLE %s SET row_security = on", role); /* which is what is tried here */
     sql_do(g.s.pg, "GRANT USAGE ON SCHEMA %s TO %s", g.s.schema, role);
     sql_do(g.s.pg, "GRANT SELECT ON ALL TABLES IN SCHEMA %s TO %s", g.s.schema, role);
     snprintf(as_role, sizeof as_role, "postgresql:///%s?host=%s&port=%s&user=%s", PQdb(g.s.pg),
