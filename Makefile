@@ -5,13 +5,14 @@
 #   make PG_CONFIG=...       another PostgreSQL (15 to 18)
 #   make SANITIZE=1 ...      AddressSanitizer and UBSan, in build-asan/
 #   make SANITIZE=thread ... ThreadSanitizer, in build-tsan/
+#   make test-versions       on every PostgreSQL that can be had
 #   make tests-codec         one kind of test programs; see tests/README.md
 #
 # Every room's sources are found by wildcard: a new .c file needs no line here.
 
 # Targets that need more than a compiler get it first, and then make again: only then are there
 # a pg_config to ask and PostgreSQL's rules to include.
-PACKAGED := demo test check tap bench soak fuzz lint
+PACKAGED := demo test check tap bench soak fuzz lint test-versions
 
 ifneq ($(filter $(PACKAGED),$(MAKECMDGOALS)),)
 
@@ -29,10 +30,14 @@ $(filter-out demo,$(PACKAGED)):
 
 else
 
-PG_CONFIG ?= pg_config
+# Everything called from here means the same PostgreSQL.
+ifndef PG_CONFIG
+PG_CONFIG := $(shell dev/pg-config)
+endif
+export PG_CONFIG
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq ($(wildcard $(PGXS)),)
-$(error $(PG_CONFIG) finds no PostgreSQL to build against; `dev/packages demo` installs one)
+$(error $(or $(PG_CONFIG),dev/pg-config) finds no PostgreSQL to build against; `dev/packages demo` installs one)
 endif
 
 NEWT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" newt.control)
@@ -187,6 +192,8 @@ $(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
 KINDS := codec bridge concurrency daemon faults
 $(B)/libtests.a: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/*.c))
 TEST_LIBS = -lcmocka -lcbor $(OUR_LIBS)
+# cmocka 2 deprecates what has no other name in cmocka 1
+$(B)/obj/tests/%.o: private OUR_CFLAGS += -Wno-deprecated-declarations
 define test_kind
 .PHONY: tests-$(1)
 tests-$(1): $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c))
@@ -212,7 +219,8 @@ $(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.[ch] tests/*.[ch] te
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(JANSSON_CFLAGS) $(filter %.c,$^) $(JANSSON_LIBS) -lm -o $@
 
-.PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint built-demo installcheck
+.PHONY: run-test run-check run-tap run-demo run-bench run-soak run-fuzz run-lint run-test-versions \
+	built-demo installcheck
 run-test run-check run-tap:
 	@tests/run $(NEWT_TEST_KINDS)
 run-fuzz run-lint: run-%:
@@ -222,6 +230,9 @@ run-soak:
 	@NEWT_SOAK=1 NEWT_FUZZ_SECONDS=900 NEWT_TEST_TIMEOUT=7200 tests/run $(NEWT_TEST_KINDS)
 	@tests/pg-versions
 	@tests/bare-root
+# What rests on the server's version, on every supported one that can be had.
+run-test-versions:
+	@tests/pg-versions
 built-demo: extension lib updater examples
 run-demo: built-demo
 	@examples/debian/run
@@ -269,14 +280,16 @@ dist:
 
 # ---- what was built how -------------------------------------------------------------------
 
-# Objects depend on a file that changes with the compiler and its flags, and never otherwise.
+# Objects depend on a file that changes with the compiler and its flags, and never otherwise. Before
+# it is written, what the objects need is looked for: a missing package is better named once than by
+# every compilation.
 define stamp
-@mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || echo '$(1)' >$@
+@mkdir -p $(@D); echo '$(1)' | cmp -s - $@ || { dev/packages check $(2) && echo '$(1)' >$@; }
 endef
 $(E)/ext/flags: FORCE
-	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS))
+	$(call stamp,$(CC) $(CFLAGS) $(CPPFLAGS) $(wildcard $(includedir_server)/postgres.h),extension)
 $(B)/flags: FORCE
-	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS))
+	$(call stamp,$(CC) $(OUR_CFLAGS) $(OUR_LIBS),library)
 FORCE:
 
 -include $(shell find build build-asan build-tsan build-clang -name '*.d' 2>/dev/null)

@@ -593,7 +593,7 @@ clients(PGconn *pg, int64_t n, const char *argument)
     int64_t *serial_of = serials_of(pg, n);
     (void)argument;
     for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
-        char name[16];
+        char name[24];
         task_bytes *t = allocate((size_t)tx1, sizeof *t);
         for (int64_t k = 0; k < tx1; k++)
             task_bytes_of(&t[k], k * STEP % n, first_rev + k + 10 + of);
@@ -777,7 +777,7 @@ walk_server(PGconn *pg, int64_t n, const char *argument)
 static void
 load_batches(PGconn *pg, int64_t n, int64_t batch)
 {
-    char name[16];
+    char name[24];
     bytes zoids = {NULL, 0, 0};
     int64_t seen = 0;
     double start = now();

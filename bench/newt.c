@@ -335,7 +335,7 @@ clients(int64_t n, const char *argument)
     task_ref *refs = load_chain(c, n);
     newt_close(c);
     for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "clients%d", of);
         together(name, of, &(client){.work = disjoint, .refs = refs, .n = n});
     }
@@ -534,7 +534,7 @@ load_once(const newt_ref *refs, int64_t n, int64_t batch)
 static void
 load(int64_t n, const char *argument)
 {
-    char name[16];
+    char name[24];
     double seconds = 0;
     int64_t batch = argument ? atoll(argument) : 100;
     newt_ref *refs = allocate((size_t)n, sizeof *refs);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#undef stop /* a macro of cmocka 2 */
 
 #include "../../bridge/object.h"
 #include "../generate.h"

@@ -522,7 +522,7 @@ test_random(void **state)
     game *g = malloc(sizeof *g);
 
     (void)state;
-    for (int round = 0; now() < until; round++) {
+    while (now() < until) {
         game_open(g, 2 + pick(&random, 2), pick(&random, 2), pick(&random, 3));
         for (double next = now() + 1; now() < next;) {
             char text[MOST_CONNECTIONS][MOST_STEPS * 4];

@@ -18,7 +18,7 @@ ok() { # NAME COMMAND...
 }
 empty() { [ -z "$1" ] || { echo "$1" && false; }; }
 make() { command "${MAKE:-make}" -s "$@"; }
-pg_config=${PG_CONFIG:-pg_config}
+pg_config=$(dev/pg-config)
 there=(DESTDIR="$work/root" PREFIX=/opt/newt)
 
 ok 'make install' make install "${there[@]}"

@@ -72,5 +72,14 @@ out=$(server -- bash -c '
     $NEWT_PGCTL restart && $NEWT_PGCTL stop immediate && $NEWT_PGCTL start && psql -XAtc "TABLE t"' 2>&1)
 is 'crash, start, restart, stop' "$? $out" $'0 1 0\n1 0\n1'
 clean 'after all that'
+
+# an extension that was built for another version than that of the server
+mkdir -p "$TMPDIR/other/ext" && touch "$TMPDIR/other/newt.so"
+echo 'gcc -I/usr/include/postgresql/10/server -c' >"$TMPDIR/other/ext/flags"
+out=$(server --build "$TMPDIR/other" -- true 2>&1)
+is 'built for another PostgreSQL: status' $? 2
+is 'what to do' "$(grep -c "other/newt.so was built for another PostgreSQL.*(make extension PG_CONFIG=.*)" <<<"$out")" 1
+is 'the command finds PG_CONFIG' "$(env -u PG_CONFIG dev/private-server -- sh -c 'echo $PG_CONFIG')" \
+    "$(env -u PG_CONFIG dev/pg-config)"
 echo "1..$n"
 exit $status

@@ -85,7 +85,7 @@ check "the data are the same without it" same dump_from dump_have -n app --data-
 check "only what used it is gone" is dump_have "SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'S', 'v')" 14
 
 # made within an extension's script, a store would be that extension's
-dir=$NEWT_PG_ROOT$("${PG_CONFIG:-pg_config}" --sharedir)/extension
+dir=$NEWT_PG_ROOT$("$PG_CONFIG" --sharedir)/extension
 printf "default_version = '1'\nrequires = 'newt'\n" >"$dir/newt_dump_test.control"
 echo "SELECT newt.create_store('captive');" >"$dir/newt_dump_test--1.sql"
 check "no store within the script of an extension" refused dump_from 'CREATE EXTENSION newt_dump_test' 'within the script of an extension'
