@@ -212,7 +212,9 @@ test_encodings(void **state)
         PGconn *other;
         PGresult *r;
 
-        sql_do(pg, "CREATE DATABASE other_%s ENCODING '%s' LOCALE 'C' TEMPLATE template0",
+        sql_do(pg,
+               "CREATE DATABASE other_%s ENCODING '%s' LOCALE 'C' "
+               "LOCALE_PROVIDER libc TEMPLATE template0",
                encodings[i], encodings[i]);
         snprintf(there, sizeof there, "postgresql:///other_%s?host=%s&port=%s&user=%s",
                  strcmp(encodings[i], "LATIN1") == 0 ? "latin1" : "sql_ascii", getenv("PGHOST"),

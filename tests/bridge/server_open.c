@@ -423,10 +423,11 @@ test_settings(void **state)
     write_n(c, r, 2);
     commit(c);
     begin(c);
-    ok(c, newt_query(c, &rows,
-                     "SELECT DATE '2024-02-29' AS d, 0.1::float8 + 0.2 AS f, E'\\\\xff'::bytea AS b, "
-                     "count(*) AS n FROM newt",
-                     0, NULL));
+    ok(c,
+       newt_query(c, &rows,
+                  "SELECT DATE '2024-02-29' AS d, 0.1::float8 + 0.2 AS f, E'\\\\xff'::bytea AS b, "
+                  "count(*) AS n FROM newt",
+                  0, NULL));
     assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "d")),
                         "2024-02-29");
     assert_true(json_real_value(json_object_get(json_array_get(rows, 0), "f")) == 0.1 + 0.2);
