@@ -318,6 +318,9 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
         newt__fail_detail(e, "At character %s of the statement.", position);
     if (hint)
         newt__fail_hint(e, "%s", hint);
+    else if (strcmp(sqlstate, "42501") == 0)
+        newt__fail_hint(e, "Rights on a store are given to a role with newt.grant_store(), see "
+                           "docs/operations.md.");
     if (constraint)
         e->constraint = strdup(constraint);
     return status;

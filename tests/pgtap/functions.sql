@@ -37,7 +37,10 @@ INSERT INTO want VALUES
     ('create_principals_index_sql(text,text,text[])', 'text', 's', false, 's', false, 'plpgsql'),
     ('create_principals_index(text,text,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('create_view_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
-    ('create_view(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql');
+    ('create_view(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('grant_store_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('grant_store(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('revoke_store(text,text)', 'void', 'v', false, 'u', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,

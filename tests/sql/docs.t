@@ -4,7 +4,7 @@ set -uo pipefail
 tmp=$(mktemp -d) && trap 'rm -rf "$tmp"; dropdb --if-exists newt_docs; psql -Xqc "DROP ROLE IF EXISTS newt_docs_reader"' EXIT
 sed -n '/^```sql$/,/^```$/p' docs/sql-reference.md | grep -v '^```' >"$tmp/sql"
 sed -n 's/^--> //p' "$tmp/sql" >"$tmp/want"
-echo 1..1
+echo 1..2
 createdb newt_docs
 # functions that return void give empty lines
 if PGOPTIONS='-c client_min_messages=warning' psql -XqAt -v ON_ERROR_STOP=1 -d newt_docs -f "$tmp/sql" >"$tmp/out" 2>"$tmp/err" &&
@@ -13,4 +13,17 @@ if PGOPTIONS='-c client_min_messages=warning' psql -XqAt -v ON_ERROR_STOP=1 -d n
 else
     cat "$tmp/err" "$tmp/diff" | sed 's/^/# /'
     echo "not ok 1 - docs/sql-reference.md"
+fi
+
+# The SQL of docs/operations.md, in a store called "tracker": it runs.
+sed -n '/^```sql$/,/^```$/p' docs/operations.md | grep -v '^```' >"$tmp/operations"
+{
+    echo "SELECT newt.create_store('tracker');"
+    cat "$tmp/operations"
+} >"$tmp/all"
+if psql -Xq -v ON_ERROR_STOP=1 -d newt_docs --single-transaction -f "$tmp/all" -c ROLLBACK >"$tmp/out" 2>"$tmp/err" && [ -s "$tmp/operations" ]; then
+    echo "ok 2 - the SQL of docs/operations.md runs"
+else
+    sed 's/^/# /' "$tmp/err"
+    echo "not ok 2 - docs/operations.md"
 fi

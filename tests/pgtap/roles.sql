@@ -1,0 +1,85 @@
+-- What each kind of role can do with a store, and nothing else. Every right on every relation of the
+-- store is listed: a table without a line here fails.
+BEGIN;
+CREATE EXTENSION newt;
+SELECT newt.create_store('s');
+SELECT newt.create_store('another');
+CREATE ROLE newt_t_reader; CREATE ROLE newt_t_application; CREATE ROLE newt_t_updater; CREATE ROLE newt_t_owner;
+CREATE ROLE "newt_t'""odd""' role";
+CREATE ROLE newt_t_member LOGIN IN ROLE newt_t_reader;
+CREATE VIEW s.typed WITH (security_invoker = true) AS SELECT zoid FROM s.newt_projection;
+CREATE TABLE s.other (a int);
+SELECT newt.grant_store('s', 'newt_t_' || k, k) FROM unnest(ARRAY['reader', 'application', 'updater', 'owner']) k;
+
+CREATE TEMP TABLE wanted (relation text, reader text, application text, updater text);
+INSERT INTO wanted VALUES
+    ('newt', 'SELECT', 'SELECT', 'SELECT'), ('newt_reject', 'SELECT', 'SELECT', 'SELECT'), ('typed', 'SELECT', 'SELECT', 'SELECT'),
+    ('newt_store', 'SELECT', 'SELECT', 'SELECT'), ('newt_incarnation', 'SELECT', 'SELECT', 'SELECT'),
+    ('object_state', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT'),
+    ('newt_projection', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'),
+    ('newt_reject_entry', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'),
+    ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT'),
+    ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
+    ('newt_follower', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE'), ('other', '', '', '');
+CREATE TEMP VIEW has AS
+    SELECT c.relname AS relation, k.kind, (SELECT coalesce(string_agg(p.right_of, ' ' ORDER BY p.n), '')
+             FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY p(right_of, n)
+            WHERE has_table_privilege('newt_t_' || k.kind, c.oid, p.right_of)) AS rights
+      FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
+     WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
+
+SELECT plan(27);
+SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
+SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
+  FROM unnest(ARRAY['reader', 'application', 'updater']) k;
+SELECT is_empty($$SELECT k, c.relname FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater', 'owner']) k
+    WHERE c.relnamespace = 'another'::regnamespace AND c.relkind IN ('r', 'v') AND has_table_privilege('newt_t_' || k, c.oid, 'SELECT, INSERT, UPDATE, DELETE')$$,
+    'nobody has rights in another store');
+SELECT is(has_column_privilege('newt_t_reader', 's.newt_incarnation', 'one', 'INSERT') AND NOT has_column_privilege('newt_t_reader', 's.newt_incarnation', 'id', 'INSERT'),
+    true, 'a reader can be the first after a crash, without choosing the name');
+SELECT is(array(SELECT k FROM unnest(ARRAY['reader', 'application', 'updater']) k WHERE has_sequence_privilege('newt_t_' || k, 's.newt_oid', 'USAGE')
+    AND has_sequence_privilege('newt_t_' || k, 's.newt_serial', 'USAGE')), ARRAY['application'], 'numbers are for applications');
+SELECT is(array(SELECT k FROM unnest(ARRAY['reader', 'application', 'updater']) k WHERE has_sequence_privilege('newt_t_' || k, 's.newt_oid', 'UPDATE, SELECT')),
+    '{}', 'nobody sets them back');
+SELECT is(array(SELECT k FROM unnest(ARRAY['reader', 'application', 'updater', 'owner']) k WHERE has_schema_privilege('newt_t_' || k, 's', 'CREATE')),
+    ARRAY['owner'], 'the owner alone makes tables in the schema');
+
+-- by doing
+SET ROLE newt_t_member;
+SELECT lives_ok('SELECT count(*) FROM s.newt', 'a member of the reader reads');
+SELECT lives_ok('SELECT count(*) FROM s.typed', 'also typed views');
+SELECT throws_ok('DELETE FROM s.object_state', '42501', NULL, 'and writes nothing');
+SELECT throws_ok('LOCK TABLE s.newt_commit_lock IN EXCLUSIVE MODE', '42501', NULL, 'nor holds commits up');
+SELECT throws_ok('SELECT * FROM another.newt', '42501', NULL, 'nor reads another store');
+RESET ROLE;
+SET ROLE newt_t_application;
+SELECT lives_ok('LOCK TABLE s.newt_commit_lock IN EXCLUSIVE MODE', 'an application locks the commit lock');
+SELECT throws_ok('DELETE FROM s.transaction', '42501', NULL, 'but rewrites no history');
+SELECT throws_ok('TRUNCATE s.object_state', '42501', NULL, 'and empties no table');
+RESET ROLE;
+SET ROLE newt_t_updater;
+SELECT throws_ok('UPDATE s.object_state SET serial = 1', '42501', NULL, 'the updater changes no object');
+RESET ROLE;
+
+-- ownership
+SELECT is_empty($$SELECT relname FROM pg_class c WHERE relnamespace = 's'::regnamespace AND relname NOT IN ('other') AND relkind IN ('r', 'v', 'S')
+    AND relowner <> 'newt_t_owner'::regrole$$, 'the owner owns all of the store');
+SELECT isnt((SELECT relowner FROM pg_class WHERE oid = 's.other'::regclass), 'newt_t_owner'::regrole::oid, 'and nothing else');
+SET ROLE newt_t_owner;
+SELECT lives_ok('CREATE INDEX ON s.newt_projection (class_name)', 'it makes indexes');
+SELECT lives_ok($$SELECT newt.grant_store('s', 'newt_t_reader', 'reader')$$, 'and gives rights, again if need be');
+RESET ROLE;
+
+-- later tables, other names, mistakes, and the way back
+SELECT newt.grant_store('s', 'newt_t''"odd"'' role', 'application');
+SELECT ok(has_table_privilege('newt_t''"odd"'' role', 's.object_state', 'INSERT'), 'a role of any name');
+SELECT newt.grant_store('s', 'newt_t_reader', 'reader');
+SET ROLE newt_t_owner; CREATE TABLE s.later (a int); RESET ROLE;
+SELECT ok(has_table_privilege('newt_t_reader', 's.later', 'SELECT') AND NOT has_table_privilege('newt_t_reader', 's.later', 'INSERT'), 'what the owner adds later can be read');
+SELECT throws_ok($$SELECT newt.grant_store('s', 'newt_t_reader', 'king')$$, '22023', NULL, 'an unknown kind');
+SELECT throws_ok($$SELECT newt.grant_store('s', 'nobody', 'reader')$$, '42704', NULL, 'an unknown role');
+SELECT newt.revoke_store('s', 'newt_t_application');
+SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v') AND has_table_privilege('newt_t_application', oid, 'SELECT, INSERT, UPDATE, DELETE')$$,
+    'revoked');
+SELECT * FROM finish();
+ROLLBACK;
