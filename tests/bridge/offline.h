@@ -67,9 +67,12 @@ offline_begin(offline *o)
 UNUSED static void
 offline_open(offline *o, const newt_class *const *classes)
 {
+    static const bool here = true;
     newt_conn *c = &o->c;
 
     memset(o, 0, sizeof *o);
+    o->db.wiped = true;
+    c->here = &here;
     if (newt__classes_build(&o->db.classes, classes, &o->db.error) != NEWT_OK)
         fail_msg("%s", newt_error_message(&o->db.error));
     c->db = &o->db;
