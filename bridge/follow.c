@@ -31,7 +31,7 @@
 
 enum {
     WINDOW = 5000, /* objects of one statement when all are gone through */
-    REST = 50      /* between two attempts at the same objects: times what one has taken */
+    REST = 20      /* between two attempts at the same objects: times what one has taken */
 };
 
 /* Where a connection is that goes through all objects. */

@@ -685,8 +685,9 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
  * also when the page lies past the end.
  * newt_query: raw rows as a jansson array of objects; *rows is yours. Integers are integers,
  * floats reals, booleans and nulls themselves, json and jsonb are parsed; a numeric is an integer
- * if it is one that fits, a real if it has at most 15 digits. All else, and what jansson cannot
- * hold (NaN, larger numbers), is the text that psql would show. Of columns with one name the last
+ * if it is one that fits, a real if it has at most 15 digits. A number that jansson cannot hold is
+ * a real if that is exact, else its text; within a json or jsonb it alone is, and the rest of the
+ * document as it was. All else is the text that psql would show. Of columns with one name the last
  * counts.
  */
 NEWT_API int newt_search(newt_conn *c, newt_result **out, const char *sql, int n,

@@ -190,6 +190,10 @@ int newt__not_writable(const newt_object *o);
 int newt__refuse(newt__header *h, int status, const void *p, const char *reason);
 int newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault);
 
+/* JSON text of the server's as a value (json_text.c). A number that jansson cannot hold becomes a
+ * real if that is exact, else its text. NULL: no memory. */
+json_t *newt__json_of_text(const char *s, size_t n);
+
 /* ---- bags (bag.c) ------------------------------------------------------------------------ */
 
 struct newt_bag {

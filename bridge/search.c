@@ -5,6 +5,7 @@
  * so a query that fails fails alone, and settings changed for it or by it do not stay. It costs no
  * round trip: everything is in the query's own flush.
  */
+#include "object.h"
 #include "store.h"
 
 #include <errno.h>
@@ -301,7 +302,7 @@ integer_value(const char *s, size_t n)
 
     errno = 0;
     x = strtoll(s, NULL, 10);
-    return errno == 0 ? json_integer(x) : text_value(s, n);
+    return errno == 0 ? json_integer(x) : newt__json_of_text(s, n);
 }
 
 static json_t *
@@ -337,15 +338,6 @@ numeric_value(const char *s, size_t n)
     return digits <= 15 && n < 300 ? real_value(s, n) : text_value(s, n);
 }
 
-/* What jansson cannot hold (an integer beyond 64 bits) stays text. */
-static json_t *
-json_value(const char *s, size_t n)
-{
-    json_t *json = json_loadb(s, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-
-    return json ? json : text_value(s, n);
-}
-
 static json_t *
 bool_value(const char *s, size_t n)
 {
@@ -361,7 +353,7 @@ static const struct {
     {NEWT__OID_INT4, integer_value}, {NEWT__OID_INT8, integer_value},
     {OID_OID, integer_value},        {OID_FLOAT4, real_value},
     {OID_FLOAT8, real_value},        {OID_NUMERIC, numeric_value},
-    {OID_JSON, json_value},          {NEWT__OID_JSONB, json_value},
+    {OID_JSON, newt__json_of_text},  {NEWT__OID_JSONB, newt__json_of_text},
 };
 
 static json_t *

@@ -152,6 +152,22 @@ test_query(void **state)
                 "SELECT '{\"x\": [1, null]}'::jsonb AS a, '\"s\"'::json AS b, "
                 "'18446744073709551615'::jsonb AS c",
                 "[{\"a\": {\"x\": [1, null]}, \"b\": \"s\", \"c\": \"18446744073709551615\"}]");
+    /* one number that does not fit leaves the rest of the document as it is */
+    check_query(
+        s.b,
+        "SELECT '{\"title\": \"a 18446744073709551615 \\\" b\", \"n\": 18446744073709551615, "
+        "\"e\": [true, false, null, -1.5, 9223372036854775807, -9223372036854775808, "
+        "9223372036854775808, -9223372036854775809]}'::jsonb AS d",
+        "[{\"d\": {\"title\": \"a 18446744073709551615 \\\" b\", \"n\": "
+        "\"18446744073709551615\", \"e\": [true, false, null, -1.5, 9223372036854775807, "
+        "-9223372036854775808, 9223372036854775808.0, \"-9223372036854775809\"]}}]");
+    check_query(
+        s.b,
+        "SELECT to_jsonb(1e21::float8) AS f, jsonb_build_object('x', 1e21::float8, 'z', 'e') "
+        "AS g, '{\"a\": 1, \"a\": 1e-400}'::json AS h, 18446744073709551616::numeric AS i, "
+        "'[1e400, 1E400, -1e400, 0e400]'::json AS j",
+        "[{\"f\": 1e21, \"g\": {\"x\": 1e21, \"z\": \"e\"}, \"h\": {\"a\": 0.0}, "
+        "\"i\": 18446744073709551616.0, \"j\": [\"1e400\", \"1E400\", \"-1e400\", 0.0]}]");
     check_query(s.b,
                 "SELECT 'text' AS a, E'\\\\x01ff'::bytea AS b, ARRAY[1,2] AS c, "
                 "DATE '2024-02-29' AS d",
@@ -222,6 +238,7 @@ test_errors(void **state)
     check_query(s.b, "SELECT nullif(current_setting('newt_test.x', true), '') AS a",
                 "[{\"a\": null}]");
     /* queries are planned as the server would, our own statements are not */
+    sql_do(s.pg, "RESET jit");
     plans = sql_text(s.pg, "SELECT json_build_array(json_build_object('a', "
                            "current_setting('enable_seqscan'), 'b', "
                            "current_setting('plan_cache_mode'), 'c', current_setting('jit')))");

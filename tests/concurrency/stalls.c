@@ -425,8 +425,9 @@ barrier(void)
         } else {
             /* the server process is ended: the library comes back, and waits for the same */
             wait_until(sql_int(w.s.pg, "SELECT count(pg_terminate_backend(pid)) " IN_BARRIER) == 1);
-            wait_until(
-                sql_int(w.s.pg, "SELECT count(*) " IN_BARRIER " AND query LIKE '%%emit%%'") == 1);
+            wait_until(sql_int(w.s.pg,
+                               "SELECT count(*) " IN_BARRIER
+                               " AND (query LIKE '%%emit%%' OR query LIKE '%%nonce%%')") == 1);
             assert_false(w.done);
             synchronous_standby(w.s.pg, "");
             pthread_join(w.thread, NULL);

@@ -78,7 +78,7 @@ sql_open(const char *database)
     /* what the tests themselves want, on a server with other defaults (tests/hostile-server) */
     PQclear(PQexec(pg, "SET client_min_messages = warning; SET search_path = public; "
                        "SET default_transaction_read_only = off; SET idle_session_timeout = 0; "
-                       "SET default_transaction_isolation = 'read committed'; "
+                       "SET default_transaction_isolation = 'read committed'; SET jit = off; "
                        "SET bytea_output = hex; SET standard_conforming_strings = on"));
     return pg;
 }
