@@ -12,25 +12,10 @@
 
 #include <jansson.h>
 
-#if defined(__SANITIZE_ADDRESS__)
 enum {
-    RECORDS = 10000
+    RECORDS = 20000,
+    RECORDS_OF_SOAK = 100000
 };
-#elif defined(__has_feature)
-#    if __has_feature(address_sanitizer)
-enum {
-    RECORDS = 10000
-};
-#    else
-enum {
-    RECORDS = 100000
-};
-#    endif
-#else
-enum {
-    RECORDS = 100000
-};
-#endif
 
 enum {
     FIRST = 1024,
@@ -338,7 +323,7 @@ main(void)
         cmocka_unit_test(so_does_the_updater_without_the_extension),
     };
     const char *text = getenv("NEWT_RECORDS");
-    records = text ? atol(text) : RECORDS;
+    records = text ? atol(text) : getenv("NEWT_SOAK") ? RECORDS_OF_SOAK : RECORDS;
     seed = generate_seed();
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("three_producers", tests, make_databases, NULL);
