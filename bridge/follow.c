@@ -353,7 +353,7 @@ retry_early(batch *b, int64_t max_objects)
     return NEWT_OK;
 }
 
-/* After a batch: whether what was refused early is worth another attempt. */
+/* After a batch, whoever has written its rows: what was refused early is worth another attempt. */
 static void
 remember(batch *b)
 {
@@ -361,7 +361,7 @@ remember(batch *b)
 
     if (b->early.n > 0)
         f->none_early = false;
-    if (!f->none_early && b->progress.written + b->progress.removed > 0) {
+    if (!f->none_early) {
         f->settled = false;
         f->early_zoid = 0;
     }

@@ -383,7 +383,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name RETURNING 1) "
         "SELECT (SELECT substr(o.state, 1, 300) FROM o), EXISTS (SELECT FROM e)",
     /* $1 zoid, $2 at most, $3 not 0: only what another object's row was in the way of. The refused
-     * behind that zoid: how many, the last, all */
+     * after that zoid: how many, the last, all */
     [NEWT__S_FOLLOW_REFUSED] =
         "WITH w AS MATERIALIZED (SELECT e.zoid FROM @store@.newt_reject_entry e "
         "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial "

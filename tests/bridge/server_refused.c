@@ -164,7 +164,7 @@ test_refused(void **state)
     }
 }
 
-/* In the middle of a batch, and behind several. */
+/* In the middle of a batch, and after several. */
 static void
 test_many(void **state)
 {
