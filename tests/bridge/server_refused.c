@@ -344,9 +344,15 @@ test_async(void **state)
     }
 
 static const struct CMUnitTest refused[] = {
-    EACH(test_refused),          EACH(test_many),        EACH(test_last_batch),
-    EACH(test_among_themselves), EACH(test_handed_over), EACH(test_deferred),
-    EACH(test_not_of_a_row),     EACH(test_async),
+    EACH(test_refused),
+    {"test_many (server)", test_many, NULL, NULL, &server},
+    {"test_many (without the extension)", test_many, NULL, NULL, &without},
+    EACH(test_last_batch),
+    EACH(test_among_themselves),
+    EACH(test_handed_over),
+    EACH(test_deferred),
+    EACH(test_not_of_a_row),
+    EACH(test_async),
 };
 
 int
