@@ -459,6 +459,23 @@ newt__batch_send(newt__batch *b, int64_t serial)
     return status == NEWT_OK ? send_rejects(b, serial) : status;
 }
 
+newt__step
+newt__batch_step(const newt__batch *b, size_t i)
+{
+    const newt__entry *e = &b->entries[i];
+    bool stored = e->state != NEWT__NEW;
+
+    if (is_removed(e))
+        return NEWT__STEP_DELETE;
+    if (e->projection == NEWT__PROJECT_SERVER && !e->projected)
+        return NEWT__STEP_SERVER;
+    if (e->projection == NEWT__PROJECT_CLIENT)
+        return stored ? NEWT__STEP_CLIENT : NEWT__STEP_CLIENT_NEW;
+    if (e->projection == NEWT__PROJECT_NOT && stored)
+        return NEWT__STEP_UNPROJECT;
+    return stored ? NEWT__STEP_UPDATE : NEWT__STEP_INSERT;
+}
+
 int
 newt__batch_send_one(newt__batch *b, size_t i, int64_t serial)
 {

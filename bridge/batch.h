@@ -17,6 +17,18 @@ typedef struct newt__entry {
     bool projected; /* by the statement that writes its record */
 } newt__entry;
 
+/* The statements of a batch that write rows of the projection, in the order in which they run. */
+typedef enum newt__step {
+    NEWT__STEP_UPDATE, /* with the record */
+    NEWT__STEP_DELETE,
+    NEWT__STEP_INSERT, /* with the record */
+    NEWT__STEP_SERVER,
+    NEWT__STEP_CLIENT,
+    NEWT__STEP_CLIENT_NEW,
+    NEWT__STEP_UNPROJECT,
+    NEWT__N_STEPS
+} newt__step;
+
 typedef struct newt__batch {
     newt_conn *c;
     /* stored ones by oid, changed and removed; then the new ones by oid */
@@ -43,6 +55,8 @@ int newt__batch_begin(newt__batch *b, newt_conn *c);
 int newt__batch_next(newt__batch *b);
 /* Sends the statements that write it. */
 int newt__batch_send(newt__batch *b, int64_t serial);
+/* Which of the statements last sent writes the row of an entry. */
+newt__step newt__batch_step(const newt__batch *b, size_t i);
 /* Sends them for one of its entries alone, in the same way. */
 int newt__batch_send_one(newt__batch *b, size_t i, int64_t serial);
 /* The class of an entry that is not removed, in its record: not terminated, n bytes. */

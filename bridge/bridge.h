@@ -49,6 +49,7 @@ struct newt_error {
     char sqlstate[6];
     char *message, *detail, *hint; /* malloc'ed or NULL; never longer than a few hundred bytes */
     char *class_name, *constraint; /* the same */
+    bool own;                      /* the constraint is one of the store's own */
     newt_conflict *conflicts;      /* malloc'ed or NULL */
     size_t n_conflicts;
     char fallback[160]; /* used for message when there is no memory */
@@ -63,8 +64,9 @@ void newt__fail_detail(newt_error *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int newt__fail_memory(newt_error *e);
-/* From a failed result (or, if result is NULL, from the connection's message). */
-int newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result);
+/* From a failed result (or, if result is NULL, from the connection's message). store: the schema of
+ * the store whose own constraints are to be known, or NULL. */
+int newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result, const char *store);
 bool newt__is_fatal(const PGresult *result); /* it ends the session */
 /* Whether the server refused a row for what is in it, rather than for the state that the server,
  * the session or the schema is in: without that row the statement would have worked. */

@@ -14,7 +14,7 @@ execute(PGconn *pg, const char *sql, newt_error *e)
     int rc = NEWT_OK;
 
     if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
-        rc = newt__fail_sql(e, pg, r);
+        rc = newt__fail_sql(e, pg, r, NULL);
     PQclear(r);
     return rc;
 }
@@ -29,7 +29,7 @@ create_store(PGconn *pg, const char *schema, newt_error *e)
     int rc;
 
     if (!quoted)
-        return newt__fail_sql(e, pg, NULL);
+        return newt__fail_sql(e, pg, NULL, NULL);
     rc = execute(pg, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", e);
     if (rc != NEWT_OK)
         goto out;

@@ -55,7 +55,7 @@ newt__check_server(const PGconn *pg, newt_error *e)
     if (!pg)
         return newt__fail_memory(e);
     if (PQstatus(pg) != CONNECTION_OK)
-        return newt__fail_sql(e, pg, NULL);
+        return newt__fail_sql(e, pg, NULL, NULL);
     if (PQserverVersion(pg) < SERVER_VERSION)
         return newt__fail(e, NEWT_ESTORE, 0,
                           "the server is PostgreSQL %d, but Newt needs %d or newer",
@@ -78,7 +78,7 @@ newt__ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *
 
     if (PQresultStatus(r) == PGRES_TUPLES_OK)
         return r;
-    newt__fail_sql(e, pg, r);
+    newt__fail_sql(e, pg, r, NULL);
     PQclear(r);
     return NULL;
 }
@@ -335,7 +335,7 @@ newt__conn_open(newt_conn *c)
         goto fail;
     }
     if (PQsetnonblocking(c->pg, 1) != 0 || !PQenterPipelineMode(c->pg)) {
-        newt__fail_sql(&e, c->pg, NULL);
+        newt__fail_sql(&e, c->pg, NULL, NULL);
         goto fail;
     }
     c->broken = false;

@@ -111,9 +111,14 @@ status_of_sqlstate(const char *sqlstate)
     return sqlstates[i].status;
 }
 
+/* Other tables, in other schemas, may have constraints of the same names. */
 static bool
-is_own(const char *constraint)
+is_own(const PGresult *result, const char *constraint, const char *store)
 {
+    const char *schema = PQresultErrorField(result, PG_DIAG_SCHEMA_NAME);
+
+    if (!constraint || !store || !schema || strcmp(schema, store) != 0)
+        return false;
     for (size_t i = 0; i < sizeof own_constraints / sizeof *own_constraints; i++)
         if (strcmp(constraint, own_constraints[i]) == 0)
             return true;
@@ -123,7 +128,7 @@ is_own(const char *constraint)
 bool
 newt__is_of_a_row(const newt_error *e)
 {
-    if (e->sqlstate[0] == 0 || is_own(newt_error_constraint(e)))
+    if (e->sqlstate[0] == 0 || e->own)
         return false;
     for (size_t i = 0; i < sizeof not_of_a_row / sizeof *not_of_a_row; i++)
         if (strncmp(e->sqlstate, not_of_a_row[i], 2) == 0)
@@ -286,12 +291,13 @@ is_farewell(const PGresult *r, const char *sqlstate)
 }
 
 int
-newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
+newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result, const char *store)
 {
     const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
     const char *detail, *hint, *position, *constraint;
     int status;
+    bool own;
 
     if (!sqlstate || strlen(sqlstate) != 5) {
         /* libpq's own words: it could not connect, send or receive, or has no memory to */
@@ -305,9 +311,11 @@ newt__fail_sql(newt_error *e, const PGconn *pg, const PGresult *result)
         return newt__fail(e, NEWT_ELOST, 0, "%s", primary ? primary : "the server was lost");
     status = status_of_sqlstate(sqlstate);
     constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
-    if (status == NEWT_EUNIQUE && constraint && is_own(constraint))
+    own = is_own(result, constraint, store);
+    if (status == NEWT_EUNIQUE && own)
         status = NEWT_ESQL;
     newt__fail(e, status, 0, "%s", primary ? primary : "the server reported an error");
+    e->own = own;
     memcpy(e->sqlstate, sqlstate, sizeof e->sqlstate);
     detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
     hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);

@@ -33,9 +33,11 @@ found(search *s, size_t i)
         class_name = newt__batch_class(s->batch, i, &n);
     newt__fail(&named, s->e->status, entry->oid, "%.*s %lld: %s", (int)n, class_name,
                (long long)entry->oid, newt_error_message(s->e));
-    free(s->e->message);
-    s->e->message = named.message;
-    named.message = NULL;
+    if (named.message) { /* else there is no memory for more than the server's words */
+        free(s->e->message);
+        s->e->message = named.message;
+        named.message = NULL;
+    }
     s->e->oid = entry->oid;
     if (known)
         newt__fail_class(s->e, class_name, n);
@@ -50,15 +52,9 @@ is_the_same(const search *s, const newt_error *e)
            strcmp(newt_error_constraint(e), newt_error_constraint(s->e)) == 0;
 }
 
-/* The order within a batch: what is changed, what is removed, what is new. */
-static int
-rank(const newt__batch *b, size_t i)
-{
-    return newt__batch_removes(b, i) ? 1 : b->entries[i].state == NEWT__NEW ? 2 : 0;
-}
-
-/* Back to before the batch, sends its objects one by one; the place of the first that fails in this
- * way, or n. */
+/* Back to before the batch, sends its objects one by one, in the order in which the batch wrote
+ * their rows: a value that one gives up may be taken by one that comes later. The place of the
+ * first that fails in this way, or n. */
 static size_t
 one_by_one(search *s)
 {
@@ -72,13 +68,13 @@ one_by_one(search *s)
         goto out;
     newt__send(c, NEWT__S_ROLLBACK_TO, NULL);
     taken = c->talk->asked;
-    for (int r = 0; r < 3; r++)
+    for (int step = 0; step < NEWT__N_STEPS; step++)
         for (size_t i = 0; i < b->n; i++)
-            if (rank(b, i) == r)
+            if ((int)newt__batch_step(b, i) == step)
                 order[n++] = i;
     for (size_t i = 0; i < n; i++) {
         if (newt__batch_send_one(b, order[i], s->serial) != NEWT_OK)
-            goto out;
+            n = i; /* a to_json that worked before: those sent so far may do */
         ends[i] = c->talk->asked;
     }
     newt__sync(c);
@@ -147,6 +143,8 @@ newt__refused(newt__batch *b, int64_t serial, newt_error *e)
     (void)batches(&s);
     newt__take_rest(c);
     newt__error_clear(&c->talk->error);
+    c->reopen |= c->talk->outdated; /* the next transaction is to look; this one has its error */
+    c->talk->outdated = false;
     if (!c->broken) {
         newt__send(c, NEWT__S_ROLLBACK, NULL);
         newt__sync(c);

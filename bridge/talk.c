@@ -74,7 +74,7 @@ static void
 lost(newt_conn *c, const PGresult *r)
 {
     if (c->talk->error.status == NEWT_OK)
-        newt__fail_sql(&c->talk->error, c->pg, r);
+        newt__fail_sql(&c->talk->error, c->pg, r, c->db->schema);
     c->broken = true;
 }
 
@@ -116,7 +116,7 @@ newt__talk_notice(void *talk, const PGresult *notice)
     const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
 
     if (severity && strcmp(severity, "WARNING") == 0)
-        newt__fail_sql(&t->warning, NULL, notice);
+        newt__fail_sql(&t->warning, NULL, notice, NULL);
 }
 
 /* Writes out what libpq holds, reading meanwhile: a server that cannot send its results would not
@@ -445,7 +445,7 @@ take_entry(newt_conn *c, unsigned *entry)
             bool own = !is_of_server(r);
 
             if (t->error.status == NEWT_OK)
-                newt__fail_sql(&t->error, c->pg, r);
+                newt__fail_sql(&t->error, c->pg, r, c->db->schema);
             PQclear(r);
             if (own || PQstatus(c->pg) == CONNECTION_BAD)
                 r = NULL;
@@ -481,7 +481,7 @@ take_entry(newt_conn *c, unsigned *entry)
             if (PQresultStatus(r) == PGRES_EMPTY_QUERY)
                 newt__fail(&t->error, NEWT_EINVAL, 0, "query is empty");
             else
-                newt__fail_sql(&t->error, c->pg, r);
+                newt__fail_sql(&t->error, c->pg, r, c->db->schema);
             blame(t, *entry);
         }
         if (PQstatus(c->pg) == CONNECTION_BAD || !is_of_server(r) || newt__is_fatal(r) ||

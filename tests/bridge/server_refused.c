@@ -10,7 +10,9 @@ typedef struct how {
 } how;
 
 static how client = {.o = {.projector = NEWT_PROJECT_CLIENT}, .extension = true},
-           server = {.extension = true}, without = {.extension = false};
+           server = {.extension = true}, without = {.extension = false},
+           pooled = {.o = {.transaction_pooling = true}, .extension = true},
+           spilling = {.o = {.cache_bytes = 65536}, .extension = true};
 
 static void
 open_as(void **state, store *s)
@@ -314,6 +316,219 @@ test_not_of_a_row(void **state)
     store_close(&s);
 }
 
+/* A changed object takes the value of a removed one, and another is refused. The library tries the
+ * objects in the order in which the commit wrote their rows, so that it does not blame the first.
+ */
+static void
+test_not_the_first(void **state)
+{
+    item_ref r[3];
+    store s;
+
+    open_as(state, &s);
+    make_item(s.a, "taken", 0);
+    sql_do(s.pg, "%s", obstacles[0].ddl);
+    begin(s.a);
+    for (int i = 0; i < 3; i++)
+        r[i] = item_id(new_item(s.a, i == 2 ? "gone" : i ? "two" : "one", i));
+    commit(s.a);
+    begin(s.a);
+    rename_item(s.a, r[0], "gone");
+    rename_item(s.a, r[1], "taken");
+    ok(s.a, newt_delete(s.a, r[2].any));
+    assert_int_equal(newt_commit(s.a), NEWT_EUNIQUE);
+    assert_int_equal(newt_error_oid(newt_conn_error(s.a)), r[1].any.oid);
+    store_close(&s);
+}
+
+/* A class whose rows the client makes, among others whose rows the server makes. */
+static int shape_fails_after; /* so many calls; 0: never */
+
+static int
+shape(const void *object, json_t *json, void *arg)
+{
+    (void)object;
+    (void)arg;
+    json_object_set_new(json, "shaped", json_true());
+    if (shape_fails_after > 0 && --shape_fails_after == 0)
+        return 7;
+    return 0;
+}
+
+static const newt_hooks shaping = {.size = sizeof shaping, .to_json = shape};
+
+struct shaped;
+NEWT_DECLARE(shaped);
+struct shaped {
+    newt_text name;
+};
+NEWT_CLASS(shaped, "Shaped", 1, &shaping, NEWT_FIELD(struct shaped, name));
+
+static void
+open_with_shaped(void **state, store *s)
+{
+    static const newt_class *const both[] = {&item_class, &shaped_class, NULL};
+
+    shape_fails_after = 0;
+    open_as(state, s);
+    newt_close(s->b);
+    newt_close(s->a);
+    newt_db_close(s->db);
+    s->db = store_db(s, both, ((how *)*state)->o);
+    s->a = connect_(s->db);
+    s->b = connect_(s->db);
+}
+
+static shaped_ref
+new_shaped(newt_conn *c, const char *name)
+{
+    struct shaped *x = shaped_new(c);
+
+    if (!x)
+        fail_error("shaped_new", newt_conn_error(c));
+    newt_set(x, name, name);
+    return shaped_id(x);
+}
+
+static void
+test_mixed(void **state)
+{
+    shaped_ref x;
+    item_ref r[2];
+    store s;
+
+    open_with_shaped(state, &s);
+    make_item(s.a, "taken", 0);
+    sql_do(s.pg, "%s", obstacles[0].ddl);
+    begin(s.a);
+    r[0] = item_id(new_item(s.a, "one", 0));
+    x = new_shaped(s.a, "taken");
+    r[1] = item_id(new_item(s.a, "two", 1));
+    assert_int_equal(newt_commit(s.a), NEWT_EUNIQUE);
+    assert_int_equal(newt_error_oid(newt_conn_error(s.a)), x.any.oid);
+    assert_string_equal(newt_error_class(newt_conn_error(s.a)), "Shaped");
+
+    /* rows that the client makes come after those of the server's, whatever their oids; where it
+     * makes all of them, in the order of the oids */
+    begin(s.a);
+    x = new_shaped(s.a, "free");
+    r[0] = item_id(new_item(s.a, "one", 0));
+    r[1] = item_id(new_item(s.a, "two", 0));
+    commit(s.a);
+    begin(s.a);
+    newt_set(shaped_write(s.a, x), name, "one");
+    rename_item(s.a, r[0], "other");
+    rename_item(s.a, r[1], "taken");
+    assert_int_equal(newt_commit(s.a), NEWT_EUNIQUE);
+    assert_int_equal(newt_error_oid(newt_conn_error(s.a)),
+                     *state == &server ? r[1].any.oid : x.any.oid);
+    store_close(&s);
+}
+
+/* A to_json that does not do the second time what it did the first: the error stays. */
+static void
+test_fickle_hook(void **state)
+{
+    enum {
+        N = 10
+    };
+    store s;
+
+    open_with_shaped(state, &s);
+    make_item(s.a, "taken", 0);
+    sql_do(s.pg, "%s", obstacles[0].ddl);
+    for (int after = N + 1; after <= 3 * N; after++) {
+        begin(s.a);
+        for (int i = 0; i < N; i++) {
+            char name[20];
+
+            snprintf(name, sizeof name, "%d", i);
+            new_shaped(s.a, i == N - 1 ? "taken" : name);
+        }
+        shape_fails_after = after;
+        assert_int_equal(newt_commit(s.a), NEWT_EUNIQUE);
+        assert_string_equal(newt_error_constraint(newt_conn_error(s.a)), "one_name");
+        assert_int_equal(newt_error_oid(newt_conn_error(s.a)), 0);
+    }
+    shape_fails_after = 0;
+    make_item(s.a, "one more", 0);
+    store_close(&s);
+}
+
+/* What fails otherwise, or not at all, when the objects are tried once more: the error is the first
+ * one, without an object. The trigger counts in a sequence, which nothing rolls back. */
+static void
+test_not_again(void **state)
+{
+    static const char *const second[] = {
+        "NULL",                                          /* refused no more */
+        "RAISE ''late'' USING ERRCODE = ''57014''",      /* statement_timeout */
+        "RAISE ''late'' USING ERRCODE = ''40001''",      /* a conflict */
+        "RAISE ''late'' USING ERRCODE = ''40P01''",      /* a deadlock */
+        "RAISE ''late'' USING ERRCODE = ''42704''",      /* something was dropped */
+        "RAISE ''late'' USING ERRCODE = ''23505''",      /* another refusal */
+        "PERFORM pg_terminate_backend(pg_backend_pid())" /* the server is gone */
+    };
+    /* the second is in the batch; the third in the objects one by one */
+    for (size_t i = 0; i < 2 * sizeof second / sizeof *second; i++) {
+        int when = i % 2 ? 2 : 3;
+        const newt_error *e;
+        store s;
+
+        print_message("# %s, attempt %d\n", second[i / 2], when);
+        open_as(state, &s);
+        sql_do(s.pg, "CREATE SEQUENCE attempts");
+        sql_do(s.pg,
+               "CREATE FUNCTION no_bad() RETURNS trigger LANGUAGE plpgsql SET search_path = %s "
+               "AS 'BEGIN IF new.state->>''name'' <> ''bad'' THEN RETURN new; END IF; "
+               "IF nextval(''attempts'') >= %d THEN %s; ELSE RAISE ''not this one'' USING ERRCODE "
+               "= ''AP001'', HINT = ''Another.''; END IF; RETURN new; END'",
+               s.schema, when, second[i / 2]);
+        sql_do(s.pg, "CREATE TRIGGER no_bad BEFORE INSERT OR UPDATE ON newt_projection "
+                     "FOR EACH ROW EXECUTE FUNCTION no_bad()");
+        begin(s.a);
+        for (int k = 0; k < 3; k++)
+            item_done(new_item(s.a, k == 1 ? "bad" : "good", k));
+        assert_int_equal(newt_commit(s.a), NEWT_ESQL);
+        e = newt_conn_error(s.a);
+        assert_string_equal(newt_error_message(e), "not this one");
+        assert_string_equal(newt_error_hint(e), "Another.");
+        assert_string_equal(newt_error_sqlstate(e), "AP001");
+        assert_int_equal(newt_error_oid(e), 0);
+        assert_string_equal(newt_error_class(e), "");
+        assert_sql(s.pg, "1", "SELECT count(*) FROM object_state");
+        make_item(s.a, "next", 0);
+        store_close(&s);
+    }
+}
+
+/* A constraint of somebody's table that is called like one of a store's own: what a trigger on the
+ * projection writes there may be refused as well. */
+static void
+test_namesake(void **state)
+{
+    item_ref r[2];
+    store s;
+
+    open_as(state, &s);
+    sql_do(s.pg, "CREATE SCHEMA billing_%s", s.schema);
+    sql_do(s.pg, "CREATE TABLE billing_%s.transaction (name text PRIMARY KEY)", s.schema);
+    sql_do(s.pg,
+           "CREATE FUNCTION bill() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO "
+           "billing_%s.transaction VALUES (new.state->>''name''); RETURN new; END'",
+           s.schema);
+    sql_do(s.pg, "CREATE TRIGGER bill BEFORE INSERT ON newt_projection "
+                 "FOR EACH ROW EXECUTE FUNCTION bill()");
+    make_item(s.a, "taken", 0);
+    begin(s.a);
+    for (int i = 0; i < 2; i++)
+        r[i] = item_id(new_item(s.a, i ? "taken" : "good", i));
+    assert_int_equal(newt_commit(s.a), NEWT_EUNIQUE);
+    assert_int_equal(newt_error_oid(newt_conn_error(s.a)), r[1].any.oid);
+    assert_string_equal(newt_error_constraint(newt_conn_error(s.a)), "transaction_pkey");
+    store_close(&s);
+}
+
 /* In an asynchronous store the commit succeeds: the projection is not there yet. */
 static void
 test_async(void **state)
@@ -345,6 +560,9 @@ test_async(void **state)
 
 static const struct CMUnitTest refused[] = {
     EACH(test_refused),
+    {"test_refused (through a pooler)", test_refused, NULL, NULL, &pooled},
+    {"test_many (through a pooler)", test_many, NULL, NULL, &pooled},
+    {"test_many (more than the cache holds)", test_many, NULL, NULL, &spilling},
     {"test_many (server)", test_many, NULL, NULL, &server},
     {"test_many (without the extension)", test_many, NULL, NULL, &without},
     EACH(test_last_batch),
@@ -352,6 +570,14 @@ static const struct CMUnitTest refused[] = {
     EACH(test_handed_over),
     EACH(test_deferred),
     EACH(test_not_of_a_row),
+    /* not in the server: there, one statement writes records and rows, before the removal */
+    {"test_not_the_first (client)", test_not_the_first, NULL, NULL, &client},
+    {"test_not_the_first (without the extension)", test_not_the_first, NULL, NULL, &without},
+    EACH(test_mixed),
+    EACH(test_fickle_hook),
+    EACH(test_not_again),
+    {"test_not_again (through a pooler)", test_not_again, NULL, NULL, &pooled},
+    EACH(test_namesake),
     EACH(test_async),
 };
 
