@@ -108,6 +108,7 @@ bool newt__item_hidden(const newt_bytes *item); /* tag 38403 stands in front */
 json_t *newt__json_read(newt__reader *r, newt__token *t, uint64_t first);
 /* Writes a jansson value as one item. What is wrong with it: NEWT__PROFILE in w->fault. */
 void newt__json_write(newt__writer *w, const json_t *json);
+extern const newt__env newt__malloc_env; /* for what is made without a connection */
 /* One field of the record's state; NULL and NEWT__OK in *code: it has none. */
 json_t *newt__json_field(const newt__env *env, const void *record, size_t n, const char *field,
                          size_t field_n, newt__fault *fault);
@@ -189,10 +190,16 @@ int newt__not_writable(const newt_object *o);
 /* A setter's failure: recorded, and the transaction doomed. */
 int newt__refuse(newt__header *h, int status, const void *p, const char *reason);
 int newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault);
+/* The same of JSON text: fault->offset is in it. key: the field of a bag, or NULL. */
+int newt__refuse_json(newt__header *h, const void *p, const char *key, const char *text,
+                      const newt__fault *fault);
 
 /* JSON text of the server's as a value (json_text.c). A number that jansson cannot hold becomes a
  * real if that is exact, else its text. NULL: no memory. */
 json_t *newt__json_of_text(const char *s, size_t n);
+/* Whether jansson holds the number whose text this is, as an integer, or as a real that stands for
+ * it. */
+bool newt__is_jansson_number(const char *s, size_t n);
 
 /* ---- bags (bag.c) ------------------------------------------------------------------------ */
 

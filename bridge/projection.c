@@ -3,12 +3,11 @@
  *
  * Without to_json it is the codec's projection of the record, byte for byte what the server
  * computes. A to_json callback gets it as jansson, which has no number but int64 and double: a
- * number that is neither goes through as a double that stands for it, and is written out exactly
- * if the callback has left it alone.
+ * number that is neither goes through as a real that stands for it, or beyond these as its text,
+ * and is written out exactly if the callback has left it alone.
  */
 #include "object.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +94,7 @@ project_plainly(const newt__env *env, const void *record, size_t n, newt__buffer
 /* A number that jansson cannot hold: which node stands for it, with what value. */
 typedef struct exact {
     json_t *node; /* owned, so that its address stays its own */
-    double value;
+    double value; /* of a real */
     size_t at, n; /* text, in tree.numbers */
 } exact;
 
@@ -128,16 +127,19 @@ tree_restart(void *arg)
 static json_t *
 tree_number(tree *t, const newt__json *e)
 {
-    json_t *node = json_loadb(e->s, e->n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
     char text[NEWT__FLOAT_TEXT];
     exact x = {.at = t->numbers.n, .n = e->n};
+    json_t *node;
 
-    if (!node) /* beyond what a double can hold */
-        node = json_real(e->s[0] == '-' ? -DBL_MAX : DBL_MAX);
+    if (newt__is_jansson_number(e->s, e->n))
+        node = json_loadb(e->s, e->n, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+    else
+        node = json_stringn_nocheck(e->s, e->n);
     if (!node)
         return NULL;
     x.value = json_real_value(node);
-    if (newt__double_text(x.value, text) == e->n && memcmp(text, e->s, e->n) == 0)
+    if (json_is_real(node) && newt__double_text(x.value, text) == e->n &&
+        memcmp(text, e->s, e->n) == 0)
         return node;
     x.node = node;
     if (!newt__buffer_append(&t->numbers, e->s, e->n) ||
@@ -312,23 +314,23 @@ by_node(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The number that the node stands for as long as it has the value it was given. */
 static bool
-real_event(tree *t, json_t *json, newt__json *e, char text[NEWT__FLOAT_TEXT])
+exact_event(tree *t, json_t *json, newt__json *e)
 {
     exact key = {.node = json}, *found = NULL;
+    const char *text;
 
     if (t->exact.n > 0)
         found = bsearch(&key, t->exact.data, t->exact.n / sizeof key, sizeof key, by_node);
-    e->kind = NEWT__JSON_NUMBER;
-    if (found && found->value == json_real_value(json)) {
-        e->s = (const char *)t->numbers.data + found->at;
-        e->n = found->n;
-    } else {
-        if (!isfinite(json_real_value(json)))
-            return false;
-        e->s = text;
-        e->n = newt__double_text(json_real_value(json), text);
-    }
+    if (!found)
+        return false;
+    text = (const char *)t->numbers.data + found->at;
+    if (json_is_real(json) ? json_real_value(json) != found->value
+                           : json_string_length(json) != found->n ||
+                                 memcmp(json_string_value(json), text, found->n) != 0)
+        return false;
+    *e = (newt__json){.kind = NEWT__JSON_NUMBER, .s = text, .n = found->n};
     return true;
 }
 
@@ -366,6 +368,8 @@ put(tree *t, const newt__sink *sink, json_t *json, uint32_t depth, bool *memory)
         e.kind = NEWT__JSON_ARRAY_END;
         break;
     case JSON_STRING:
+        if (exact_event(t, json, &e))
+            break;
         e.kind = NEWT__JSON_STRING;
         e.s = json_string_value(json);
         e.n = json_string_length(json);
@@ -377,8 +381,13 @@ put(tree *t, const newt__sink *sink, json_t *json, uint32_t depth, bool *memory)
         e.i = json_integer_value(json);
         break;
     case JSON_REAL:
-        if (!real_event(t, json, &e, number))
+        if (exact_event(t, json, &e))
+            break;
+        if (!isfinite(json_real_value(json)))
             return "has a number that is not finite";
+        e.kind = NEWT__JSON_NUMBER;
+        e.n = newt__double_text(json_real_value(json), number);
+        e.s = number;
         break;
     case JSON_TRUE: e.kind = NEWT__JSON_TRUE; break;
     case JSON_FALSE: e.kind = NEWT__JSON_FALSE; break;
