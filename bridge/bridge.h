@@ -11,6 +11,7 @@
  *   marks.c        what was changed and not marked, in debug mode
  *   spill.c        what was changed and finds no room in the cache
  *   json_read.c    values -> jansson       json_write.c   jansson -> values
+ *   json_exact.c   JSON text kept as it is json_text.c    the server's JSON -> jansson
  *   bag.c          objects without struct  collection.c   lists, maps, named roots
  *   projection.c   JSON of an object, to_json
  *   db.c           newt_db, pool, store check   register.c   classes known to the store
@@ -47,6 +48,7 @@ struct newt_error {
     int status;
     int64_t oid;
     char sqlstate[6];
+    size_t position;               /* of JSON text: the byte that is wrong, from 1; else 0 */
     char *message, *detail, *hint; /* malloc'ed or NULL; never longer than a few hundred bytes */
     char *class_name, *constraint; /* the same */
     bool own;                      /* the constraint is one of the store's own */

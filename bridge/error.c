@@ -384,6 +384,12 @@ newt_error_sqlstate(const newt_error *e)
     return e ? e->sqlstate : "";
 }
 
+size_t
+newt_error_position(const newt_error *e)
+{
+    return e->position;
+}
+
 int64_t
 newt_error_oid(const newt_error *e)
 {

@@ -29,7 +29,7 @@ plain_free(void *arg, void *p)
     free(p);
 }
 
-static const newt__env plain_env = {.realloc = plain_realloc, .free = plain_free};
+const newt__env newt__malloc_env = {.realloc = plain_realloc, .free = plain_free};
 
 /* ---- scalars ----------------------------------------------------------------------------- */
 
@@ -464,7 +464,7 @@ newt_json_get(const newt_json *f)
 
     if (!f->item.p)
         return json_null();
-    newt__read_item_begin(&r, &plain_env, f->item.p, f->item.n, NEWT__MAX_DEPTH, first);
+    newt__read_item_begin(&r, &newt__malloc_env, f->item.p, f->item.n, NEWT__MAX_DEPTH, first);
     if (newt__read(&r, &t) != NEWT__OK)
         return NULL;
     json = newt__json_read(&r, &t, first);

@@ -394,6 +394,7 @@ NEWT_API const char *newt_error_message(const newt_error *e); /* names object, c
 NEWT_API const char *newt_error_detail(const newt_error *e);
 NEWT_API const char *newt_error_hint(const newt_error *e);
 NEWT_API const char *newt_error_sqlstate(const newt_error *e); /* five characters, or "" */
+NEWT_API size_t newt_error_position(const newt_error *e);      /* JSON text: byte from 1; else 0 */
 NEWT_API int64_t newt_error_oid(const newt_error *e);          /* 0: no object */
 NEWT_API const char *newt_error_class(const newt_error *e);    /* of that object, or "" */
 /*
@@ -642,6 +643,19 @@ NEWT_API bool newt_map_remove_(newt_object *o, void *map, size_t item_size, cons
  * that begins with "::", see docs/json-values.md: {"::=>": 42} is a reference. */
 NEWT_API int newt_json_set(newt_object *o, newt_json *f, const struct json_t *json);
 NEWT_API struct json_t *newt_json_get(const newt_json *f) NEWT_CHECK;
+/*
+ * The same as JSON text, which is taken as it is and stays as it is: numbers of any size keep all
+ * of their digits and their scale, a key that begins with "::" is a key like any other. What
+ * PostgreSQL's jsonb takes is taken: of fields with one key the last counts; order and white space
+ * are not kept; what is nested more than 500 deep is refused (NEWT_ELIMIT), as is what is no JSON,
+ * a \u0000 or half of a surrogate pair (NEWT_EINVAL), newt_error_position says where. n: bytes of
+ * text, SIZE_MAX: up to its NUL; text NULL: null. get_text: compact text with a NUL behind its *n
+ * bytes (n may be NULL), for free(); NULL: no memory, or the item is damaged. Values that JSON has
+ * no word for look as in the projection, with two differences: bytes are complete, and what is not
+ * projected is there.
+ */
+NEWT_API int newt_json_set_text(newt_object *o, newt_json *f, const char *text, size_t n);
+NEWT_API char *newt_json_get_text(const newt_json *f, size_t *n) NEWT_CHECK;
 NEWT_API struct json_t *newt_json_ref(newt_ref r) NEWT_CHECK;
 NEWT_API newt_ref newt_json_to_ref(const struct json_t *json); /* null if it is none */
 
@@ -664,6 +678,13 @@ NEWT_API int newt_bag_replace(newt_bag *b, const struct json_t *state);
 NEWT_API struct json_t *newt_bag_get(const newt_bag *b, const char *key) NEWT_CHECK;
 NEWT_API int newt_bag_set(newt_bag *b, const char *key, const struct json_t *value);
 NEWT_API int newt_bag_delete(newt_bag *b, const char *key);
+/* The same as JSON text, see newt_json_set_text. replace wants an object. get and state: for
+ * free(); NULL: no such field, or no memory, or a value that is not in the form of
+ * docs/json-values.md. */
+NEWT_API char *newt_bag_state_text(const newt_bag *b, size_t *n) NEWT_CHECK;
+NEWT_API int newt_bag_replace_text(newt_bag *b, const char *text, size_t n);
+NEWT_API char *newt_bag_get_text(const newt_bag *b, const char *key, size_t *n) NEWT_CHECK;
+NEWT_API int newt_bag_set_text(newt_bag *b, const char *key, const char *text, size_t n);
 
 /* The field of an old record, for upgrade hooks: a new reference or NULL. */
 NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field) NEWT_CHECK;

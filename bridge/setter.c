@@ -125,6 +125,39 @@ newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault)
     return fail_with(h, &e);
 }
 
+int
+newt__refuse_json(newt__header *h, const void *p, const char *key, const char *text,
+                  const newt__fault *fault)
+{
+    enum {
+        LONGEST_KEY = 100
+    };
+    const newt__field *f = newt__field_at(h, p);
+    newt__place place = {.field = f};
+    char name[NEWT__PLACE_SIZE], object[NEWT__NAME_SIZE];
+    size_t line = 1, column = 1;
+    newt_error e = {0};
+
+    newt__object_name(h, object);
+    if (h->class)
+        newt__place_name(name, h->oid, h->class, f ? &place : NULL);
+    else if (key)
+        snprintf(name, sizeof name, "field \"%.*s\" of %s",
+                 (int)newt__utf8_valid(key, strnlen(key, LONGEST_KEY)), key, object);
+    else
+        snprintf(name, sizeof name, "%s", object);
+    newt__fail_value(&e, h->oid, name, fault);
+    for (size_t i = 0; i < fault->offset; i++) {
+        line += text[i] == '\n';
+        column = text[i] == '\n' ? 1 : column + ((text[i] & 0xc0) != 0x80);
+    }
+    if (fault->code != NEWT__NOMEM) {
+        e.position = fault->offset + 1;
+        newt__fail_detail(&e, "Line %zu, column %zu of the JSON text.", line, column);
+    }
+    return fail_with(h, &e);
+}
+
 /* The header of an object that may be changed now, or NULL. */
 newt__header *
 newt__writable(newt_object *o, const void *p, bool bag)

@@ -8,6 +8,7 @@
  * what the environment's allocator handed out.
  *
  *   writer      values            -> record bytes              (write.c)
+ *   json parse  JSON text         -> record bytes              (json_parse.c)
  *   reader      record bytes      -> validated tokens          (read.c)
  *   projection  record bytes      -> JSON events for a sink    (project.c)
  *   json text   JSON events       -> UTF-8 text                (json_text.c)
@@ -134,6 +135,10 @@ enum {
  */
 size_t newt__double_text(double x, char *out);
 size_t newt__float_text(float x, char *out);
+/* A double near digits * 10^exponent: the nearest one where digits are below 2^53 and the exponent
+ * is between -22 and 22, else nearly always. 0 where there is none, or none that is known to be
+ * near: with exponents below -292 and above 308, and where it is subnormal. */
+double newt__near_double(uint64_t digits, int exponent);
 
 /*
  * A number: (negative ? -1 - magnitude : magnitude) * 10^exponent, the magnitude as big-endian
@@ -238,10 +243,23 @@ void newt__write_tag(newt__writer *w, uint64_t tag);
 void newt__write_encoded(newt__writer *w, const void *p, size_t n);
 
 void newt__collect_map(newt__writer *w);
+/* A map whose keys may come again: the last value counts, as in a jsonb. */
+void newt__collect_fields(newt__writer *w);
 void newt__collect_pairs(newt__writer *w); /* tag 259 whatever the keys */
 void newt__collect_set(newt__writer *w);
 void newt__collect_array(newt__writer *w); /* keeps the order; the count is found out */
 void newt__collected(newt__writer *w);
+
+/*
+ * JSON text as one item. It is taken and refused as PostgreSQL's jsonb takes and refuses it: of
+ * fields with one key the last counts, \\u0000 and half a surrogate pair are refused, so is a
+ * number beyond numeric; only nesting has the record's own limit. A key is a key, "::" is nothing
+ * special. Integers are integers of any size. A number with a point or an exponent is a double if
+ * the projection shows that double as the same number with the same scale, else a decimal. On
+ * failure w has failed as well; fault->offset counts the bytes in front of what is wrong in the
+ * text.
+ */
+newt__code newt__write_json(newt__writer *w, const char *s, size_t n, newt__fault *fault);
 
 /* ---- reader: record -> tokens ------------------------------------------------------------ */
 
@@ -460,6 +478,13 @@ newt__code newt__project_item(newt__reader *r, const newt__token *t, const newt_
  * the events. On failure and for a hidden class nothing is appended. */
 newt__code newt__project_text(const newt__env *env, const void *record, size_t n, newt__buffer *out,
                               bool *hidden, newt__fault *fault);
+
+/* One item that was cut out of a record, as newt__read_item_begin has it, as compact JSON text,
+ * appended to out. It is for who owns the data: unlike in the projection keys stand as they are,
+ * text may hold NUL, hidden values are shown, numbers have all of their digits, bytes are given
+ * whole, and the text may be of any size. What newt__write_json wrote gives the same JSON again. */
+newt__code newt__item_text(const newt__env *env, const void *item, size_t n, uint32_t max_depth,
+                           uint64_t shared, newt__buffer *out, newt__fault *fault);
 
 /* A sink that appends compact JSON text to a buffer. text is its state; it and out live as long as
  * the sink is used. event fails only for want of memory. */

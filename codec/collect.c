@@ -20,6 +20,14 @@ newt__collect_map(newt__writer *w)
 }
 
 void
+newt__collect_fields(newt__writer *w)
+{
+    newt__collect_map(w);
+    if (w->fault.code == NEWT__OK)
+        w->open[w->n_open - 1].last = true;
+}
+
+void
 newt__collect_pairs(newt__writer *w)
 {
     collect(w, NEWT__WRITE_OTHER, NEWT__OPEN_COLLECTED_PAIRS);
@@ -84,7 +92,8 @@ sort(const entries *e, size_t *order, size_t *spare)
     return order;
 }
 
-/* Brings the entries into order; drops elements that are there twice. *n is what is left. */
+/* Brings the entries into order. Of equal elements, and of fields with one key where the last
+ * counts, only the last stays. *n is what is left. */
 static bool
 reorder(newt__writer *w, const struct newt__open *open, entries *e, size_t *n)
 {
@@ -117,8 +126,8 @@ reorder(newt__writer *w, const struct newt__open *open, entries *e, size_t *n)
         const size_t *x = e->mark + order[i] * e->stride;
         size_t length = x[e->stride] - x[0];
 
-        if (i > 0 && compare(e, order[i - 1], order[i]) == 0) {
-            if (open->kind == NEWT__OPEN_COLLECTED_SET)
+        if (i + 1 < e->n && compare(e, order[i], order[i + 1]) == 0) {
+            if (open->kind == NEWT__OPEN_COLLECTED_SET || open->last)
                 continue;
             newt__write_fail(w, NEWT__PROFILE, "map key stands twice");
             goto out;

@@ -214,3 +214,43 @@ newt__float_text(float x, char *out)
         return lay_out(bits >> 31, (decimal){c >> -q, 0}, out);
     return lay_out(bits >> 31, shortest_single(c, q, fraction == 0 && biased > 1), out);
 }
+
+/* ---- and back ----------------------------------------------------------------------------- */
+
+double
+newt__near_double(uint64_t digits, int exponent)
+{
+    static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    uint64_t c, bits;
+    int shift, power;
+    double x;
+
+    if (digits == 0)
+        return 0;
+    if (digits >> 53 == 0 && exponent >= -22 && exponent <= 22)
+        return exponent < 0 ? (double)digits / exact[-exponent] : (double)digits * exact[exponent];
+    if (exponent < NEWT__POW10_LOW || exponent > 308)
+        return 0;
+    /* 10^e is g * 2^(floor(log2(10^e)) - 127); the product keeps its 64 leading bits */
+    shift = __builtin_clzll(digits);
+    c = round_to_odd(&newt__pow10[exponent - NEWT__POW10_LOW], digits << shift);
+    power = log2_pow10(exponent) - 127 - shift + 128;
+    if (c >> 63 == 0) {
+        c <<= 1;
+        power--;
+    }
+    /* to 53 bits, ties to even */
+    c = (c >> 11) + ((c >> 10 & 1) && (c & 0x3ff || c >> 11 & 1));
+    power += 11;
+    if (c >> 53) {
+        c >>= 1;
+        power++;
+    }
+    if (power + 1075 < 1 || power + 1075 > 2046)
+        return 0;
+    bits = (c & ((UINT64_C(1) << 52) - 1)) | (uint64_t)(power + 1075) << 52;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}

@@ -43,7 +43,7 @@ scalar(struct newt__projection *p, const newt__token *t)
 {
     switch (t->kind) {
     case NEWT__TEXT:
-        if (NEWT__UNLIKELY(!t->plain) && newt__holds_nul(t->s, t->n))
+        if (NEWT__UNLIKELY(!t->plain) && newt__holds_nul(t->s, t->n) && !p->whole)
             break;
         return newt__emit_text(p, NEWT__JSON_STRING, t);
     case NEWT__INT:
@@ -168,10 +168,17 @@ skip_next(struct newt__projection *p)
 
 /* Whether the next item is hidden. */
 static inline bool
-hidden_next(const newt__reader *r)
+tagged_hidden(const newt__reader *r)
 {
     return NEWT__UNLIKELY(r->n - r->at >= 3) && r->data[r->at] == 0xd9 &&
            newt__get16(r->data + r->at + 1) == NEWT__TAG_HIDDEN;
+}
+
+/* Whether the next item is left out. */
+static inline bool
+hidden_next(const struct newt__projection *p)
+{
+    return tagged_hidden(p->r) && !p->whole;
 }
 
 /* A key that begins with "::" gets one more colon. */
@@ -196,16 +203,17 @@ enum placed {
 static inline enum placed
 place_field(struct newt__projection *p, struct newt__frame *f, const newt__token *key)
 {
-    if (NEWT__UNLIKELY(hidden_next(p->r)))
+    if (NEWT__UNLIKELY(hidden_next(p)))
         return skip_next(p) ? DONE : STOPPED;
-    if (NEWT__UNLIKELY(!key->plain) && newt__holds_nul(key->s, key->n)) {
+    if (NEWT__UNLIKELY(!key->plain) && newt__holds_nul(key->s, key->n) && !p->whole) {
         newt__stop(p, NEWT__STOP_LOOK_AHEAD);
         return STOPPED;
     }
     f->key = key->s;
     f->n = key->n;
-    if (NEWT__UNLIKELY(newt__is_wrapper(key->s, key->n)) ? !wrapper_key(p, key)
-                                                         : !newt__emit_text(p, NEWT__JSON_KEY, key))
+    if (NEWT__UNLIKELY(newt__is_wrapper(key->s, key->n) && !p->whole)
+            ? !wrapper_key(p, key)
+            : !newt__emit_text(p, NEWT__JSON_KEY, key))
         return STOPPED;
     return next(p) ? SHOW : STOPPED;
 }
@@ -214,7 +222,7 @@ static enum placed
 place_pair(struct newt__projection *p, struct newt__frame *f, const newt__token *t)
 {
     if (!t->is_key) {
-        if (t->hidden) {
+        if (t->hidden && !p->whole) {
             /* the key is a container and has been shown */
             newt__stop(p, NEWT__STOP_LOOK_AHEAD);
             return STOPPED;
@@ -222,8 +230,8 @@ place_pair(struct newt__projection *p, struct newt__frame *f, const newt__token 
         f->value = true;
         return newt__own_key(p, "v") ? SHOW : STOPPED;
     }
-    if (t->hidden ||
-        (newt__is_container(t->kind) ? notes_of(p, p->ordinal) & KEY_OF_HIDDEN : hidden_next(p->r)))
+    if ((t->hidden && !p->whole) ||
+        (newt__is_container(t->kind) ? notes_of(p, p->ordinal) & KEY_OF_HIDDEN : hidden_next(p)))
         return skip(p, t) && skip_next(p) ? DONE : STOPPED;
     f->index++;
     f->value = false;
@@ -239,7 +247,7 @@ place(struct newt__projection *p, const newt__token *t)
     case NEWT__FRAME_FIELDS: return place_field(p, f, t);
     case NEWT__FRAME_PAIRS: return place_pair(p, f, t);
     default:
-        if (NEWT__UNLIKELY(t->hidden))
+        if (NEWT__UNLIKELY(t->hidden && !p->whole))
             return skip(p, t) ? DONE : STOPPED;
         f->index++;
         return f->kind != NEWT__FRAME_TAG || newt__own_key(p, "::v") ? SHOW : STOPPED;
@@ -412,7 +420,7 @@ look_ahead(struct newt__projection *p, const newt__token *t)
         } else if (f->kind == NEWT__PAIRS) {
             if (t->hidden && f->n != SIZE_MAX && !note(p, f->n, KEY_OF_HIDDEN))
                 return false;
-        } else if (t->is_key && !t->plain && newt__holds_nul(t->s, t->n) && !hidden_next(r)) {
+        } else if (t->is_key && !t->plain && newt__holds_nul(t->s, t->n) && !tagged_hidden(r)) {
             if (!note(p, f->index, HOLDS_NUL))
                 return false;
         }
@@ -469,6 +477,7 @@ begin(struct newt__projection *p, newt__reader *r, const newt__sink *sink, newt_
     p->sink = sink;
     p->out = out;
     p->start = out != NULL ? out->n : 0;
+    p->whole = false;
     p->fault = (newt__fault){NEWT__OK, NULL, 0};
     p->limit = newt__max_json(r->env);
     p->counting = r->n > p->limit / NEWT__EXPANSION;
@@ -617,4 +626,26 @@ newt__project_text(const newt__env *env, const void *data, size_t n, newt__buffe
     if (fault != NULL)
         *fault = p.fault;
     return p.fault.code;
+}
+
+newt__code
+newt__item_text(const newt__env *env, const void *data, size_t n, uint32_t max_depth,
+                uint64_t shared, newt__buffer *out, newt__fault *fault)
+{
+    struct newt__projection p;
+    newt__reader r;
+    newt__token t;
+    size_t start = out->n;
+
+    newt__read_item_begin(&r, env, data, n, max_depth, shared);
+    begin(&p, &r, NULL, out);
+    p.whole = true;
+    p.counting = false;
+    if (newt__read(&r, &t) == NEWT__OK && item(&p, &t, true) == NEWT__OK)
+        newt__read_rest(&r);
+    if (p.fault.code == NEWT__OK)
+        p.fault = r.fault;
+    out->n = p.fault.code == NEWT__OK ? out->n - 1 /* the comma */ : start;
+    *fault = p.fault;
+    return fault->code;
 }

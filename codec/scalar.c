@@ -17,11 +17,17 @@ bytes_entry(struct newt__projection *p, const char *s, size_t n)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char out[(NEWT__MAX_INLINE + 2) / 3 * 4];
+    char small[(NEWT__MAX_INLINE + 2) / 3 * 4], *out = small;
     size_t at, k = 0;
 
-    if (n > NEWT__MAX_INLINE)
-        return newt__own_key(p, "::bin") && newt__unsigned(p, n);
+    if (n > NEWT__MAX_INLINE) {
+        if (!p->whole)
+            return newt__own_key(p, "::bin") && newt__unsigned(p, n);
+        p->scratch.n = 0;
+        if (!newt__room(&p->scratch, n / 3 * 4 + 4))
+            return newt__stop_memory(p);
+        out = (char *)p->scratch.data;
+    }
     for (at = 0; at < n; at += 3) {
         size_t left = n - at;
         uint32_t x = (uint32_t)(uint8_t)s[at] << 16;
@@ -61,6 +67,16 @@ lossy(struct newt__projection *p, const newt__token *t)
            newt__word(p, NEWT__JSON_OBJECT_END);
 }
 
+/* "1.23E+2", which has all of an integer's digits, as "123". */
+static void
+as_integer(newt__buffer *text)
+{
+    uint8_t *point = memchr(text->data, '.', text->n), *end = memchr(text->data, 'E', text->n);
+
+    memmove(point, point + 1, (size_t)(end - point) - 1);
+    text->n = (size_t)(end - text->data) - 1;
+}
+
 static bool
 number(struct newt__projection *p, const newt__number *x)
 {
@@ -71,7 +87,9 @@ number(struct newt__projection *p, const newt__number *x)
     code = newt__number_text(&p->scratch, x, &positional);
     if (code != NEWT__OK)
         return newt__stop_fault(p, code, code == NEWT__NOMEM ? "out of memory" : "interrupted");
-    if (positional)
+    if (!positional && p->whole && x->exponent == 0)
+        as_integer(&p->scratch);
+    if (positional || p->whole)
         return newt__text(p, NEWT__JSON_NUMBER, p->scratch.data, p->scratch.n, true);
     return newt__reject(p, "number") && newt__word(p, NEWT__JSON_OBJECT) &&
            newt__own_key(p, "::num") &&

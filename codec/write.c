@@ -151,6 +151,7 @@ newt__enter(newt__writer *w, uint8_t kind, uint64_t left)
     open->kind = kind;
     open->fields = w->pending == NEWT__PENDING_SHARED || w->pending == NEWT__PENDING_OBJECT;
     open->raw = false;
+    open->last = false;
     open->outer_kind = w->kind;
     open->outer_left = w->left - 1;
     open->begin = w->buf.n;

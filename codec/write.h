@@ -52,6 +52,7 @@ struct newt__open {
     uint8_t kind;
     bool fields; /* collected map: must be one, tag 28 or 27 stands in front */
     bool raw;    /* collected map: a key is not UTF-8 */
+    bool last;   /* collected map: a key may come again, its last value counts */
     uint8_t outer_kind;
     uint64_t outer_left;
     size_t begin;    /* collected: where the items begin */
