@@ -27,7 +27,9 @@ typedef struct proxy {
     int hold_syncs; /* no answer is passed on before so many syncs have come from the client */
     int cut_client; /* so many messages of the client are passed on, then both sides are cut */
     int cut_server; /* so many of the server are passed on, then both sides are cut */
+    int then_cut;   /* ... and then so many of the server's, of the connections that come next */
     bool cut;       /* has happened */
+    int cuts;       /* so often */
     bool farewell;  /* before it cuts it tells the client so, as PgBouncer does */
     /* so many messages of the client are passed on, then its connection stands still, in both
      * directions, until it is let go on; abandon: at once cut on the client's side, so that the
@@ -181,7 +183,10 @@ proxy_pass(proxied *x, proxy_buffer *b, bool to_server)
         }
         if (cut) {
             p->cut = true;
-            p->cut_client = p->cut_server = -1;
+            p->cuts++;
+            p->cut_client = -1;
+            p->cut_server = p->then_cut;
+            p->then_cut = -1;
         }
         pthread_mutex_unlock(&p->mutex);
         if (cut && p->farewell)
@@ -302,6 +307,7 @@ proxy_start(proxy *p)
     *p = (proxy){.hold_syncs = -1,
                  .cut_client = -1,
                  .cut_server = -1,
+                 .then_cut = -1,
                  .stall_client = -1,
                  .stall_syncs = -1};
     pthread_mutex_init(&p->mutex, NULL);
@@ -358,8 +364,19 @@ proxy_arm(proxy *p, int hold_syncs, int cut_client, int cut_server)
     p->hold_syncs = hold_syncs;
     p->cut_client = cut_client;
     p->cut_server = cut_server;
+    p->then_cut = -1;
+    p->cuts = 0;
     p->cut = p->stalled = p->go_on = false;
     p->stall_client = p->stall_syncs = -1;
+    pthread_mutex_unlock(&p->mutex);
+}
+
+/* Arms a second cut, after the one that is armed. */
+UNUSED static void
+proxy_then_cut(proxy *p, int cut_server)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->then_cut = cut_server;
     pthread_mutex_unlock(&p->mutex);
 }
 
@@ -411,7 +428,7 @@ proxy_counts(proxy *p)
 
     pthread_mutex_lock(&p->mutex);
     counts = *p;
-    p->hold_syncs = p->cut_client = p->cut_server = -1;
+    p->hold_syncs = p->cut_client = p->cut_server = p->then_cut = -1;
     pthread_mutex_unlock(&p->mutex);
     return counts;
 }

@@ -390,7 +390,40 @@ test_session(void **state)
     store_close(&s);
 }
 
+/* What is gone for good is an error that no retry gets over, in whatever is tried again and again.
+ */
+static void
+test_table_gone(void **state)
+{
+    int last = NEWT_OK;
+    item_ref r, q;
+    store s;
+
+    (void)state;
+    open_store(&s);
+    r = make_item(s.a, "r", 1);
+    q = make_item(s.a, "q", 2);
+    begin(s.b);
+    assert_int_equal(read_n(s.b, r), 1);
+    commit(s.b);
+    sql_do(s.pg, "ALTER TABLE object_state RENAME TO elsewhere");
+    for (int i = 0; i < 4; i++) {
+        if (newt_begin(s.b) == NEWT_OK)
+            assert_null(item_read(s.b, q));
+        last = newt_error_status(newt_conn_error(s.b));
+        newt_abort(s.b);
+    }
+    assert_int_equal(last, NEWT_ESQL);
+    assert_string_equal(newt_error_sqlstate(newt_conn_error(s.b)), "42P01");
+    sql_do(s.pg, "ALTER TABLE elsewhere RENAME TO object_state");
+    begin(s.b);
+    assert_int_equal(read_n(s.b, q), 2);
+    commit(s.b);
+    store_close(&s);
+}
+
 static const struct CMUnitTest server_changes[] = {
+    cmocka_unit_test(test_table_gone),
     cmocka_unit_test(test_extension_dropped),
     cmocka_unit_test(test_dropped_in_between),
     cmocka_unit_test(test_walks),

@@ -453,6 +453,27 @@ test_large_transaction(void **state)
     free(r);
 }
 
+/* The oids that the next transaction will want come with a commit: however many transactions of one
+ * size there are, each is one round trip. */
+static void
+test_numbers_in_time(void **state)
+{
+    newt_stats before;
+    store s;
+
+    store_open_as(&s, "in_time", *(newt_options *)*state);
+    for (int i = 0; i < 12; i++) {
+        begin_alone(s.a);
+        before = stats_of(s.a);
+        for (int k = 0; k < 400; k++)
+            item_done(new_item(s.a, "one of many", k));
+        commit(s.a);
+        if (i >= 2) /* the first ones could not know */
+            assert_int_equal(stats_of(s.a).round_trips - before.round_trips, 1);
+    }
+    store_close(&s);
+}
+
 /* What others changed between the begin and the commit of a transaction that has nothing to do with
  * it is not read from the cache afterwards. */
 static void
@@ -886,6 +907,8 @@ static const struct CMUnitTest commits[] = {
     cmocka_unit_test(test_transaction_rows),
     with(test_large_transaction, client),
     with(test_large_transaction, server),
+    with(test_numbers_in_time, client),
+    with(test_numbers_in_time, server),
     with(test_changed_in_between, client),
     with(test_changed_in_between, server),
     with(test_too_many_changed_in_between, client),

@@ -2,6 +2,7 @@
  * server_fork.c - fork(): the child can use nothing that its parent has opened, closing it there
  * leaves the parent alone, and both can work with a database each
  */
+#include "../../bridge/bridge.h"
 #include "server.h"
 
 #include <stdatomic.h>
@@ -289,10 +290,37 @@ test_beside_threads(void **state)
     store_close(&s);
 }
 
+/* A lock that somebody holds at that moment is held in the child for ever. */
+static void
+test_lock_held(void **state)
+{
+    pid_t pid;
+    store s;
+
+    (void)state;
+    store_open(&s, "lock");
+    make_item(s.a, "r", 1);
+    newt_close(s.a); /* into the pool */
+    pthread_mutex_lock(&s.db->mutex);
+    if ((pid = begin_child()) == 0) {
+        newt_conn *c;
+
+        expect(newt_connect(s.db, &c) == NEWT_ETHREAD);
+        newt_close(c);
+        newt_close(s.b);
+        newt_db_close(s.db);
+        _exit(0);
+    }
+    pthread_mutex_unlock(&s.db->mutex);
+    end_child(pid);
+    s.a = connect_(s.db);
+    make_item(s.a, "r", 2);
+    store_close(&s);
+}
+
 static const struct CMUnitTest forks[] = {
-    cmocka_unit_test(test_in_transaction),
-    cmocka_unit_test(test_on_the_way),
-    cmocka_unit_test(test_spilled),
+    cmocka_unit_test(test_lock_held),      cmocka_unit_test(test_in_transaction),
+    cmocka_unit_test(test_on_the_way),     cmocka_unit_test(test_spilled),
     cmocka_unit_test(test_beside_threads),
 };
 

@@ -216,6 +216,40 @@ test_cut_behind_pooler(void **state)
     through_close(&t);
 }
 
+/* The connection by which the outcome is asked for is cut as well, at every answer: it is asked for
+ * again, and a tombstone that is there already is not taken for the transaction. */
+static void
+test_cut_twice(void **state)
+{
+    int64_t n = 1;
+    item_ref r;
+    through t;
+
+    syncs_of(state);
+    through_open(&t, "cut_twice");
+    r = make_item(t.c, "r", n);
+    for (int arrived = 0; arrived < 2; arrived++) {
+        for (int at = 0;; at++) {
+            int status;
+            proxy counts;
+
+            begin(t.c);
+            write_n(t.c, r, n + 1);
+            proxy_arm(&t.p, -1, arrived ? -1 : 0, arrived ? 0 : -1);
+            proxy_then_cut(&t.p, at);
+            status = newt_commit(t.c);
+            counts = proxy_counts(&t.p);
+            if (!arrived)
+                assert_int_equal(status, NEWT_ELOST);
+            n += status == NEWT_OK;
+            assert_int_equal(stored_n(&t.s, r), n);
+            if (counts.cuts < 2)
+                break;
+        }
+    }
+    through_close(&t);
+}
+
 /* COMMIT has succeeded only if its tag says so: of a transaction that has failed it answers with
  * ROLLBACK, and without an error. */
 static void
@@ -327,9 +361,9 @@ test_lock_is_freed(void **state)
 #        test "_extension", test, NULL, NULL, &with                                                \
     }
 static const struct CMUnitTest lost[] = {
-    TWICE(test_one_round_trip),    TWICE(test_cut_on_the_way_out),  TWICE(test_cut_on_the_way_back),
-    TWICE(test_cut_behind_pooler), TWICE(test_rolled_back_instead), TWICE(test_lost_while_reading),
-    TWICE(test_lock_is_freed),
+    TWICE(test_one_round_trip),     TWICE(test_cut_on_the_way_out), TWICE(test_cut_on_the_way_back),
+    TWICE(test_cut_behind_pooler),  TWICE(test_cut_twice),          TWICE(test_rolled_back_instead),
+    TWICE(test_lost_while_reading), TWICE(test_lock_is_freed),
 };
 
 int

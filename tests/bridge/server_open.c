@@ -299,6 +299,42 @@ test_registry(void **state)
     PQfinish(s.pg);
 }
 
+static void *
+open_in_thread(void *arg)
+{
+    static int status;
+
+    status = try_open(uri(), arg, &thing_class, 0);
+    return &status;
+}
+
+/* Another program registers the class, with other fields, between the look and the registration. */
+static void
+test_registered_meanwhile(void **state)
+{
+    pthread_t t;
+    void *status;
+    PGconn *pg;
+    store s;
+
+    (void)state;
+    store_make(&s, "meanwhile");
+    pg = sql_open();
+    assert_int_equal(try_open(uri(), s.schema, &other_thing_class, 0), NEWT_OK);
+    sql_do(s.pg, "CREATE TABLE theirs AS SELECT * FROM newt_class");
+    sql_do(s.pg, "DELETE FROM newt_class");
+    sql_do(s.pg, "BEGIN");
+    sql_do(s.pg, "INSERT INTO newt_class SELECT * FROM theirs");
+    assert_int_equal(pthread_create(&t, NULL, open_in_thread, s.schema), 0);
+    wait_until(sql_int(pg, "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid "
+                           "FROM pg_stat_activity WHERE datname = current_database())") > 0);
+    sql_do(s.pg, "COMMIT");
+    pthread_join(t, &status);
+    assert_int_equal(*(int *)status, NEWT_ECLASS);
+    PQfinish(pg);
+    PQfinish(s.pg);
+}
+
 static void
 test_to_json_needs_inline(void **state)
 {
@@ -488,12 +524,19 @@ test_pool(void **state)
 }
 
 static const struct CMUnitTest opening[] = {
-    cmocka_unit_test(test_create),    cmocka_unit_test(test_two_makers),
-    cmocka_unit_test(test_no_server), cmocka_unit_test(test_no_store),
-    cmocka_unit_test(test_versions),  cmocka_unit_test(test_options),
-    cmocka_unit_test(test_registry),  cmocka_unit_test(test_to_json_needs_inline),
-    cmocka_unit_test(test_rights),    cmocka_unit_test(test_settings),
-    cmocka_unit_test(test_pool),      cmocka_unit_test(test_extension),
+    cmocka_unit_test(test_create),
+    cmocka_unit_test(test_two_makers),
+    cmocka_unit_test(test_no_server),
+    cmocka_unit_test(test_no_store),
+    cmocka_unit_test(test_versions),
+    cmocka_unit_test(test_options),
+    cmocka_unit_test(test_registry),
+    cmocka_unit_test(test_registered_meanwhile),
+    cmocka_unit_test(test_to_json_needs_inline),
+    cmocka_unit_test(test_rights),
+    cmocka_unit_test(test_settings),
+    cmocka_unit_test(test_pool),
+    cmocka_unit_test(test_extension),
 };
 
 int

@@ -205,6 +205,13 @@ test_one_row(void **state)
         assert_non_null(strstr(text, "\"refused\": 2"));
         assert_int_equal(refused(&s), 2);
         assert_int_equal(rows(&s), 502);
+        /* written again, and refused again: one entry, of what it is now */
+        begin(s.c);
+        name_it(s.c, old, bad);
+        commit(s.c);
+        drain(&s, NULL, text, sizeof text);
+        assert_int_equal(refused(&s), 2);
+        assert_int_equal(sql_number(s.pg, "SELECT count(*) FROM newt_reject_entry"), 2);
         /* written again, and fine */
         begin(s.c);
         name_it(s.c, old, "good again");
