@@ -146,7 +146,10 @@ newt__refuse_json(newt__header *h, const void *p, const char *key, const char *t
                  (int)newt__utf8_valid(key, strnlen(key, LONGEST_KEY)), key, object);
     else
         snprintf(name, sizeof name, "%s", object);
-    newt__fail_value(&e, h->oid, name, fault);
+    if (fault->code == NEWT__MALFORMED)
+        newt__fail(&e, NEWT_EINVAL, h->oid, "%s: invalid JSON text: %s", name, fault->reason);
+    else
+        newt__fail_value(&e, h->oid, name, fault);
     for (size_t i = 0; i < fault->offset; i++) {
         line += text[i] == '\n';
         column = text[i] == '\n' ? 1 : column + ((text[i] & 0xc0) != 0x80);

@@ -552,7 +552,7 @@ test_where(void **state)
                      NEWT_EINVAL);
     e = newt_conn_error(s.a);
     assert_int_equal(newt_error_oid(e), paper_id(p).any.oid);
-    assert_non_null(strstr(newt_error_message(e), ": expected a value"));
+    assert_non_null(strstr(newt_error_message(e), ": invalid JSON text: expected a value"));
     assert_string_equal(newt_error_detail(e), "Line 2, column 6 of the JSON text.");
     assert_int_equal(newt_error_position(e), 13);
     paper_done(p);
