@@ -221,14 +221,14 @@ test_query_json(void **state)
     begin(s.b);
     check_query(
         s.b,
-        "SELECT '{\"title\": \"t\", \"half\": \"a\\ud800b\", \"other\": \"\\udc00\\ud800\", "
-        "\"pair\": \"\\ud83d\\ude00 \\\\ud800\", \"nul\": \"x\\u0000y\"}'::json AS d",
+        "SELECT $${\"title\": \"t\", \"half\": \"a\\ud800b\", \"other\": \"\\udc00\\ud800\", "
+        "\"pair\": \"\\ud83d\\ude00 \\\\ud800\", \"nul\": \"x\\u0000y\"}$$::json AS d",
         "[{\"d\": {\"title\": \"t\", \"half\": \"a\\\\ud800b\", \"other\": "
         "\"\\\\udc00\\\\ud800\", \"pair\": \"\\ud83d\\ude00 \\\\ud800\", "
         "\"nul\": \"x\\u0000y\"}}]");
     check_query(
         s.b,
-        "SELECT '[{\"a\\u0000b\" \t: \"\\u0000\", \"\\ud800\":1, \"\\\\u0000\":2}, 1e999]'::json "
+        "SELECT $$[{\"a\\u0000b\" \t: \"\\u0000\", \"\\ud800\":1, \"\\\\u0000\":2}, 1e999]$$::json "
         "AS d",
         "[{\"d\": [{\"a\\\\u0000b\": \"\\u0000\", \"\\\\ud800\": 1, \"\\\\u0000\": 2}, "
         "\"1e999\"]}]");
@@ -236,7 +236,7 @@ test_query_json(void **state)
     /* nested deeper than jansson goes: from there on its text */
     ok(s.b,
        newt_query(s.b, &rows,
-                  "SELECT (repeat('[', 2500) || '{\"k\": \"]\\\"\"}' || repeat(']', 2500))::json "
+                  "SELECT (repeat('[', 2500) || $${\"k\": \"]\\\"\"}$$ || repeat(']', 2500))::json "
                   "AS d",
                   0, NULL));
     for (inner = json_object_get(json_array_get(rows, 0), "d"); json_is_array(inner); depth++)

@@ -511,5 +511,6 @@ main(void)
         cmocka_unit_test_setup_teardown(test_damaged, start, stop),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("json_parse", tests, NULL, NULL);
 }
