@@ -57,12 +57,10 @@ newt_json_set_text(newt_object *o, newt_json *f, const char *text, size_t n)
         *f = (newt_json){0};
         return NEWT_OK;
     }
-    if (parse(&w, text, n == SIZE_MAX ? strlen(text) : n, &fault)) {
+    if (parse(&w, text, n == SIZE_MAX ? strlen(text) : n, &fault))
         status = newt_bytes_set(o, &f->item, w.buf.data + HEAD, w.buf.n - HEAD);
-        f->item.priv_ = 0;
-    } else {
+    else
         status = newt__refuse_json(h, f, NULL, text, &fault);
-    }
     newt__writer_free(&w);
     return status;
 }

@@ -548,13 +548,14 @@ test_where(void **state)
     open_papers(&s);
     begin(s.a);
     p = paper_new(s.a);
-    assert_int_equal(newt_json_set_text(paper_obj(p), &p->any, "{\"\xc3\xa9\":\n  [1,]}", SIZE_MAX),
+    assert_int_equal(newt_json_set_text(paper_obj(p), &p->any,
+                                        "{\"\xc3\xa9\":\n [\"\xe2\x82\xac\",]}", SIZE_MAX),
                      NEWT_EINVAL);
     e = newt_conn_error(s.a);
     assert_int_equal(newt_error_oid(e), paper_id(p).any.oid);
     assert_non_null(strstr(newt_error_message(e), ": invalid JSON text: expected a value"));
-    assert_string_equal(newt_error_detail(e), "Line 2, column 6 of the JSON text.");
-    assert_int_equal(newt_error_position(e), 13);
+    assert_string_equal(newt_error_detail(e), "Line 2, column 7 of the JSON text.");
+    assert_int_equal(newt_error_position(e), 16);
     paper_done(p);
     assert_int_equal(newt_commit(s.a), NEWT_EINVAL); /* doomed, as by every setter */
     newt_abort(s.a);

@@ -12,6 +12,16 @@
 static memory m;
 static newt__env env;
 
+enum {
+#ifdef __SANITIZE_ADDRESS__ /* the same, sooner */
+    N_DOUBLES = 60000,
+    N_RECORDS = 4000
+#else
+    N_DOUBLES = 300000,
+    N_RECORDS = 20000
+#endif
+};
+
 /* ---- the two directions -------------------------------------------------------------------- */
 
 static newt__code
@@ -346,7 +356,7 @@ test_doubles(void **state)
 
     (void)state;
     generate_init(&g, generate_seed());
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0; i < N_DOUBLES; i++) {
         uint64_t bits = generate_u64(&g);
         char text[NEWT__FLOAT_TEXT], *again;
         newt__reader r;
@@ -399,7 +409,7 @@ test_records(void **state)
 
     (void)state;
     generate_init(&g, generate_seed());
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < N_RECORDS; i++) {
         char *text, *second;
         newt__reader r;
 

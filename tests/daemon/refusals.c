@@ -155,6 +155,10 @@ test_one_row(void **state)
         struct item *again;
         store s;
 
+#ifdef __SANITIZE_ADDRESS__
+        if (i % 2 == *(const bool *)*state) /* half of them with the extension, half without */
+            continue;
+#endif
         printf("# %s\n", obstacles[i].ddl);
         open_as(state, &s, "one");
         sql_do(s.pg, "%s", obstacles[i].ddl);

@@ -13,7 +13,11 @@
 #include <jansson.h>
 
 enum {
+#ifdef __SANITIZE_ADDRESS__
+    RECORDS = 7000,
+#else
     RECORDS = 20000,
+#endif
     RECORDS_OF_SOAK = 100000
 };
 
