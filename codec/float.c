@@ -241,8 +241,8 @@ newt__near_double(uint64_t digits, int exponent)
         c <<= 1;
         power--;
     }
-    /* to 53 bits; which way a tie goes matters to nobody, it is near to both */
-    c = (c >> 11) + (c >> 10 & 1);
+    /* to 53 bits, ties to even: 1e23 is one */
+    c = (c >> 11) + ((c >> 10 & 1) && (c & 0x3ff || c >> 11 & 1));
     power += 11;
     if (c >> 53) {
         c >>= 1;
