@@ -22,8 +22,8 @@
  * change that fails (out of memory, a value too long) dooms the transaction: commit
  * reports it, so the result of a setter may be ignored.
  *
- * Text is { s, n }: n bytes at s and a NUL behind them, so s is a C string too when the text holds
- * no NUL itself. Text, bytes, arrays and maps belong to their object: they are changed through the
+ * Text is { s, n }: n bytes at s, followed by a NUL, so s is also a C string unless the text itself
+ * holds a NUL. Text, bytes, arrays and maps belong to their object: they are changed through the
  * setters below, which copy, and stay readable until the object's last _done even when replaced.
  * Members of a struct that its class table does not name are the program's: zero after a load.
  *
@@ -50,7 +50,7 @@ extern "C" {
 #    define NEWT_API
 #    define NEWT__FN static inline
 #endif
-/* Called most often of all: not by way of a stub of the linker's. */
+/* The most frequent calls do not go through the PLT. */
 #ifdef __has_attribute
 #    if __has_attribute(noplt)
 #        define NEWT__NOPLT __attribute__((noplt))
@@ -76,7 +76,7 @@ enum {
     NEWT_EINVAL = -2,    /* a wrong argument, or a value that cannot be stored */
     NEWT_EMISSING = -3,  /* no object with this oid (in this snapshot) */
     NEWT_ECLASS = -4,    /* the object is of another class, or a class table is wrong */
-    NEWT_EBROKEN = -5,   /* the object's record is damaged, or says what its class does not know */
+    NEWT_EBROKEN = -5,   /* the object's record is damaged, or does not fit its class */
     NEWT_ECONFLICT = -6, /* somebody else changed it since this transaction read it; retry */
     NEWT_ELOST = -7,     /* the server went away before COMMIT was sent; retry */
     NEWT_EUNKNOWN = -8,  /* committed, but not known to be durable (newt_tid is set); or the server
@@ -187,7 +187,7 @@ typedef enum newt_shape {
     NEWT_PAIRS_OF
 } newt_shape;
 
-/* Flags of a field, given as `.flags = ...` behind a field macro's arguments. */
+/* Flags of a field, given as `.flags = ...` after a field macro's arguments. */
 enum {
     NEWT_F_KEEP_NULL = 1, /* null is written as null instead of being left out */
     NEWT_F_REQUIRED = 2,  /* null is refused at commit */
@@ -201,8 +201,8 @@ enum {
     NEWT_C_INLINE = 4 /* the committing client writes it, whatever the store's setting */
 };
 
-/* A field. Made by the macros below; a binding may fill it by hand (zero what is not used). `as`
- * is the name in record and JSONB where it is not that of the C member. */
+/* A field. Made by the macros below; a binding may fill it by hand (zero what is not used). `as` is
+ * the name in the record and the JSONB if it differs from the C member's. */
 typedef struct newt_field {
     const char *name;
     const char *as;
@@ -251,11 +251,12 @@ struct newt_hooks {
      * have been loaded already; newt_record_get gives the others. */
     int (*upgrade)(int32_t from, const newt_record *record, void *object, void *arg);
     void *arg;
-    /* Merges at commit, when others have changed the object since it was read: `old` is what was
-     * read, `committed` what the others made of it, `ours` what was to be committed, edited in
-     * place into the merged state, with setters too. References in them are values: what they
-     * refer to cannot be read. 0: merged; positive: cannot be, which is a conflict; a negative
-     * status fails the commit. It may run several times in a commit. Ready-made ones are below. */
+    /* Merges at commit when others have changed the object since it was read. `old` is the state
+     * that was read, `committed` the state that the others committed, `ours` the state to be
+     * committed: edit it in place, also with setters, into the merged state. References in them are
+     * values; their objects cannot be read. Return 0 if merged, a positive code if it cannot be (a
+     * conflict); a negative status fails the commit. May run several times in one commit.
+     * Ready-made resolvers are below. */
     int (*resolve)(const void *old, const void *committed, void *ours, void *arg);
 };
 
@@ -301,7 +302,7 @@ struct newt_hooks {
                     .value_at = offsetof(__typeof__(NEWT__ITEM(S, f)), value)
 
 /* Field macros. S: the struct type, f: the member (nested members too), c: the name a class was
- * declared with. Behind them may stand .flags = ... and .as = "name". */
+ * declared with. They may end with .flags = ... and .as = "name". */
 #define NEWT_FIELD(S, f, ...)                                                                      \
     {                                                                                              \
         NEWT__ONE(S, f), .kind = NEWT__KIND(NEWT__M(S, f)), __VA_ARGS__                            \
@@ -387,8 +388,8 @@ struct newt_hooks {
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
-/* Of the last failure; valid until the next call on the same database or connection. Never NULL
- * from newt_last_error. Texts are "" where there is nothing to say. */
+/* The last failure. Valid until the next call on the same database or connection; newt_last_error
+ * never returns NULL. A text that does not apply is "". */
 NEWT_API int newt_error_status(const newt_error *e);
 NEWT_API const char *newt_error_message(const newt_error *e); /* names object, class, field */
 NEWT_API const char *newt_error_detail(const newt_error *e);
@@ -400,34 +401,34 @@ NEWT_API const char *newt_error_class(const newt_error *e);    /* of that object
 /*
  * The constraint or index that refused a row, where the server names it: an index, constraint or
  * trigger of yours on newt_projection may refuse an object at commit. Then nothing is saved, and
- * message, newt_error_oid and newt_error_class say which object it was. They do not if it was
- * refused only by COMMIT (a deferred constraint), or is not refused any more when the library,
- * after the failure, tries the objects one by one in a transaction that it rolls back.
+ * message, newt_error_oid and newt_error_class say which object it was. They do not if only COMMIT
+ * refused it (a deferred constraint), or if nothing is refused when the library, after the failure,
+ * tries the objects one by one in a transaction that it rolls back.
  */
 NEWT_API const char *newt_error_constraint(const newt_error *e);
 /*
- * What others have changed, all of it: the i-th object by oid, NULL behind the last. For errors of
+ * All objects that others have changed: the i-th by oid; NULL after the last. For errors of
  * newt_commit with NEWT_ECONFLICT (a conflict found while reading names one object, in
- * newt_error_oid). Empty if the server could not be asked any more. Valid as long as the error.
+ * newt_error_oid). Empty if the server could no longer be asked. Valid as long as the error.
  */
 struct newt_conflict {
     newt_ref object;
     const char *class_name; /* "" if it is not known; valid as long as the database */
-    int64_t serial;         /* it was read with */
-    int64_t committed;      /* it has now; 0: it was removed */
+    int64_t serial;         /* that was read */
+    int64_t committed;      /* serial it has now; 0: removed */
     bool read_current;      /* it was not changed here, but newt_read_current asked for it */
 };
 NEWT_API const newt_conflict *newt_error_conflict(const newt_error *e, size_t i);
-/* True for what a new attempt of the same transaction may cure: the only retry policy there is. */
+/* True if the same transaction, tried again, may succeed. This is the only retry policy. */
 NEWT_API bool newt_is_retryable(const newt_error *e);
 NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONFLICT" */
 
 /* ---- stores and databases ---------------------------------------------------------------- */
 
 /*
- * Creates a store's tables in a schema (made if missing): an explicit act, never done on connect.
- * uri: libpq's connection string (NULL: libpq's environment). schema NULL: "public". Fails with
- * NEWT_ESTORE if there is one already. *e: as in newt_db_open, freed with newt_error_free.
+ * Creates a store's tables in a schema, and the schema if it is missing. Never done implicitly.
+ * uri: libpq's connection string (NULL: libpq's environment). schema NULL: "public". NEWT_ESTORE:
+ * the schema holds a store already. *e: as in newt_db_open, freed with newt_error_free.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
 NEWT_API void newt_error_free(newt_error *e);
@@ -439,7 +440,7 @@ typedef enum newt_projector {
 } newt_projector;
 
 /*
- * Something that a program may want to know and that is no error: newt_error_status is NEWT_OK,
+ * Something that a program may want to know but that is no error: newt_error_status is NEWT_OK,
  * message, hint and oid say what it is about. Called in the connection's thread, with no connection
  * to use; e is valid until it returns. At most 10 a commit, and one more that counts the rest.
  */
@@ -449,31 +450,32 @@ typedef struct newt_options {
     size_t size;              /* sizeof(newt_options) */
     const char *schema;       /* of the store; NULL: "public" */
     newt_projector projector; /* who computes the JSONB in inline mode */
-    bool no_inline; /* leave the JSONB of every class (but those with to_json) to newt-updater */
+    bool no_inline; /* leave the JSONB of every class (except those with to_json) to newt-updater */
     bool debug;     /* commit compares what was only read with its record, and fails with
                      * NEWT_EINVAL if it was changed without being asked for writing */
     int connect_timeout;  /* seconds; 0: 10 */
-    size_t cache_bytes;   /* limit of a connection's cache, which it keeps while it is idle, too;
-                           * 0: 256 MiB, SIZE_MAX: none; see newt_cache_stats */
+    size_t cache_bytes;   /* limit of a connection's cache, which is kept while the connection is in
+                             the pool; 0: 256 MiB, SIZE_MAX: none; see newt_cache_stats */
     size_t cache_objects; /* the same in objects; 0: none */
-    bool transaction_pooling; /* the server is reached through PgBouncer or the like, in transaction
-                               * mode: nothing is kept in its sessions, neither prepared statements
-                               * nor settings. Without it such a connection is NEWT_EINVAL */
-    bool strict; /* nobody sees a commit of this program before it is durable. The commit lock is
-                  * held meanwhile, so that all of the store wait for each other's disk writes */
-    newt_notice *notice; /* in debug mode, told by commit of new objects that neither a root nor a
-                          * changed object leads to; or NULL */
+    bool transaction_pooling; /* for PgBouncer or the like in transaction mode: neither prepared
+                                 statements nor settings are kept in a session. Without it,
+                                 connecting through a pooler is NEWT_EINVAL */
+    bool strict; /* a commit is visible only once it is durable. The commit lock is held until then,
+                    so all writers of the store wait for each other's disk writes */
+    newt_notice
+        *notice; /* told by commit, in debug mode, of new objects that no root and no changed object
+                    refers to, and by newt_project of refused ones; or NULL */
     void *notice_arg;
 } newt_options;
 
 /*
  * Opens a database: checks the store's version and the class tables, registers new classes (plain
  * rows, no DDL). classes: NULL-terminated, copied; the classes that references name must be among
- * them, those of embedded structs need not. opt: NULL for defaults. *db is set even on failure, to
- * ask newt_db_error why; newt_db_close it in any case. It wants a primary, unless uri says
- * otherwise: with target_session_attrs=standby (or any) it reads from a standby, in snapshots of
- * what has arrived there, and every change is refused (NEWT_ESQL, SQLSTATE 25006); the classes must
- * be known to the store already.
+ * them, those of embedded structs need not. opt: NULL for defaults. *db is set even on failure: ask
+ * newt_db_error why, and newt_db_close it in any case. The server must be a primary unless uri says
+ * otherwise: with target_session_attrs=standby (or any) transactions read what the standby has
+ * replayed, and every change is refused (NEWT_ESQL, SQLSTATE 25006); the classes must be registered
+ * already.
  */
 NEWT_API int newt_db_open(newt_db **db, const char *uri, const newt_class *const *classes,
                           const newt_options *opt) NEWT_CHECK;
@@ -481,11 +483,11 @@ NEWT_API void newt_db_close(newt_db *db); /* after its connections; NULL is fine
 NEWT_API const newt_error *newt_db_error(const newt_db *db);
 
 /*
- * A connection from the database's pool: the one given back last, with its cache; it is connected
- * anew if the server has gone meanwhile. *c is set even on failure (NULL: no memory), to ask
- * newt_conn_error why; newt_close it in any case. newt_close aborts an open transaction and gives
- * the connection back; NULL is fine. newt_last_error is the connection's error, or else the
- * database's.
+ * Takes a connection from the database's pool, the one returned last, with its cache; it reconnects
+ * if the server went away in the meantime. *c is set even on failure (NULL: no memory): ask
+ * newt_conn_error why, and newt_close it in any case. newt_close aborts an open transaction and
+ * returns the connection to the pool; NULL is fine. newt_last_error is the connection's error, or
+ * else the database's.
  */
 NEWT_API int newt_connect(newt_db *db, newt_conn **c) NEWT_CHECK;
 NEWT_API void newt_close(newt_conn *c);
@@ -495,30 +497,31 @@ NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c
 /* ---- transactions ------------------------------------------------------------------------ */
 
 /*
- * newt_begin starts a transaction on a snapshot: what others commit later is not seen. It costs no
- * round trip when the connection's cache is fresh: up to all that this newt_db has committed or
- * seen, and by the server's word not older than 100 ms. (By so much can such a transaction miss
- * what other programs have committed. If it then reads on from the server, and an object it has
- * used was changed meanwhile, that read fails with NEWT_ECONFLICT.)
+ * newt_begin starts a transaction on a snapshot: later commits of others are not seen. It costs no
+ * round trip while the connection's cache is fresh: it has all that this newt_db has committed or
+ * seen, and the server confirmed it within the last 100 ms. (Such a transaction may miss what other
+ * programs committed in that time. If it then reads from the server, and an object it has used was
+ * changed in between, that read fails with NEWT_ECONFLICT.)
  *
- * newt_commit saves all changed and new objects in one flush, one round trip; a large transaction
- * takes one more for every 10,000 objects or 2 MiB of records, before the lock. On failure nothing
- * is saved and the error says why (NEWT_ECONFLICT: newt_error_conflict lists the objects), but for
- * NEWT_EUNKNOWN, see there. What the resolvers of the classes (newt_hooks.resolve) can merge is no
- * conflict: the commit is tried again, at most 10 times, each for two round trips. A connection
- * lost during COMMIT is asked about, for up to 30 s, so that NEWT_OK and NEWT_ELOST are certain.
- * Either way the transaction is over, and all pointers are invalid; references stay. newt_abort
- * forgets the changes. NEWT_EBUSY: out of turn.
+ * newt_commit saves all changed and new objects in one round trip; a large transaction takes one
+ * more for every 10,000 objects or 2 MiB of records, before it takes the lock. If it fails nothing
+ * is saved, and the error says why (NEWT_ECONFLICT: newt_error_conflict lists the objects); the
+ * exception is NEWT_EUNKNOWN. What the classes' resolvers (newt_hooks.resolve) merge is no
+ * conflict: the commit is repeated, at most 10 times, at two round trips each. If the connection is
+ * lost during COMMIT, the library asks the server for the outcome, for up to 30 s, so that NEWT_OK
+ * and NEWT_ELOST are certain. Either way the transaction has ended and all pointers are invalid;
+ * references stay valid. newt_abort discards the changes. NEWT_EBUSY: a transaction is open
+ * already, or none is.
  */
 NEWT_API int newt_begin(newt_conn *c) NEWT_CHECK;
 NEWT_API int newt_commit(newt_conn *c) NEWT_CHECK;
 NEWT_API void newt_abort(newt_conn *c);
 
 /*
- * What this transaction's row in the store's table `transaction` is to say, if it writes at all:
- * username (NULL: the server's CURRENT_USER), description, and extension, a JSON object of whatever
- * else; NULL: none. Copied; the last call counts. Each at most 65,535 bytes (NEWT_ELIMIT) of UTF-8
- * without NUL (NEWT_EINVAL); failure dooms the transaction.
+ * Describes this transaction, if it writes, in the store's table `transaction`: username (NULL: the
+ * server's CURRENT_USER), description, and extension, a JSON object of your own; NULL: none.
+ * Copied; the last call wins. Each at most 65,535 bytes (NEWT_ELIMIT) of UTF-8 without NUL
+ * (NEWT_EINVAL); failure dooms the transaction.
  */
 NEWT_API int newt_describe(newt_conn *c, const char *user, const char *description,
                            const struct json_t *extension);
@@ -526,38 +529,38 @@ NEWT_API int newt_describe(newt_conn *c, const char *user, const char *descripti
 typedef struct newt_transact_options {
     size_t size;     /* sizeof(newt_transact_options) */
     int attempts;    /* at most; 0: 10 */
-    int deadline_ms; /* no new attempt begins, and no turn is waited for, after this; 0: none */
+    int deadline_ms; /* after this no attempt begins, and none waits for a turn; 0: none */
 } newt_transact_options;
 
 /*
  * Runs fn in a transaction and commits; on a retryable error aborts and runs it again. fn must not
  * keep state from a failed attempt. If fn returns non-zero the transaction is aborted: a negative
- * retryable status leads to another attempt, everything else is handed back.
+ * retryable status leads to another attempt, everything else is returned.
  *
- * Where commit met a conflict, the next attempt waits for its turn at those objects (at most 8, for
- * each at most a second), reads them anew in the same round trip, and has its turn until it commits
- * or ends otherwise. The next newt_transact of this connection with the same fn begins that way
- * too, for 100 ms after the last conflict or wait. Only newt_transact waits, and nothing that is
- * committed rests on it. Before other attempts, and with newt_options.transaction_pooling, there is
- * a random pause (up to 2 ms, then 4, ... at most 100).
+ * After a conflict at commit, the next attempt queues for those objects (at most 8, at most a
+ * second each), reads them again in the same round trip, and holds its turn until it ends. For 100
+ * ms after the last conflict or wait, the next newt_transact of this connection with the same fn
+ * begins in the same way. Only newt_transact queues, and correctness does not depend on it. Before
+ * all other attempts, and with newt_options.transaction_pooling, it pauses for a random time (up to
+ * 2 ms, then 4, ... at most 100).
  */
 typedef int newt_work(newt_conn *c, void *arg);
 NEWT_API int newt_transact(newt_conn *c, newt_work *fn, void *arg,
                            const newt_transact_options *opt) NEWT_CHECK;
-/* Of the last failed call of this transaction; NEWT_OK: none. */
+/* The status of the last call that failed in this transaction; NEWT_OK: none has. */
 NEWT_API int newt_status(const newt_conn *c);
-/* Position of the snapshot, in the order of commits; after a commit that has written: of the
- * commit. 0: not known, the transaction has not asked the server yet. */
+/* Position of the snapshot in the order of commits; after a commit that wrote, of that commit. 0:
+ * not known yet, since the transaction has not asked the server. */
 NEWT_API int64_t newt_tid(const newt_conn *c);
 
 /* ---- objects ----------------------------------------------------------------------------- */
 
 /*
- * new makes an object, its fields zero, times and dates null. read and write load it if need be,
- * in one round trip; edit makes the object of a read pointer writable, without another pin. All
- * give NULL on failure, which dooms nothing: NEWT_EMISSING no such object, NEWT_ECLASS another
- * class, or a record that does not fit the table (the message names the field), NEWT_EBROKEN a
- * damaged record.
+ * new makes an object with all fields zero, times and dates null. read and write load it if
+ * necessary, in one round trip; edit makes the object of a read pointer writable and adds no pin.
+ * All return NULL on failure, which does not doom the transaction. NEWT_EMISSING: no such object;
+ * NEWT_ECLASS: another class, or a record that does not fit the table (the message names the
+ * field); NEWT_EBROKEN: a damaged record.
  */
 NEWT_API void *newt_new(newt_conn *c, const newt_class *k) NEWT_CHECK;
 NEWT_API const void *newt_read(newt_conn *c, newt_ref r,
@@ -567,16 +570,16 @@ NEWT_API void *newt_edit(const newt_object *o) NEWT_CHECK;
 NEWT_API void newt_done(const newt_object *o) NEWT__NOPLT; /* NULL is fine */
 NEWT_API newt_ref newt_ref_of(const newt_object *o);
 NEWT_API newt_conn *newt_conn_of(const newt_object *o); /* NULL: an image that a hook was given */
-/* Removes the object; references to it stay and will find NEWT_EMISSING. If there is none any more
- * that is NEWT_EMISSING here too, and dooms nothing. */
+/* Removes the object. References to it remain; reading them gives NEWT_EMISSING. So does removing
+ * an object that no longer exists, which does not doom the transaction. */
 NEWT_API int newt_delete(newt_conn *c, newt_ref r);
 /*
- * The commit of this transaction, if it writes at all, fails with NEWT_ECONFLICT if others have
- * changed or removed this object since: for what was only read, but decides what is written
- * (without it, two transactions may each write what the other has read: write skew). If it is
- * changed here too, it is not merged. It stays one round trip. A transaction that writes nothing is
- * not checked: what it read is one snapshot. At most 10,000 objects a transaction (NEWT_ELIMIT).
- * Loads the object if need be; failure dooms the transaction.
+ * Makes the commit of this transaction, if it writes, fail with NEWT_ECONFLICT if others have
+ * changed or removed this object since. For what is only read but decides what is written: without
+ * it, two transactions may each write what the other has read (write skew). If the object is
+ * changed here too, it is not merged. The commit is still one round trip. A transaction that writes
+ * nothing is not checked: what it read is one snapshot. At most 10,000 objects a transaction
+ * (NEWT_ELIMIT). Loads the object if necessary; failure dooms the transaction.
  */
 NEWT_API int newt_read_current(newt_conn *c, newt_ref r);
 /* Loads n objects in one round trip; what is missing is not an error here. */
@@ -584,7 +587,7 @@ NEWT_API int newt_prefetch(newt_conn *c, const newt_ref *r, size_t n);
 
 typedef struct newt_walk_options {
     size_t size;               /* sizeof(newt_walk_options) */
-    int64_t depth;             /* references one behind another; 0: any number */
+    int64_t depth;             /* of a chain of references; 0: any */
     int64_t objects;           /* those of r included; 0: 10,000; at most 1,000,000 (NEWT_ELIMIT) */
     const char *const *fields; /* ..., NULL: follow references in these fields of any class alone,
                                 * named as in the record; NULL: in all */
@@ -593,17 +596,17 @@ typedef struct newt_walk_options {
 /*
  * Loads n objects and what can be reached from them along references, breadth first. Where the
  * server has the extension it follows the references (newt.walk), and all is one round trip; else
- * each level is one, or one for every 4,000 objects of it. Every object comes once. The limit
- * counts all that are come to, also those that do not exist; neither these, nor damaged ones, which
- * are not followed, nor what lies beyond the limits is an error here. Followed are references as
- * they are stored: not those that this transaction has changed. Objects in the cache stay as they
- * are, though their records travel; what the cache cannot hold pushes out what was used longest
- * ago. opt: NULL for defaults.
+ * each level is one, or one for every 4,000 objects of it. Each object is loaded once. The limit
+ * counts every object that is reached, also those that do not exist. Neither these, nor damaged
+ * ones, whose references are not followed, nor what lies beyond the limits is an error here.
+ * References are followed as stored, without this transaction's changes. Objects in the cache stay
+ * as they are, although their records travel; when the cache is full, the objects used longest ago
+ * are evicted. opt: NULL for defaults.
  */
 NEWT_API int newt_prefetch_walk(newt_conn *c, const newt_ref *r, size_t n,
                                 const newt_walk_options *opt);
-/* The class an object is of, loading it if need be; NULL on failure. Valid as long as the
- * database. */
+/* The name of the object's class; loads the object if necessary. NULL on failure. Valid as long as
+ * the database. */
 NEWT_API const char *newt_class_name(newt_conn *c, newt_ref r);
 NEWT__FN bool
 newt_is_null(newt_ref r_)
@@ -644,15 +647,15 @@ NEWT_API bool newt_map_remove_(newt_object *o, void *map, size_t item_size, cons
 NEWT_API int newt_json_set(newt_object *o, newt_json *f, const struct json_t *json);
 NEWT_API struct json_t *newt_json_get(const newt_json *f) NEWT_CHECK;
 /*
- * The same as JSON text, which is taken as it is and stays as it is: numbers of any size keep all
- * of their digits and their scale, a key that begins with "::" is a key like any other. What
- * PostgreSQL's jsonb takes is taken: of fields with one key the last counts; order and white space
- * are not kept; what is nested more than 500 deep is refused (NEWT_ELIMIT), as is what is no JSON,
- * a \u0000 or half of a surrogate pair (NEWT_EINVAL), newt_error_position says where. n: bytes of
- * text, SIZE_MAX: up to its NUL; text NULL: null. get_text: compact text with a NUL behind its *n
- * bytes (n may be NULL), for free(); NULL: no memory, or the item is damaged. Values that JSON has
- * no word for look as in the projection, with two differences: bytes are complete, and what is not
- * projected is there.
+ * The same with JSON text, which is kept as it is: numbers of any size keep all of their digits and
+ * their scale, and a key that begins with "::" is a key like any other. Accepts what PostgreSQL's
+ * jsonb accepts; of fields with the same key the last wins; order and white space are not kept.
+ * NEWT_EINVAL: not JSON, a \u0000, or half of a surrogate pair; NEWT_ELIMIT: nested more than 500
+ * deep, or a number beyond numeric. newt_error_position says where. n: bytes of text, SIZE_MAX: up
+ * to its NUL; text NULL: null. get_text returns compact text of *n bytes (n may be NULL), followed
+ * by a NUL, for the caller to free(); NULL: no memory, or the item is damaged. Values that JSON has
+ * no word for look as in the projection, except that bytes are complete and fields that are not
+ * projected are there.
  */
 NEWT_API int newt_json_set_text(newt_object *o, newt_json *f, const char *text, size_t n);
 NEWT_API char *newt_json_get_text(const newt_json *f, size_t *n) NEWT_CHECK;
@@ -661,10 +664,9 @@ NEWT_API newt_ref newt_json_to_ref(const struct json_t *json); /* null if it is 
 
 /* ---- dynamic objects: a property bag without a C struct ---------------------------------- */
 
-/* State is any jansson object, copied in and out; what is wrong in it is found at commit. newt_bag
- * is a newt_object of whatever class was named that this program has no table for. Any object can
- * be read as a bag, also one with a class table: then as a copy of its state as it is now, which
- * cannot be written. */
+/* The state is any jansson object, copied in and out; it is checked at commit. A newt_bag is a
+ * newt_object of a class that this program has no table for. Any object can be read as a bag; one
+ * with a class table gives a copy of its present state, which cannot be written. */
 typedef struct newt_bag newt_bag;
 NEWT_API newt_bag *newt_bag_new(newt_conn *c, const char *class_name) NEWT_CHECK;
 NEWT_API const newt_bag *newt_bag_read(newt_conn *c, newt_ref r) NEWT_CHECK;
@@ -678,9 +680,9 @@ NEWT_API int newt_bag_replace(newt_bag *b, const struct json_t *state);
 NEWT_API struct json_t *newt_bag_get(const newt_bag *b, const char *key) NEWT_CHECK;
 NEWT_API int newt_bag_set(newt_bag *b, const char *key, const struct json_t *value);
 NEWT_API int newt_bag_delete(newt_bag *b, const char *key);
-/* The same as JSON text, see newt_json_set_text. replace wants an object. get and state: for
- * free(); NULL: no such field, or no memory, or a value that is not in the form of
- * docs/json-values.md. */
+/* The same with JSON text, see newt_json_set_text; replace takes an object. get and state return
+ * text for the caller to free(); NULL: no such field, no memory, or a value that is not in the form
+ * of docs/json-values.md. */
 NEWT_API char *newt_bag_state_text(const newt_bag *b, size_t *n) NEWT_CHECK;
 NEWT_API int newt_bag_replace_text(newt_bag *b, const char *text, size_t n);
 NEWT_API char *newt_bag_get_text(const newt_bag *b, const char *key, size_t *n) NEWT_CHECK;
@@ -692,11 +694,10 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
 /* ---- queries ----------------------------------------------------------------------------- */
 
 /*
- * SQL against the projection, in the transaction's snapshot: it does not see changes of this
- * transaction that are not committed yet. One statement, read-only; $1 ... $n are bound parameters,
- * given as text (NULL: null). The store's schema is first on the search path. A query that fails
- * (NEWT_ESQL) fails alone: the transaction goes on. One round trip each, that of the first
- * contact included.
+ * SQL against the projection, in the transaction's snapshot; it does not see this transaction's own
+ * changes. One read-only statement; $1 ... $n are bound parameters, given as text (NULL: null). The
+ * store's schema comes first in the search path. After a query that fails (NEWT_ESQL) the
+ * transaction goes on. One round trip each, including the one that opens the snapshot.
  *
  * newt_search: sql yields zoids in its first column (bigint); order is kept. Objects are not
  * loaded: newt_result_ref gives ghosts, newt_result_load loads them all in one round trip (if they
@@ -707,9 +708,9 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
  * newt_query: raw rows as a jansson array of objects; *rows is yours. Integers are integers,
  * floats reals, booleans and nulls themselves, json and jsonb are parsed; a numeric is an integer
  * if it is one that fits, a real if it has at most 15 digits. A number that jansson cannot hold is
- * a real if that is exact, else its text; within a json or jsonb it alone is, and the rest of the
- * document as it was. All else is the text that psql would show. Of columns with one name the last
- * counts.
+ * a real if that is exact, else its text; within a json or jsonb only that number is, and the rest
+ * of the document stays as it is. All else is the text that psql would show. Of columns with the
+ * same name the last wins.
  */
 NEWT_API int newt_search(newt_conn *c, newt_result **out, const char *sql, int n,
                          const char *const *params) NEWT_CHECK;
@@ -740,21 +741,20 @@ typedef struct newt_progress {
 } newt_progress;
 
 /*
- * Takes the next transactions behind the position of follower `name` (at most max_objects changed
+ * Takes the next transactions after the position of follower `name` (at most max_objects changed
  * objects, at least one transaction) and brings the projection of their objects up to date, in one
- * transaction with the new position: rows that are right already are left alone, rows that an
- * inline writer is writing win. transactions == 0: nothing to do. Needs no class tables; classes
- * with to_json are left to their programs, and a damaged record has no row.
+ * transaction with the new position. Rows that are up to date are left alone; a row that an inline
+ * writer is writing wins. transactions == 0: nothing to do. Needs no class tables; classes with
+ * to_json are left to their programs, and a damaged record has no row.
  *
  * An object whose row the database refuses (an index, a constraint or a trigger of yours) is left
- * out: it has an entry in the view newt_reject and no row, and newt_options.notice hears of the
- * first ten of a batch one by one, and of the number of the others. It is tried again when the
- * object is next written; where another object's row was in the way, also when there is nothing
- * else to do.
+ * out: it has an entry in the view newt_reject and no row, and newt_options.notice is told of the
+ * first ten of a batch, and of the number of the others. It is tried again when it is next written;
+ * if another object's row was in the way, also when there is nothing else to do.
  *
  * A new name, or one whose transactions have been pruned, first goes through all objects, once:
- * each call does the next max_objects of them, counts as one transaction and leaves the position as
- * it was, which the last such call sets. With another connection that begins again.
+ * each call does the next max_objects of them and counts as one transaction; the last of these
+ * calls sets the position. On another connection this begins again.
  *
  * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECONFLICT: another process follows under
  * this name, or a deadlock with an inline writer; nothing is lost, call again.
@@ -763,11 +763,10 @@ NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
                           newt_progress *out) NEWT_CHECK;
 
 /*
- * Tries all objects again whose row the database has refused, for instance after the index or the
- * constraint was changed: at most max_objects a call, in a transaction. written: how many have a
- * row now; refused: how many still have none. behind_us is 1 as long as there are more to be tried,
- * by further calls on the same connection. May run beside newt_project, by any process. Errors as
- * there.
+ * Tries again all objects whose row the database refused, for instance after the index or the
+ * constraint was changed: at most max_objects a call, in one transaction. written: how many have a
+ * row now; refused: how many still have none. behind_us is 1 while more are to be tried, by further
+ * calls on the same connection. May run beside newt_project, in any process. Errors as there.
  */
 NEWT_API int newt_retry_rejects(newt_conn *c, int64_t max_objects, newt_progress *out) NEWT_CHECK;
 
@@ -788,23 +787,23 @@ typedef struct newt_stats {
 NEWT_API void newt_conn_stats(const newt_conn *c, newt_stats *out);
 
 /*
- * The cache of a connection. Headers, structs, their texts and arrays, the records that are kept of
- * changed objects and the table of oids count. Over the limit of newt_options, whatever comes in
- * pushes out what was used longest ago and has no pointer to it: what was only read is a ghost
- * again; the record of what was changed goes to a temporary file (in SQLITE_TMPDIR, TMPDIR or
- * /var/tmp; it has no name there, and ends with the connection), from where it is read again or
- * committed. So a transaction may read or write more than memory holds, if it calls _done; what is
- * pinned stays, and may exceed the limit. No room for the file: NEWT_ELIMIT, the transaction is
- * doomed. size is set by the caller; counts pins at each call.
+ * The cache of a connection. Counted are headers, structs, their texts and arrays, the records kept
+ * of changed objects, and the table of oids. Above the limit of newt_options each new object evicts
+ * those used longest ago that no pointer pins: an object that was only read becomes a ghost; the
+ * record of a changed one goes to a temporary file (in SQLITE_TMPDIR, TMPDIR or /var/tmp; nameless,
+ * gone with the connection), from which it is read back or committed. So a transaction that calls
+ * _done may read or write more than memory holds; pinned objects stay, and may exceed the limit. No
+ * room for the file: NEWT_ELIMIT, and the transaction is doomed. The caller sets size; pins are
+ * counted at each call.
  */
 typedef struct newt_cache {
     size_t size; /* sizeof(newt_cache) */
     int64_t objects, bytes;
     int64_t most_objects, most_bytes; /* the limits; 0 objects: none */
     int64_t pinned;                   /* objects with a pointer to them */
-    int64_t changed;                  /* objects that commit will look at; without those spilled */
+    int64_t changed;                  /* objects that commit will compare, without those spilled */
     int64_t spilled;                  /* changed objects that are in the file */
-    int64_t evicted;                  /* objects pushed out since the connection was made */
+    int64_t evicted;                  /* objects evicted since the connection was made */
 } newt_cache;
 NEWT_API void newt_cache_stats(const newt_conn *c, newt_cache *out);
 
@@ -901,9 +900,9 @@ NEWT_API bool newt_map_remove(struct newt_map *m, const char *key);
 
 /* ---- merging what others have changed ---------------------------------------------------- */
 
-/* A counter that many change at once without conflicts: what each has added or taken away counts.
- * newt_length_change does that (NEWT_EINVAL: 64 bits do not hold it); the value read is that of the
- * snapshot. */
+/* A counter that many transactions change at once without conflicts: their changes add up.
+ * newt_length_change changes it (NEWT_EINVAL: 64 bits cannot hold the result); reading gives its
+ * value in the snapshot. */
 struct newt_length {
     int64_t value;
 };
@@ -911,10 +910,10 @@ extern NEWT_API const newt_class newt_length_class;
 NEWT_DECLARE(newt_length);
 NEWT_API int newt_length_change(struct newt_length *l, int64_t delta);
 
-/* For newt_hooks.resolve of any class, or called by one with its own arguments. last_writer: ours
- * as it is; what the others have changed is lost, but for fields that the class table lacks.
- * fields: each field that one side has changed is as that side has it; changed by both to different
- * values it is a conflict. Arrays, maps and embedded structs are one field. */
+/* For newt_hooks.resolve of any class, or called by one with its own arguments. last_writer keeps
+ * ours; what the others changed is lost, except fields that the class table lacks. fields takes
+ * each field that one side changed from that side; a field that both changed to different values is
+ * a conflict. An array, a map or an embedded struct is one field. */
 NEWT_API int newt_resolve_last_writer(const void *old, const void *committed, void *ours,
                                       void *arg);
 NEWT_API int newt_resolve_fields(const void *old, const void *committed, void *ours, void *arg);
