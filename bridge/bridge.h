@@ -113,7 +113,7 @@ int newt__classes_build(newt__classes **out, const newt_class *const *classes, n
 void newt__classes_free(newt__classes *cs);
 const newt__class *newt__class_find(const newt__classes *cs, const newt_class *table);
 const newt__class *newt__class_named(const newt__classes *cs, const char *name, size_t n);
-const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL behind the last */
+const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL after the last */
 /* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...] in the order of
  * the program's table, see docs/class-registry.md; new reference, NULL: no memory. */
 json_t *newt__class_fields(const newt__class *k);
@@ -331,7 +331,7 @@ bool newt__spill_put(newt_conn *c, newt__header *h);
 bool newt__spill_has(newt_conn *c, int64_t oid);
 /* Brings an object back into the cache; NEWT_OK also if it is not there. */
 int newt__spill_take(newt_conn *c, int64_t oid);
-/* All of them, stored ones by oid, then new ones by oid: the first behind a rewind. 1: *out is the
+/* All of them, stored ones by oid, then new ones by oid: the first after a rewind. 1: *out is the
  * next; 0: there is none; else a status. */
 void newt__spill_rewind(newt_conn *c);
 int newt__spill_next(newt_conn *c, newt__spilled *out);

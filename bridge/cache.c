@@ -2,7 +2,7 @@
  * cache.c - the objects of one connection, by oid and by their last use
  *
  * Open addressing with linear probing, by groups of slots; an entry is removed by moving back those
- * behind it, so that there are no tombstones and a search ends at the first empty slot.
+ * after it, so that there are no tombstones and a search ends at the first empty slot.
  *
  * Time is counted in ticks, of which there are some 64 while the whole content is replaced. An
  * object moves to the newest end of its ring at its first use in a tick, so that using one again

@@ -548,7 +548,7 @@ resolve_refs(builder *b, newt__class *k)
 }
 
 /* Follows structs that lie in structs. A struct cannot hold itself, and what does would make
- * everything behind this endless; depth is bounded by the number of classes. */
+ * everything after this endless; depth is bounded by the number of classes. */
 static bool
 check_embedding(builder *b, const newt__class *k, const newt__class *top, size_t depth)
 {

@@ -5,7 +5,7 @@
  *
  *   - the read snapshot ends; BEGIN; objects that were changed or removed are compared and set on
  *     their serials, new ones inserted, the projection written. A wrong count raises in the
- *     server, so that nothing behind it runs.
+ *     server, so that nothing after it runs.
  *   - the commit lock, and a sync: should the rest not arrive, a time-out frees the lock
  *   - what was only read but must be current is compared; the transaction row with its tid;
  *     COMMIT, which does not wait for the disk
@@ -72,7 +72,7 @@ send_chunks(work *w)
 }
 
 /* The objects: nearly always one batch, which goes with the rest. Of more, each is answered before
- * the one behind the next is made, and all are before the lock. */
+ * the one after the next is made, and all are before the lock. */
 static int
 send_batches(work *w, int64_t *taken)
 {
@@ -186,7 +186,7 @@ send_all(work *w)
 
 /* ---- taking --------------------------------------------------------------------------- */
 
-/* What a failure so far means for a COMMIT behind it. */
+/* What a failure so far means for a COMMIT after it. */
 static newt__outcome
 failed_before_commit(const work *w)
 {
@@ -231,7 +231,7 @@ take_commit(work *w)
         return failed_before_commit(w);
     newt__error_clear(&c->talk->warning); /* the next is of COMMIT */
     r = newt__take(c);
-    if (!r) /* an error that ends the server process may come behind the commit itself */
+    if (!r) /* an error that ends the server process may come after the commit itself */
         return c->broken ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
     committed = strcmp(PQcmdStatus(r), "COMMIT") == 0;
     PQclear(r);

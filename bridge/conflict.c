@@ -250,7 +250,7 @@ take_spilled(newt_conn *c)
                x.state != NEWT__NEW)
             question_add(&a, x.oid, x.serial, false);
         if (found == 1 && x.state == NEWT__NEW)
-            found = 0; /* and so are all behind it */
+            found = 0; /* and so are all after it */
         r = answer(&a, c);
         for (int i = 0; r && i < PQntuples(r) && back.n < MOST_BACK; i++)
             newt__oids_add(&back, newt__field_int(r, i, 0));

@@ -148,7 +148,7 @@ fix(decoder *d, size_t slot)
     return true;
 }
 
-/* Text and bytes have one layout; both get a NUL behind them. */
+/* Text and bytes have one layout; both get a NUL after them. */
 static bool
 put_text(decoder *d, size_t slot, const void *s, size_t n, uint32_t priv)
 {

@@ -3,14 +3,14 @@
  *
  * A batch is one READ COMMITTED transaction. It first moves the follower's position by
  * compare-and-set: one worker at a time writes under a name. Which transactions come next was read
- * before; what is behind the position never changes, for tid order is the order of visibility.
+ * before; what is after the position never changes, for tid order is the order of visibility.
  *
  * Then, a chunk of objects at a time, one statement (hence one snapshot) reads each record together
  * with the serial of its row. Rows that are of their record already are left alone; others are
  * computed and written by compare-and-set on the serial seen, or inserted where none was seen. A
  * lost comparison is right: an inline writer has been there whose transaction this snapshot did not
  * have, and its row is newer. If that writer removed the object, and this follower then inserts a
- * row for it, the removal is in a transaction behind the new position: the next batch deletes it.
+ * row for it, the removal is in a transaction after the new position: the next batch deletes it.
  *
  * The database may refuse a row: an index, a constraint or a trigger of somebody's. Then the batch
  * is rolled back and done once more, in pieces that a savepoint keeps apart and that are halved
@@ -20,7 +20,7 @@
  * else to do.
  *
  * A new name has no position, and the transactions since the beginning may have been pruned, as may
- * those behind a position that is very old. Then all objects are gone through once, in zoid order
+ * those after a position that is very old. Then all objects are gone through once, in zoid order
  * and in batches of their own; the position is that of before, so nothing is missed, and what is
  * done twice is left alone the second time.
  */

@@ -14,7 +14,7 @@ enum {
     HEAD = 4 /* bytes of the head of a record of a class with a name of one byte */
 };
 
-/* The text's item, in w behind HEAD bytes. */
+/* The text's item, in w after HEAD bytes. */
 static bool
 parse(newt__writer *w, const char *text, size_t n, newt__fault *fault)
 {

@@ -345,7 +345,7 @@ deliver(builder *b, json_t *value, bool is_key)
     if (!is_map(f->kind))
         return json_array_append_new(f->inner, value) == 0;
     if (f->n < 2 || f->s[0] != ':') {
-        /* jansson copies the key, but wants a NUL behind it */
+        /* jansson copies the key, but wants a NUL after it */
         char small[64];
 
         if (f->n < sizeof small) {

@@ -103,7 +103,7 @@ void newt__item_write(newt__writer *w, const newt_bytes *item);
 bool newt__item_hidden(const newt_bytes *item); /* tag 38403 stands in front */
 
 /* The value of token t, which has just been read, as jansson has it (docs/json-values.md); r stands
- * behind it afterwards. Shared values are called by their number less `first`. The token's own
+ * after it then. Shared values are called by their number less `first`. The token's own
  * `hidden` is left to the caller. NULL: r->fault, or (NEWT__OK there) no memory. */
 json_t *newt__json_read(newt__reader *r, newt__token *t, uint64_t first);
 /* Writes a jansson value as one item. What is wrong with it: NEWT__PROFILE in w->fault. */
@@ -142,7 +142,7 @@ typedef struct newt__chunk {
 void *newt__object_alloc(newt__header *h, size_t n, bool aligned);
 /* Keeps a copy of the record it was loaded from; false: no memory. */
 bool newt__object_keep(newt__header *h, const void *record, size_t n);
-/* A header with `size` bytes behind it, zeroed; belongs to no cache yet. */
+/* A header with `size` bytes after it, zeroed; belongs to no cache yet. */
 newt__header *newt__object_make(newt_conn *c, uint32_t size);
 /* All of that. */
 size_t newt__object_bytes(const newt__header *h);

@@ -2,7 +2,7 @@
  * resolve.c - a COMMIT whose answer was lost
  *
  * It is never blindly repeated, and never just looked for: a first attempt that is still on its way
- * would commit behind the look. Instead its place is taken: under the commit lock, a tombstone with
+ * would commit after the look. Instead its place is taken: under the commit lock, a tombstone with
  * the same serial is inserted. If that works, the first attempt has not committed and never can; if
  * the serial is there already, the nonce tells whose it is. Of another life of the server nothing
  * is on its way any more, so there a look is enough.

@@ -1,7 +1,7 @@
 /*
  * search.c - SQL of the application, in the transaction's snapshot
  *
- * A query runs behind a savepoint, to which the transaction goes back whether it worked or not:
+ * A query runs after a savepoint, to which the transaction goes back whether it worked or not:
  * so a query that fails fails alone, and settings changed for it or by it do not stay. It costs no
  * round trip: everything is in the query's own flush.
  */

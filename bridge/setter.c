@@ -45,7 +45,7 @@ field_in(const newt__class *k, const char *base, const char *p, size_t *budget)
             return field_in(f->type, p - within + f->f.value_at, p, budget);
         }
     }
-    /* what lies behind the arrays of structs that lie in it */
+    /* what the arrays of structs in it point to */
     for (uint32_t i = 0; !found && i < k->n_fields; i++) {
         const newt__field *f = &k->fields[i];
         const char *at = base + f->f.offset;
@@ -199,7 +199,7 @@ newt__not_writable(const newt_object *o)
 
 /* ---- texts ------------------------------------------------------------------------------- */
 
-/* Both kinds have one layout, and a NUL behind the bytes. */
+/* Both kinds have one layout, and a NUL after the bytes. */
 static int
 set_bytes(newt_object *o, void *to, const void *s, size_t n)
 {

@@ -13,7 +13,7 @@
 /* For the moments when the commit lock is held and the next message does not come. */
 #define GUARD "set_config('idle_in_transaction_session_timeout', '10s', true)"
 
-/* Raises in the server, so that nothing behind it in the pipeline runs. */
+/* Raises in the server, so that nothing after it in the pipeline runs. */
 #define EXPECT_THEN(n, result)                                                                     \
     "SELECT CASE WHEN count(*) = " n " THEN " result " ELSE @store@.newt_raise('40001', "          \
     "'object was changed by another transaction', 'Its serial is not the one that was read.')"     \
@@ -143,7 +143,7 @@
     "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[i.zoid]) "                         \
     "WHERE o.serial IS DISTINCT FROM p.serial"
 
-/* A window of zoids behind $1, at most $2: how many, the last, and those that matter. */
+/* A window of zoids after $1, at most $2: how many, the last, and those that matter. */
 #define FOLLOW_WINDOW(table, other, condition)                                                     \
     "WITH w AS MATERIALIZED (SELECT zoid, serial FROM @store@." table                              \
     " WHERE zoid > $1 ORDER BY zoid LIMIT $2) "                                                    \
@@ -202,10 +202,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* the same for a cache without a position */
     [NEWT__S_NEWEST] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
                        "FROM @store@.transaction t ORDER BY t.tid DESC LIMIT 1",
-    /* the same behind the commit of the transaction with this serial */
+    /* the same after the commit of the transaction with this serial */
     [NEWT__S_OWN] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
                     "FROM @store@.transaction t WHERE t.serial = $1",
-    /* the same behind newt.at_commit: the session knows whether there is anything to read; $1, $2
+    /* the same after newt.at_commit: the session knows whether there is anything to read; $1, $2
      * position or nulls. See read_committed() in transaction.c */
     [NEWT__S_COMMITTED] = "SELECT newt.committed(" TABLE("transaction") ", $1, $2)",
     [NEWT__S_BARRIER] = "SELECT " EMIT,

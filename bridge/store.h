@@ -4,7 +4,7 @@
  *
  * A connection is in pipeline mode all its life. An exchange queues statements and
  * syncs, and only then takes their results, in order; libpq sends nothing of its own before. The
- * first failure is kept in the exchange and makes everything behind it do nothing, so that
+ * first failure is kept in the exchange and makes everything after it do nothing, so that
  * sending needs no checks: newt__take gives NULL, and newt__talk_end says why.
  *
  *     newt__talk_begin(c);
@@ -202,7 +202,7 @@ void newt__forget(newt_conn *c);
 /* The result of the next statement, which the caller clears; NULL: it failed or did not run. */
 PGresult *newt__take(newt_conn *c);
 /* The same for a result that is not to be in memory as a whole: rows gets them as they arrive, some
- * at a time, and may take nothing itself. False: it failed, perhaps behind some rows. */
+ * at a time, and may take nothing itself. False: it failed, perhaps after some rows. */
 bool newt__take_rows(newt_conn *c, newt__rows *rows, void *arg);
 /* The same where only success matters. */
 bool newt__take_done(newt_conn *c);
@@ -231,7 +231,7 @@ int newt__conn_server(newt_conn *c);
  * taken first, by newt__snapshot_take. */
 bool newt__snapshot_send(newt_conn *c);
 int newt__snapshot_take(newt_conn *c);
-/* Queues the question what others have changed; own_serial: behind our commit, or 0; within: that
+/* Queues the question what others have changed; own_serial: after our commit, or 0; within: that
  * was newt.at_commit's. */
 void newt__changes_send(newt_conn *c, int64_t own_serial, bool within);
 /* The tid of our commit in the answer; 0: it is not there. */

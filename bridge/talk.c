@@ -177,7 +177,7 @@ keep(struct newt__talk *t, PGresult *r)
 
 /*
  * Waits for the answers to all that was sent, and keeps them for who will take them. To be done
- * behind each end of a transaction through a pooler: PgBouncer 1.18 takes a session that it has
+ * after each end of a transaction through a pooler: PgBouncer 1.18 takes a session that it has
  * seen idle for free, when its client goes, although answers to what that has sent on are still to
  * come, and the next client is given them.
  */
@@ -354,7 +354,7 @@ newt__forget(newt_conn *c)
 
 /* ---- taking results ------------------------------------------------------------------- */
 
-/* Hands on rows as they arrive; the result behind them has none. */
+/* Hands on rows as they arrive; the result after them has none. */
 static PGresult *
 stream(newt_conn *c)
 {

@@ -278,7 +278,7 @@ read_rows(const newt_conn *c, const PGresult *r, int64_t own_serial, bool positi
         x->tid = newt__field_int(r, n - 1, 0);
         x->serial = newt__field_int(r, n - 1, 1);
     }
-    /* behind a commit a cache without a position has nothing but what it has made */
+    /* after a commit a cache without a position has nothing but what it has made */
     if (positioned)
         x->follows &= newt__field_int(r, 0, 0) == c->tid &&
                       newt__field_int(r, 0, 1) == c->tid_serial;
@@ -292,7 +292,7 @@ read_rows(const newt_conn *c, const PGresult *r, int64_t own_serial, bool positi
     return n > 0 || positioned;
 }
 
-/* Of newt.committed(), which a session is asked behind its commit: its tid, the new position's tid
+/* Of newt.committed(), which a session is asked after its commit: its tid, the new position's tid
  * and serial, whether it follows, then the oids, with a 0 in the place of that commit. */
 static bool
 read_committed(const newt_conn *c, const PGresult *r, int64_t own_serial, changes *x)

@@ -34,7 +34,7 @@ enum {
     NEWT__MAX_NAME = 255,                 /* bytes of a class name (1 .. 255), no NUL, UTF-8 */
     NEWT__MAX_DIGITS = 400,               /* characters of a number that is written positionally */
     NEWT__MAX_INLINE = 256,               /* bytes shown as base64; above only their number is */
-    NEWT__MAX_WALK = 1000000,             /* objects of a walk, and references one behind another */
+    NEWT__MAX_WALK = 1000000,             /* objects of a walk, and references in a chain */
     NEWT__MAX_MAGNITUDE = 65536 /* bytes of a bignum or a mantissa (157,826 digits: all that
                                    PostgreSQL's numeric can hold); reading one as decimal
                                    text takes time that grows with the square */
@@ -313,7 +313,7 @@ typedef struct newt__token {
     uint8_t magnitude[8]; /* number.magnitude points here (so do not copy the token) when the
                              mantissa is a plain integer */
     size_t offset;        /* of the item's first byte, its tags included */
-    size_t end;   /* behind it; for a container behind its head, for its END behind the whole */
+    size_t end;   /* offset after it; of a container: after its head; of its END: after the whole */
     size_t start; /* END only: the container's offset, so that [start, end) is the whole item */
 } newt__token;
 
@@ -352,7 +352,7 @@ newt__code newt__read_begin(newt__reader *r, const newt__env *env, const void *r
 void newt__read_item_begin(newt__reader *r, const newt__env *env, const void *item, size_t n,
                            uint32_t max_depth, uint64_t shared);
 newt__code newt__read(newt__reader *r, newt__token *t);
-/* Skips to behind the END of the container that token t, the last one read, opened (nothing to do
+/* Skips past the END of the container that token t, the last one read, opened (nothing to do
  * for a scalar); all of it is validated. */
 newt__code newt__read_skip(newt__reader *r, const newt__token *t);
 /* Reads to the end, validating. */
@@ -367,7 +367,7 @@ typedef struct newt__name {
     size_t n;
 } newt__name;
 
-/* Calls found for every reference in the record as it is read, so also before a fault behind it;
+/* Calls found for every reference in the record as it is read, so also before a fault after it;
  * non-zero stops with NEWT__SINK. With fields: only for those inside these fields of the state
  * (with the names they have in the record). */
 typedef int newt__ref_found(void *arg, int64_t oid);
@@ -440,7 +440,7 @@ typedef struct newt__json {
 /*
  * Where a projection goes. event: one JSON event; non-zero stops with NEWT__SINK. restart: forget
  * everything so far, rejects too; the document begins anew (it turned out too large, or held what
- * only a look ahead can show: a map key with NUL, a hidden value behind a key that is a container).
+ * only a look ahead can show: a map key with NUL, a hidden value after a key that is a container).
  * reject (may be NULL): something could not be shown as it is; path is the way to it in the JSON
  * document (keys as they stand there, and array indexes; valid until the callback returns; none:
  * the whole document), reason a static word: "too-large", "number", "text". It is called where the
@@ -469,7 +469,7 @@ newt__code newt__project(const newt__env *env, const void *record, size_t n, con
                          bool *hidden, newt__fault *fault);
 
 /* Projects one item inside a record (for newt.get): token t has just been read from r, which stands
- * behind it (scalar) or behind its head; afterwards r stands behind the item. t->hidden is the
+ * after it (scalar) or after its head; afterwards r stands after the item. t->hidden is the
  * caller's to look at: the item itself is projected. */
 newt__code newt__project_item(newt__reader *r, const newt__token *t, const newt__sink *sink,
                               newt__fault *fault);

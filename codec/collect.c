@@ -119,7 +119,7 @@ reorder(newt__writer *w, const struct newt__open *open, entries *e, size_t *n)
         memory[i] = i;
     order = sort(e, memory, memory + e->n);
 
-    /* a sorted copy behind, and back */
+    /* a sorted copy at the end, and back */
     to = w->buf.data + w->buf.n;
     *n = 0;
     for (i = 0; i < e->n; i++) {

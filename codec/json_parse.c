@@ -114,7 +114,7 @@ utf8_of(uint32_t c, uint8_t out[4])
     return 4;
 }
 
-/* The backslash at p->at, with something behind it, and what it stands for. */
+/* The backslash at p->at, with something after it, and what it stands for. */
 static bool
 escape(struct parser *p)
 {
@@ -193,7 +193,7 @@ string(struct parser *p)
 enum {
     /* of PostgreSQL's numeric */
     MOST_DIGITS = 131072, /* in front of the point */
-    MOST_SCALE = 16383,   /* behind it */
+    MOST_SCALE = 16383,   /* after it */
     MOST_EXPONENT = 1073741822,
     /* of the digits kept as one integer */
     KEPT = 18

@@ -3,7 +3,7 @@
  *
  * One pass over the reader's tokens with a frame for each open container. Two things cannot be
  * known in time and begin the document anew: that it is too large, and that a map holds a key with
- * NUL or a hidden value stands behind a key that is a container. For the latter a look ahead over
+ * NUL or a hidden value stands after a key that is a container. For the latter a look ahead over
  * the whole item notes, by the containers' numbers in reading order, where that is so.
  */
 #include "emit.h"

@@ -356,7 +356,7 @@ decimal(newt__reader *r, newt__token *t)
     return NEWT__OK;
 }
 
-/* {1: seconds, -6: microseconds} behind its tag */
+/* {1: seconds, -6: microseconds} after its tag */
 static newt__code
 seconds(newt__reader *r, newt__token *t, newt__kind kind)
 {
@@ -580,7 +580,7 @@ newt__code
 newt__read_end(newt__reader *r, newt__token *t)
 {
     if (r->at < r->n)
-        return newt__read_fail(r, NEWT__MALFORMED, "bytes behind the record's end", r->at);
+        return newt__read_fail(r, NEWT__MALFORMED, "bytes after the record's end", r->at);
     t->kind = NEWT__END;
     t->is_key = t->hidden = t->shared = false;
     t->start = 0;

@@ -63,7 +63,7 @@ newt__write_mark(newt__writer *w)
 
 /* ---- where items may stand ---------------------------------------------------------------- */
 
-/* The item behind a tag. */
+/* The item after a tag. */
 bool
 newt__may_follow(newt__writer *w, enum newt__what what)
 {

@@ -98,7 +98,7 @@ bool newt__enter(newt__writer *w, uint8_t kind, uint64_t left);
 /* Closes the counted containers that are full. */
 void newt__close_full(newt__writer *w);
 
-/* Writes a head at p, where there is room; what is behind it. */
+/* Writes a head at p, where there is room; what is after it. */
 static inline uint8_t *
 newt__put_head(uint8_t *p, unsigned major, uint64_t u)
 {

@@ -240,7 +240,7 @@ insert_row(struct step *s)
     find_newest(s->table, s->user, &current.tid_before, &current.serial_before);
     if (pg_add_s64_overflow(current.tid_before, 1, &next))
         ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                        errmsg("there is no tid behind the last transaction's")));
+                        errmsg("there is no tid after the last transaction's")));
     now = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
     current.tid = Max(now, next);
     s->values[TID] = Int64GetDatum(current.tid);

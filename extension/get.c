@@ -113,7 +113,7 @@ find(newt__reader *r, newt__token *t, const step *path, int n)
     return result;
 }
 
-/* Everything behind the item: it must be valid, and no key may change the shape of a map that the
+/* Everything after the item: it must be valid, and no key may change the shape of a map that the
  * path went through. Which maps these are does not matter: such keys are rare. */
 static found
 read_rest(newt__reader *r, found result)

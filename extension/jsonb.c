@@ -284,7 +284,7 @@ is_container(const newt_pg_node *node)
     return node->kind == NEWT__JSON_OBJECT || node->kind == NEWT__JSON_ARRAY;
 }
 
-/* The node behind a value. */
+/* The node after a value. */
 static uint32
 behind(const newt_pg_node *nodes, uint32 value)
 {

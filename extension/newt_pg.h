@@ -32,7 +32,7 @@ typedef struct newt_pg_node {
         const char *s;
         int64 i;
         Numeric number;
-        uint32 link; /* the container around it; once it is closed: the node behind it */
+        uint32 link; /* the container around it; once it is closed: the node after it */
     } u;
 } newt_pg_node;
 

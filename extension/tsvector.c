@@ -24,7 +24,7 @@ typedef struct gathering {
     char weight;
     TSVector all;
     ParsedText parsed; /* words to be merged; their positions count from the last of `all` */
-    size_t bytes;      /* of text behind them */
+    size_t bytes;      /* of text after them */
     bool full;
 } gathering;
 
@@ -95,7 +95,7 @@ merge(gathering *g)
 }
 
 /* How much of a long string to parse next: to a place where surely no word goes on, looked for
- * before the limit, then behind it. */
+ * before the limit, then after it. */
 static size_t
 piece_of(const char *s, size_t n)
 {

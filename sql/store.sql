@@ -144,7 +144,7 @@ CREATE TABLE @store@.newt_follower (
 );
 COMMENT ON TABLE @store@.newt_follower IS 'position of each follower: it has seen every transaction up to tid';
 
--- Raises inside a statement, so that nothing behind it in the pipeline runs.
+-- Raises inside a statement, so that nothing after it in the pipeline runs.
 CREATE FUNCTION @store@.newt_raise(code text, message text, detail text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $raise$
 BEGIN

@@ -274,7 +274,7 @@ static const struct {
     R("\x83\x65Thing", "cut short"),
     R("\x83\x65Thing\x00", "cut short"),
     R("\x83\x65Thing\x00\xa1\x61n", "cut short"),
-    R("\x83\x65Thing\x00\xa0\x00", "bytes behind the record's end"),
+    R("\x83\x65Thing\x00\xa0\x00", "bytes after the record's end"),
     R("\x83\x65Thing\x00\xa2\x64name\x60\x61n\x00", "not in order"),
     R("\x84\x65Thing\x00\xa0", "newer format"),
     R("\x80\x03}q\x00.", "Python pickle"),
