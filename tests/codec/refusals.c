@@ -24,8 +24,8 @@ static const refusal heads[] = {
     {"83 61", BAD, 1, "cut short"},
     {"83 61 54", BAD, 3, "cut short"},
     {"83 61 54 01", BAD, 4, "cut short"},
-    {"83 61 54 01 f6 f6", BAD, 5, "behind"},
-    {"83 61 54 01 80 00", BAD, 5, "behind"},
+    {"83 61 54 01 f6 f6", BAD, 5, "after"},
+    {"83 61 54 01 80 00", BAD, 5, "after"},
     /* other formats, told by their first two bytes */
     {"84 61 54 01 f6 f6", NEWT__NEWER, 0, "newer"},
     {"90", NEWT__NEWER, 0, "newer"},
