@@ -464,7 +464,7 @@ static const misuse misuses[] = {
     OF(ref_negative, "object id"),
     OF(integer_with_exponent, "exponent"),
     CUT(encoded_cut_short, "cut short"),
-    CUT(encoded_with_rest, "behind"),
+    CUT(encoded_with_rest, "after"),
     CUT(encoded_empty, "cut short"),
     OF(encoded_not_of_the_profile, "order"),
     OF(encoded_sharedref_to_nothing, "not there yet"),
