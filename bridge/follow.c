@@ -94,7 +94,15 @@ static void
 begin(batch *b)
 {
     newt__send(b->c, NEWT__S_BEGIN_WRITE, NULL);
+    newt__send(b->c, NEWT__S_FOLLOW_UNTIMED, NULL);
     b->c->in_transaction = true;
+}
+
+static void
+take_begin(batch *b)
+{
+    newt__take_done(b->c);
+    newt__take_done(b->c);
 }
 
 /* What would be checked by COMMIT is checked with each piece. */
@@ -185,7 +193,7 @@ follow(batch *b, int64_t old_tid, const newt__oids *large)
     send_client_classes(b);
     newt__send(c, NEWT__S_FOLLOW_OBJECTS, &range);
     newt__sync(c);
-    newt__take_done(c);
+    take_begin(b);
     take_constraints(b);
     newt__take_done(c);
     take_client_classes(b);
@@ -233,7 +241,7 @@ end_scan(batch *b)
     begin(b);
     newt__send(c, scan->old_tid ? NEWT__S_FOLLOW_MOVE : NEWT__S_FOLLOW_NEW, &p);
     newt__sync(c);
-    newt__take_done(c);
+    take_begin(b);
     newt__take_done(c);
     newt__take_sync(c);
     b->progress.tid = scan->tid;
@@ -258,7 +266,7 @@ write_window(batch *b, newt__statement s, const newt__params *p, int64_t *n, int
     send_client_classes(b);
     newt__send(c, s, p);
     newt__sync(c);
-    newt__take_done(c);
+    take_begin(b);
     take_constraints(b);
     take_client_classes(b);
     r = newt__take(c);

@@ -757,7 +757,8 @@ typedef struct newt_progress {
  * calls sets the position. On another connection this begins again.
  *
  * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECONFLICT: another process follows under
- * this name, or a deadlock with an inline writer; nothing is lost, call again.
+ * this name, or a deadlock with an inline writer; nothing is lost, call again. The session's
+ * statement_timeout and transaction_timeout do not apply to a batch.
  */
 NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
                           newt_progress *out) NEWT_CHECK;

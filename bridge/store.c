@@ -308,6 +308,11 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                          "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
                          "ON CONFLICT DO NOTHING",
 
+    /* A batch that takes longer than a role may would be begun again for ever. There is no
+     * transaction_timeout before PostgreSQL 17. */
+    [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
+                               "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
+                               "THEN set_config('transaction_timeout', '0', true) END",
     /* $1 name, $2 objects: where the follower stands, whether that transaction is still known; the
      * next ones: how many, the last, the serials of the large ones; the age of the first behind
      * them; the newest of all */

@@ -90,6 +90,7 @@ typedef enum newt__statement {
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
+    NEWT__S_FOLLOW_UNTIMED,
     NEWT__S_FOLLOW_NEXT,
     NEWT__S_FOLLOW_MOVE,
     NEWT__S_FOLLOW_NEW,

@@ -377,6 +377,63 @@ test_misuse(void **state)
     close_setting(&x);
 }
 
+/* A batch is not a query that a role's limit is meant for: cancelled, it would be begun again for
+ * ever. The transaction's own limit, which other transactions of the session keep. */
+static void
+test_time_limits(void **state)
+{
+    static const char *const limits[] = {"statement_timeout", "transaction_timeout"};
+    newt_conn *c;
+    newt_db *db;
+    setting x;
+    size_t n;
+
+    open_setting(&x, "limits", state);
+    n = PQserverVersion(x.s.pg) < 170000 ? 1 : 2;
+    for (size_t i = 0; i < n; i++)
+        sql_do(x.s.pg, "ALTER DATABASE %s SET %s = '10min'", PQdb(x.s.pg), limits[i]);
+    db = store_db(&x.s, NULL, (newt_options){0});
+    c = connect_(db);
+    for (size_t i = 0; i < n; i++) {
+        json_t *rows;
+        item_ref r;
+
+        sql_do(x.s.pg,
+               "CREATE OR REPLACE FUNCTION limited() RETURNS trigger LANGUAGE plpgsql AS "
+               "'BEGIN IF current_setting(''%s'') <> ''0'' THEN RAISE query_canceled; END IF; "
+               "RETURN NEW; END'",
+               limits[i]);
+        sql_do(x.s.pg, "CREATE TRIGGER limited BEFORE INSERT ON newt_projection FOR EACH ROW "
+                       "EXECUTE FUNCTION limited()");
+        r = make_item(x.lazy, "refused", 1);
+        drain(c, "updater", 100);
+        make_item(x.lazy, "in a transaction that is followed", 1);
+        drain(c, "updater", 100);
+        check_exact(&x.s);
+        sql_do(x.s.pg, "ALTER TABLE newt_projection ADD CONSTRAINT fine CHECK ((state->>'n')::int "
+                       "<> 2)");
+        begin(x.lazy);
+        write_n(x.lazy, r, 2);
+        commit(x.lazy);
+        drain(c, "updater", 100);
+        assert_sql(x.s.pg, "1", "SELECT count(*) FROM newt_reject WHERE constraint_name = 'fine'");
+        sql_do(x.s.pg, "ALTER TABLE newt_projection DROP CONSTRAINT fine");
+        ok(c, newt_retry_rejects(c, 100, &(newt_progress){.size = sizeof(newt_progress)}));
+        check_exact(&x.s);
+        begin(c);
+        ok(c, newt_query(c, &rows, "SELECT current_setting($1) AS limit", 1, &limits[i]));
+        assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "limit")),
+                            "10min");
+        json_decref(rows);
+        commit(c);
+        sql_do(x.s.pg, "DROP TRIGGER limited ON newt_projection");
+        sql_do(x.s.pg, "ALTER DATABASE %s RESET %s", PQdb(x.s.pg), limits[i]);
+    }
+    newt_close(c);
+    newt_db_close(db);
+    close_setting(&x);
+}
+
 typedef struct rival {
     newt_conn *c;
     newt_progress p;
@@ -670,9 +727,9 @@ static const bool with = true, without = false;
     }
 
 static const struct CMUnitTest follow[] = {
-    both(test_follow),        both(test_inline_rows), both(test_new_follower),
-    both(test_large),         both(test_classes),     both(test_misuse),
-    both(test_two_of_a_name), both(test_races),       both(test_stress),
+    both(test_follow),  both(test_inline_rows), both(test_new_follower),  both(test_large),
+    both(test_classes), both(test_misuse),      both(test_two_of_a_name), both(test_races),
+    both(test_stress),  both(test_time_limits),
 };
 
 int
