@@ -67,8 +67,15 @@ check "the text index is used" is dump_new "SET enable_seqscan = off;
     SELECT zoid FROM app.newt WHERE class_name = 'Task' AND newt.tsvector('english', state, 'title:A') @@ 'word2077'" 2077
 check "sequences go on where they were" is dump_new "SELECT nextval('app.newt_oid'), nextval('app.newt_serial')" "2048|2048"
 
+createdb dump_bare
+sql dump_bare 'DROP SCHEMA public'
+check "also where there is no schema public" pg_restore --exit-on-error -d dump_bare "$tmp/all.dump"
+check "everything is there" is dump_bare "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt\.'" 3
+sql dump_new 'DROP SCHEMA public CASCADE'
+check "the schema public goes without the extension" is dump_new "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt\.'" 3
+
 createdb dump_have
-sql dump_have 'CREATE EXTENSION newt'
+sql dump_have "SET search_path = ''; CREATE EXTENSION newt"
 check "restores into a database that has the extension" pg_restore --exit-on-error -d dump_have "$tmp/all.dump"
 check "everything is there again" same dump_from dump_have
 
@@ -92,5 +99,5 @@ check "no store within the script of an extension" refused dump_from 'CREATE EXT
 check "nothing of it is left" is dump_from "SELECT to_regnamespace('captive') IS NULL" t
 rm "$dir"/newt_dump_test*
 
-for db in dump_from dump_new dump_have dump_without; do dropdb $db; done
+for db in dump_from dump_new dump_bare dump_have dump_without; do dropdb $db; done
 echo "1..$n"
