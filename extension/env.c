@@ -3,6 +3,7 @@
  */
 #include "newt_pg.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -77,4 +78,15 @@ newt_pg_raise(const newt__fault *fault, size_t n)
                                   : 0,
                     text->hint ? errhint("%s", text->hint) : 0));
     pg_unreachable();
+}
+
+void
+newt_pg_need_utf8(void)
+{
+    if (GetDatabaseEncoding() == PG_UTF8)
+        return;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot read a state record in a database of encoding %s",
+                           GetDatabaseEncodingName()),
+                    errdetail("The text in state records is UTF-8.")));
 }

@@ -138,6 +138,7 @@ walk(bytea *record, const step *path, int n, found *result)
     newt__fault fault = {0};
     size_t n_record = VARSIZE_ANY_EXHDR(record);
 
+    newt_pg_need_utf8();
     if (newt__read_begin(&r, &newt_pg_env, VARDATA_ANY(record), n_record))
         newt_pg_raise(&r.fault, n_record);
     *result = find(&r, &t, path, n);

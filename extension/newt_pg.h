@@ -18,6 +18,9 @@ extern const newt__env newt_pg_env;
 /* Raises the error for a fault found in a record of n bytes. */
 NEWT_PG_NORETURN extern void newt_pg_raise(const newt__fault *fault, size_t n);
 
+/* An error in a database whose text is not UTF-8, as that of records is. */
+extern void newt_pg_need_utf8(void);
+
 /* A fault that says something about the bytes, not about the server: try_to_jsonb gives NULL. */
 extern bool newt_pg_is_bad_record(newt__code code);
 

@@ -21,6 +21,7 @@ newt_pg_project(const void *record, size_t n, newt__fault *fault)
     newt__sink sink;
     bool hidden = false;
 
+    newt_pg_need_utf8();
     newt_pg_jsonb_sink(&sink, &out);
     fault->code = newt__project(&newt_pg_env, record, n, &sink, &hidden, fault);
     return fault->code || hidden ? NULL : newt_pg_jsonb_finish(&out);
@@ -111,6 +112,7 @@ newt_pg_rejects(PG_FUNCTION_ARGS)
     rejects r;
     newt__sink sink = {.event = ignore_event, .restart = restart, .reject = reject, .arg = &r};
 
+    newt_pg_need_utf8();
     InitMaterializedSRF(fcinfo, 0);
     r.result = (ReturnSetInfo *)fcinfo->resultinfo;
     r.row = AllocSetContextCreate(CurrentMemoryContext, "newt.rejects row", ALLOCSET_SMALL_SIZES);

@@ -29,6 +29,7 @@ newt_pg_class_name(PG_FUNCTION_ARGS)
 {
     newt__reader r;
 
+    newt_pg_need_utf8();
     read_head(&r, PG_GETARG_BYTEA_PP(0));
     PG_RETURN_TEXT_P(cstring_to_text_with_len(r.class_name, (int)r.class_n));
 }

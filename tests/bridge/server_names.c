@@ -196,11 +196,19 @@ test_classes(void **state)
     }
 }
 
-/* A database of another encoding is refused before anything is made in it. */
+#define RECORD "'\\x83617801a1616e63c3bc62'::bytea" /* ["x", 1, {"n": "\u00fcb"}] */
+
+/* A database of another encoding is refused before anything is made in it, and shows no text of a
+ * record, which would read as something else there. */
 static void
 test_encodings(void **state)
 {
     static const char *const encodings[] = {"SQL_ASCII", "LATIN1"};
+    static const char *const readers[] = {
+        "SELECT newt.to_jsonb(" RECORD ")",          "SELECT newt.try_to_jsonb(" RECORD ")",
+        "SELECT newt.get(" RECORD ", 'n')",          "SELECT newt.get_text(" RECORD ", 'n')",
+        "SELECT path FROM newt.rejects(" RECORD ")", "SELECT newt.class_name(" RECORD ")",
+    };
     PGconn *pg;
 
     (void)state;
@@ -224,7 +232,8 @@ test_encodings(void **state)
         assert_non_null(strstr(newt_error_hint(e), "UTF8"));
         newt_error_free(e);
         other = PQconnectdb(there);
-        PQclear(PQexec(other, "SET default_transaction_read_only = off"));
+        PQclear(PQexec(other, "SET default_transaction_read_only = off; "
+                              "SET standard_conforming_strings = on"));
         r = PQexec(other, "CREATE EXTENSION newt");
         if (PQresultStatus(r) == PGRES_COMMAND_OK) {
             PQclear(r);
@@ -232,6 +241,14 @@ test_encodings(void **state)
             assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "0A000");
             assert_non_null(strstr(PQresultErrorMessage(r), encodings[i]));
             assert_non_null(strstr(PQresultErrorMessage(r), "HINT"));
+            for (size_t k = 0; k < sizeof readers / sizeof *readers; k++) {
+                PQclear(r);
+                r = PQexec(other, readers[k]);
+                if (PQresultStatus(r) == PGRES_TUPLES_OK)
+                    fail_msg("%s in %s: %s", readers[k], encodings[i], PQgetvalue(r, 0, 0));
+                assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "0A000");
+                assert_non_null(strstr(PQresultErrorMessage(r), encodings[i]));
+            }
         }
         PQclear(r);
         assert_sql(other, "0", "SELECT count(*) FROM pg_namespace WHERE nspname = 's'");
