@@ -428,7 +428,8 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
 /*
  * Creates a store's tables in a schema, and the schema if it is missing. Never done implicitly.
  * uri: libpq's connection string (NULL: libpq's environment). schema NULL: "public". NEWT_ESTORE:
- * the schema holds a store already. *e: as in newt_db_open, freed with newt_error_free.
+ * the schema holds a store already; NEWT_EINVAL: it is one of the system's, or "newt", the
+ * extension's. *e: as in newt_db_open, freed with newt_error_free.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
 NEWT_API void newt_error_free(newt_error *e);

@@ -112,6 +112,7 @@ static void
 test_create(void **state)
 {
     static const char odd[] = "odd \"name' \\ @store@";
+    static const char *const reserved[] = {"newt", "information_schema", "pg_catalog", "pg_mine"};
     PGconn *pg = sql_open();
     newt_conn *c;
     newt_db *db;
@@ -134,6 +135,14 @@ test_create(void **state)
     newt_close(c);
     newt_db_close(db);
     sql_do(pg, "DROP SCHEMA made, there CASCADE");
+    /* but not for those whose schema would be dropped with the extension, or left out of dumps */
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+        assert_int_equal(try_create(uri(), reserved[i]), NEWT_EINVAL);
+        assert_non_null(strstr(message, reserved[i]));
+    }
+    assert_sql(pg, "0",
+               "SELECT count(*) FROM pg_class WHERE relname = 'newt_store' AND relnamespace IN "
+               "(SELECT oid FROM pg_namespace WHERE nspname IN ('newt', 'information_schema'))");
     /* half a store is none: what stands in the way is named, and nothing else is made */
     sql_do(pg, "CREATE SCHEMA half; CREATE TABLE half.transaction ()");
     assert_int_equal(try_create(uri(), "half"), NEWT_ESQL);

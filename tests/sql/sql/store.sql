@@ -23,6 +23,7 @@ SELECT pg_temp.error_of('SELECT newt.create_store('''')');
 SELECT pg_temp.error_of('SELECT newt.create_store(NULL)');
 SELECT pg_temp.error_of(format('SELECT newt.create_store(%L)', repeat('x', 64)));
 SELECT pg_temp.error_of('SELECT newt.create_store(''pg_store'')');
+SELECT pg_temp.error_of('SELECT newt.create_store(''information_schema'')');
 -- nothing is left of a store that could not be made
 CREATE SCHEMA store_d;
 CREATE TABLE store_d.newt_class ();
