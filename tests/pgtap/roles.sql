@@ -28,7 +28,7 @@ CREATE TEMP VIEW has AS
       FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
      WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
 
-SELECT plan(27);
+SELECT plan(34);
 SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
 SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
   FROM unnest(ARRAY['reader', 'application', 'updater']) k;
@@ -81,5 +81,27 @@ SELECT throws_ok($$SELECT newt.grant_store('s', 'nobody', 'reader')$$, '42704', 
 SELECT newt.revoke_store('s', 'newt_t_application');
 SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 's'::regnamespace AND relkind IN ('r', 'v') AND has_table_privilege('newt_t_application', oid, 'SELECT, INSERT, UPDATE, DELETE')$$,
     'revoked');
+
+-- another owner: the readers stay readers, and nothing keeps a role that has lost its rights
+CREATE ROLE newt_t_next; CREATE ROLE newt_t_other; CREATE ROLE newt_t_late;
+SELECT newt.grant_store('s', 'newt_t_late', 'reader');
+SELECT newt.grant_store('s', 'newt_t_next', 'owner');
+SET ROLE newt_t_next; CREATE TABLE s.of_next (a int); CREATE MATERIALIZED VIEW s.kept AS SELECT 1 AS one; RESET ROLE;
+SELECT ok(has_table_privilege('newt_t_late', 's.of_next', 'SELECT'), 'a reader reads what the next owner makes');
+SELECT ok(has_table_privilege('newt_t_late', 's.kept', 'SELECT'), 'materialized views as well');
+SELECT newt.revoke_store('s', 'newt_t_late');
+SELECT lives_ok('DROP ROLE newt_t_late', 'a reader can be dropped when its rights are gone');
+SELECT is_empty($$SELECT a.grantee::regrole, d.defaclrole::regrole FROM pg_default_acl d, aclexplode(d.defaclacl) a
+    WHERE d.defaclrole = 'newt_t_owner'::regrole AND a.grantee <> d.defaclrole$$, 'the old owner gives no rights any more');
+-- a table of somebody else's beside the store holds nothing up
+DROP TABLE s.later;
+GRANT CREATE, USAGE ON SCHEMA s TO newt_t_other;
+SET ROLE newt_t_other; CREATE TABLE s.of_other (a int); RESET ROLE;
+SET ROLE newt_t_next;
+SELECT lives_ok($$SELECT newt.revoke_store('s', 'newt_t_updater')$$, 'the owner takes rights back beside a table of somebody else''s');
+RESET ROLE;
+SELECT ok(NOT has_table_privilege('newt_t_updater', 's.newt_projection', 'SELECT, INSERT'), 'they are gone');
+SELECT newt.revoke_store('s', 'newt_t_updater'); -- the right on the schema, by who has given it
+SELECT lives_ok('DROP ROLE newt_t_updater', 'and so can be the role');
 SELECT * FROM finish();
 ROLLBACK;
