@@ -56,12 +56,13 @@ blocks_add(newt__blocks *b, int64_t start)
 }
 
 static void
-send_one(newt_conn *c, const char *sequence, int64_t n)
+send_one(newt_conn *c, const char *sequence, int64_t n, bool oids)
 {
     newt__params p = {0};
 
     newt__param_text(&p, sequence);
     newt__param_int(&p, n);
+    newt__param_int(&p, oids);
     newt__send(c, NEWT__S_BLOCKS, &p);
 }
 
@@ -71,9 +72,9 @@ void
 newt__blocks_send(newt_conn *c, int64_t oid_blocks, int64_t serial_blocks)
 {
     if (oid_blocks > 0)
-        send_one(c, c->db->sql->oid_sequence, oid_blocks);
+        send_one(c, c->db->sql->oid_sequence, oid_blocks, true);
     if (serial_blocks > 0)
-        send_one(c, c->db->sql->serial_sequence, serial_blocks);
+        send_one(c, c->db->sql->serial_sequence, serial_blocks, false);
 }
 
 static int
@@ -184,6 +185,16 @@ newt__blocks_take(newt_conn *c, int64_t oids, int64_t serials)
     return c->talk->error.status != NEWT_OK ? newt__talk_end(c) : rc;
 }
 
+/* Blocks were drawn, and none of them was free. */
+static int
+fail_behind(newt_conn *c, const char *sequence)
+{
+    newt__conn_fail(c, NEWT_ESTORE, 0, "the sequence %s gives numbers that are in use", sequence);
+    newt__fail_detail(&c->error, "The store was restored or replicated without its sequences.");
+    newt__fail_hint(&c->error, "Set the sequences as docs/operations.md says.");
+    return NEWT_ESTORE;
+}
+
 int
 newt__next_oid(newt_conn *c, int64_t *oid)
 {
@@ -194,7 +205,7 @@ newt__next_oid(newt_conn *c, int64_t *oid)
     /* the more a transaction takes, the more it will; and what it needs last of all is here too */
     rc = newt__blocks_take(c, c->oids.used + 1, newt__blocks_left(&c->serials, 1) > 0 ? 0 : 1);
     if (rc == NEWT_OK && !blocks_next(&c->oids, c->db->oid_block, oid))
-        rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no more oids");
+        rc = fail_behind(c, c->db->sql->oid_sequence);
     return rc == NEWT_OK ? NEWT_OK : newt__doom(c);
 }
 
@@ -207,6 +218,6 @@ newt__next_serial(newt_conn *c, int64_t *serial)
         return NEWT_OK;
     rc = newt__blocks_take(c, 0, 1);
     if (rc == NEWT_OK && !blocks_next(&c->serials, c->db->serial_block, serial))
-        rc = newt__conn_fail(c, NEWT_ESTORE, 0, "the store has no more serials");
+        rc = fail_behind(c, c->db->sql->serial_sequence);
     return rc;
 }

@@ -209,7 +209,14 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
      * position or nulls. See read_committed() in transaction.c */
     [NEWT__S_COMMITTED] = "SELECT newt.committed(" TABLE("transaction") ", $1, $2)",
     [NEWT__S_BARRIER] = "SELECT " EMIT,
-    [NEWT__S_BLOCKS] = "SELECT nextval($1::text::regclass) FROM generate_series(1, $2::bigint)",
+    /* $1 sequence, $2 blocks of it, $3 0: of serials. A sequence that a restore or a replication
+     * has left behind gives numbers that are in use: these are passed over. The snapshot is older
+     * than the block, so whatever is greater was drawn before. */
+    [NEWT__S_BLOCKS] =
+        "SELECT b.start FROM (SELECT nextval($1::text::regclass) AS start "
+        "FROM generate_series(1, $2::bigint) OFFSET 0) b WHERE b.start > coalesce("
+        "CASE WHEN $3::bigint = 0 THEN (SELECT max(serial) FROM @store@.transaction) "
+        "ELSE (SELECT max(zoid) FROM @store@.object_state) END, 0)",
 
     [NEWT__S_LOAD] =
         "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",

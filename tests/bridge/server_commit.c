@@ -876,6 +876,7 @@ test_plans(void **state)
     check_plans(s.a);
     sql_do(s.pg, "INSERT INTO object_state SELECT 1000000 + i, 1, '\\x00' FROM "
                  "generate_series(1, 520000) i");
+    sql_do(s.pg, "SELECT setval('newt_oid', 2000000)");
     sql_do(s.pg, "INSERT INTO newt_projection SELECT 1000000 + i, 'x', 1, '{}' FROM "
                  "generate_series(1, 520000) i");
     sql_do(s.pg, "INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT i, -i, 0, "
