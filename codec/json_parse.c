@@ -192,9 +192,9 @@ string(struct parser *p)
 
 enum {
     /* of PostgreSQL's numeric */
-    MOST_DIGITS = 131072, /* in front of the point */
-    MOST_SCALE = 16383,   /* after it */
-    MOST_EXPONENT = 1073741822,
+    MOST_DIGITS = 131072,       /* in front of the point */
+    MOST_SCALE = 16383,         /* after it */
+    MOST_EXPONENT = 1073741822, /* PostgreSQL 15's; since 16 it is one more */
     /* of the digits kept as one integer */
     KEPT = 18
 };

@@ -408,7 +408,7 @@ test_not_of_a_row(void **state)
     sql_do(s.pg, "CREATE FUNCTION inner_one(jsonb) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT "
                  "$1->>''name'''");
     sql_do(s.pg, "CREATE FUNCTION outer_one(jsonb) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
-                 "'BEGIN RETURN inner_one($1); END'");
+                 "'BEGIN RETURN public.inner_one($1); END'");
     sql_do(s.pg, "CREATE INDEX by_function ON newt_projection (outer_one(state))");
     begin(s.c);
     add(s.c, "a");
