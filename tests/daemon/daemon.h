@@ -221,6 +221,8 @@ updater_start(updater *u, ...)
     u->pid = fork();
     assert_true(u->pid >= 0);
     if (u->pid == 0) {
+        signal(SIGHUP,
+               SIG_DFL); /* the tests may run under nohup, which the updater would respect */
         dup2(fd, STDERR_FILENO);
         dup2(fd, STDOUT_FILENO);
         execv(program, (char **)(uintptr_t)argv);
