@@ -10,15 +10,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    HEAD = 4 /* bytes of the head of a record of a class with a name of one byte */
-};
+static const uint8_t null_item[] = {0xf6};
 
-/* The text's item, in w after HEAD bytes. */
+static newt_bytes
+item_of(const newt__writer *w)
+{
+    return (newt_bytes){.p = w->buf.data + NEWT__ITEM_HEAD,
+                        .n = (uint32_t)(w->buf.n - NEWT__ITEM_HEAD)};
+}
+
+static bool
+is_null(const newt_bytes *item)
+{
+    return item->n == sizeof null_item && *item->p == *null_item;
+}
+
+/* The text's item, in w. */
 static bool
 parse(newt__writer *w, const char *text, size_t n, newt__fault *fault)
 {
-    newt__write_begin(w, "j", 1, 0);
+    newt__item_begin(w);
     if (newt__write_json(w, text, n, fault) == NEWT__OK && newt__write_end(w) != NEWT__OK)
         *fault = (newt__fault){w->fault.code, w->fault.reason, 0};
     return fault->code == NEWT__OK;
@@ -26,12 +37,14 @@ parse(newt__writer *w, const char *text, size_t n, newt__fault *fault)
 
 /* An item's text, for free(); NULL: no memory, or it is damaged. */
 static char *
-text_of(const void *item, size_t item_n, uint64_t shared, size_t *n)
+text_of(const newt_bytes *item, size_t *n)
 {
+    uint64_t shared = item->priv_ ? item->priv_ - 1 : 0;
     newt__buffer out = {.env = &newt__malloc_env};
     newt__fault fault;
 
-    if (newt__item_text(out.env, item, item_n, NEWT__MAX_DEPTH, shared, &out, &fault) != NEWT__OK ||
+    if (newt__item_text(out.env, item->p, item->n, NEWT__MAX_DEPTH, shared, &out, &fault) !=
+            NEWT__OK ||
         !newt__buffer_append(&out, "", 1)) {
         newt__buffer_free(&out);
         return NULL;
@@ -48,19 +61,21 @@ newt_json_set_text(newt_object *o, newt_json *f, const char *text, size_t n)
 {
     newt__header *h = newt__writable(o, f, false);
     newt__writer w = {.buf.env = h ? &h->conn->env : NULL};
+    newt_bytes item = {0};
     newt__fault fault;
     int status;
 
     if (!h)
         return newt__not_writable(o);
-    if (!text) {
-        *f = (newt_json){0};
-        return NEWT_OK;
-    }
-    if (parse(&w, text, n == SIZE_MAX ? strlen(text) : n, &fault))
-        status = newt_bytes_set(o, &f->item, w.buf.data + HEAD, w.buf.n - HEAD);
-    else
+    if (text && !parse(&w, text, n == SIZE_MAX ? strlen(text) : n, &fault)) {
         status = newt__refuse_json(h, f, NULL, text, &fault);
+    } else {
+        if (text)
+            item = item_of(&w);
+        if (!text || is_null(&item))
+            item = (newt_bytes){0};
+        status = newt_bytes_set(o, &f->item, item.p, item.n);
+    }
     newt__writer_free(&w);
     return status;
 }
@@ -68,11 +83,9 @@ newt_json_set_text(newt_object *o, newt_json *f, const char *text, size_t n)
 char *
 newt_json_get_text(const newt_json *f, size_t *n)
 {
-    static const uint8_t null[] = {0xf6};
+    const newt_bytes null = {.p = null_item, .n = sizeof null_item};
 
-    if (!f->item.p)
-        return text_of(null, sizeof null, 0, n);
-    return text_of(f->item.p, f->item.n, f->item.priv_ ? f->item.priv_ - 1 : 0, n);
+    return text_of(f->item.p ? &f->item : &null, n);
 }
 
 /* ---- bags -------------------------------------------------------------------------------- */
@@ -105,7 +118,9 @@ value_of(newt_bag *b, const char *key, const char *text, size_t n, int *status)
         n = SIZE_MAX;
     }
     if (parse(&w, text, n == SIZE_MAX ? strlen(text) : n, &fault)) {
-        newt__read_item_begin(&r, w.buf.env, w.buf.data + HEAD, w.buf.n - HEAD, NEWT__MAX_DEPTH, 0);
+        newt_bytes item = item_of(&w);
+
+        newt__read_item_begin(&r, w.buf.env, item.p, item.n, NEWT__MAX_DEPTH, 0);
         if (newt__read(&r, &t) == NEWT__OK)
             json = newt__json_read(&r, &t, 0);
         if (!json)
@@ -141,20 +156,33 @@ newt_bag_replace_text(newt_bag *b, const char *text, size_t n)
     return status;
 }
 
-/* Consumes json. */
+/* The text of a value of the bag's, which is consumed. NULL: it was, or the connection has the
+ * error. */
 static char *
-json_text(json_t *json, size_t *n)
+json_text(const newt_bag *b, json_t *json, size_t *n)
 {
-    newt__writer w = {.buf.env = &newt__malloc_env};
-    char *text = NULL;
+    const newt__header *h = newt__header_of(b);
+    newt__writer w = {.buf.env = &h->conn->env};
+    newt__fault fault = {NEWT__NOMEM, NULL, 0};
+    char name[NEWT__NAME_SIZE], *text = NULL;
+    newt_error e = {0};
+    newt_bytes item;
 
-    if (json) {
-        newt__write_begin(&w, "j", 1, 0);
-        newt__json_write(&w, json);
-        if (newt__write_end(&w) == NEWT__OK)
-            text = text_of(w.buf.data + HEAD, w.buf.n - HEAD, 0, n);
-        newt__writer_free(&w);
+    if (!json)
+        return NULL;
+    newt__item_begin(&w);
+    newt__json_write(&w, json);
+    if (newt__write_end(&w) == NEWT__OK) {
+        item = item_of(&w);
+        text = text_of(&item, n);
+    } else {
+        fault = w.fault;
     }
+    if (!text) {
+        newt__fail_value(&e, h->oid, newt__object_name(h, name), &fault);
+        newt__conn_fail_with(h->conn, &e);
+    }
+    newt__writer_free(&w);
     json_decref(json);
     return text;
 }
@@ -162,11 +190,11 @@ json_text(json_t *json, size_t *n)
 char *
 newt_bag_get_text(const newt_bag *b, const char *key, size_t *n)
 {
-    return json_text(newt_bag_get(b, key), n);
+    return json_text(b, newt_bag_get(b, key), n);
 }
 
 char *
 newt_bag_state_text(const newt_bag *b, size_t *n)
 {
-    return json_text(newt_bag_state(b), n);
+    return json_text(b, newt_bag_state(b), n);
 }

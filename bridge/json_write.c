@@ -699,9 +699,6 @@ newt__item_write(newt__writer *w, const newt_bytes *item)
 int
 newt_json_set(newt_object *o, newt_json *f, const json_t *json)
 {
-    enum {
-        HEAD = 4
-    }; /* of a record of a class with a name of one byte */
     newt__header *h = newt__writable(o, f, false);
     newt__writer w = {.buf.env = h ? &h->conn->env : NULL};
     int status;
@@ -712,10 +709,11 @@ newt_json_set(newt_object *o, newt_json *f, const json_t *json)
         *f = (newt_json){0};
         return NEWT_OK;
     }
-    newt__write_begin(&w, "j", 1, 0);
+    newt__item_begin(&w);
     newt__json_write(&w, json);
     if (newt__write_end(&w) == NEWT__OK) {
-        status = newt_bytes_set(o, &f->item, w.buf.data + HEAD, w.buf.n - HEAD);
+        status = newt_bytes_set(o, &f->item, w.buf.data + NEWT__ITEM_HEAD,
+                                w.buf.n - NEWT__ITEM_HEAD);
         f->item.priv_ = status == NEWT_OK && w.shared > 0;
     } else {
         status = newt__refuse_fault(h, f, &w.fault);

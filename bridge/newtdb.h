@@ -682,8 +682,8 @@ NEWT_API struct json_t *newt_bag_get(const newt_bag *b, const char *key) NEWT_CH
 NEWT_API int newt_bag_set(newt_bag *b, const char *key, const struct json_t *value);
 NEWT_API int newt_bag_delete(newt_bag *b, const char *key);
 /* The same with JSON text, see newt_json_set_text; replace takes an object. get and state return
- * text for the caller to free(); NULL: no such field, no memory, or a value that is not in the form
- * of docs/json-values.md. */
+ * text for the caller to free(); NULL: no such field, or no memory, or the value is not in the form
+ * of docs/json-values.md (NEWT_EINVAL, see newt_conn_error). */
 NEWT_API char *newt_bag_state_text(const newt_bag *b, size_t *n) NEWT_CHECK;
 NEWT_API int newt_bag_replace_text(newt_bag *b, const char *text, size_t n);
 NEWT_API char *newt_bag_get_text(const newt_bag *b, const char *key, size_t *n) NEWT_CHECK;

@@ -97,6 +97,16 @@ newt__code newt__decimal_text(newt__buffer *out, const newt__number *x);
 
 /* ---- items: values of any shape, as newt_json and bags hold them --------------------------- */
 
+/* An item is written as the state of a record, whose head is cut off. */
+enum {
+    NEWT__ITEM_HEAD = 4 /* bytes */
+};
+static inline void
+newt__item_begin(newt__writer *w)
+{
+    newt__write_begin(w, "j", 1, 0);
+}
+
 /* Items that hold shared values carry in newt_bytes.priv_ the number of the first of them in the
  * record they were cut from, plus one; 0: nothing shared inside. */
 void newt__item_write(newt__writer *w, const newt_bytes *item);

@@ -109,18 +109,34 @@ newt__refuse(newt__header *h, int status, const void *p, const char *reason)
     return fail_with(h, &e);
 }
 
+/* How messages call p, or the field `key` of a bag; NULL: the object. */
+static void
+name_of(const newt__header *h, const void *p, const char *key, char out[NEWT__PLACE_SIZE])
+{
+    enum {
+        LONGEST_KEY = 100
+    };
+    const newt__field *f = newt__field_at(h, p);
+    newt__place place = {.field = f};
+    char object[NEWT__NAME_SIZE];
+
+    if (h->class)
+        newt__place_name(out, h->oid, h->class, f ? &place : NULL);
+    else if (key)
+        snprintf(out, NEWT__PLACE_SIZE, "field \"%.*s\" of %s",
+                 (int)newt__utf8_valid(key, strnlen(key, LONGEST_KEY)), key,
+                 newt__object_name(h, object));
+    else
+        newt__object_name(h, out);
+}
+
 int
 newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault)
 {
-    const newt__field *f = newt__field_at(h, p);
-    newt__place place = {.field = f};
     char name[NEWT__PLACE_SIZE];
     newt_error e = {0};
 
-    if (h->class)
-        newt__place_name(name, h->oid, h->class, f ? &place : NULL);
-    else
-        newt__object_name(h, name);
+    name_of(h, p, NULL, name);
     newt__fail_value(&e, h->oid, name, fault);
     return fail_with(h, &e);
 }
@@ -129,23 +145,11 @@ int
 newt__refuse_json(newt__header *h, const void *p, const char *key, const char *text,
                   const newt__fault *fault)
 {
-    enum {
-        LONGEST_KEY = 100
-    };
-    const newt__field *f = newt__field_at(h, p);
-    newt__place place = {.field = f};
-    char name[NEWT__PLACE_SIZE], object[NEWT__NAME_SIZE];
+    char name[NEWT__PLACE_SIZE];
     size_t line = 1, column = 1;
     newt_error e = {0};
 
-    newt__object_name(h, object);
-    if (h->class)
-        newt__place_name(name, h->oid, h->class, f ? &place : NULL);
-    else if (key)
-        snprintf(name, sizeof name, "field \"%.*s\" of %s",
-                 (int)newt__utf8_valid(key, strnlen(key, LONGEST_KEY)), key, object);
-    else
-        snprintf(name, sizeof name, "%s", object);
+    name_of(h, p, key, name);
     if (fault->code == NEWT__MALFORMED)
         newt__fail(&e, NEWT_EINVAL, h->oid, "%s: invalid JSON text: %s", name, fault->reason);
     else

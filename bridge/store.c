@@ -209,9 +209,9 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
      * position or nulls. See read_committed() in transaction.c */
     [NEWT__S_COMMITTED] = "SELECT newt.committed(" TABLE("transaction") ", $1, $2)",
     [NEWT__S_BARRIER] = "SELECT " EMIT,
-    /* $1 sequence, $2 blocks of it, $3 0: of serials. A sequence that a restore or a replication
-     * has left behind gives numbers that are in use: these are passed over. The snapshot is older
-     * than the block, so whatever is greater was drawn before. */
+    /* $1 sequence, $2 blocks of it, $3 0: of serials. After a restore or a replication without
+     * sequences they give numbers that are in use: those are skipped. The snapshot is older than
+     * the block, so a greater number in it was drawn before. */
     [NEWT__S_BLOCKS] =
         "SELECT b.start FROM (SELECT nextval($1::text::regclass) AS start "
         "FROM generate_series(1, $2::bigint) OFFSET 0) b WHERE b.start > coalesce("

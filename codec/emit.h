@@ -38,7 +38,7 @@ struct newt__projection {
     const newt__sink *sink; /* or */
     newt__buffer *out;      /* text, directly */
     size_t start;           /* in out */
-    bool whole;             /* newt__item_text(): everything is shown, as it is */
+    bool complete;          /* newt__item_text(): everything is shown, as it is */
     newt__fault fault;
     enum newt__stop stop;
     /* the text's length, if it could be too large */

@@ -119,6 +119,23 @@ newt__scan_word(uint64_t w)
     return (high ? NEWT__SCAN_HIGH : 0) | (hit & NEWT__EACH(0x80) ? NEWT__SCAN_SPECIAL : 0);
 }
 
+/* How many bytes at s need no escapes in JSON. */
+static inline size_t
+newt__plain_run(const char *s, size_t n)
+{
+    size_t at = 0;
+    uint64_t w;
+
+    for (; n - at >= 8; at += 8) {
+        memcpy(&w, s + at, 8);
+        if (newt__scan_word(w) & NEWT__SCAN_SPECIAL)
+            break;
+    }
+    while (at < n && (uint8_t)s[at] >= 0x20 && s[at] != '"' && s[at] != '\\')
+        at++;
+    return at;
+}
+
 /* Text below 8 bytes in a word, its ends overlapping; spaces fill it up. */
 static inline uint64_t
 newt__short_word(const uint8_t *s, size_t n)

@@ -51,23 +51,6 @@ taken(struct parser *p, size_t at)
 
 /* ---- strings ------------------------------------------------------------------------------ */
 
-/* How many bytes at s need no look: no quote, no backslash, no control character. */
-static size_t
-run(const char *s, size_t n)
-{
-    size_t at = 0;
-    uint64_t w;
-
-    for (; n - at >= 8; at += 8) {
-        memcpy(&w, s + at, 8);
-        if (newt__scan_word(w) & NEWT__SCAN_SPECIAL)
-            break;
-    }
-    while (at < n && (uint8_t)s[at] >= 0x20 && s[at] != '"' && s[at] != '\\')
-        at++;
-    return at;
-}
-
 /* The four hexadecimal digits at s; -1: there are none. */
 static int32_t
 four_digits(const struct parser *p, size_t at)
@@ -114,7 +97,7 @@ utf8_of(uint32_t c, uint8_t out[4])
     return 4;
 }
 
-/* The backslash at p->at, with something after it, and what it stands for. */
+/* The escape sequence that begins at p->at. */
 static bool
 escape(struct parser *p)
 {
@@ -161,7 +144,7 @@ string(struct parser *p)
 
     p->scratch.n = 0;
     for (;;) {
-        p->at += run(p->s + p->at, p->n - p->at);
+        p->at += newt__plain_run(p->s + p->at, p->n - p->at);
         if (p->at == p->n || p->s[p->at] == '"')
             break;
         if (p->s[p->at] != '\\')

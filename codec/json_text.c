@@ -27,23 +27,6 @@ newt__escaped_length(const char *s, size_t n)
     return length;
 }
 
-/* How many bytes from s on need no escapes. */
-static inline size_t
-plain_run(const char *s, size_t n)
-{
-    size_t at = 0;
-    uint64_t w;
-
-    for (; n - at >= 8; at += 8) {
-        memcpy(&w, s + at, 8);
-        if (newt__scan_word(w) & NEWT__SCAN_SPECIAL)
-            break;
-    }
-    while (at < n && escape((uint8_t)s[at]) == 0)
-        at++;
-    return at;
-}
-
 static bool
 put_escaped(newt__buffer *b, const char *s, size_t n)
 {
@@ -51,7 +34,7 @@ put_escaped(newt__buffer *b, const char *s, size_t n)
     uint8_t c;
 
     while (at < n) {
-        run = plain_run(s + at, n - at);
+        run = newt__plain_run(s + at, n - at);
         /* the run, and one escape */
         if (!newt__room(b, run + 6))
             return false;

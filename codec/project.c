@@ -43,7 +43,7 @@ scalar(struct newt__projection *p, const newt__token *t)
 {
     switch (t->kind) {
     case NEWT__TEXT:
-        if (NEWT__UNLIKELY(!t->plain) && newt__holds_nul(t->s, t->n) && !p->whole)
+        if (NEWT__UNLIKELY(!t->plain) && newt__holds_nul(t->s, t->n) && !p->complete)
             break;
         return newt__emit_text(p, NEWT__JSON_STRING, t);
     case NEWT__INT:
@@ -178,7 +178,7 @@ tagged_hidden(const newt__reader *r)
 static inline bool
 hidden_next(const struct newt__projection *p)
 {
-    return tagged_hidden(p->r) && !p->whole;
+    return tagged_hidden(p->r) && !p->complete;
 }
 
 /* A key that begins with "::" gets one more colon. */
@@ -205,13 +205,13 @@ place_field(struct newt__projection *p, struct newt__frame *f, const newt__token
 {
     if (NEWT__UNLIKELY(hidden_next(p)))
         return skip_next(p) ? DONE : STOPPED;
-    if (NEWT__UNLIKELY(!key->plain) && newt__holds_nul(key->s, key->n) && !p->whole) {
+    if (NEWT__UNLIKELY(!key->plain) && newt__holds_nul(key->s, key->n) && !p->complete) {
         newt__stop(p, NEWT__STOP_LOOK_AHEAD);
         return STOPPED;
     }
     f->key = key->s;
     f->n = key->n;
-    if (NEWT__UNLIKELY(newt__is_wrapper(key->s, key->n) && !p->whole)
+    if (NEWT__UNLIKELY(newt__is_wrapper(key->s, key->n) && !p->complete)
             ? !wrapper_key(p, key)
             : !newt__emit_text(p, NEWT__JSON_KEY, key))
         return STOPPED;
@@ -222,7 +222,7 @@ static enum placed
 place_pair(struct newt__projection *p, struct newt__frame *f, const newt__token *t)
 {
     if (!t->is_key) {
-        if (t->hidden && !p->whole) {
+        if (t->hidden && !p->complete) {
             /* the key is a container and has been shown */
             newt__stop(p, NEWT__STOP_LOOK_AHEAD);
             return STOPPED;
@@ -230,7 +230,7 @@ place_pair(struct newt__projection *p, struct newt__frame *f, const newt__token 
         f->value = true;
         return newt__own_key(p, "v") ? SHOW : STOPPED;
     }
-    if ((t->hidden && !p->whole) ||
+    if ((t->hidden && !p->complete) ||
         (newt__is_container(t->kind) ? notes_of(p, p->ordinal) & KEY_OF_HIDDEN : hidden_next(p)))
         return skip(p, t) && skip_next(p) ? DONE : STOPPED;
     f->index++;
@@ -247,7 +247,7 @@ place(struct newt__projection *p, const newt__token *t)
     case NEWT__FRAME_FIELDS: return place_field(p, f, t);
     case NEWT__FRAME_PAIRS: return place_pair(p, f, t);
     default:
-        if (NEWT__UNLIKELY(t->hidden && !p->whole))
+        if (NEWT__UNLIKELY(t->hidden && !p->complete))
             return skip(p, t) ? DONE : STOPPED;
         f->index++;
         return f->kind != NEWT__FRAME_TAG || newt__own_key(p, "::v") ? SHOW : STOPPED;
@@ -477,7 +477,7 @@ begin(struct newt__projection *p, newt__reader *r, const newt__sink *sink, newt_
     p->sink = sink;
     p->out = out;
     p->start = out != NULL ? out->n : 0;
-    p->whole = false;
+    p->complete = false;
     p->fault = (newt__fault){NEWT__OK, NULL, 0};
     p->limit = newt__max_json(r->env);
     p->counting = r->n > p->limit / NEWT__EXPANSION;
@@ -639,7 +639,7 @@ newt__item_text(const newt__env *env, const void *data, size_t n, uint32_t max_d
 
     newt__read_item_begin(&r, env, data, n, max_depth, shared);
     begin(&p, &r, NULL, out);
-    p.whole = true;
+    p.complete = true;
     p.counting = false;
     if (newt__read(&r, &t) == NEWT__OK && item(&p, &t, true) == NEWT__OK)
         newt__read_rest(&r);

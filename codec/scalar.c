@@ -21,7 +21,7 @@ bytes_entry(struct newt__projection *p, const char *s, size_t n)
     size_t at, k = 0;
 
     if (n > NEWT__MAX_INLINE) {
-        if (!p->whole)
+        if (!p->complete)
             return newt__own_key(p, "::bin") && newt__unsigned(p, n);
         p->scratch.n = 0;
         if (!newt__room(&p->scratch, n / 3 * 4 + 4))
@@ -87,9 +87,9 @@ number(struct newt__projection *p, const newt__number *x)
     code = newt__number_text(&p->scratch, x, &positional);
     if (code != NEWT__OK)
         return newt__stop_fault(p, code, code == NEWT__NOMEM ? "out of memory" : "interrupted");
-    if (!positional && p->whole && x->exponent == 0)
+    if (!positional && p->complete && x->exponent == 0)
         as_integer(&p->scratch);
-    if (positional || p->whole)
+    if (positional || p->complete)
         return newt__text(p, NEWT__JSON_NUMBER, p->scratch.data, p->scratch.n, true);
     return newt__reject(p, "number") && newt__word(p, NEWT__JSON_OBJECT) &&
            newt__own_key(p, "::num") &&

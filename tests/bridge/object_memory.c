@@ -126,6 +126,19 @@ set_json(void)
     return status == NEWT_OK;
 }
 
+static const char json_text[] =
+    "{\"a\": [1.50, \"\\u00e9\", 123456789012345678901234567890], \"a\": {\"b\": {}}}";
+
+static bool
+set_json_text(void)
+{
+    struct everything *e = newt_new(&o.c, &everything_class);
+    int status = e ? newt_json_set_text((newt_object *)e, &e->json, json_text, SIZE_MAX)
+                   : NEWT_ENOMEM;
+
+    return status == NEWT_OK;
+}
+
 static bool
 encode_object(void)
 {
@@ -201,6 +214,18 @@ write_bag(void)
     }
     json_decref(value);
     return ok;
+}
+
+static bool
+bag_text(void)
+{
+    newt_bag *b = newt_bag_write(&o.c, (newt_ref){8});
+    char *text = NULL;
+
+    if (b && newt_bag_set_text(b, "x", json_text, SIZE_MAX) == NEWT_OK)
+        text = newt_bag_get_text(b, "x", NULL);
+    free(text);
+    return text != NULL;
 }
 
 static bool
@@ -284,12 +309,14 @@ every_allocation(void **state)
     fail_each("new and setters", NULL, make_object);
     fail_each("many new", NULL, many_objects);
     fail_each("newt_json_set", NULL, set_json);
+    fail_each("newt_json_set_text", NULL, set_json_text);
     fail_each("write", load_record, write_object);
     fail_each("encode", load_and_write, encode_object);
     fail_each("commit", load_and_write, commit);
     fail_each("bag of an object", load_record, bag_of_object);
     fail_each("load a bag", NULL, load_bag);
     fail_each("write a bag", load_bag, write_bag);
+    fail_each("text of a bag", load_bag, bag_text);
     fail_each("new bag", NULL, new_bag);
     fail_each("project", NULL, project);
     fail_each("project with to_json", NULL, project_reshaped);

@@ -27,10 +27,10 @@ typedef struct proxy {
     int hold_syncs; /* no answer is passed on before so many syncs have come from the client */
     int cut_client; /* so many messages of the client are passed on, then both sides are cut */
     int cut_server; /* so many of the server are passed on, then both sides are cut */
-    int then_cut;   /* ... and then so many of the server's, of the connections that come next */
-    bool cut;       /* has happened */
-    int cuts;       /* so often */
-    bool farewell;  /* before it cuts it tells the client so, as PgBouncer does */
+    int then_cut;  /* after that cut: messages of the server on later connections, then cut again */
+    bool cut;      /* has happened */
+    int cuts;      /* how many times */
+    bool farewell; /* before it cuts it tells the client so, as PgBouncer does */
     /* so many messages of the client are passed on, then its connection stands still, in both
      * directions, until it is let go on; abandon: at once cut on the client's side, so that the
      * server gets the rest late, from nobody */

@@ -1,6 +1,7 @@
 /*
  * server_commit.c - what a commit writes, and how
  */
+#include "../brief.h"
 #include "server.h"
 
 #include "../../bridge/store.h"
@@ -414,14 +415,8 @@ test_transaction_rows(void **state)
 static void
 test_large_transaction(void **state)
 {
-    enum {
-#ifdef __SANITIZE_ADDRESS__
-        LARGE = 30000 /* the same, sooner */
-#else
-        LARGE = 100000
-#endif
-    };
-    item_ref *r = calloc(LARGE, sizeof *r);
+    const int large = brief() ? 30000 : 100000;
+    item_ref *r = calloc((size_t)large, sizeof *r);
     char want[40];
     newt_stats before;
     store s;
@@ -429,7 +424,7 @@ test_large_transaction(void **state)
     store_open_as(&s, "large", *(newt_options *)*state);
     before = stats_of(s.a);
     begin(s.a);
-    for (int i = 0; i < LARGE; i++) {
+    for (int i = 0; i < large; i++) {
         struct item *o = new_item(s.a, "one of very many", i);
 
         r[i] = item_id(o);
@@ -439,45 +434,24 @@ test_large_transaction(void **state)
     }
     commit(s.a);
     /* blocks come in growing numbers, and the rest goes in batches of 10,000 */
-    assert_in_range(stats_of(s.a).round_trips - before.round_trips, 1, 16 + LARGE / 10000);
+    assert_in_range(stats_of(s.a).round_trips - before.round_trips, 1, 16 + large / 10000);
     begin(s.b);
-    for (int i = 0; i < LARGE; i += 10)
+    for (int i = 0; i < large; i += 10)
         ok(s.b, newt_delete(s.b, r[i].any));
-    for (int i = 1; i < LARGE; i += 2)
+    for (int i = 1; i < large; i += 2)
         write_n(s.b, r[i], -i);
     commit(s.b);
-    snprintf(want, sizeof want, "%d %d", LARGE - LARGE / 10, LARGE / 2);
+    snprintf(want, sizeof want, "%d %d", large - large / 10, large / 2);
     assert_sql(s.pg, want,
                "SELECT count(*) || ' ' || count(*) FILTER (WHERE state->>'n' "
                "LIKE '-%%') FROM newt WHERE class_name = 'Item'");
     check_projection(&s);
     begin(s.a);
-    assert_int_equal(read_n(s.a, r[LARGE - 1]), 1 - LARGE);
+    assert_int_equal(read_n(s.a, r[large - 1]), 1 - large);
     assert_null(item_read(s.a, r[0]));
     commit(s.a);
     store_close(&s);
     free(r);
-}
-
-/* The oids that the next transaction will want come with a commit: however many transactions of one
- * size there are, each is one round trip. */
-static void
-test_numbers_in_time(void **state)
-{
-    newt_stats before;
-    store s;
-
-    store_open_as(&s, "in_time", *(newt_options *)*state);
-    for (int i = 0; i < 12; i++) {
-        begin_alone(s.a);
-        before = stats_of(s.a);
-        for (int k = 0; k < 400; k++)
-            item_done(new_item(s.a, "one of many", k));
-        commit(s.a);
-        if (i >= 2) /* the first ones could not know */
-            assert_int_equal(stats_of(s.a).round_trips - before.round_trips, 1);
-    }
-    store_close(&s);
 }
 
 /* What others changed between the begin and the commit of a transaction that has nothing to do with
@@ -570,54 +544,6 @@ test_tids_ahead_of_the_clock(void **state)
         assert_int_equal(newt_tid(s.b), ahead + i);
         assert_int_equal(sql_int(s.pg, "SELECT max(tid) FROM transaction"), ahead + i);
     }
-    store_close(&s);
-}
-
-/* Numbers whose block is not known to be durable are not used: the next transaction asks again. */
-static void
-test_numbers_without_barrier(void **state)
-{
-    newt_options o = {.size = sizeof o};
-    char *user, *database, *emit;
-    newt_db *db;
-    newt_conn *c;
-    char as[300];
-    store s;
-
-    (void)state;
-    store_open(&s, "barrier");
-    user = sql_text(s.pg, "SELECT '%s_user'", s.schema);
-    database = sql_text(s.pg, "SELECT current_database()");
-    sql_do(s.pg, "CREATE ROLE %s LOGIN", user);
-    sql_do(s.pg, "GRANT USAGE ON SCHEMA %s TO %s", s.schema, user);
-    sql_do(s.pg, "GRANT ALL ON ALL TABLES IN SCHEMA %s TO %s", s.schema, user);
-    sql_do(s.pg, "GRANT ALL ON ALL SEQUENCES IN SCHEMA %s TO %s", s.schema, user);
-    /* PostgreSQL 17 has given it one more argument */
-    emit = sql_text(s.pg, "SELECT oid::regprocedure FROM pg_proc WHERE proname = "
-                          "'pg_logical_emit_message' AND proargtypes[2] = 'text'::regtype");
-    sql_do(s.pg, "REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC", emit);
-    snprintf(as, sizeof as, "postgresql:///%s?host=%s&port=%s&user=%s", database, getenv("PGHOST"),
-             getenv("PGPORT"), user);
-    o.schema = s.schema;
-    if (newt_db_open(&db, as, classes, &o) != NEWT_OK)
-        fail_error("newt_db_open", newt_db_error(db));
-    c = connect_(db);
-    for (int i = 0; i < 2; i++) {
-        begin(c);
-        assert_null(item_new(c));
-        assert_int_equal(newt_status(c), NEWT_ESQL);
-        assert_string_equal(newt_error_sqlstate(newt_conn_error(c)), "42501");
-        newt_abort(c);
-    }
-    sql_do(s.pg, "GRANT EXECUTE ON FUNCTION %s TO PUBLIC", emit);
-    make_item(c, "now", 1);
-    newt_close(c);
-    newt_db_close(db);
-    sql_do(s.pg, "DROP OWNED BY %s", user);
-    sql_do(s.pg, "DROP ROLE %s", user);
-    free(database);
-    free(user);
-    free(emit);
     store_close(&s);
 }
 
@@ -967,15 +893,12 @@ static const struct CMUnitTest commits[] = {
     cmocka_unit_test(test_transaction_rows),
     with(test_large_transaction, client),
     with(test_large_transaction, server),
-    with(test_numbers_in_time, client),
-    with(test_numbers_in_time, server),
     with(test_changed_in_between, client),
     with(test_changed_in_between, server),
     with(test_too_many_changed_in_between, client),
     with(test_too_many_changed_in_between, server),
     with(test_tids_ahead_of_the_clock, client),
     with(test_tids_ahead_of_the_clock, server),
-    cmocka_unit_test(test_numbers_without_barrier),
     cmocka_unit_test(test_both_ways),
     cmocka_unit_test(test_commit_fails_late),
     cmocka_unit_test(test_nothing_to_write),

@@ -7,10 +7,11 @@
 struct paper;
 NEWT_DECLARE(paper);
 struct paper {
-    newt_json any;
+    newt_json any, other;
     int64_t n;
 };
-NEWT_CLASS(paper, "Paper", 1, NULL, NEWT_FIELD(struct paper, any), NEWT_FIELD(struct paper, n));
+NEWT_CLASS(paper, "Paper", 1, NULL, NEWT_FIELD(struct paper, any), NEWT_FIELD(struct paper, other),
+           NEWT_FIELD(struct paper, n));
 static const newt_class *const papers[] = {&paper_class, NULL};
 
 /* What somebody may send: good and bad. Each is tried as it is, in an array, and as a field. */
@@ -420,6 +421,14 @@ test_changed_texts(void **state)
     store_close(&s);
 }
 
+static void
+assert_text(char *text, const char *want)
+{
+    assert_non_null(text);
+    assert_string_equal(text, want);
+    free(text);
+}
+
 /* ---- kept ------------------------------------------------------------------------------------ */
 
 /* The projection has one more colon in keys that begin with two, and numbers of more than 400
@@ -485,6 +494,7 @@ test_null(void **state)
     struct paper *p;
     char *text;
     store s;
+    int64_t oid;
     size_t n;
 
     (void)state;
@@ -501,8 +511,14 @@ test_null(void **state)
     free(text);
     ok(s.a, newt_json_set_text(paper_obj(p), &p->any, NULL, 0));
     assert_null(p->any.item.p);
+    /* the same null as everywhere: a field without a value */
+    ok(s.a, newt_json_set_text(paper_obj(p), &p->any, "[1]", 3));
+    ok(s.a, newt_json_set_text(paper_obj(p), &p->any, " null ", SIZE_MAX));
+    assert_null(p->any.item.p);
+    oid = paper_id(p).any.oid;
     paper_done(p);
     commit(s.a);
+    assert_sql(s.pg, "f", "SELECT state ? 'any' FROM newt WHERE zoid = %lld", (long long)oid);
     store_close(&s);
 }
 
@@ -534,6 +550,39 @@ test_both_ways(void **state)
     json_decref(want);
     paper_done(p);
     commit(s.a);
+    store_close(&s);
+}
+
+/* A value that holds shared ones has a text wherever in its record it stands. */
+static void
+test_shared(void **state)
+{
+    static const char shared[] = "[{\"::id\": 0, \"a\": 1}, {\"::->\": 0}]";
+    json_t *json = json_loads(shared, 0, NULL);
+    struct paper *p;
+    const struct paper *read;
+    paper_ref r;
+    store s;
+
+    (void)state;
+    open_papers(&s);
+    begin(s.a);
+    p = paper_new(s.a);
+    ok(s.a, newt_json_set(paper_obj(p), &p->any, json));
+    ok(s.a, newt_json_set(paper_obj(p), &p->other, json));
+    assert_text(newt_json_get_text(&p->other, NULL), "[{\"::id\":0,\"a\":1},{\"::->\":0}]");
+    r = paper_id(p);
+    paper_done(p);
+    commit(s.a);
+    begin(s.b);
+    read = paper_read(s.b, r);
+    assert_non_null(read);
+    assert_text(newt_json_get_text(&read->any, NULL), "[{\"::id\":0,\"a\":1},{\"::->\":0}]");
+    /* numbered as in the record */
+    assert_text(newt_json_get_text(&read->other, NULL), "[{\"::id\":1,\"a\":1},{\"::->\":1}]");
+    paper_done(read);
+    commit(s.b);
+    json_decref(json);
     store_close(&s);
 }
 
@@ -573,19 +622,12 @@ test_where(void **state)
 /* ---- bags ------------------------------------------------------------------------------------ */
 
 static void
-assert_text(char *text, const char *want)
-{
-    assert_non_null(text);
-    assert_string_equal(text, want);
-    free(text);
-}
-
-static void
 test_bags(void **state)
 {
     static const char whole[] =
         "{\"b\":1.50,\"::a\":[12345678901234567890123456789012345],\"c\":0.1}";
     const newt_bag *read;
+    json_t *wrong;
     newt_bag *b;
     newt_ref r;
     store s;
@@ -629,6 +671,17 @@ test_bags(void **state)
     assert_int_equal(newt_error_position(newt_conn_error(s.a)), 6);
     newt_bag_done(b);
     newt_abort(s.a);
+    /* what is no value in the form of docs/json-values.md has no text, and the error says so */
+    begin(s.a);
+    b = newt_bag_write(s.a, r);
+    wrong = json_pack("{s:i}", "::what", 1);
+    ok(s.a, newt_bag_set(b, "w", wrong));
+    json_decref(wrong);
+    assert_null(newt_bag_get_text(b, "w", NULL));
+    assert_int_equal(newt_error_status(newt_conn_error(s.a)), NEWT_EINVAL);
+    assert_int_equal(newt_error_oid(newt_conn_error(s.a)), r.oid);
+    newt_bag_done(b);
+    newt_abort(s.a);
     begin(s.a);
     b = newt_bag_write(s.a, r);
     assert_int_equal(newt_bag_replace_text(b, "[1]", SIZE_MAX), NEWT_EINVAL);
@@ -643,8 +696,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),     cmocka_unit_test(test_changed_texts),
         cmocka_unit_test(test_committed), cmocka_unit_test(test_null),
-        cmocka_unit_test(test_both_ways), cmocka_unit_test(test_where),
-        cmocka_unit_test(test_bags),
+        cmocka_unit_test(test_both_ways), cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_where),     cmocka_unit_test(test_bags),
     };
 
     return run_all(tests);

@@ -1,6 +1,7 @@
 /*
  * server_lost.c - one round trip, and connections that are lost at every message of a commit
  */
+#include "../brief.h"
 #include "proxy.h"
 
 typedef struct through {
@@ -221,11 +222,7 @@ test_cut_behind_pooler(void **state)
 static void
 test_cut_twice(void **state)
 {
-#ifdef __SANITIZE_ADDRESS__
-    const int step = 4; /* the same, sooner */
-#else
-    const int step = 1;
-#endif
+    const int step = brief() ? 4 : 1;
     int64_t n = 1;
     item_ref r;
     through t;

@@ -108,63 +108,6 @@ try_create(const char *where, const char *schema)
 
 /* ---- stores --------------------------------------------------------------------------- */
 
-/* One statement of docs/operations.md. */
-#define SET_SEQUENCES                                                                              \
-    "SELECT setval('newt_oid', greatest(nextval('newt_oid'), (SELECT max(zoid) FROM "              \
-    "object_state))), setval('newt_serial', greatest(nextval('newt_serial'), (SELECT max(serial) " \
-    "FROM object_state), (SELECT max(serial) FROM transaction)))"
-
-/* Restored, or replicated logically, without the values of its sequences: numbers that are in use
- * are not given again, whatever needs them. */
-static void
-test_sequences_behind(void **state)
-{
-    static const char *const sequences[] = {"newt_oid", "newt_serial"};
-    item_ref r, q;
-    store s;
-
-    (void)state;
-    store_open(&s, "behind");
-    sql_do(s.pg, "SELECT setval('newt_serial', 10240)"); /* there have been others */
-    r = make_item(s.a, "r", 1);
-    begin(s.a);
-    for (int i = 0; i < 5000; i++)
-        item_done(new_item(s.a, "many", i));
-    commit(s.a);
-    for (size_t i = 0; i < 2; i++) {
-        newt_db *db = store_db(&s, classes, (newt_options){0});
-        newt_conn *c = connect_(db);
-        int64_t serials = sql_int(s.pg, "SELECT count(DISTINCT serial) FROM object_state");
-
-        /* the numbers of a later block than the sequence's next */
-        sql_do(s.pg, "SELECT setval('%s', 1024, false)", sequences[i]);
-        for (int attempt = 0; attempt < 2; attempt++) {
-            begin(c);
-            if (i == 0) {
-                assert_null(item_new(c));
-                assert_int_equal(newt_commit(c), NEWT_ESTORE);
-            } else {
-                write_n(c, r, 7);
-                assert_int_equal(newt_commit(c), NEWT_ESTORE);
-            }
-            assert_non_null(strstr(newt_error_message(newt_conn_error(c)), sequences[i]));
-            assert_non_null(strstr(newt_error_hint(newt_conn_error(c)), "operations.md"));
-            assert_int_equal(sql_int(s.pg, "SELECT count(DISTINCT serial) FROM object_state"),
-                             serials);
-        }
-        sql_do(s.pg, SET_SEQUENCES);
-        begin(c);
-        q = item_id(new_item(c, "after", 1));
-        write_n(c, r, 8 + (int64_t)i);
-        commit(c);
-        assert_sql(s.pg, "1", "SELECT count(*) FROM newt WHERE zoid = %lld AND zoid > 5000",
-                   (long long)q.any.oid);
-        newt_close(c);
-        newt_db_close(db);
-    }
-    store_close(&s);
-}
-
 static void
 test_create(void **state)
 {
@@ -592,7 +535,6 @@ test_pool(void **state)
 static const struct CMUnitTest opening[] = {
     cmocka_unit_test(test_create),
     cmocka_unit_test(test_two_makers),
-    cmocka_unit_test(test_sequences_behind),
     cmocka_unit_test(test_no_server),
     cmocka_unit_test(test_no_store),
     cmocka_unit_test(test_versions),

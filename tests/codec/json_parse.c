@@ -5,22 +5,13 @@
  * that come out, the places of faults, the limits, and text that comes back.
  */
 #include "check.h"
+#include "../brief.h"
 #include "../generate.h"
 
 #include <math.h>
 
 static memory m;
 static newt__env env;
-
-enum {
-#ifdef __SANITIZE_ADDRESS__ /* the same, sooner */
-    N_DOUBLES = 60000,
-    N_RECORDS = 4000
-#else
-    N_DOUBLES = 300000,
-    N_RECORDS = 20000
-#endif
-};
 
 /* ---- the two directions -------------------------------------------------------------------- */
 
@@ -285,7 +276,7 @@ test_limits(void **state)
     assert_fault(&fault, NEWT__LIMIT, NEWT__MAX_DEPTH, "nesting", "depth");
     free(text);
 
-    /* the digits of a numeric: 131,072 in front of the point, 16,383 behind it */
+    /* the digits of a numeric: 131,072 before the point, 16,383 after it */
     digits = malloc(131072 + 16384 + 3);
     memset(digits, '7', 131072 + 16384 + 2);
     assert_int_equal(parse(&w, digits, 131072, &fault), NEWT__OK);
@@ -352,13 +343,14 @@ test_memory(void **state)
 static void
 test_doubles(void **state)
 {
+    const int doubles = brief() ? 60000 : 300000;
     newt__writer w = {.buf.env = &env};
     newt__fault fault;
     generate g;
 
     (void)state;
     generate_init(&g, generate_seed());
-    for (int i = 0; i < N_DOUBLES; i++) {
+    for (int i = 0; i < doubles; i++) {
         uint64_t bits = generate_u64(&g);
         char text[NEWT__FLOAT_TEXT], *again;
         newt__reader r;
@@ -405,13 +397,14 @@ test_doubles(void **state)
 static void
 test_records(void **state)
 {
+    const int records = brief() ? 4000 : 20000;
     newt__writer w = {.buf.env = &env}, again = {.buf.env = &env};
     newt__fault fault;
     generate g;
 
     (void)state;
     generate_init(&g, generate_seed());
-    for (int i = 0; i < N_RECORDS; i++) {
+    for (int i = 0; i < records; i++) {
         char *text, *second;
         newt__reader r;
 

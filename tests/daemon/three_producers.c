@@ -6,6 +6,7 @@
  * newt-updater, once with the extension in the database and once without. The images of the
  * values are compared, not their meaning. NEWT_SEED replays, NEWT_RECORDS says how many.
  */
+#include "../brief.h"
 #include "daemon.h"
 
 #include "../generate.h"
@@ -13,11 +14,8 @@
 #include <jansson.h>
 
 enum {
-#ifdef __SANITIZE_ADDRESS__
-    RECORDS = 7000,
-#else
     RECORDS = 20000,
-#endif
+    RECORDS_OF_BRIEF = 7000,
     RECORDS_OF_SOAK = 100000
 };
 
@@ -327,7 +325,10 @@ main(void)
         cmocka_unit_test(so_does_the_updater_without_the_extension),
     };
     const char *text = getenv("NEWT_RECORDS");
-    records = text ? atol(text) : getenv("NEWT_SOAK") ? RECORDS_OF_SOAK : RECORDS;
+    records = text                  ? atol(text)
+              : getenv("NEWT_SOAK") ? RECORDS_OF_SOAK
+              : brief()             ? RECORDS_OF_BRIEF
+                                    : RECORDS;
     seed = generate_seed();
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("three_producers", tests, make_databases, NULL);

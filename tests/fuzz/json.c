@@ -4,6 +4,7 @@
  * What is accepted becomes a valid record, whose text is accepted too and comes back the same.
  * What is refused says where.
  */
+#include "tests/fuzz/memory.h"
 #include "tests/properties.h"
 
 #include <stdio.h>
@@ -11,20 +12,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void *
-grow(void *arg, void *p, size_t n)
-{
-    (void)arg;
-    return realloc(p, n ? n : 1);
-}
-
-static void
-drop(void *arg, void *p)
-{
-    (void)arg;
-    free(p);
-}
 
 static const newt__env env = {.realloc = grow, .free = drop};
 

@@ -4,6 +4,7 @@
  * The writer trusts its caller with the order of counted maps alone. Whatever else is asked of it,
  * it refuses or writes a record that the reader accepts.
  */
+#include "tests/fuzz/memory.h"
 #include "tests/properties.h"
 
 #include <stdio.h>
@@ -44,20 +45,6 @@ static uint64_t
 number(script *s)
 {
     return take(s, (size_t)1 << take(s, 1) % 4);
-}
-
-static void *
-grow(void *arg, void *p, size_t n)
-{
-    (void)arg;
-    return realloc(p, n ? n : 1);
-}
-
-static void
-drop(void *arg, void *p)
-{
-    (void)arg;
-    free(p);
 }
 
 static void
