@@ -109,7 +109,7 @@ JANSSON_LIBS := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
 LINK = $(CC) $(SANITIZERS) $(COPT) -Wl,--as-needed
 
 CODEC_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard codec/*.c))
-BRIDGE_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard bridge/*.c))
+BRIDGE_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard bridge/*.c bridge/*/*.c))
 UPDATER_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard updater/*.c))
 NEWTDB_PC := $(if $(wildcard bridge/newtdb.pc.in),$(B)/newtdb.pc)
 

@@ -109,7 +109,8 @@ drop_plan(SPIPlanPtr *plan)
     *plan = NULL;
 }
 
-/* For clients that do without these functions, bridge/store.c has the same statements. */
+/* For clients that do without these functions, bridge/postgres/statements.c has the same
+ * statements. */
 static void
 plan_for(Oid table)
 {
@@ -369,7 +370,7 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
 /* ---- what others have committed ----------------------------------------------------------- */
 
 enum {
-    MOST_CHANGES = 10000, /* as in bridge/transaction.c */
+    MOST_CHANGES = 10000, /* as in bridge/postgres/snapshot.c */
     MOST_TRANSACTIONS = 5000
 };
 

@@ -165,15 +165,15 @@ random_decimal(const filler *f, newt_decimal *d)
 static void
 random_json(const filler *f, newt_json *to)
 {
-    newt_conn *c = newt__header_of(f->o)->conn;
-    newt__writer w = {.buf.env = &c->env};
+    newt__jar *c = newt__header_of(f->o)->jar;
+    newt__writer w = {.buf.env = &c->coder.env};
     json_t *json = NULL;
     newt__reader r;
     newt__token t;
 
     f->g->max_items = 12;
     if (generate_record(f->g, &w, NULL) == NEWT__OK &&
-        newt__read_begin(&r, &c->env, w.buf.data, w.buf.n) == NEWT__OK &&
+        newt__read_begin(&r, &c->coder.env, w.buf.data, w.buf.n) == NEWT__OK &&
         newt__read(&r, &t) == NEWT__OK)
         json = newt__json_read(&r, &t, 0);
     newt_json_set(f->o, to, json);

@@ -17,7 +17,7 @@ static const newt_class *const no_classes[] = {NULL};
 static uint8_t *
 item_of(offline *o, const json_t *json, size_t *n)
 {
-    newt__writer w = {.buf.env = &o->c.env};
+    newt__writer w = {.buf.env = &o->c.jar.coder.env};
     uint8_t *copy;
 
     newt__write_begin(&w, "j", 1, 0);
@@ -37,7 +37,7 @@ json_of_record(offline *o, const void *record, size_t n, bool *hidden)
     newt__reader r;
     newt__token t;
 
-    assert_int_equal(newt__read_begin(&r, &o->c.env, record, n), NEWT__OK);
+    assert_int_equal(newt__read_begin(&r, &o->c.jar.coder.env, record, n), NEWT__OK);
     assert_int_equal(newt__read(&r, &t), NEWT__OK);
     *hidden = t.hidden;
     return newt__json_read(&r, &t, 0);
@@ -55,7 +55,7 @@ random_records(void **state)
     (void)state;
     generate_init(&g, generate_seed());
     offline_open(&o, no_classes);
-    w.buf.env = again.buf.env = &o.c.env;
+    w.buf.env = again.buf.env = &o.c.jar.coder.env;
     for (int i = 0; i < N_RECORDS; i++) {
         newt__reader r;
         json_t *json, *parsed;
@@ -66,7 +66,7 @@ random_records(void **state)
         assert_int_equal(generate_record(&g, &w, NULL), NEWT__OK);
         json = json_of_record(&o, w.buf.data, w.buf.n, &hidden);
         assert_non_null(json);
-        assert_int_equal(newt__read_begin(&r, &o.c.env, w.buf.data, w.buf.n), NEWT__OK);
+        assert_int_equal(newt__read_begin(&r, &o.c.jar.coder.env, w.buf.data, w.buf.n), NEWT__OK);
         newt__write_begin(&again, r.class_name, r.class_n, (int32_t)r.version);
         if (hidden)
             newt__write_hidden(&again);
@@ -301,7 +301,7 @@ every_refusal(void **state)
 
     (void)state;
     offline_open(&o, no_classes);
-    w.buf.env = &o.c.env;
+    w.buf.env = &o.c.jar.coder.env;
     for (size_t i = 0; i < LENGTH(wrong); i++) {
         json_t *json = json_loads(wrong[i].json, JSON_DECODE_ANY, NULL);
 
@@ -328,7 +328,7 @@ deep_values(void **state)
 
     (void)state;
     offline_open(&o, no_classes);
-    w.buf.env = &o.c.env;
+    w.buf.env = &o.c.jar.coder.env;
     for (int kind = 0; kind < 4; kind++) {
         for (int depth = 499; depth <= 10000; depth = depth == 499   ? 500
                                                       : depth == 500 ? 501
@@ -544,7 +544,7 @@ setting(void **state)
     assert_int_equal(newt_json_set(box_obj(b), &b->b, bad), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "field \"b\" of Box 1024");
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "unknown key");
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
     json_decref(bad);
     offline_close(&o);
 }

@@ -57,7 +57,7 @@ set(newt_bag *b, const char *key, const char *text)
 static newt__header *
 load_bag(const char *class_name, int32_t version, bool hidden, const char *state)
 {
-    newt__writer w = {.buf.env = &o.c.env};
+    newt__writer w = {.buf.env = &o.c.jar.coder.env};
     json_t *json = parse(state);
     newt__header *h;
 
@@ -109,14 +109,14 @@ life(void **state)
     offline_commit(&o, 21);
     read = newt_bag_read(&o.c, r);
     assert_state(read, "{\"title\": \"first\", \"about\": {\"::=>\": 42}, \"nothing\": null}");
-    assert_int_equal(newt__cache_find(&o.c.cache, r.oid)->serial, 21);
+    assert_int_equal(newt__cache_find(&o.c.jar.cache, r.oid)->serial, 21);
 
     /* changed to what it was: the same record */
     b = newt_bag_write(&o.c, r);
     set(b, "title", "\"other\"");
     set(b, "title", "\"first\"");
     offline_commit(&o, 22);
-    assert_int_equal(newt__cache_find(&o.c.cache, r.oid)->serial, 21);
+    assert_int_equal(newt__cache_find(&o.c.jar.cache, r.oid)->serial, 21);
 
     /* copied in and out */
     b = newt_bag_write(&o.c, r);
@@ -156,12 +156,12 @@ kept(void **state)
     b = newt_bag_write(&o.c, (newt_ref){7});
     newt_bag_delete(b, "z");
     offline_commit(&o, 3);
-    h = newt__cache_find(&o.c.cache, 7);
+    h = newt__cache_find(&o.c.jar.cache, 7);
     assert_bytes(h->record, h->record_n, record, n, "kept");
     assert_int_equal(h->serial, 3);
     free(record);
     b = newt_bag_write(&o.c, (newt_ref){7}); /* and if nobody looks at the state */
-    assert_int_equal(newt__object_encode(&o.c, newt__header_of(b), &(bool){0}), NEWT_OK);
+    assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(b), &(bool){0}), NEWT_OK);
 }
 
 static void
@@ -176,7 +176,7 @@ no_map(void **state)
     assert_null(newt_bag_get(b, "x"));
     assert_int_equal(newt_bag_set(b, "x", NULL), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "List 7 has a state that is no map");
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
 }
 
 /* An object that has a struct, as a bag: a copy of it as it is. */
@@ -209,7 +209,7 @@ views(void **state)
     newt_bag_done(NULL);
     assert_non_null(newt_bag_read(&o.c, r)); /* freed by the transaction's end */
     offline_abort(&o);
-    assert_null(o.c.views);
+    assert_null(o.c.jar.views);
 }
 
 static void
@@ -220,7 +220,7 @@ changed_view(void **state)
 
     (void)state;
     assert_int_equal(newt_bag_set(b, "n", NULL), NEWT_EINVAL);
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
 }
 
 static void
@@ -300,7 +300,7 @@ damaged_records(void **state)
         assert_error(newt_conn_error(&o.c), NEWT_EBROKEN, damaged[i].words);
         assert_null(thing_write(&o.c, thing_of((newt_ref){7})));
         /* never overwritten: what was loaded is there still */
-        h = newt__cache_find(&o.c.cache, 7);
+        h = newt__cache_find(&o.c.jar.cache, 7);
         assert_bytes(h->record, h->record_n, damaged[i].record, damaged[i].n, "record");
         assert_int_equal(newt_delete(&o.c, (newt_ref){7}), NEWT_OK);
         offline_abort(&o);
@@ -320,13 +320,13 @@ wrong_changes(void **state)
     (void)state;
     /* what is wrong inside is found at commit */
     assert_int_equal(newt_bag_set(b, "x", bad), NEWT_OK);
-    assert_int_equal(newt__object_encode(&o.c, newt__header_of(b), &same), NEWT_EINVAL);
+    assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(b), &same), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "Note 1024: an object has an unknown key");
     offline_begin(&o);
     assert_int_equal(newt_bag_replace(b, list), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
                  "Note 1024 was given a state that is no object");
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
     offline_abort(&o);
     b = newt_bag_new(&o.c, "Note");
     assert_int_equal(newt_bag_set(b, "\xff", NULL), NEWT_EINVAL);
@@ -350,7 +350,7 @@ wrong_changes(void **state)
 static void
 random_bags(void **state)
 {
-    newt__writer w = {.buf.env = &o.c.env};
+    newt__writer w = {.buf.env = &o.c.jar.coder.env};
     generate g;
     int maps = 0;
 
@@ -366,7 +366,7 @@ random_bags(void **state)
         assert_non_null(b);
         if (newt_bag_set(b, "added field", NULL) == NEWT_OK) {
             bool same;
-            int status = newt__object_encode(&o.c, newt__header_of(b), &same);
+            int status = newt__object_encode(&o.c.jar, newt__header_of(b), &same);
 
             /* a state that is itself a wrapper takes no fields */
             if (status == NEWT_OK) {
@@ -377,7 +377,7 @@ random_bags(void **state)
         }
         offline_begin(&o);
         offline_commit(&o, 3);
-        h = newt__cache_find(&o.c.cache, 7);
+        h = newt__cache_find(&o.c.jar.cache, 7);
         assert_bytes(h->record, h->record_n, w.buf.data, w.buf.n, "random");
         assert_int_equal(h->serial, 70);
     }

@@ -32,7 +32,7 @@ make_things(offline *o, thing_ref *r, int n)
 static bool
 cached(const offline *o, thing_ref r)
 {
-    return newt__cache_find(&o->c.cache, r.any.oid) != NULL;
+    return newt__cache_find(&o->c.jar.cache, r.any.oid) != NULL;
 }
 
 static newt_cache
@@ -49,7 +49,7 @@ figures(const offline *o)
 static void
 check_rings(const offline *o)
 {
-    const newt__cache *cache = &o->c.cache;
+    const newt__cache *cache = &o->c.jar.cache;
     const newt__ring *rings[] = {&cache->clean, &cache->changed};
     size_t bytes = 0;
 
@@ -64,7 +64,7 @@ check_rings(const offline *o)
             assert_ptr_equal(newt__cache_find(cache, h->oid), h);
             if (older)
                 assert_true((int32_t)(h->tick - older->tick) >= 0);
-            bytes += newt__object_bytes(h);
+            bytes += newt__header_bytes(h);
         }
         assert_ptr_equal(rings[i]->newest, older);
         assert_int_equal(rings[i]->n, n);
@@ -87,7 +87,7 @@ least_recently_used(void **state)
     o.db.options.cache_objects = THINGS;
     /* used again in another order: even ones last */
     for (int odd = 1; odd >= 0; odd--) {
-        o.c.tick++;
+        o.c.jar.tick++;
         for (int i = odd; i < THINGS; i += 2)
             thing_done(thing_read(&o.c, r[i]));
     }
@@ -95,7 +95,7 @@ least_recently_used(void **state)
     for (int i = 0; i < THINGS / 2; i++) {
         more = make_thing(&o, i);
         assert_true(cached(&o, more));
-        assert_int_equal(o.c.cache.n, THINGS);
+        assert_int_equal(o.c.jar.cache.n, THINGS);
         for (int k = 0; k < THINGS; k++)
             assert_int_equal(cached(&o, r[k]), k % 2 == 0 || k / 2 > i);
     }
@@ -118,7 +118,7 @@ limits(void **state)
     make_things(&o, r, 2);
     bytes = (size_t)figures(&o).bytes;
     offline_abort(&o);
-    assert_int_equal(o.c.cache.n, 0);
+    assert_int_equal(o.c.jar.cache.n, 0);
 
     o.db.options.cache_bytes = bytes;
     make_things(&o, r, 2);
@@ -136,7 +136,7 @@ limits(void **state)
 
     o.db.options.cache_bytes = 1;
     make_things(&o, r, 3);
-    assert_int_equal(o.c.cache.n, 1);
+    assert_int_equal(o.c.jar.cache.n, 1);
     assert_true(cached(&o, r[2]));
     assert_int_equal(figures(&o).spilled, 2);
     assert_int_equal(thing_read(&o.c, r[0])->n, 0);
@@ -171,7 +171,7 @@ pinned_ones_stay(void **state)
     assert_int_equal(figures(&o).pinned, 0);
     for (int i = 0; i < PINNED; i++)
         r = make_thing(&o, i);
-    assert_int_equal(o.c.cache.n, 10);
+    assert_int_equal(o.c.jar.cache.n, 10);
     assert_true(cached(&o, r));
     check_rings(&o);
     offline_close(&o);
@@ -184,7 +184,7 @@ press(offline *o)
     o->db.options.cache_objects = 10;
     for (int i = 0; i < 100; i++)
         make_thing(o, i);
-    assert_int_equal(o->c.cache.n, 10);
+    assert_int_equal(o->c.jar.cache.n, 10);
 }
 
 /* As many reads as dones, in any order, be the object known already (the short way through
@@ -273,14 +273,14 @@ used_before_contact(void **state)
     make_things(&o, r, THINGS);
     offline_commit(&o, 1);
     o.db.options.cache_objects = THINGS / 2;
-    o.c.phase = NEWT__LAZY;
+    o.c.jar.base.phase = NEWT__LAZY;
     for (int i = 0; i < THINGS; i += 2)
         thing_done(thing_read(&o.c, r[i]));
     for (int i = 0; i < 3 * THINGS; i++)
         make_thing(&o, i);
     for (int i = 0; i < THINGS; i++)
         assert_int_equal(cached(&o, r[i]), i % 2 == 0);
-    o.c.phase = NEWT__OPEN;
+    o.c.jar.base.phase = NEWT__OPEN;
     for (int i = 0; i < 3 * THINGS; i++)
         make_thing(&o, i);
     for (int i = 0; i < THINGS; i++)
@@ -345,7 +345,7 @@ spill_model(void **state)
         } else if (model[i].deleted) {
             assert_null(thing_read(&o.c, model[i].r));
             assert_int_equal(newt_status(&o.c), NEWT_EMISSING);
-            newt__error_clear(&o.c.error);
+            newt__error_clear(&o.c.jar.base.error);
         } else if (generate_below(&g, 50) == 0 && i % 2 == 0) {
             assert_int_equal(newt_delete(&o.c, model[i].r.any), NEWT_OK);
             model[i].deleted = true;
@@ -364,27 +364,27 @@ spill_model(void **state)
             thing_done(read);
         }
         /* from the first on that needs room */
-        fits |= o.c.cache.n <= N / 10;
-        assert_true(o.c.cache.n <= N / 10 || !fits);
+        fits |= o.c.jar.cache.n <= N / 10;
+        assert_true(o.c.jar.cache.n <= N / 10 || !fits);
         if (step % 1000 == 0)
             check_rings(&o);
     }
     assert_true(fits);
     /* each is in one place, and the file gives them in order */
-    assert_int_equal(o.c.cache.changed.n + newt__spill_n(&o.c), N);
-    newt__spill_rewind(&o.c);
-    while (newt__spill_next(&o.c, &x) == 1) {
+    assert_int_equal(o.c.jar.cache.changed.n + newt__spill_n(o.c.jar.spill), N);
+    newt__spill_rewind(o.c.jar.spill);
+    while (newt__spilled_next(&o.c.jar, &x) == 1) {
         if (seen++)
             assert_true(is_new(&last) < is_new(&x) ||
                         (is_new(&last) == is_new(&x) && last.oid < x.oid));
-        assert_false(newt__cache_find(&o.c.cache, x.oid) != NULL);
+        assert_false(newt__cache_find(&o.c.jar.cache, x.oid) != NULL);
         assert_int_equal(x.serial, is_new(&x) ? 0 : 50);
         assert_int_equal(x.old_n == 0, is_new(&x));
         last = x;
     }
-    assert_int_equal(seen, newt__spill_n(&o.c));
+    assert_int_equal(seen, newt__spill_n(o.c.jar.spill));
     offline_abort(&o);
-    assert_int_equal(newt__spill_n(&o.c), 0);
+    assert_int_equal(newt__spill_n(o.c.jar.spill), 0);
     offline_close(&o);
 }
 
@@ -460,8 +460,8 @@ unchanged_is_not_spilled(void **state)
         thing_done(thing_write(&o.c, r[i]));
     o.db.options.cache_objects = 1;
     make_thing(&o, 0);
-    assert_int_equal(o.c.cache.n, 1);
-    assert_int_equal(newt__spill_n(&o.c), 0);
+    assert_int_equal(o.c.jar.cache.n, 1);
+    assert_int_equal(newt__spill_n(o.c.jar.spill), 0);
     offline_close(&o);
 }
 
@@ -509,9 +509,10 @@ forgotten_mark_is_found(void **state)
     thing_done(t);
     o.db.options.cache_objects = 1;
     make_thing(&o, 0);
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
-    assert_int_equal(o.c.error.status, NEWT_EINVAL);
-    assert_non_null(strstr(newt_error_message(&o.c.error), "was changed without being asked"));
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.error.status, NEWT_EINVAL);
+    assert_non_null(
+        strstr(newt_error_message(&o.c.jar.base.error), "was changed without being asked"));
     offline_close(&o);
 }
 
@@ -537,7 +538,7 @@ no_memory(void **state)
         o.fail_at = 0;
         if (!t) {
             assert_int_equal(newt_status(&o.c), NEWT_ENOMEM);
-            newt__error_clear(&o.c.error);
+            newt__error_clear(&o.c.jar.base.error);
         }
         for (int i = 0; i < 8; i++) {
             t = thing_read(&o.c, r[i]);

@@ -75,7 +75,7 @@ stop(void **state)
 static newt__header *
 load_json(int32_t version, const char *state)
 {
-    newt__writer w = {.buf.env = &o.c.env};
+    newt__writer w = {.buf.env = &o.c.jar.coder.env};
     json_t *json = json_loads(state, JSON_DECODE_ANY, NULL);
     newt__header *h;
 
@@ -276,7 +276,7 @@ unknown_fields(void **state)
         }
         /* and the same state is still the same record */
         c = cat_write(&o.c, cat_of((newt_ref){7}));
-        assert_int_equal(newt__object_encode(&o.c, newt__header_of(c), &same), NEWT_OK);
+        assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(c), &same), NEWT_OK);
         assert_true(same);
         offline_abort(&o);
     }
@@ -319,7 +319,7 @@ required(void **state)
     assert_non_null(read_cat());
     c = cat_write(&o.c, cat_of((newt_ref){7}));
     assert_non_null(c);
-    assert_int_equal(newt__object_encode(&o.c, newt__header_of(c), &same), NEWT_EINVAL);
+    assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(c), &same), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
                  "field \"must\" of Cat 7 is null, but required");
 }
@@ -362,7 +362,7 @@ older_version(void **state)
     assert_int_equal(read->paw.claws, 3);
     c = cat_edit(read);
     assert_non_null(c);
-    assert_int_equal(newt__object_encode(&o.c, newt__header_of(c), &same), NEWT_OK);
+    assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(c), &same), NEWT_OK);
     assert_false(same);
     got = state_after_commit();
     assert_null(json_object_get(got, "old"));
@@ -440,7 +440,7 @@ upgrading_objects(void **state)
     c = newt_read(&o.c, (newt_ref){7}, &upgrading);
     assert_int_equal(c->lives, 9);
     assert_false(hook_ran);
-    assert_int_equal(newt__cache_find(&o.c.cache, 7)->serial, 3);
+    assert_int_equal(newt__cache_find(&o.c.jar.cache, 7)->serial, 3);
 
     /* a record of this version is not upgraded */
     load_json(2, "{\"name\": \"Jerry\"}");
@@ -459,13 +459,13 @@ failing_upgrades(void **state)
     assert_true(h->bag);
     assert_null(newt_read(&o.c, (newt_ref){7}, &upgrading));
     assert_error(newt_conn_error(&o.c), 42, "Cat 7 could not be upgraded from version 1 to 2");
-    assert_int_equal(o.c.phase, NEWT__OPEN);
+    assert_int_equal(o.c.jar.base.phase, NEWT__OPEN);
 
     hook_status = 0;
     hook_fails = true;
     assert_null(newt_read(&o.c, (newt_ref){7}, &upgrading));
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "field \"name\" of Cat 7 was given no bytes");
-    assert_int_equal(o.c.phase, NEWT__OPEN);
+    assert_int_equal(o.c.jar.base.phase, NEWT__OPEN);
 
     /* as soon as it works, the object is there */
     hook_fails = false;
@@ -500,7 +500,7 @@ too_large_for_memory(void **state)
 
     (void)state;
     offline_open(&o, halls);
-    w.buf.env = &o.c.env;
+    w.buf.env = &o.c.jar.coder.env;
     newt__write_begin(&w, "Hall", 4, 0);
     newt__write_map(&w, 1);
     newt__write_text(&w, "items", 5);

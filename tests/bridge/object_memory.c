@@ -28,7 +28,7 @@ assert_no_memory(const char *what, long at)
 {
     if (newt_status(&o.c) != NEWT_ENOMEM)
         fail_msg("%s, allocation %ld: %s \"%s\"", what, at, newt_status_text(newt_status(&o.c)),
-                 newt_error_message(&o.c.error));
+                 newt_error_message(&o.c.jar.base.error));
 }
 
 /* Runs step with the first, second, ... allocation failing, until it succeeds. */
@@ -38,17 +38,17 @@ fail_each(const char *what, bool (*prepare)(void), bool (*step)(void))
     for (long at = 1;; at++) {
         bool ok;
 
-        newt__cache_clear(&o.c);
-        newt__writer_free(&o.c.writer);
-        newt__buffer_free(&o.c.scratch);
-        newt__buffer_free(&o.c.image);
-        newt__buffer_free(&o.c.fixups);
+        newt__cache_clear(&o.c.jar);
+        newt__writer_free(&o.c.jar.coder.writer);
+        newt__buffer_free(&o.c.jar.coder.scratch);
+        newt__buffer_free(&o.c.jar.coder.image);
+        newt__buffer_free(&o.c.jar.coder.fixups);
         if (prepare && !prepare())
-            fail_msg("%s: cannot be prepared: %s", what, newt_error_message(&o.c.error));
-        newt__writer_free(&o.c.writer);
-        newt__buffer_free(&o.c.scratch);
-        newt__buffer_free(&o.c.image);
-        newt__buffer_free(&o.c.fixups);
+            fail_msg("%s: cannot be prepared: %s", what, newt_error_message(&o.c.jar.base.error));
+        newt__writer_free(&o.c.jar.coder.writer);
+        newt__buffer_free(&o.c.jar.coder.scratch);
+        newt__buffer_free(&o.c.jar.coder.image);
+        newt__buffer_free(&o.c.jar.coder.fixups);
         o.calls = 0;
         o.fail_at = at;
         ok = step();
@@ -70,7 +70,7 @@ fail_each(const char *what, bool (*prepare)(void), bool (*step)(void))
 static bool
 load_record(void)
 {
-    return newt__object_load(&o.c, 7, 70, record, n_record, NULL) == NEWT_OK;
+    return newt__object_load(&o.c.jar, 7, 70, record, n_record, NULL) == NEWT_OK;
 }
 
 static bool
@@ -142,9 +142,9 @@ set_json_text(void)
 static bool
 encode_object(void)
 {
-    newt__header *h = newt__cache_find(&o.c.cache, 7);
+    newt__header *h = newt__cache_find(&o.c.jar.cache, 7);
 
-    return newt__object_encode(&o.c, h, NULL) == NEWT_OK;
+    return newt__object_encode(&o.c.jar, h, NULL) == NEWT_OK;
 }
 
 static bool
@@ -159,14 +159,14 @@ commit(void)
 {
     newt__header *h;
 
-    newt__object_encode(&o.c, newt__cache_find(&o.c.cache, 7), NULL);
+    newt__object_encode(&o.c.jar, newt__cache_find(&o.c.jar.cache, 7), NULL);
     if (newt_status(&o.c) != NEWT_OK)
         return false;
-    newt__cache_find(&o.c.cache, 7)->written = true;
-    newt__objects_committed(&o.c, 71);
-    h = newt__cache_find(&o.c.cache, 7);
+    newt__cache_find(&o.c.jar.cache, 7)->written = true;
+    newt__objects_committed(&o.c.jar, 71);
+    h = newt__cache_find(&o.c.jar.cache, 7);
     if (!h) {
-        newt__fail_memory(&o.c.error); /* a ghost, for fail_each to go on */
+        newt__fail_memory(&o.c.jar.base.error); /* a ghost, for fail_each to go on */
         return false;
     }
     assert_int_equal(h->state, NEWT__UPTODATE);
@@ -195,7 +195,7 @@ load_bag(void)
                                  "a\xc4\x82\x21\x18\x96\x61"
                                  "b\x43\x00\x01\x02\x64::::\xa1\x62\x00\x00\x01";
 
-    return newt__object_load(&o.c, 8, 80, bag, sizeof bag - 1, NULL) == NEWT_OK;
+    return newt__object_load(&o.c.jar, 8, 80, bag, sizeof bag - 1, NULL) == NEWT_OK;
 }
 
 static bool
@@ -204,7 +204,7 @@ write_bag(void)
     newt_bag *b = newt_bag_write(&o.c, (newt_ref){8});
     json_t *value = json_integer(1);
     bool ok = b && newt_bag_set(b, "x", value) == NEWT_OK && newt_bag_delete(b, "a") == NEWT_OK &&
-              newt__object_encode(&o.c, newt__header_of(b), NULL) == NEWT_OK;
+              newt__object_encode(&o.c.jar, newt__header_of(b), NULL) == NEWT_OK;
 
     if (ok) {
         json_t *got = newt_bag_get(b, "x");
@@ -237,9 +237,9 @@ new_bag(void)
 static bool
 project(void)
 {
-    newt__buffer out = {.env = &o.c.env};
+    newt__buffer out = {.env = &o.c.jar.coder.env};
     bool hidden;
-    int status = newt__object_project(&o.c, 7, record, n_record, &out, &hidden, NULL);
+    int status = newt__object_project(&o.c.jar, 7, record, n_record, &out, &hidden, NULL);
 
     newt__buffer_free(&out);
     return status == NEWT_OK;
@@ -270,7 +270,7 @@ project_reshaped(void)
 static bool
 check_marks(void)
 {
-    return newt__marks_check(&o.c) == NEWT_OK;
+    return newt__marks_check(&o.c.jar) == NEWT_OK;
 }
 
 static bool

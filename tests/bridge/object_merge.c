@@ -39,12 +39,12 @@ recorded(const newt__header *h)
     newt_error e = {0};
     record r;
 
-    if (newt__encode(&o.c, h, false, &e) != NEWT_OK)
+    if (newt__image_encode(&o.c.jar, h, false, &e) != NEWT_OK)
         fail_msg("%s", newt_error_message(&e));
-    r.n = o.c.writer.buf.n;
+    r.n = o.c.jar.coder.writer.buf.n;
     r.p = malloc(r.n);
     assert_non_null(r.p);
-    memcpy(r.p, o.c.writer.buf.data, r.n);
+    memcpy(r.p, o.c.jar.coder.writer.buf.data, r.n);
     return r;
 }
 
@@ -68,7 +68,7 @@ image(record r)
     newt_error e = {0};
     newt__header *h;
 
-    if (newt__decode(&o.c, k, 7, r.p, r.n, &h, &e) != NEWT_OK)
+    if (newt__image_make(&o.c.jar, k, 7, r.p, r.n, &h, &e) != NEWT_OK)
         fail_msg("%s", newt_error_message(&e));
     return h;
 }
@@ -86,16 +86,18 @@ borrow(newt__header *to, const newt__header *from, uint32_t i)
 static bool
 differ(newt__header *a, newt__header *b, uint32_t i)
 {
+    newt__source x_a = newt__image_source(a), x_b = newt__image_source(b);
     newt_error e = {0};
     record x;
     bool same;
 
-    assert_int_equal(newt__encode_field(&o.c, a, &a->class->fields[i], &e), NEWT_OK);
-    x = (record){malloc(o.c.writer.buf.n), o.c.writer.buf.n};
+    assert_int_equal(newt__encode_field(&o.c.jar.coder, &x_a, &a->class->fields[i], &e), NEWT_OK);
+    x = (record){malloc(o.c.jar.coder.writer.buf.n), o.c.jar.coder.writer.buf.n};
     assert_non_null(x.p);
-    memcpy(x.p, o.c.writer.buf.data, x.n);
-    assert_int_equal(newt__encode_field(&o.c, b, &b->class->fields[i], &e), NEWT_OK);
-    same = x.n == o.c.writer.buf.n && memcmp(x.p, o.c.writer.buf.data, x.n) == 0;
+    memcpy(x.p, o.c.jar.coder.writer.buf.data, x.n);
+    assert_int_equal(newt__encode_field(&o.c.jar.coder, &x_b, &b->class->fields[i], &e), NEWT_OK);
+    same = x.n == o.c.jar.coder.writer.buf.n &&
+           memcmp(x.p, o.c.jar.coder.writer.buf.data, x.n) == 0;
     free(x.p);
     return !same;
 }
@@ -144,16 +146,16 @@ one_round(generate *g, bool with_conflict)
         want = recorded(expected);
     }
     /* what it took is its own */
-    newt__object_free(old);
-    newt__object_free(committed);
-    newt__object_free(theirs);
+    newt__header_free(old);
+    newt__header_free(committed);
+    newt__header_free(theirs);
     got = recorded(ours);
     assert_int_equal(got.n, want.n);
     assert_memory_equal(got.p, want.p, got.n);
-    newt__object_free(ours);
-    newt__object_free(mine);
-    newt__object_free(other);
-    newt__object_free(expected);
+    newt__header_free(ours);
+    newt__header_free(mine);
+    newt__header_free(other);
+    newt__header_free(expected);
     free(got.p);
     free(want.p);
     free(before.p);
@@ -185,8 +187,8 @@ test_fields_without_memory(void **state)
     generate_init(&g, generate_seed());
     before = random_record(&g);
     after = random_record(&g);
-    newt__writer_free(&o.c.writer); /* which kept its memory */
-    o.c.writer.buf.env = &o.c.env;
+    newt__writer_free(&o.c.jar.coder.writer); /* which kept its memory */
+    o.c.jar.coder.writer.buf.env = &o.c.jar.coder.env;
     for (long n = 1; status != 0; n++) {
         old = image(before);
         ours = image(before);
@@ -199,10 +201,10 @@ test_fields_without_memory(void **state)
         status = resolve(old, committed, ours);
         assert_true(status == NEWT_ENOMEM || status == 0);
         o.fail_at = 0;
-        newt__object_free(old);
-        newt__object_free(ours);
-        newt__object_free(committed);
-        newt__object_free(theirs);
+        newt__header_free(old);
+        newt__header_free(ours);
+        newt__header_free(committed);
+        newt__header_free(theirs);
     }
     free(before.p);
     free(after.p);
@@ -261,8 +263,9 @@ test_length(void **state)
     assert_true(l->value == INT64_MAX - 5);
     assert_int_equal(newt_length_change(l, 6), NEWT_EINVAL);
     assert_true(l->value == INT64_MAX - 5);
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
-    assert_non_null(strstr(newt_error_message(&o.c.error), "field \"value\" of newt.Length 1024"));
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
+    assert_non_null(
+        strstr(newt_error_message(&o.c.jar.base.error), "field \"value\" of newt.Length 1024"));
     offline_abort(&o);
     assert_int_equal(newt_length_change(NULL, 1), NEWT_EINVAL);
 }

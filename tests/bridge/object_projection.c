@@ -20,19 +20,20 @@ plain(void **state)
     (void)state;
     generate_init(&g, generate_seed());
     offline_open(&o, everything_classes);
-    w.buf.env = &o.c.env;
+    w.buf.env = &o.c.jar.coder.env;
     for (int i = 0; i < 5000; i++) {
-        newt__buffer want = {.env = &o.c.env}, got = {.env = &o.c.env};
+        newt__buffer want = {.env = &o.c.jar.coder.env}, got = {.env = &o.c.jar.coder.env};
         bool hidden, hidden_too;
         json_t *rejects = json_array();
         newt__fault fault;
 
         assert_int_equal(generate_record(&g, &w, NULL), NEWT__OK);
         newt__buffer_append(&got, "\1", 1); /* what stands before it stays */
-        assert_int_equal(newt__project_text(&o.c.env, w.buf.data, w.buf.n, &want, &hidden, &fault),
-                         NEWT__OK);
         assert_int_equal(
-            newt__object_project(&o.c, 7, w.buf.data, w.buf.n, &got, &hidden_too, rejects),
+            newt__project_text(&o.c.jar.coder.env, w.buf.data, w.buf.n, &want, &hidden, &fault),
+            NEWT__OK);
+        assert_int_equal(
+            newt__object_project(&o.c.jar, 7, w.buf.data, w.buf.n, &got, &hidden_too, rejects),
             NEWT_OK);
         assert_int_equal(hidden, hidden_too);
         assert_bytes(got.data + 1, got.n - 1, want.data, want.n, "projection");
@@ -62,13 +63,13 @@ rejects_named(void **state)
 
     (void)state;
     offline_open(&o, everything_classes);
-    out.env = &o.c.env;
+    out.env = &o.c.jar.coder.env;
     e = everything_new(&o.c);
     newt_text_set(everything_obj(e), newt_array_grow(everything_obj(e), &e->texts, 16, 2), "good");
     newt_text_set(everything_obj(e), &e->texts.edit_[1], "\xff");
     newt_decimal_set(everything_obj(e), &e->decimal, "1E+999");
     record = record_of(&o, e, &n);
-    assert_int_equal(newt__object_project(&o.c, 7, record, n, &out, &hidden, rejects), NEWT_OK);
+    assert_int_equal(newt__object_project(&o.c.jar, 7, record, n, &out, &hidden, rejects), NEWT_OK);
     text = json_dumps(rejects, JSON_COMPACT);
     assert_string_equal(text, "[{\"path\":[\"texts\",1],\"reason\":\"text\"},"
                               "{\"path\":[\"decimal\"],\"reason\":\"number\"}]");
@@ -77,7 +78,8 @@ rejects_named(void **state)
     json_decref(rejects);
     newt__buffer_free(&out);
 
-    assert_int_equal(newt__object_project(&o.c, 7, "junk", 4, &out, &hidden, NULL), NEWT_EBROKEN);
+    assert_int_equal(newt__object_project(&o.c.jar, 7, "junk", 4, &out, &hidden, NULL),
+                     NEWT_EBROKEN);
     assert_error(newt_conn_error(&o.c), NEWT_EBROKEN, "object 7: not a state record");
     offline_close(&o);
 }
@@ -327,13 +329,13 @@ refused(void **state)
     (void)state;
     record = record_of(&o, d, &n);
     for (size_t i = 0; i < LENGTH(refusals); i++) {
-        newt__buffer out = {.env = &o.c.env};
+        newt__buffer out = {.env = &o.c.jar.coder.env};
         bool hidden;
 
         newt__buffer_append(&out, "x", 1);
         shape = refusals[i].shape;
-        if (newt__object_project(&o.c, 7, record, n, &out, &hidden, NULL) != refusals[i].status)
-            fail_msg("refusal %zu: %s", i, newt_error_message(&o.c.error));
+        if (newt__object_project(&o.c.jar, 7, record, n, &out, &hidden, NULL) != refusals[i].status)
+            fail_msg("refusal %zu: %s", i, newt_error_message(&o.c.jar.base.error));
         assert_error(newt_conn_error(&o.c), refusals[i].status, refusals[i].words);
         assert_int_equal(out.n, 1);
         newt__buffer_free(&out);
@@ -355,7 +357,7 @@ grow(const struct deed *deed, json_t *json)
 static void
 too_large(void **state)
 {
-    newt__buffer out = {.env = &o.c.env};
+    newt__buffer out = {.env = &o.c.jar.coder.env};
     uint8_t *record;
     size_t n;
     bool hidden;
@@ -365,15 +367,15 @@ too_large(void **state)
     (void)state;
     record = record_of(&o, d, &n);
     shape = grow;
-    o.c.env.max_json = 1000;
-    assert_int_equal(newt__object_project(&o.c, 7, record, n, &out, &hidden, rejects), NEWT_OK);
+    o.c.jar.coder.env.max_json = 1000;
+    assert_int_equal(newt__object_project(&o.c.jar, 7, record, n, &out, &hidden, rejects), NEWT_OK);
     snprintf(want, sizeof want, "{\"::err\":\"too-large\",\"::bin\":%zu}", n);
     assert_bytes(out.data, out.n, want, strlen(want), "too large");
     assert_int_equal(json_array_size(rejects), 1);
     shape = code_of_its_own; /* is not called */
-    o.c.env.max_json = 100;
+    o.c.jar.coder.env.max_json = 100;
     out.n = 0;
-    assert_int_equal(newt__object_project(&o.c, 7, record, n, &out, &hidden, rejects), NEWT_OK);
+    assert_int_equal(newt__object_project(&o.c.jar, 7, record, n, &out, &hidden, rejects), NEWT_OK);
     assert_bytes(out.data, out.n, want, strlen(want), "too large before");
     assert_int_equal(json_array_size(rejects), 2);
     json_decref(rejects);

@@ -28,7 +28,7 @@ random_objects(void **state)
         everything_fill(&g, e);
         e->scratch = 17;
         if (newt_status(&o.c) != NEWT_OK)
-            fail_msg("object %d: %s", i, newt_error_message(&o.c.error));
+            fail_msg("object %d: %s", i, newt_error_message(&o.c.jar.base.error));
         record = record_of(&o, e, &n);
         snprintf(what, sizeof what, "object %d", i);
 
@@ -37,7 +37,7 @@ random_objects(void **state)
             fail_msg("%s is broken: %s", what,
                      newt_read(&o.c, (newt_ref){7}, &everything_class)
                          ? "?"
-                         : newt_error_message(&o.c.error));
+                         : newt_error_message(&o.c.jar.base.error));
         assert_int_equal(((struct everything *)newt__object_of(h))->scratch, 0);
         assert_null(h->chunks);
         again = record_of(&o, newt__object_of(h), &n_again);
@@ -50,7 +50,7 @@ random_objects(void **state)
         assert_bytes(again, n_again, record, n, "after commit");
         free(again);
         free(record);
-        newt__cache_clear(&o.c);
+        newt__cache_clear(&o.c.jar);
     }
     offline_close(&o);
 }
@@ -95,7 +95,7 @@ damaged_records(void **state)
                 assert_null(newt_read(&o.c, (newt_ref){7}, &everything_class));
             } else {
                 size_t n_again;
-                uint8_t *again = record_of(&o, newt__object_of(newt__cache_find(&o.c.cache, 7)),
+                uint8_t *again = record_of(&o, newt__object_of(newt__cache_find(&o.c.jar.cache, 7)),
                                            &n_again);
 
                 loaded++;
@@ -103,7 +103,7 @@ damaged_records(void **state)
             }
             bag = newt_bag_read(&o.c, (newt_ref){7});
             newt_bag_done(bag);
-            newt__cache_remove(&o.c, 7);
+            newt__cache_remove(&o.c.jar, 7);
         }
         free(copy);
         free(record);
@@ -132,12 +132,13 @@ compact(void **state)
     record = record_of(&o, e, &n);
     load(&o, 7, record, n);
     live = o.live;
-    bytes = o.c.cache.bytes;
+    bytes = o.c.jar.cache.bytes;
     load(&o, 8, record, n);
     assert_int_equal(o.live, live + 1);
-    assert_int_equal(o.c.cache.bytes - bytes, newt__object_bytes(newt__cache_find(&o.c.cache, 8)));
-    newt__cache_remove(&o.c, 8);
-    assert_int_equal(o.c.cache.bytes, bytes);
+    assert_int_equal(o.c.jar.cache.bytes - bytes,
+                     newt__header_bytes(newt__cache_find(&o.c.jar.cache, 8)));
+    newt__cache_remove(&o.c.jar, 8);
+    assert_int_equal(o.c.jar.cache.bytes, bytes);
 
     /* what it was loaded from is there again when it is changed */
     e = newt_write(&o.c, (newt_ref){7}, &everything_class);
@@ -147,8 +148,8 @@ compact(void **state)
     o.db.options.debug = true;
     assert_non_null(load(&o, 7, record, n)->record);
     free(record);
-    newt__cache_clear(&o.c);
-    assert_int_equal(o.c.cache.bytes, 0);
+    newt__cache_clear(&o.c.jar);
+    assert_int_equal(o.c.jar.cache.bytes, 0);
     offline_close(&o);
 }
 

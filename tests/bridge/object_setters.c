@@ -28,7 +28,7 @@ static void
 assert_doomed(int status, const char *words)
 {
     assert_error(newt_conn_error(&o.c), status, words);
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
     /* the first failure stays; later ones do nothing */
     assert_int_equal(newt_text_set(everything_obj(e), &e->text, "more"), status);
     assert_null(e->text.s);
@@ -110,16 +110,16 @@ record_limit(void **state)
     memset(text, 'x', sizeof text);
     newt_text_setn(OBJ, &e->text, text, 300);
     free(record_of(&o, e, &n));
-    o.c.env.max_record = n;
+    o.c.jar.coder.env.max_record = n;
     free(record_of(&o, e, &n));
     spare = n;
-    o.c.env.max_record = spare - 1;
-    assert_int_equal(newt__encode(&o.c, newt__header_of(e), true, &error), NEWT_ELIMIT);
+    o.c.jar.coder.env.max_record = spare - 1;
+    assert_int_equal(newt__image_encode(&o.c.jar, newt__header_of(e), true, &error), NEWT_ELIMIT);
     assert_error(&error, NEWT_ELIMIT, "Everything 1024");
     assert_error(&error, NEWT_ELIMIT, "record is too large");
     newt__error_clear(&error);
 
-    o.c.env.max_record = 100;
+    o.c.jar.coder.env.max_record = 100;
     assert_int_equal(newt_text_setn(OBJ, &e->text, text, 100), NEWT_OK);
     assert_int_equal(newt_text_setn(OBJ, &e->text, text, 101), NEWT_ELIMIT);
 }
@@ -337,7 +337,7 @@ assert_not_saved(int status, const char *words)
 {
     bool same;
 
-    assert_int_equal(newt__object_encode(&o.c, newt__header_of(e), &same), status);
+    assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(e), &same), status);
     assert_error(newt_conn_error(&o.c), status, words);
     offline_begin(&o);
 }
@@ -402,7 +402,7 @@ nesting(void **state)
         t = newt_array_grow(OBJ, &t->below, sizeof *t, 1);
     assert_non_null(t);
     /* the innermost empty list is the 501st container */
-    assert_int_equal(newt__encode(&o.c, newt__header_of(e), true, &error), NEWT_ELIMIT);
+    assert_int_equal(newt__image_encode(&o.c.jar, newt__header_of(e), true, &error), NEWT_ELIMIT);
     assert_error(&error, NEWT_ELIMIT, "nesting is too deep");
     assert_error(&error, NEWT_ELIMIT, "below");
     newt__error_clear(&error);
@@ -422,7 +422,7 @@ nesting(void **state)
     t = newt_array_grow(OBJ, &e->tree.below, sizeof *t, 1);
     t->below.edit_ = e->tree.below.edit_;
     t->below.n = e->tree.below.n;
-    assert_int_equal(newt__encode(&o.c, newt__header_of(e), true, &error), NEWT_ELIMIT);
+    assert_int_equal(newt__image_encode(&o.c.jar, newt__header_of(e), true, &error), NEWT_ELIMIT);
     newt__error_clear(&error);
     assert_null(newt_array_grow(OBJ, &error, 1, 1));
 }
@@ -443,7 +443,7 @@ only_read(void **state)
     assert_int_equal(newt_set(t, name, "x"), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
                  "field \"name\" of Thing 1025 was not asked for writing");
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
     assert_int_equal(newt_text_set(NULL, &t->name, "x"), NEWT_EINVAL);
 }
 
@@ -501,7 +501,7 @@ roots(void **state)
     assert_int_equal(newt_root(&o.c, "start").oid, r.oid);
     offline_commit(&o, 9);
     assert_int_equal(newt_root(&o.c, "start").oid, r.oid);
-    assert_int_equal(newt__cache_find(&o.c.cache, 1)->serial, 9);
+    assert_int_equal(newt__cache_find(&o.c.jar.cache, 1)->serial, 9);
     assert_int_equal(newt_set_root(&o.c, "start", (newt_ref){0}), NEWT_OK);
     assert_int_equal(newt_set_root(&o.c, "never", (newt_ref){0}), NEWT_OK);
     assert_int_equal(newt_root(&o.c, "start").oid, 0);
@@ -510,7 +510,7 @@ roots(void **state)
     offline_abort(&o);
     load(&o, 1, empty, sizeof empty - 1);
     assert_int_equal(newt_set_root(&o.c, "", (newt_ref){5}), NEWT_EINVAL);
-    assert_int_equal(o.c.phase, NEWT__DOOMED);
+    assert_int_equal(o.c.jar.base.phase, NEWT__DOOMED);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, stop)

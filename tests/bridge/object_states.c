@@ -36,10 +36,10 @@ state_now(offline *o, int64_t oid)
                                    [NEWT__NEW] = NEW,
                                    [NEWT__DELETED] = DELETED,
                                    [NEWT__FORGOTTEN] = FORGOTTEN};
-    newt__header *h = newt__cache_find(&o->c.cache, oid);
+    newt__header *h = newt__cache_find(&o->c.jar.cache, oid);
 
-    assert_false(h && newt__spill_has(&o->c, oid));
-    return h ? starts[h->state] : newt__spill_has(&o->c, oid) ? SPILLED : GHOST;
+    assert_false(h && newt__is_spilled(&o->c.jar, oid));
+    return h ? starts[h->state] : newt__is_spilled(&o->c.jar, oid) ? SPILLED : GHOST;
 }
 
 /* Brings object *oid into a state, in a transaction of its own; *p points to its struct. */
@@ -77,13 +77,13 @@ bring(offline *o, start from, const uint8_t *record, size_t n, int64_t *oid, str
 static void
 evict(offline *o, int64_t oid)
 {
-    newt__header *h = newt__cache_find(&o->c.cache, oid);
+    newt__header *h = newt__cache_find(&o->c.jar.cache, oid);
 
     if (!h)
         return;
     h->pins = 0;
     assert_true(newt__object_evict(h));
-    newt__cache_remove(&o->c, oid);
+    newt__cache_remove(&o->c.jar, oid);
 }
 
 /* A spilled object is as it was when it is looked for again. */
@@ -91,7 +91,7 @@ static void
 comes_back(offline *o, int64_t oid, start as)
 {
     assert_int_equal(state_now(o, oid), SPILLED);
-    assert_int_equal(newt__spill_take(&o->c, oid), NEWT_OK);
+    assert_int_equal(newt__unspill(&o->c.jar, oid), NEWT_OK);
     assert_int_equal(state_now(o, oid), as);
 }
 
@@ -142,7 +142,7 @@ every_cell(void **state)
             case DELETE: failed = newt_delete(&o.c, r) != NEWT_OK; break;
             case COMMIT: offline_commit(&o, 99); break;
             case ABORT: offline_abort(&o); break;
-            case INVALIDATE: newt__object_invalidate(&o.c, oid); break;
+            case INVALIDATE: newt__object_invalidate(&o.c.jar, oid); break;
             default: evict(&o, oid);
             }
             if (want == SPILLED)
@@ -153,9 +153,9 @@ every_cell(void **state)
                          state_now(&o, oid));
             if (failed)
                 assert_error(newt_conn_error(&o.c), NEWT_EMISSING, "has been deleted");
-            assert_int_equal(o.c.phase, NEWT__OPEN); /* none of these dooms */
+            assert_int_equal(o.c.jar.base.phase, NEWT__OPEN); /* none of these dooms */
             offline_abort(&o);
-            newt__cache_clear(&o.c);
+            newt__cache_clear(&o.c.jar);
         }
     }
     free(record);
@@ -227,25 +227,25 @@ pins(void **state)
     offline_commit(&o, 5);
 
     /* the transaction ended them */
-    assert_false(newt__object_used(&o.c, r.any.oid));
+    assert_false(newt__object_used(&o.c.jar, r.any.oid));
     assert_non_null(thing_read(&o.c, r));
-    h = newt__cache_find(&o.c.cache, r.any.oid);
+    h = newt__cache_find(&o.c.jar.cache, r.any.oid);
     assert_int_equal(h->pins, 1);
-    assert_true(newt__object_used(&o.c, r.any.oid));
+    assert_true(newt__object_used(&o.c.jar, r.any.oid));
     offline_abort(&o);
-    assert_false(newt__object_used(&o.c, r.any.oid));
-    h = newt__cache_find(&o.c.cache, r.any.oid);
+    assert_false(newt__object_used(&o.c.jar, r.any.oid));
+    h = newt__cache_find(&o.c.jar.cache, r.any.oid);
     assert_null(newt_edit(newt__object_of(h)));
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "earlier transaction");
 
     /* what a transaction uses is not invalidated under it, but then at its end */
     assert_non_null(thing_read(&o.c, r));
-    newt__object_invalidate(&o.c, r.any.oid);
-    assert_non_null(newt__cache_find(&o.c.cache, r.any.oid));
+    newt__object_invalidate(&o.c.jar, r.any.oid);
+    assert_non_null(newt__cache_find(&o.c.jar.cache, r.any.oid));
     offline_commit(&o, 6);
-    newt__object_invalidate(&o.c, r.any.oid);
-    assert_null(newt__cache_find(&o.c.cache, r.any.oid));
-    newt__object_invalidate(&o.c, 4711);
+    newt__object_invalidate(&o.c.jar, r.any.oid);
+    assert_null(newt__cache_find(&o.c.jar.cache, r.any.oid));
+    newt__object_invalidate(&o.c.jar, 4711);
     offline_close(&o);
 }
 
@@ -254,7 +254,7 @@ pins(void **state)
 static size_t
 listed(offline *o)
 {
-    return o->c.cache.changed.n;
+    return o->c.jar.cache.changed.n;
 }
 
 static void
@@ -273,7 +273,7 @@ unchanged_is_not_written(void **state)
     t->n = 5;
     r = thing_id(t);
     h = newt__header_of(t);
-    assert_int_equal(newt__object_encode(&o.c, h, &same), NEWT_OK);
+    assert_int_equal(newt__object_encode(&o.c.jar, h, &same), NEWT_OK);
     assert_false(same); /* new: always written */
     offline_commit(&o, 50);
     assert_int_equal(listed(&o), 0);
@@ -283,10 +283,10 @@ unchanged_is_not_written(void **state)
     assert_int_equal(h->serial, 50);
     newt_set(t, name, "one");
     t->n = 5;
-    assert_int_equal(newt__object_encode(&o.c, h, &same), NEWT_OK);
+    assert_int_equal(newt__object_encode(&o.c.jar, h, &same), NEWT_OK);
     assert_true(same);
     offline_commit(&o, 51);
-    h = newt__cache_find(&o.c.cache, r.any.oid);
+    h = newt__cache_find(&o.c.jar.cache, r.any.oid);
     assert_int_equal(h->serial, 50); /* not written: the old serial */
     assert_null(h->record);
 
@@ -294,10 +294,10 @@ unchanged_is_not_written(void **state)
     t->n = 6;
     assert_ptr_equal(thing_write(&o.c, r), t); /* listed once */
     assert_int_equal(listed(&o), 1);
-    assert_int_equal(newt__object_encode(&o.c, newt__header_of(t), &same), NEWT_OK);
+    assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(t), &same), NEWT_OK);
     assert_false(same);
     offline_commit(&o, 52);
-    h = newt__cache_find(&o.c.cache, r.any.oid);
+    h = newt__cache_find(&o.c.jar.cache, r.any.oid);
     assert_int_equal(h->serial, 52);
     assert_int_equal(thing_read(&o.c, r)->n, 6);
     assert_string_equal(thing_read(&o.c, r)->name.s, "one");
@@ -323,16 +323,16 @@ compact_after_commit(void **state)
     r = everything_id(e);
     assert_non_null(newt__header_of(e)->chunks);
     offline_commit(&o, 1);
-    h = newt__cache_find(&o.c.cache, r.any.oid);
+    h = newt__cache_find(&o.c.jar.cache, r.any.oid);
     assert_null(h->chunks);
-    bytes = o.c.cache.bytes;
-    assert_int_equal(bytes, newt__object_bytes(h));
+    bytes = o.c.jar.cache.bytes;
+    assert_int_equal(bytes, newt__header_bytes(h));
     for (int i = 0; i < 100; i++) {
         e = everything_write(&o.c, r);
         for (int j = 0; j < 10; j++)
             newt_set(e, text, i % 2 ? "some longer text than before, to take memory" : "a");
         offline_commit(&o, 2 + i);
-        assert_true(o.c.cache.bytes < bytes + 100);
+        assert_true(o.c.jar.cache.bytes < bytes + 100);
     }
     offline_close(&o);
 }
@@ -351,18 +351,18 @@ forgotten_marks(void **state)
     o.db.options.debug = true;
     load(&o, 7, odd, sizeof odd - 1);
     t = thing_read(&o.c, thing_of((newt_ref){7}));
-    assert_int_equal(newt__marks_check(&o.c), NEWT_OK);
+    assert_int_equal(newt__marks_check(&o.c.jar), NEWT_OK);
     ((struct thing *)(uintptr_t)t)->n = 6;
-    assert_int_equal(newt__marks_check(&o.c), NEWT_EINVAL);
+    assert_int_equal(newt__marks_check(&o.c.jar), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
                  "Thing 7 was changed without being asked for writing: field \"n\"");
     offline_begin(&o);
     assert_non_null(thing_edit(t)); /* too late, but now it is marked */
-    assert_int_equal(newt__marks_check(&o.c), NEWT_OK);
+    assert_int_equal(newt__marks_check(&o.c.jar), NEWT_OK);
     offline_abort(&o);
     load(&o, 7, odd, sizeof odd - 1);
-    ((struct thing *)newt__object_of(newt__cache_find(&o.c.cache, 7)))->n = 9;
-    assert_int_equal(newt__marks_check(&o.c), NEWT_OK); /* not this transaction's */
+    ((struct thing *)newt__object_of(newt__cache_find(&o.c.jar.cache, 7)))->n = 9;
+    assert_int_equal(newt__marks_check(&o.c.jar), NEWT_OK); /* not this transaction's */
     offline_close(&o);
 }
 
@@ -408,10 +408,10 @@ wrong_uses(void **state)
     assert_ptr_equal(newt_conn_of((newt_object *)t), &o.c);
     assert_null(newt_edit(NULL));
     assert_string_equal(newt_class_name(&o.c, r), "Thing");
-    assert_int_equal(o.c.phase, NEWT__OPEN);
+    assert_int_equal(o.c.jar.base.phase, NEWT__OPEN);
 
-    o.c.phase = NEWT__IDLE;
-    newt__cache_quicken(&o.c);
+    o.c.jar.base.phase = NEWT__IDLE;
+    newt__cache_quicken(&o.c.jar);
     assert_null(thing_read(&o.c, thing_of(r)));
     assert_error(newt_conn_error(&o.c), NEWT_EBUSY, "no transaction");
     assert_null(thing_new(&o.c));
@@ -429,7 +429,7 @@ refuses(offline *o, thing_ref r, int status, const char *words)
 {
     assert_null(thing_read(&o->c, r));
     assert_error(newt_conn_error(&o->c), status, words);
-    newt__error_clear(&o->c.error);
+    newt__error_clear(&o->c.jar.base.error);
 }
 
 /* An object that was read is read again by the short way through newt_read. It ends where something
@@ -446,7 +446,7 @@ read_again(void **state)
     for (int i = 0; i < 2; i++)
         r[i] = thing_id(thing_new(&o.c));
     offline_commit(&o, 1);
-    t = newt__object_of(newt__cache_find(&o.c.cache, r[0].any.oid));
+    t = newt__object_of(newt__cache_find(&o.c.jar.cache, r[0].any.oid));
     for (uint32_t i = 1; i <= 3; i++) {
         assert_ptr_equal(thing_read(&o.c, r[0]), t);
         assert_int_equal(newt__header_of(t)->pins, i);
@@ -480,29 +480,29 @@ read_again(void **state)
     /* doomed; and in no transaction */
     assert_non_null(thing_read(&o.c, r[1]));
     assert_non_null(thing_read(&o.c, r[1]));
-    newt__conn_fail(&o.c, NEWT_ESQL, 0, "doomed");
-    newt__doom(&o.c);
+    newt__base_fail(&o.c.jar.base, NEWT_ESQL, 0, "doomed");
+    newt__base_doom(&o.c.jar.base);
     assert_null(thing_read(&o.c, r[1]));
     assert_int_equal(newt_status(&o.c), NEWT_ESQL);
     offline_abort(&o);
     assert_non_null(thing_read(&o.c, r[1]));
-    o.c.phase = NEWT__IDLE;
-    newt__cache_quicken(&o.c);
+    o.c.jar.base.phase = NEWT__IDLE;
+    newt__cache_quicken(&o.c.jar);
     refuses(&o, r[1], NEWT_EBUSY, "no transaction");
     /* in debug mode there is no short way */
     o.db.options.debug = true;
     offline_begin(&o);
-    assert_null(o.c.quick);
+    assert_null(o.c.jar.quick);
     assert_non_null(thing_read(&o.c, r[1]));
     /* nor with an empty cache */
     o.db.options.debug = false;
     offline_abort(&o);
-    assert_non_null(o.c.quick);
-    newt__cache_clear(&o.c);
-    assert_null(o.c.quick);
+    assert_non_null(o.c.jar.quick);
+    newt__cache_clear(&o.c.jar);
+    assert_null(o.c.jar.quick);
     refuses(&o, (thing_ref){{0}}, NEWT_EINVAL, "null");
     r[1] = thing_id(thing_new(&o.c));
-    assert_non_null(o.c.quick);
+    assert_non_null(o.c.jar.quick);
     assert_non_null(thing_read(&o.c, r[1]));
     offline_close(&o);
 }
@@ -522,15 +522,15 @@ homes(void **state)
     (void)state;
     for (size_t k = 0; k < LENGTH(steps); k++) {
         offline o;
-        const newt__cache *cache = &o.c.cache;
+        const newt__cache *cache = &o.c.jar.cache;
 
         offline_open(&o, everything_classes);
         for (size_t n = 1; n <= N; n++) {
-            newt__header *h = newt__object_make(&o.c, 8);
+            newt__header *h = newt__header_make(&o.c.jar, 8);
             size_t met = 0;
 
             h->oid = 1024 + steps[k] * (int64_t)n;
-            assert_int_equal(newt__cache_put(&o.c, h), NEWT_OK);
+            assert_int_equal(newt__cache_put(&o.c.jar, h), NEWT_OK);
             if (n % 1000 != 0)
                 continue;
             for (size_t i = 0; i < cache->cap; i++)
@@ -567,28 +567,28 @@ cache_model(void **state)
 
         switch (generate_below(&g, 3)) {
         case 0: {
-            newt__header *h = newt__object_make(&o.c, 8);
+            newt__header *h = newt__header_make(&o.c.jar, 8);
 
             h->oid = oid;
-            assert_int_equal(newt__cache_put(&o.c, h), NEWT_OK);
-            assert_int_equal(newt__cache_put(&o.c, h), NEWT_OK); /* there already */
+            assert_int_equal(newt__cache_put(&o.c.jar, h), NEWT_OK);
+            assert_int_equal(newt__cache_put(&o.c.jar, h), NEWT_OK); /* there already */
             n += model[i] == NULL;
             model[i] = h;
             break;
         }
         case 1:
-            newt__cache_remove(&o.c, oid);
+            newt__cache_remove(&o.c.jar, oid);
             n -= model[i] != NULL;
             model[i] = NULL;
             break;
-        default: assert_ptr_equal(newt__cache_find(&o.c.cache, oid), model[i]);
+        default: assert_ptr_equal(newt__cache_find(&o.c.jar.cache, oid), model[i]);
         }
-        assert_int_equal(o.c.cache.n, n);
-        assert_int_equal(o.c.cache.bytes, n * (NEWT__BLOCK + NEWT__HEADER + 8));
+        assert_int_equal(o.c.jar.cache.n, n);
+        assert_int_equal(o.c.jar.cache.bytes, n * (NEWT__BLOCK + NEWT__HEADER + 8));
     }
     for (size_t i = 0; i < N; i++)
         assert_ptr_equal(
-            newt__cache_find(&o.c.cache, i % 3 == 0 ? (int64_t)i + 1 : ((int64_t)i << 40) + 1),
+            newt__cache_find(&o.c.jar.cache, i % 3 == 0 ? (int64_t)i + 1 : ((int64_t)i << 40) + 1),
             model[i]);
     offline_close(&o);
 }

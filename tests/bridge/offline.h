@@ -16,15 +16,20 @@
 #include <cmocka.h>
 #undef stop /* a macro of cmocka 2 */
 
-#include "../../bridge/object.h"
+#include "../../bridge/transaction/transaction.h"
 #include "../generate.h"
 
 #define UNUSED    __attribute__((unused))
 #define LENGTH(a) (sizeof(a) / sizeof *(a))
 
+struct newt__session {
+    int64_t next_oid;
+};
+
 typedef struct offline {
     newt_db db;
     newt_conn c;
+    newt__session session;
     long calls;   /* to realloc */
     long fail_at; /* this call fails, and all after it; 0: none does */
     long live;    /* blocks not freed */
@@ -55,40 +60,66 @@ offline_free(void *arg, void *p)
     free(p);
 }
 
+/* ---- a storage that holds nothing and gives oids from 1024 on ------------------------------- */
+
+static int
+offline_next_oid(newt__session *x, int64_t *oid, newt_error *e)
+{
+    (void)e;
+    *oid = x->next_oid++;
+    return NEWT_OK;
+}
+
+static int
+offline_load(newt__session *x, const int64_t *oids, size_t n, newt__take_record *take, void *arg,
+             newt_error *e)
+{
+    (void)x, (void)oids, (void)n, (void)take, (void)arg, (void)e;
+    return NEWT_OK;
+}
+
+static const newt__storage_type offline_storage = {
+    .scheme = "offline", .next_oid = offline_next_oid, .load = offline_load};
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
 /* Begins a transaction. */
 UNUSED static void
 offline_begin(offline *o)
 {
-    newt__error_clear(&o->c.error);
-    o->c.phase = NEWT__OPEN;
-    newt__cache_quicken(&o->c);
+    newt__error_clear(&o->c.jar.base.error);
+    o->c.jar.base.phase = NEWT__OPEN;
+    newt__cache_quicken(&o->c.jar);
 }
 
 UNUSED static void
 offline_open(offline *o, const newt_class *const *classes)
 {
-    static const bool here = true;
-    newt_conn *c = &o->c;
+    static bool here = true;
+    newt__jar *jar = &o->c.jar;
+    newt__env env = {.realloc = offline_realloc, .free = offline_free, .arg = o};
 
     memset(o, 0, sizeof *o);
-    o->db.wiped = true;
-    c->here = &here;
+    o->db.process = (newt__process){.here = &here, .wiped = true};
     if (newt__classes_build(&o->db.classes, classes, &o->db.error) != NEWT_OK)
         fail_msg("%s", newt_error_message(&o->db.error));
-    c->db = &o->db;
-    c->env = (newt__env){.realloc = offline_realloc, .free = offline_free, .arg = o};
-    c->writer.buf.env = c->scratch.env = c->image.env = c->fixups.env = &c->env;
-    c->owner = pthread_self();
-    c->epoch = 1;
-    c->oids.next = 1024;
-    c->oids.end = INT64_MAX;
+    o->c.db = &o->db;
+    jar->base.process = &o->db.process;
+    jar->base.here = &here;
+    jar->base.owner = pthread_self();
+    jar->classes = o->db.classes;
+    jar->options = &o->db.options;
+    jar->storage = &offline_storage;
+    jar->session = &o->session;
+    o->session.next_oid = 1024;
+    newt__jar_init(jar, &env);
     offline_begin(o);
 }
 
 UNUSED static void
 offline_abort(offline *o)
 {
-    newt__objects_aborted(&o->c);
+    newt__objects_aborted(&o->c.jar);
     offline_begin(o);
 }
 
@@ -96,32 +127,24 @@ offline_abort(offline *o)
 UNUSED static void
 offline_commit(offline *o, int64_t serial)
 {
-    for (newt__header *h = o->c.cache.changed.oldest; h; h = h->newer) {
+    for (newt__header *h = o->c.jar.cache.changed.oldest; h; h = h->newer) {
         bool same = false;
 
         if (h->state != NEWT__CHANGED && h->state != NEWT__NEW)
             continue;
-        if (newt__object_encode(&o->c, h, &same) != NEWT_OK)
-            fail_msg("%s", newt_error_message(&o->c.error));
+        if (newt__object_encode(&o->c.jar, h, &same) != NEWT_OK)
+            fail_msg("%s", newt_error_message(&o->c.jar.base.error));
         h->written = !same;
     }
-    newt__objects_committed(&o->c, serial);
+    newt__objects_committed(&o->c.jar, serial);
     offline_begin(o);
 }
 
 UNUSED static void
 offline_close(offline *o)
 {
-    newt_conn *c = &o->c;
-
-    newt__objects_aborted(c);
-    newt__cache_clear(c);
-    newt__spill_free(c);
-    newt__writer_free(&c->writer);
-    newt__buffer_free(&c->scratch);
-    newt__buffer_free(&c->image);
-    newt__buffer_free(&c->fixups);
-    newt__error_clear(&c->error);
+    newt__objects_aborted(&o->c.jar);
+    newt__jar_free(&o->c.jar);
     newt__error_clear(&o->db.error);
     newt__classes_free(o->db.classes);
     assert_int_equal(o->live, 0);
@@ -188,11 +211,11 @@ record_of(offline *o, const void *object, size_t *n)
     newt_error e = {0};
     uint8_t *copy;
 
-    if (newt__encode(&o->c, newt__header_of(object), false, &e) != NEWT_OK)
+    if (newt__image_encode(&o->c.jar, newt__header_of(object), false, &e) != NEWT_OK)
         fail_msg("%s", newt_error_message(&e));
-    *n = o->c.writer.buf.n;
+    *n = o->c.jar.coder.writer.buf.n;
     copy = malloc(*n);
-    memcpy(copy, o->c.writer.buf.data, *n);
+    memcpy(copy, o->c.jar.coder.writer.buf.data, *n);
     return copy;
 }
 
@@ -205,8 +228,8 @@ load(offline *o, int64_t oid, const void *record, size_t n)
     uint8_t *copy = malloc(n ? n : 1);
 
     memcpy(copy, record, n);
-    if (newt__object_load(&o->c, oid, oid * 10, copy, n, &h) != NEWT_OK)
-        fail_msg("%s", newt_error_message(&o->c.error));
+    if (newt__object_load(&o->c.jar, oid, oid * 10, copy, n, &h) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&o->c.jar.base.error));
     free(copy);
     return h;
 }
@@ -232,12 +255,12 @@ json_of(offline *o, const void *object)
 {
     size_t n;
     uint8_t *record = record_of(o, object, &n);
-    newt__buffer out = {.env = &o->c.env};
+    newt__buffer out = {.env = &o->c.jar.coder.env};
     bool hidden;
     char *text;
 
-    if (newt__object_project(&o->c, 1, record, n, &out, &hidden, NULL) != NEWT_OK)
-        fail_msg("%s", newt_error_message(&o->c.error));
+    if (newt__object_project(&o->c.jar, 1, record, n, &out, &hidden, NULL) != NEWT_OK)
+        fail_msg("%s", newt_error_message(&o->c.jar.base.error));
     text = hidden ? strdup("(hidden)") : strndup((char *)out.data, out.n);
     newt__buffer_free(&out);
     free(record);

@@ -1,7 +1,8 @@
 /*
  * server_changes.c - what changes on the server under an open connection: programs go on
  */
-#include "../../bridge/bridge.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 #include "server.h"
 
 static void
@@ -53,7 +54,7 @@ work(store *s, item_ref r)
 static void
 look_again(store *s)
 {
-    s->a->looked_us = s->b->looked_us = -3600 * INT64_C(1000000);
+    s->a->jar.session->looked_us = s->b->jar.session->looked_us = -3600 * INT64_C(1000000);
     s->a->checked_us = s->b->checked_us = 0;
 }
 
@@ -67,17 +68,18 @@ test_extension_dropped(void **state)
     open_store(&s);
     r = make_item(s.a, "r", 1);
     work(&s, r);
-    assert_true(s.a->has_extension && s.b->at_commit);
+    assert_true(s.a->jar.session->has_extension && s.b->jar.session->at_commit);
     for (int i = 0; i < 2; i++) {
         extension(&s, false);
         work(&s, r);
-        assert_false(s.a->has_extension || s.b->has_extension);
+        assert_false(s.a->jar.session->has_extension || s.b->jar.session->has_extension);
         extension(&s, true);
         work(&s, r);
-        assert_false(s.a->has_extension); /* nothing has failed */
+        assert_false(s.a->jar.session->has_extension); /* nothing has failed */
         look_again(&s);
         work(&s, r);
-        assert_true(s.a->has_extension && s.b->has_extension && s.a->at_commit && s.a->has_walk);
+        assert_true(s.a->jar.session->has_extension && s.b->jar.session->has_extension &&
+                    s.a->jar.session->at_commit && s.a->jar.session->has_walk);
     }
     store_close(&s);
 }
@@ -100,7 +102,7 @@ test_dropped_in_between(void **state)
         write_n(s.b, r, 10 + snapshot);
         extension(&s, false);
         commit(s.b);
-        assert_false(s.b->has_extension);
+        assert_false(s.b->jar.session->has_extension);
         assert_sql(s.pg, snapshot ? "11" : "10", "SELECT state->>'n' FROM newt WHERE zoid = %lld",
                    (long long)r.any.oid);
         extension(&s, true);
@@ -155,7 +157,7 @@ test_walks(void **state)
     write_n(s.a, r, 2); /* so that it is not in the cache any more */
     commit(s.a);
     ok(s.b, newt_transact(s.b, walk_from, &r, NULL));
-    assert_false(s.b->has_walk);
+    assert_false(s.b->jar.session->has_walk);
     /* by hand: an error that says that a new attempt may help, and it does */
     extension(&s, true);
     look_again(&s);
@@ -294,7 +296,7 @@ test_rights(void **state)
     begin(c);
     write_n(c, r, 3);
     commit(c);
-    assert_false(c->has_extension);
+    assert_false(c->jar.session->has_extension);
     sql_do(s.pg, "GRANT EXECUTE ON FUNCTION newt.to_jsonb(bytea) TO PUBLIC");
     sql_do(s.pg, "REVOKE ALL ON SCHEMA newt FROM PUBLIC");
     begin(c);

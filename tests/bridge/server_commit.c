@@ -4,7 +4,8 @@
 #include "../brief.h"
 #include "server.h"
 
-#include "../../bridge/store.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 
 static const newt_options client = {.projector = NEWT_PROJECT_CLIENT};
 static const newt_options server = {.projector = NEWT_PROJECT_SERVER};
@@ -559,7 +560,7 @@ history(const char *name, newt_options o, bool at_commit)
     store s;
 
     store_open_as(&s, name, o);
-    assert_int_equal(s.a->at_commit, at_commit);
+    assert_int_equal(s.a->jar.session->at_commit, at_commit);
     begin(s.a);
     for (int i = 0; i < 3; i++)
         r[i] = item_id(new_item(s.a, "x", i));
@@ -663,12 +664,12 @@ check_plan(newt_conn *c, newt__statement s, const char *args, bool loop)
     const char *outer, *inner;
     PGresult *r;
 
-    assert_true(c->talk->prepared[s]);
+    assert_true(c->jar.session->talk->prepared[s]);
     snprintf(sql, sizeof sql, "EXPLAIN EXECUTE newt_%d%s", (int)s, args);
-    PQclear(PQexec(c->pg, "SET quote_all_identifiers = off"));
-    r = PQexec(c->pg, sql);
+    PQclear(PQexec(c->jar.session->pg, "SET quote_all_identifiers = off"));
+    r = PQexec(c->jar.session->pg, sql);
     if (PQresultStatus(r) != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(c->pg));
+        fail_msg("%s: %s", sql, PQerrorMessage(c->jar.session->pg));
     for (int i = 0; i < PQntuples(r); i++) {
         strncat(plan, PQgetvalue(r, i, 0), sizeof plan - strlen(plan) - 1);
         strncat(plan, "\n", sizeof plan - strlen(plan) - 1);
@@ -691,8 +692,8 @@ check_plan(newt_conn *c, newt__statement s, const char *args, bool loop)
 static void
 check_plans(newt_conn *c)
 {
-    newt__take_rest(c);
-    assert_true(PQexitPipelineMode(c->pg));
+    newt__take_rest(c->jar.session);
+    assert_true(PQexitPipelineMode(c->jar.session->pg));
     check_plan(c, NEWT__S_UPDATE_MANY, "('{1,2}', '{1,1}', '{a,b}', 5, 2)", true);
     check_plan(c, NEWT__S_UPDATE_MANY_SERVER, "('{1,2}', '{1,1}', '{a,b}', 5, 2)", true);
     check_plan(c, NEWT__S_PROJECT_SERVER, "('{1,2}')", true);
@@ -703,9 +704,9 @@ check_plans(newt_conn *c)
     check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}', NULL)", false);
     check_plan(c, NEWT__S_CHANGES, "(1, 1)", false);
     check_plan(c, NEWT__S_NEWEST, "", false);
-    if (c->talk->prepared[NEWT__S_OWN]) /* where newt.committed() is not asked */
+    if (c->jar.session->talk->prepared[NEWT__S_OWN]) /* where newt.committed() is not asked */
         check_plan(c, NEWT__S_OWN, "(1)", false);
-    assert_true(PQenterPipelineMode(c->pg));
+    assert_true(PQenterPipelineMode(c->jar.session->pg));
 }
 
 /* The same with the settings that a transaction makes for itself through a pooler, in a session
@@ -716,26 +717,27 @@ check_plans_of_transaction(store *s)
     newt_options o = {.projector = NEWT_PROJECT_SERVER, .transaction_pooling = true};
     newt_db *db = store_db(s, classes, o);
     newt_conn *c = connect_(db);
-    const char *params[] = {NULL, "true", db->sql->schema};
+    const char *params[] = {NULL, "true", db->storage->sql->schema};
     PGresult *r;
 
-    newt__take_rest(c);
-    assert_true(PQexitPipelineMode(c->pg));
-    assert_sql(c->pg, "on", "SHOW enable_seqscan");
-    sql_do(c->pg, "BEGIN");
-    r = PQexecParams(c->pg, db->sql->text[false][NEWT__S_SETTINGS], 3, NULL, params, NULL, NULL, 0);
+    newt__take_rest(c->jar.session);
+    assert_true(PQexitPipelineMode(c->jar.session->pg));
+    assert_sql(c->jar.session->pg, "on", "SHOW enable_seqscan");
+    sql_do(c->jar.session->pg, "BEGIN");
+    r = PQexecParams(c->jar.session->pg, db->storage->sql->text[false][NEWT__S_SETTINGS], 3, NULL,
+                     params, NULL, NULL, 0);
     assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
     PQclear(r);
     for (int i = 0; i < NEWT__N_STATEMENTS; i++) {
         char name[16];
 
         snprintf(name, sizeof name, "newt_%d", i);
-        r = PQprepare(c->pg, name, db->sql->text[false][i], 0, NULL);
+        r = PQprepare(c->jar.session->pg, name, db->storage->sql->text[false][i], 0, NULL);
         assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
         PQclear(r);
-        c->talk->prepared[i] = true;
+        c->jar.session->talk->prepared[i] = true;
     }
-    assert_true(PQenterPipelineMode(c->pg));
+    assert_true(PQenterPipelineMode(c->jar.session->pg));
     check_plans(c);
     newt_close(c);
     newt_db_close(db);

@@ -3,7 +3,8 @@
  */
 #include "server.h"
 
-#include "../../bridge/store.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 
 /* ---- a class that merges -------------------------------------------------------------- */
 
@@ -770,7 +771,7 @@ test_write_skew(void **state)
             ok(t.b, newt_read_current(t.b, x.any));
         }
         /* what must be current is compared under the lock, by a statement before COMMIT */
-        statements = current ? 8 : t.a->has_extension ? 4 : 7;
+        statements = current ? 8 : t.a->jar.session->has_extension ? 4 : 7;
         before = stats_of(t.a);
         commit(t.a);
         assert_int_equal(stats_of(t.a).round_trips - before.round_trips, 1);

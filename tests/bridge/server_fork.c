@@ -2,7 +2,7 @@
  * server_fork.c - fork(): the child can use nothing that its parent has opened, closing it there
  * leaves the parent alone, and both can work with a database each
  */
-#include "../../bridge/bridge.h"
+#include "../../bridge/transaction/transaction.h"
 #include "server.h"
 
 #include <stdatomic.h>

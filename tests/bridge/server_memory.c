@@ -9,7 +9,8 @@
  */
 #include "server.h"
 
-#include "../../bridge/store.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 
 /* ---- memory that fails ---------------------------------------------------------------- */
 
@@ -530,12 +531,12 @@ assert_usable(ground *g, const char *where)
 static void
 forget_all(newt_conn *c)
 {
-    newt__cache_clear(c);
-    c->tid = c->tid_serial = 0;
-    newt__writer_free(&c->writer);
-    newt__buffer_free(&c->scratch);
-    newt__buffer_free(&c->image);
-    newt__buffer_free(&c->fixups);
+    newt__cache_clear(&c->jar);
+    c->position = (newt__position){0};
+    newt__writer_free(&c->jar.coder.writer);
+    newt__buffer_free(&c->jar.coder.scratch);
+    newt__buffer_free(&c->jar.coder.image);
+    newt__buffer_free(&c->jar.coder.fixups);
 }
 
 static uint64_t seed;

@@ -13,11 +13,11 @@ encoded(newt_conn *c, const void *object, size_t *n)
     newt_error e = {0};
     uint8_t *copy;
 
-    if (newt__encode(c, newt__header_of(object), false, &e) != NEWT_OK)
+    if (newt__image_encode(newt__jar_of(c), newt__header_of(object), false, &e) != NEWT_OK)
         fail_error("newt__encode", &e);
-    *n = c->writer.buf.n;
+    *n = newt__jar_of(c)->coder.writer.buf.n;
     copy = malloc(*n);
-    memcpy(copy, c->writer.buf.data, *n);
+    memcpy(copy, newt__jar_of(c)->coder.writer.buf.data, *n);
     return copy;
 }
 
@@ -141,7 +141,7 @@ damaged(void **state)
     newt_close(s.b); /* whatever it has cached */
     s.b = connect_(s.db);
     begin(s.b);
-    newt__cache_clear(s.b);
+    newt__cache_clear(newt__jar_of(s.b));
     ok(s.b, newt_prefetch(s.b, refs, 4)); /* one for all, whatever they are */
     assert_int_equal(read_n(s.b, item_of(refs[0])), 0);
     assert_int_equal(read_n(s.b, item_of(refs[2])), 2);

@@ -3,7 +3,8 @@
  */
 #include "server.h"
 
-#include "../../bridge/store.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 
 #include <stdatomic.h>
 
@@ -48,7 +49,7 @@ turns_of(const scene *t, const newt_conn *c)
     return sql_int(t->s.pg,
                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND "
                    "pid = %d",
-                   PQbackendPID(c->pg));
+                   PQbackendPID(c->jar.session->pg));
 }
 
 static void
@@ -120,7 +121,7 @@ without_turn(newt_conn *c, job *j)
 static int
 without_asking(newt_conn *c, job *j)
 {
-    assert_int_equal(c->queue.turn, NEWT__NO_TURN);
+    assert_int_equal(c->jar.session->turns.turn, NEWT__NO_TURN);
     return without_turn(c, j);
 }
 
@@ -198,7 +199,7 @@ static int
 loses(newt_conn *c, job *j)
 {
     with_turn(c, j);
-    sql_do(j->t->s.pg, "SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(c->pg));
+    sql_do(j->t->s.pg, "SELECT pg_terminate_backend(%d, 10000)", PQbackendPID(c->jar.session->pg));
     return 0;
 }
 
@@ -454,7 +455,7 @@ both(newt_conn *c, void *arg)
         disturb(j->t, j->t->y);
     } else {
         assert_int_equal(turns_of(j->t, c), 1);
-        assert_int_equal(c->queue.turn, NEWT__TURN);
+        assert_int_equal(c->jar.session->turns.turn, NEWT__TURN);
     }
     return rc;
 }
@@ -580,7 +581,7 @@ count_up(newt_conn *c, void *arg)
     assert_non_null(t);
     t->n++;
     tally_done(t);
-    assert_int_equal(c->queue.turn, y->calls++ ? NEWT__TURN : NEWT__NO_TURN);
+    assert_int_equal(c->jar.session->turns.turn, y->calls++ ? NEWT__TURN : NEWT__NO_TURN);
     if (c != y->other) {
         begin(y->other);
         t = tally_write(y->other, y->r);
@@ -614,7 +615,7 @@ test_merged(void **state)
     ok(s.s.a, newt_transact(s.s.a, count_up, &y, NULL));
     assert_int_equal(y.calls, 2);
     assert_int_equal(stats_of(s.s.a).merges, 1);
-    assert_int_equal(s.s.a->queue.turn, NEWT__NO_TURN);
+    assert_int_equal(s.s.a->jar.session->turns.turn, NEWT__NO_TURN);
     assert_int_equal(turns(&s, true), 0);
     begin(s.s.b);
     t = tally_read(s.s.b, y.r);

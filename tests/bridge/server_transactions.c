@@ -3,7 +3,7 @@
  */
 #include "server.h"
 
-#include "../../bridge/bridge.h"
+#include "../../bridge/transaction/transaction.h"
 
 /* A newt_db of its own: like another program. */
 typedef struct other {

@@ -6,7 +6,8 @@
 
 #include "../generate.h"
 
-#include "../../bridge/bridge.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 
 #include <sys/resource.h>
 
@@ -74,14 +75,14 @@ chain(nodes *g)
 static void
 forget(newt_conn *c, bool server)
 {
-    newt__cache_clear(c);
-    c->has_walk = server;
+    newt__cache_clear(&c->jar);
+    c->jar.session->has_walk = server;
 }
 
 static bool
 loaded(const newt_conn *c, node_ref r)
 {
-    return newt__cache_find(&c->cache, r.any.oid) != NULL;
+    return newt__cache_find(&c->jar.cache, r.any.oid) != NULL;
 }
 
 static size_t
@@ -172,7 +173,7 @@ test_extension(void **state)
         use_database(extension);
         nodes_open(&g, 10);
         chain(&g);
-        assert_int_equal(g.s.b->has_walk, extension);
+        assert_int_equal(g.s.b->jar.session->has_walk, extension);
         before = stats_of(g.s.b);
         begin(g.s.b);
         walk(g.s.b, g.r[2], (newt_walk_options){0});
@@ -575,8 +576,8 @@ test_rights(void **state)
     if (newt_db_open(&db, as_role, node_classes, &o) != NEWT_OK)
         fail_error("newt_db_open", newt_db_error(db));
     c = connect_(db);
-    assert_false(c->has_walk);
-    assert_true(c->has_extension);
+    assert_false(c->jar.session->has_walk);
+    assert_true(c->jar.session->has_extension);
     begin(c);
     walk(c, g.r[0], (newt_walk_options){0});
     assert_int_equal(count_loaded(&g, c), 10);
@@ -601,7 +602,8 @@ test_lost(void **state)
         forget(g.s.b, server);
         begin(g.s.b);
         (void)newt_root(g.s.b, "none");
-        sql_do(g.s.pg, "SELECT pg_terminate_backend(%d, 60000)", PQbackendPID(g.s.b->pg));
+        sql_do(g.s.pg, "SELECT pg_terminate_backend(%d, 60000)",
+               PQbackendPID(g.s.b->jar.session->pg));
         assert_int_equal(newt_prefetch_walk(g.s.b, &g.r[0].any, 1, NULL), NEWT_ELOST);
         assert_true(newt_is_retryable(newt_conn_error(g.s.b)));
         newt_abort(g.s.b);
@@ -632,7 +634,7 @@ test_memory(void **state)
     nodes_open(&g, 40);
     chain(&g);
     for (int server = 0; server < 2; server++) {
-        void *(*usual)(void *, void *, size_t) = g.s.b->env.realloc;
+        void *(*usual)(void *, void *, size_t) = g.s.b->jar.coder.env.realloc;
         bool done = false;
 
         for (failing = 1; !done; failing++) {
@@ -642,9 +644,9 @@ test_memory(void **state)
             forget(g.s.b, server);
             begin(g.s.b);
             allocations = 0;
-            g.s.b->env.realloc = failing_realloc;
+            g.s.b->jar.coder.env.realloc = failing_realloc;
             status = newt_prefetch_walk(g.s.b, &g.r[0].any, 1, NULL);
-            g.s.b->env.realloc = usual;
+            g.s.b->jar.coder.env.realloc = usual;
             done = allocations < failing;
             if (done)
                 assert_int_equal(status, NEWT_OK);

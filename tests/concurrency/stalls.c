@@ -2,7 +2,8 @@
  * stalls.c - commits that stand still on the way: their rest arrives late or never, others wait for
  * their lock, a barrier is cancelled
  */
-#include "../../bridge/store.h"
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
 #include "../bridge/proxy.h"
 #include "concurrency.h"
 
@@ -353,7 +354,7 @@ add_one(newt_conn *c, void *arg)
     struct item *i = item_write(c, w->r);
 
     w->calls++;
-    w->turn = c->queue.turn;
+    w->turn = c->jar.session->turns.turn;
     if (!i)
         return newt_status(c);
     i->n++;

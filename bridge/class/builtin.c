@@ -1,0 +1,36 @@
+/*
+ * builtin.c - the library's own classes: lists, maps, the root, counters
+ */
+#include "build.h"
+
+NEWT_CLASS(newt_list, "newt.List", 1, NULL, NEWT_LIST(struct newt_list, items));
+NEWT_CLASS(newt_map, "newt.Map", 1, NULL, NEWT_MAPOF(struct newt_map, items));
+const newt_class newt__root_class = {sizeof(newt_class),
+                                     sizeof(newt_field),
+                                     sizeof(struct newt_map),
+                                     "newt.Root",
+                                     1,
+                                     1,
+                                     newt_map_fields_,
+                                     NULL,
+                                     0,
+                                     {0}};
+
+static int
+merge_length(const void *old, const void *committed, void *ours, void *arg)
+{
+    int64_t before = ((const struct newt_length *)old)->value, change;
+    struct newt_length *l = ours;
+
+    (void)arg;
+    /* what does not fit is a conflict */
+    return __builtin_sub_overflow(((const struct newt_length *)committed)->value, before,
+                                  &change) ||
+           __builtin_add_overflow(l->value, change, &l->value);
+}
+
+static const newt_hooks length_hooks = {.size = sizeof length_hooks, .resolve = merge_length};
+NEWT_CLASS(newt_length, "newt.Length", 1, &length_hooks, NEWT_FIELD(struct newt_length, value));
+
+const newt_class *const newt__builtin_classes[] = {&newt_list_class, &newt_map_class,
+                                                   &newt_length_class, &newt__root_class, NULL};

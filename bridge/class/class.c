@@ -1,0 +1,510 @@
+/*
+ * class.c - class tables: checked, copied, their fields in encoded order
+ *
+ * A program's tables are constant data that may come from anywhere (a plug-in, a binding, a
+ * generator), so nothing in them is believed. What is built here is immutable, and owns all it
+ * points to.
+ */
+#include "build.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a set of classes -------------------------------------------------------------------- */
+
+struct block {
+    struct block *next;
+    _Alignas(16) char data[];
+};
+
+struct interned {
+    struct interned *next;
+    size_t n;
+    char s[];
+};
+
+/* Names of classes that no table has; grows while connections meet them. */
+struct names {
+    pthread_mutex_t mutex;
+    struct interned *first;
+};
+
+struct alias {
+    const newt_class *table;
+    newt__class *class;
+};
+
+struct newt__classes {
+    struct block *blocks; /* everything but what follows */
+    newt__class **list;   /* the library's own first, then in the order they were met */
+    size_t n, cap;
+    struct alias *aliases; /* by address, once built; several for a class defined twice alike */
+    size_t n_aliases, cap_aliases;
+    newt__class **by_name;
+    struct names *names;
+};
+
+typedef struct builder {
+    newt__classes *cs;
+    newt_error *e;
+} builder;
+
+static void *
+take(builder *b, size_t n)
+{
+    struct block *block = n <= SIZE_MAX - sizeof *block ? malloc(sizeof *block + n) : NULL;
+
+    if (!block) {
+        newt__fail_memory(b->e);
+        return NULL;
+    }
+    memset(block->data, 0, n);
+    block->next = b->cs->blocks;
+    b->cs->blocks = block;
+    return block->data;
+}
+
+static char *
+take_text(builder *b, const char *s, size_t n)
+{
+    char *copy = take(b, n + 1);
+
+    return copy ? memcpy(copy, s, n) : NULL;
+}
+
+static bool
+grow(builder *b, void **list, size_t *cap, size_t n, size_t size)
+{
+    size_t more = *cap ? 2 * *cap : 16;
+    void *p;
+
+    if (n < *cap)
+        return true;
+    p = more <= SIZE_MAX / size ? realloc(*list, more * size) : NULL;
+    if (!p) {
+        newt__fail_memory(b->e);
+        return false;
+    }
+    *list = p;
+    *cap = more;
+    return true;
+}
+
+/* ---- adding ------------------------------------------------------------------------------ */
+
+static newt__class *
+by_table(const newt__classes *cs, const newt_class *table)
+{
+    for (size_t i = 0; i < cs->n_aliases; i++)
+        if (cs->aliases[i].table == table)
+            return cs->aliases[i].class;
+    return NULL;
+}
+
+/* Finds or adds a class by its table; the fields are copied later. NULL: failed. */
+static newt__class *
+add(builder *b, const newt_class *table, bool stored)
+{
+    newt__classes *cs = b->cs;
+    newt__class *k = by_table(cs, table);
+    bool is_own = false;
+
+    if (k) {
+        k->stored |= stored;
+        return k;
+    }
+    for (size_t i = 0; newt__builtin_classes[i]; i++)
+        is_own |= newt__builtin_classes[i] == table;
+    if (!newt__check_table(b->e, table, is_own) ||
+        !grow(b, (void **)&cs->aliases, &cs->cap_aliases, cs->n_aliases, sizeof *cs->aliases) ||
+        !grow(b, (void **)&cs->list, &cs->cap, cs->n, sizeof *cs->list))
+        return NULL;
+
+    for (size_t i = 0; i < cs->n && !k; i++)
+        if (strcmp(cs->list[i]->name, table->name) == 0)
+            k = cs->list[i];
+    if (k) {
+        if (!newt__same_definition(k->table, table)) {
+            newt__class_refuse(b->e, "class \"%s\" is given twice with different definitions",
+                               table->name);
+            return NULL;
+        }
+    } else {
+        k = take(b, sizeof *k);
+        if (!k)
+            return NULL;
+        k->table = table;
+        k->name_n = (uint32_t)strlen(table->name);
+        k->name = take_text(b, table->name, k->name_n);
+        if (!k->name)
+            return NULL;
+        k->version = table->version;
+        k->size = table->size;
+        k->flags = table->flags;
+        k->hooks = newt__class_hooks(table);
+        cs->list[cs->n++] = k;
+    }
+    k->stored |= stored;
+    cs->aliases[cs->n_aliases++] = (struct alias){table, k};
+    return k;
+}
+
+/* ---- fields ------------------------------------------------------------------------------ */
+
+static bool
+copy_names(builder *b, const newt__class *k, newt__field *f)
+{
+    const char *const *names = f->f.names;
+    char **copy;
+
+    if (!names || !names[0])
+        return newt__field_refuse(b->e, k, f, "has no names for its enum");
+    while (names[f->n_names])
+        if (f->n_names++ == INT32_MAX)
+            return newt__field_refuse(b->e, k, f, "has too many names");
+    copy = take(b, (f->n_names + 1) * sizeof *copy);
+    f->names_n = take(b, f->n_names * sizeof *f->names_n);
+    if (!copy || !f->names_n)
+        return false;
+    for (uint32_t i = 0; i < f->n_names; i++) {
+        size_t n = strlen(names[i]);
+
+        if (n == 0)
+            return newt__field_refuse(b->e, k, f, "has an empty name for %u of its enum", i);
+        if (n > NEWT__MAX_NAME || newt__utf8_valid(names[i], n) != n)
+            return newt__field_refuse(b->e, k, f, "has a name for %u of its enum that is %s", i,
+                                      n > NEWT__MAX_NAME ? "too long" : "not UTF-8");
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(copy[j], names[i]) == 0)
+                return newt__field_refuse(b->e, k, f, "has the name \"%s\" twice in its enum",
+                                          names[i]);
+        copy[i] = take_text(b, names[i], n);
+        if (!copy[i])
+            return false;
+        f->names_n[i] = (uint32_t)n;
+    }
+    f->f.names = (const char *const *)copy;
+    return true;
+}
+
+static bool
+copy_field(builder *b, newt__class *k, const newt_field *t, newt__field *f, uint32_t declared)
+{
+    const char *as = t->as ? t->as : t->name;
+    size_t n;
+
+    if (!as || !*as)
+        return newt__class_refuse(b->e, "field %u of class \"%s\" has no name", declared + 1,
+                                  k->name);
+    n = newt__name_length(as);
+    if (n > NEWT__MAX_NAME || newt__utf8_valid(as, n) != n)
+        return newt__class_refuse(b->e, "the name of field %u of class \"%s\" is %s", declared + 1,
+                                  k->name, n > NEWT__MAX_NAME ? "too long" : "not UTF-8");
+    f->f = *t;
+    f->as = take_text(b, as, n);
+    f->f.name = take_text(b, t->name ? t->name : as, strlen(t->name ? t->name : as));
+    if (!f->as || !f->f.name)
+        return false;
+    f->f.as = f->as;
+    f->as_n = (uint32_t)n;
+    f->declared = declared;
+    if (t->kind == 0 || t->kind >= NEWT__N_KINDS) {
+        if (t->kind == 0 && t->names) /* what NEWT_ENUM gives */
+            return newt__field_refuse(b->e, k, f, "is no enum: it has not the size of int");
+        return newt__field_refuse(b->e, k, f, "is of unknown kind %u", t->kind);
+    }
+    if (t->shape >= NEWT__N_SHAPES)
+        return newt__field_refuse(b->e, k, f, "is of unknown shape %u", t->shape);
+    for (size_t i = 0; i < sizeof t->reserved_ / sizeof *t->reserved_; i++)
+        if (t->reserved_[i])
+            return newt__field_refuse(b->e, k, f, "uses words that are reserved");
+    f->nullable = newt__kinds[t->kind].nullable;
+    if (!newt__check_flags(b->e, k, f) || !newt__check_layout(b->e, k, f))
+        return false;
+    if ((t->kind == NEWT_K_ENUM) != (t->names != NULL) && t->kind != NEWT_K_ENUM)
+        return newt__field_refuse(b->e, k, f, "has names, but is no enum");
+    if (t->kind == NEWT_K_ENUM)
+        return copy_names(b, k, f);
+    if (t->kind == NEWT_K_STRUCT) {
+        if (!t->type)
+            return newt__field_refuse(b->e, k, f, "is a struct without a class table");
+        f->type = add(b, t->type, false);
+        if (!f->type)
+            return false;
+        if (f->type->size != t->size)
+            return newt__field_refuse(b->e, k, f, "has %u bytes, but its class \"%s\" has %u",
+                                      t->size, f->type->name, f->type->size);
+    } else if (t->type && t->kind != NEWT_K_REF) {
+        return newt__field_refuse(b->e, k, f, "has a class table, but is of kind %s",
+                                  newt__kinds[t->kind].name);
+    }
+    return true;
+}
+
+static int
+by_key(const void *a, const void *b)
+{
+    const newt__field *x = a, *y = b;
+
+    return newt__key_order(x->as, x->as_n, y->as, y->as_n);
+}
+
+static bool
+copy_fields(builder *b, newt__class *k)
+{
+    const newt_class *t = k->table;
+
+    if (t->n_fields > NEWT__MAX_FIELDS)
+        return newt__class_refuse(b->e, "class \"%s\" has more than %d fields", k->name,
+                                  NEWT__MAX_FIELDS);
+    k->n_fields = t->n_fields;
+    k->fields = take(b, (size_t)t->n_fields * sizeof *k->fields);
+    if (!k->fields)
+        return false;
+    for (uint32_t i = 0; i < t->n_fields; i++)
+        if (!copy_field(b, k, &t->fields[i], &k->fields[i], i))
+            return false;
+    qsort(k->fields, k->n_fields, sizeof *k->fields, by_key);
+    for (uint32_t i = 1; i < k->n_fields; i++)
+        if (by_key(&k->fields[i - 1], &k->fields[i]) == 0)
+            return newt__class_refuse(b->e, "class \"%s\" has two fields named \"%s\"", k->name,
+                                      k->fields[i].as);
+    return newt__check_overlap(b->e, k);
+}
+
+/* ---- across classes --------------------------------------------------------------- */
+
+static bool
+resolve_refs(builder *b, newt__class *k)
+{
+    for (uint32_t i = 0; i < k->n_fields; i++) {
+        newt__field *f = &k->fields[i];
+
+        if (f->f.kind != NEWT_K_REF || !f->f.type)
+            continue;
+        f->type = by_table(b->cs, f->f.type);
+        if (!f->type && f->f.type->class_size == sizeof(newt_class) && f->f.type->name)
+            for (size_t j = 0; j < b->cs->n && !f->type; j++)
+                if (b->cs->list[j]->stored && strcmp(b->cs->list[j]->name, f->f.type->name) == 0)
+                    f->type = add(b, f->f.type, true); /* compares the definitions */
+        if (b->e->status != NEWT_OK)
+            return false;
+        if (!f->type || !f->type->stored) {
+            newt__field_refuse(b->e, k, f, "refers to class \"%s\", which is not given",
+                               f->type ? f->type->name
+                               : f->f.type->class_size == sizeof(newt_class) && f->f.type->name
+                                   ? f->f.type->name
+                                   : "?");
+            newt__fail_hint(b->e, "List its table in the classes of newt_db_open.");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Follows structs that lie in structs. A struct cannot hold itself, and what does would make
+ * everything after this endless; depth is bounded by the number of classes. */
+static bool
+check_embedding(builder *b, const newt__class *k, const newt__class *top, size_t depth)
+{
+    if (depth > b->cs->n)
+        return newt__class_refuse(b->e, "class \"%s\" holds itself as an embedded struct",
+                                  top->name);
+    for (uint32_t i = 0; i < k->n_fields; i++) {
+        const newt__field *f = &k->fields[i];
+
+        if (f->f.kind == NEWT_K_STRUCT && f->f.shape == NEWT_ONE) {
+            if (f->type == top)
+                return newt__class_refuse(b->e, "class \"%s\" holds itself as an embedded struct",
+                                          top->name);
+            if (!check_embedding(b, f->type, top, depth + 1))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void
+make_blank(const newt__class *k, uint8_t *at)
+{
+    for (uint32_t i = 0; i < k->n_fields; i++) {
+        const newt__field *f = &k->fields[i];
+        uint8_t *p = at + f->f.offset;
+
+        if (f->f.shape != NEWT_ONE)
+            continue;
+        switch (f->f.kind) {
+        case NEWT_K_TIME: ((newt_time *)(void *)p)->us = NEWT_TIME_NULL; break;
+        case NEWT_K_DATE: ((newt_date *)(void *)p)->days = NEWT_DATE_NULL; break;
+        case NEWT_K_STRUCT: make_blank(f->type, p); break;
+        default: break;
+        }
+    }
+}
+
+/* ---- building ---------------------------------------------------------------------------- */
+
+static int
+by_address(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const struct alias *)a)->table;
+    uintptr_t y = (uintptr_t)((const struct alias *)b)->table;
+
+    return (x > y) - (x < y);
+}
+
+static int
+by_class_name(const void *a, const void *b)
+{
+    const newt__class *x = *(newt__class *const *)a, *y = *(newt__class *const *)b;
+
+    return newt__key_order(x->name, x->name_n, y->name, y->name_n);
+}
+
+static bool
+build(builder *b, const newt_class *const *classes)
+{
+    newt__classes *cs = b->cs;
+
+    cs->names = calloc(1, sizeof *cs->names);
+    if (!cs->names || pthread_mutex_init(&cs->names->mutex, NULL) != 0) {
+        free(cs->names);
+        cs->names = NULL;
+        newt__fail_memory(b->e);
+        return false;
+    }
+    for (size_t i = 0; newt__builtin_classes[i]; i++)
+        if (!add(b, newt__builtin_classes[i], true))
+            return false;
+    for (size_t i = 0; classes && classes[i]; i++)
+        if (!add(b, classes[i], true))
+            return false;
+    for (size_t i = 0; i < cs->n; i++) /* embedded ones join the list meanwhile */
+        if (!copy_fields(b, cs->list[i]))
+            return false;
+    for (size_t i = 0; i < cs->n; i++)
+        if (!resolve_refs(b, cs->list[i]) || !check_embedding(b, cs->list[i], cs->list[i], 0))
+            return false;
+    for (size_t i = 0; i < cs->n; i++) {
+        newt__class *k = cs->list[i];
+
+        if (!newt__check_alignment(b->e, k))
+            return false;
+        k->blank = take(b, k->size);
+        if (!k->blank)
+            return false;
+        make_blank(k, k->blank);
+    }
+    qsort(cs->aliases, cs->n_aliases, sizeof *cs->aliases, by_address);
+    cs->by_name = take(b, cs->n * sizeof *cs->by_name);
+    if (!cs->by_name)
+        return false;
+    memcpy(cs->by_name, cs->list, cs->n * sizeof *cs->by_name);
+    qsort(cs->by_name, cs->n, sizeof *cs->by_name, by_class_name);
+    return true;
+}
+
+int
+newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_error *e)
+{
+    newt_error own_error = {0};
+    builder b = {.cs = calloc(1, sizeof *b.cs), .e = &own_error};
+
+    *out = NULL;
+    if (!b.cs)
+        return newt__fail_memory(e);
+    if (build(&b, classes)) {
+        *out = b.cs;
+        return NEWT_OK;
+    }
+    newt__classes_free(b.cs);
+    newt__error_move(e, &own_error);
+    return e->status;
+}
+
+void
+newt__classes_free(newt__classes *cs)
+{
+    if (!cs)
+        return;
+    for (struct block *next; cs->blocks; cs->blocks = next) {
+        next = cs->blocks->next;
+        free(cs->blocks);
+    }
+    if (cs->names) {
+        for (struct interned *next; cs->names->first; cs->names->first = next) {
+            next = cs->names->first->next;
+            free(cs->names->first);
+        }
+        pthread_mutex_destroy(&cs->names->mutex);
+        free(cs->names);
+    }
+    free(cs->aliases);
+    free(cs->list);
+    free(cs);
+}
+
+/* ---- asking ------------------------------------------------------------------------------ */
+
+const newt__class *
+newt__class_find(const newt__classes *cs, const newt_class *table)
+{
+    struct alias key = {.table = table};
+    struct alias *found = bsearch(&key, cs->aliases, cs->n_aliases, sizeof *cs->aliases,
+                                  by_address);
+
+    return found ? found->class : NULL;
+}
+
+const newt__class *
+newt__class_named(const newt__classes *cs, const char *name, size_t n)
+{
+    size_t low = 0, high = cs->n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const newt__class *k = cs->by_name[middle];
+        int order = newt__key_order(name, n, k->name, k->name_n);
+
+        if (order == 0)
+            return k;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return NULL;
+}
+
+const newt__class *
+newt__class_at(const newt__classes *cs, size_t i)
+{
+    return i < cs->n ? cs->list[i] : NULL;
+}
+
+const char *
+newt__class_intern(const newt__classes *cs, const char *name, size_t n)
+{
+    const newt__class *k = newt__class_named(cs, name, n);
+    struct interned *found;
+
+    if (k)
+        return k->name;
+    pthread_mutex_lock(&cs->names->mutex);
+    for (found = cs->names->first; found; found = found->next)
+        if (found->n == n && memcmp(found->s, name, n) == 0)
+            break;
+    if (!found) {
+        found = malloc(sizeof *found + n + 1);
+        if (found) {
+            memcpy(found->s, name, n);
+            found->s[n] = 0;
+            found->n = n;
+            found->next = cs->names->first;
+            cs->names->first = found;
+        }
+    }
+    pthread_mutex_unlock(&cs->names->mutex);
+    return found ? found->s : NULL;
+}

@@ -1,0 +1,98 @@
+/*
+ * class.h - class tables: checked, copied, their fields in encoded order; kinds of values
+ */
+#ifndef NEWT_CLASS_H
+#define NEWT_CLASS_H
+
+#include "../error.h"
+
+#include <jansson.h>
+
+/* ---- kinds (kind.c) ------------------------------------------------------------------------ */
+
+enum {
+    NEWT__N_KINDS = NEWT_K_STRUCT + 1,
+    NEWT__N_SHAPES = NEWT_PAIRS_OF + 1,
+    NEWT__ANY_WIDTH = 255 /* as traits.size: 1, 2, 4 or 8 bytes; of a float: 4 or 8 */
+};
+
+typedef struct newt__kind_traits {
+    const char *name;
+    uint8_t size;  /* of the C type; NEWT__ANY_WIDTH; 0: that of the field's struct */
+    uint8_t align; /* 0: that of the size */
+    bool nullable;
+    bool key; /* may be the key of NEWT_PAIRS_OF */
+} newt__kind_traits;
+extern const newt__kind_traits newt__kinds[NEWT__N_KINDS];
+
+const char *newt__kind_name(uint8_t kind); /* "unknown" for what is none */
+bool newt__kind_fits(uint8_t kind, size_t size);
+
+/* All arrays and maps have this layout. */
+typedef NEWT_ARRAY(char) newt__array_layout;
+
+/* Bytes that a field takes in its struct: of the value, or of the array. */
+uint32_t newt__field_extent(const newt_field *f);
+
+/* Whether a value of a nullable kind is null; false for the others. */
+bool newt__is_null(uint8_t kind, const void *p);
+
+/* What decimals and floats may be besides numbers, as PostgreSQL spells it; the last has no name.
+ */
+typedef struct newt__special {
+    const char *name;
+    uint32_t single; /* bits of a float */
+    uint64_t bits;   /* of a double */
+} newt__special;
+extern const newt__special newt__specials[];
+const newt__special *newt__special_named(const char *s, size_t n);
+
+/* ---- classes (class.c) ----------------------------------------------------------------------- */
+
+/* Limits of a class, and of an object in memory: counts and offsets inside are 32 bits wide. */
+enum {
+    NEWT__MAX_FIELDS = 65535
+};
+#define NEWT__MAX_OBJECT ((size_t)UINT32_MAX) /* bytes */
+
+typedef struct newt__class newt__class;
+
+typedef struct newt__field {
+    newt_field f;   /* copied; names and texts owned by the class */
+    const char *as; /* name in the record */
+    uint32_t as_n;
+    const newt__class *type; /* REF with a class, STRUCT */
+    uint32_t n_names;        /* ENUM */
+    uint32_t *names_n;       /* ENUM: their lengths */
+    uint32_t declared;       /* place in the program's table */
+    bool nullable;           /* the kind has a null */
+} newt__field;
+
+struct newt__class {
+    const newt_class *table; /* as the program gave it: a key, not read later */
+    char *name;
+    uint32_t name_n;
+    int32_t version;
+    uint32_t size, flags, n_fields;
+    newt__field *fields; /* in encoded order of their keys */
+    newt_hooks hooks;    /* all zero if there are none */
+    uint8_t *blank;      /* an object whose times and dates are null */
+    bool stored;         /* given to newt_db_open or built in; else only embedded */
+};
+
+typedef struct newt__classes newt__classes;
+int newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_error *e);
+void newt__classes_free(newt__classes *cs);
+const newt__class *newt__class_find(const newt__classes *cs, const newt_class *table);
+const newt__class *newt__class_named(const newt__classes *cs, const char *name, size_t n);
+const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL after the last */
+/* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...] in the order of
+ * the program's table, see docs/class-registry.md; new reference, NULL: no memory (registry.c). */
+json_t *newt__class_fields(const newt__class *k);
+/* The text of a class name that no table has, valid as long as the classes; NULL: no memory. */
+const char *newt__class_intern(const newt__classes *cs, const char *name, size_t n);
+
+/* newt.Root: the named roots, a struct newt_map; oid 1 (builtin.c). */
+extern const newt_class newt__root_class;
+
+#endif

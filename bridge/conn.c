@@ -1,0 +1,98 @@
+/*
+ * conn.c - the phases of a transaction, and what a connection reports
+ */
+#include "conn.h"
+
+#include <time.h>
+
+enum {
+    NONE = -1
+};
+
+static const signed char transitions[NEWT__N_PHASES][NEWT__N_PASSAGES] = {
+    /*                  begins       opens        dooms         ends       */
+    [NEWT__IDLE] = {NEWT__LAZY, NONE, NEWT__IDLE, NEWT__IDLE},
+    [NEWT__LAZY] = {NONE, NEWT__OPEN, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__OPEN] = {NONE, NONE, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__DOOMED] = {NONE, NONE, NEWT__DOOMED, NEWT__IDLE},
+};
+
+bool
+newt__base_move(newt__base *b, newt__passage passage)
+{
+    int to = transitions[b->phase][passage];
+
+    if (to != NONE)
+        b->phase = (newt__phase)to;
+    if (b->moved)
+        b->moved(b);
+    return to != NONE;
+}
+
+int
+newt__base_fail(newt__base *b, int status, int64_t oid, const char *format, ...)
+{
+    va_list args;
+
+    if (b->phase == NEWT__DOOMED)
+        return b->error.status;
+    va_start(args, format);
+    newt__fail_text(&b->error, status, oid, format, args);
+    va_end(args);
+    return status;
+}
+
+int
+newt__base_fail_with(newt__base *b, newt_error *e)
+{
+    int status = e->status;
+
+    if (b->phase == NEWT__DOOMED)
+        newt__error_clear(e);
+    else
+        newt__error_move(&b->error, e);
+    return status;
+}
+
+int
+newt__base_fail_memory(newt__base *b)
+{
+    newt_error e = {0};
+
+    newt__fail_memory(&e);
+    return newt__base_fail_with(b, &e);
+}
+
+int
+newt__base_doom(newt__base *b)
+{
+    newt__base_move(b, NEWT__DOOMS);
+    return b->error.status;
+}
+
+int
+newt__base_enter(newt__base *b)
+{
+    if (NEWT__SELDOM(!*b->here) ||
+        (NEWT__SELDOM(!b->process->wiped) && !newt__process_is(b->process)))
+        return newt__process_fail(b->process, &b->error);
+    if (b->phase == NEWT__IDLE) {
+        newt__base_fail(b, NEWT_EBUSY, 0, "no transaction is open");
+        newt__fail_hint(&b->error, "Call newt_begin(), or work inside newt_transact().");
+        return NEWT_EBUSY;
+    }
+    if (!pthread_equal(b->owner, pthread_self())) {
+        /* what the other thread is doing with the connection's error is not touched */
+        return NEWT_ETHREAD;
+    }
+    return b->phase == NEWT__DOOMED ? b->error.status : NEWT_OK;
+}
+
+int64_t
+newt__clock(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}

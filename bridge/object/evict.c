@@ -1,0 +1,199 @@
+/*
+ * evict.c - what leaves the cache when that is over its limit, and how it comes back
+ *
+ * A clean object becomes a ghost. A changed one goes to spill.c, as the record to be written and
+ * the record it was loaded from.
+ */
+#include "object.h"
+
+#include <string.h>
+
+enum {
+    MOST_KEPT = 16 /* looked at in vain, in one sweep */
+};
+
+/* ---- out of the cache ---------------------------------------------------------------------- */
+
+/* Its record into c->coder.writer.buf; *same: nothing of it is new. */
+static bool
+encode(newt__jar *c, newt__header *h, bool *same)
+{
+    newt_error e = {0};
+    int status;
+
+    if (!h->bag) /* what a deleted one lacks does not matter */
+        status = newt__image_encode(c, h, h->state != NEWT__DELETED, &e);
+    else if (((newt_bag *)newt__object_of(h))->class_name)
+        status = newt__bag_encode(c, h, &e);
+    else
+        status = NEWT_EBROKEN;
+    newt__error_clear(&e);
+    *same = status == NEWT_OK && h->state == NEWT__CHANGED &&
+            h->record_n == c->coder.writer.buf.n &&
+            memcmp(h->record, c->coder.writer.buf.data, h->record_n) == 0;
+    return status == NEWT_OK;
+}
+
+/* Keeps the records of a changed, new or deleted object that is about to leave the cache. False: it
+ * has to stay, for it cannot be written as it is; or the transaction is doomed. */
+static bool
+spill(newt__jar *c, newt__header *h)
+{
+    newt__spilled x = {.oid = h->oid, .serial = h->serial, .state = h->state};
+    newt_error e = {0};
+    bool same;
+
+    /* an error of its own is for the commit to report, or may be mended until then */
+    if (!encode(c, h, &same))
+        return false;
+    if (same)
+        return true;
+    x.lossy = c->coder.writer.lossy;
+    x.record = c->coder.writer.buf.data;
+    x.record_n = c->coder.writer.buf.n;
+    if (h->record && h->state != NEWT__NEW) {
+        x.old = h->record;
+        x.old_n = h->record_n;
+    }
+    if (newt__spill_put(&c->spill, &x, &e) == NEWT_OK)
+        return true;
+    newt__base_fail_with(&c->base, &e);
+    newt__base_doom(&c->base);
+    return false;
+}
+
+/* What a transaction has used before it has asked the server must not have been changed by others
+ * meanwhile: that it was used has to be known until then. */
+static bool
+must_stay(const newt__header *h)
+{
+    return newt__header_pinned(h) || h->current ||
+           (h->jar->base.phase == NEWT__LAZY && h->epoch == h->jar->epoch && h->serial != 0);
+}
+
+bool
+newt__object_evict(newt__header *h)
+{
+    newt__jar *c = h->jar;
+
+    if (must_stay(h))
+        return false;
+    if (newt__next_state(h->state, NEWT__ON_EVICT) == NEWT__SPILLED)
+        return spill(c, h);
+    if (newt__mark_check(h) == NEWT_OK)
+        return true;
+    newt__base_doom(&c->base);
+    return false;
+}
+
+void
+newt__cache_sweep(newt__jar *c)
+{
+    newt__cache *cache = &c->cache;
+
+    /* what is kept (pinned, say) counts as used now, so that not every sweep looks at it again */
+    for (int kept = 0;
+         kept < MOST_KEPT && newt__cache_is_over(c) && c->base.phase != NEWT__DOOMED;) {
+        newt__header *h = newt__cache_oldest(cache);
+
+        if (!h)
+            break;
+        if (h->oid != cache->last && newt__object_evict(h)) {
+            newt__cache_remove(c, h->oid);
+            cache->evicted++;
+        } else {
+            newt__cache_touch(h);
+            kept++;
+        }
+    }
+}
+
+/* ---- back into the cache --------------------------------------------------------------------- */
+
+bool
+newt__is_spilled(newt__jar *c, int64_t oid)
+{
+    newt_error e = {0};
+    bool has;
+
+    if (newt__spill_has(&c->spill, oid, &has, &e) != NEWT_OK) {
+        newt__base_fail_with(&c->base, &e);
+        newt__base_doom(&c->base);
+    }
+    return has;
+}
+
+static int
+restore(newt__jar *c, const newt__spilled *x, newt__header **out)
+{
+    const newt__class *k = NULL;
+    newt__header *h = NULL;
+    newt__reader r;
+    newt_error e = {0};
+    int status;
+
+    if (newt__read_begin(&r, &c->coder.env, x->record, x->record_n) == NEWT__OK)
+        k = newt__class_named(c->classes, r.class_name, r.class_n);
+    if (k && k->stored)
+        status = newt__image_make(c, k, x->oid, x->record, x->record_n, &h, &e);
+    else
+        status = newt__bag_load(c, x->oid, x->record, x->record_n, &h);
+    newt__error_clear(&e);
+    if (status != NEWT_OK && status != NEWT_ENOMEM && x->state == NEWT__DELETED)
+        status = newt__bag_load(c, x->oid, x->record, x->record_n, &h); /* it was broken, too */
+    if (status == NEWT_OK && h->bag && x->state != NEWT__DELETED)
+        status = newt__bag_open(h);
+    if (status == NEWT_OK && x->old && !newt__header_keep(h, x->old, x->old_n))
+        status = NEWT_ENOMEM;
+    if (status != NEWT_OK)
+        newt__header_free(h);
+    else
+        *out = h;
+    return status;
+}
+
+/* It was written here: what fails can only be memory. */
+static int
+take_back(void *arg, const newt__spilled *x)
+{
+    newt__jar *c = arg;
+    newt__header *h;
+
+    if (restore(c, x, &h) != NEWT_OK)
+        return NEWT_ENOMEM;
+    h->serial = x->serial;
+    if (newt__cache_put(c, h) != NEWT_OK) {
+        newt__header_free(h);
+        return NEWT_ENOMEM;
+    }
+    h->state = x->state;
+    h->epoch = c->epoch;
+    newt__cache_list(h, true);
+    return NEWT_OK;
+}
+
+int
+newt__unspill(newt__jar *c, int64_t oid)
+{
+    newt_error e = {0};
+    int status = newt__spill_take(&c->spill, oid, take_back, c, &e);
+
+    if (status == NEWT_OK)
+        return NEWT_OK;
+    if (e.status == NEWT_OK)
+        return newt__base_fail_memory(&c->base);
+    newt__base_fail_with(&c->base, &e);
+    return newt__base_doom(&c->base);
+}
+
+int
+newt__spilled_next(newt__jar *c, newt__spilled *out)
+{
+    newt_error e = {0};
+    int found = newt__spill_next(&c->spill, out, &e);
+
+    if (found >= 0)
+        return found;
+    newt__base_fail_with(&c->base, &e);
+    return newt__base_doom(&c->base);
+}

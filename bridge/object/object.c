@@ -1,0 +1,262 @@
+/*
+ * object.c - finding, changing and adding objects; what the end of a transaction does to them
+ */
+#include "object.h"
+
+#include <string.h>
+
+/* ---- finding ----------------------------------------------------------------------------- */
+
+void
+newt__object_use(newt__header *h)
+{
+    if (h->epoch != h->jar->epoch) {
+        h->epoch = h->jar->epoch;
+        h->pins = 0;
+    }
+    if (h->tick != h->jar->tick)
+        newt__cache_touch(h);
+}
+
+newt__header *
+newt__object_find(newt__jar *c, newt_ref r, newt__event event)
+{
+    newt__header *h;
+
+    if (newt__base_enter(&c->base) != NEWT_OK)
+        return NULL;
+    h = newt__cache_find(&c->cache, r.oid);
+    if (!h) {
+        if (r.oid == 0)
+            newt__base_fail(&c->base, NEWT_EINVAL, 0, "the reference is null");
+        else if (r.oid < 0)
+            newt__base_fail(&c->base, NEWT_EINVAL, 0, "a reference has a negative oid: %lld",
+                            (long long)r.oid);
+        if (r.oid <= 0)
+            return NULL;
+        if (newt__load(c, &r.oid, 1) != NEWT_OK)
+            return NULL;
+        h = newt__cache_find(&c->cache, r.oid);
+        if (!h) {
+            newt__base_fail(&c->base, NEWT_EMISSING, r.oid, "object %lld does not exist",
+                            (long long)r.oid);
+            return NULL;
+        }
+    }
+    if (newt__next_state(h->state, event) == NEWT__REFUSED) {
+        char name[NEWT__NAME_SIZE];
+
+        newt__base_fail(&c->base, NEWT_EMISSING, r.oid, "%s has been deleted in this transaction",
+                        newt__header_name(h, name));
+        return NULL;
+    }
+    newt__object_use(h);
+    return h;
+}
+
+/* ---- changing ---------------------------------------------------------------------------- */
+
+void
+newt__object_list(newt__header *h)
+{
+    h->written = false;
+    if (!h->listed)
+        newt__cache_list(h, true);
+}
+
+int
+newt__object_change(newt__header *h)
+{
+    newt__jar *c = h->jar;
+    newt_error e = {0};
+
+    if (h->state == NEWT__CHANGED || h->state == NEWT__NEW)
+        return NEWT_OK;
+    if (h->fixed) {
+        char name[NEWT__NAME_SIZE];
+
+        newt__base_fail(&c->base, NEWT_ECLASS, h->oid,
+                        "%s can only be read: its record has fields that this program could not "
+                        "keep",
+                        newt__header_name(h, name));
+        if (c->base.error.status == NEWT_ECLASS)
+            newt__fail_hint(&c->base.error, "Update the program's class table.");
+        return NEWT_ECLASS;
+    }
+    if (!h->record) {
+        if (newt__image_encode(c, h, false, &e) == NEWT_OK &&
+            !newt__header_keep(h, c->coder.writer.buf.data, c->coder.writer.buf.n))
+            newt__fail_memory(&e);
+        if (e.status != NEWT_OK)
+            return newt__base_fail_with(&c->base, &e);
+    }
+    h->state = (uint8_t)newt__next_state(h->state, NEWT__ON_WRITE);
+    newt__object_list(h);
+    return NEWT_OK;
+}
+
+int
+newt__object_add(newt__jar *c, newt__header *h, int64_t oid)
+{
+    h->oid = oid;
+    if (newt__cache_put(c, h) != NEWT_OK) {
+        newt_error e = {0};
+
+        newt__fail_memory(&e);
+        return newt__base_fail_with(&c->base, &e);
+    }
+    h->state = NEWT__NEW;
+    newt__object_use(h);
+    newt__object_pin(h);
+    newt__object_list(h);
+    newt__cache_sweep(c);
+    return NEWT_OK;
+}
+
+int
+newt__next_oid(newt__jar *c, int64_t *oid)
+{
+    newt_error e = {0};
+
+    if (c->storage->next_oid(c->session, oid, &e) == NEWT_OK)
+        return NEWT_OK;
+    newt__base_fail_with(&c->base, &e);
+    return newt__base_doom(&c->base);
+}
+
+/* ---- load and commit --------------------------------------------------------------------- */
+
+int
+newt__object_encode(newt__jar *c, newt__header *h, bool *same)
+{
+    newt_error e = {0};
+    int status = h->bag ? newt__bag_encode(c, h, &e) : newt__image_encode(c, h, true, &e);
+
+    if (status != NEWT_OK)
+        return newt__base_fail_with(&c->base, &e);
+    if (same)
+        *same = h->state == NEWT__CHANGED && h->record_n == c->coder.writer.buf.n &&
+                memcmp(h->record, c->coder.writer.buf.data, h->record_n) == 0;
+    return NEWT_OK;
+}
+
+bool
+newt__object_used(const newt__jar *c, int64_t oid)
+{
+    const newt__header *h = newt__cache_find(&c->cache, oid);
+
+    return h && h->epoch == c->epoch;
+}
+
+void
+newt__object_invalidate(newt__jar *c, int64_t oid)
+{
+    const newt__header *h = newt__cache_find(&c->cache, oid);
+
+    if (h && h->epoch != c->epoch && newt__next_state(h->state, NEWT__ON_INVALIDATE) == NEWT__GHOST)
+        newt__cache_remove(c, oid);
+}
+
+/* ---- the end of a transaction ------------------------------------------------------------ */
+
+/* After commit an object is as if it had been loaded: in one block, its replaced values gone. What
+ * there is no memory for becomes a ghost. */
+static void
+load_again(newt__jar *c, newt__header *h)
+{
+    newt__header *fresh = NULL;
+    newt_error e = {0};
+    int status;
+
+    if (h->bag) {
+        if (newt__bag_encode(c, h, &e) == NEWT_OK &&
+            newt__header_keep(h, c->coder.writer.buf.data, c->coder.writer.buf.n))
+            newt__bag_clear(h);
+        else
+            newt__cache_remove(c, h->oid);
+        newt__error_clear(&e);
+        return;
+    }
+    if (!h->chunks && !h->extra && !c->options->debug) {
+        newt__header_forget(h);
+        return;
+    }
+    status = newt__image_encode(c, h, false, &e);
+    if (status == NEWT_OK) {
+        /* the decoder reads what the writer holds, and writes elsewhere */
+        status = newt__image_make(c, h->class, h->oid, c->coder.writer.buf.data,
+                                  c->coder.writer.buf.n, &fresh, &e);
+    }
+    newt__error_clear(&e);
+    if (status == NEWT_OK) {
+        fresh->serial = h->serial;
+        fresh->epoch = h->epoch;
+        if (newt__cache_put(c, fresh) == NEWT_OK) {
+            fresh->state = NEWT__UPTODATE;
+            return;
+        }
+        newt__header_free(fresh);
+    }
+    newt__cache_remove(c, h->oid);
+}
+
+/* Forgets what newt_read_current was told. */
+static void
+forget_current(newt__jar *c)
+{
+    for (size_t i = 0; i < c->n_current; i++) {
+        newt__header *h = newt__cache_find(&c->cache, c->current[i].oid);
+
+        if (h)
+            h->current = false;
+    }
+    c->n_current = 0;
+}
+
+static void
+finish(newt__jar *c, newt__event event, int64_t serial)
+{
+    enum {
+        KEPT_BUFFER = 1 << 20
+    };
+    newt__header *h, *next;
+
+    forget_current(c);
+    newt__spill_clear(&c->spill);
+    for (h = c->cache.changed.oldest; h; h = next) {
+        newt__state state = newt__next_state(h->state, event);
+
+        next = h->newer;
+        newt__cache_list(h, false);
+        if (state == NEWT__GHOST) {
+            newt__cache_remove(c, h->oid);
+            continue;
+        }
+        h->state = (uint8_t)state;
+        if (h->written)
+            h->serial = serial;
+        h->written = false;
+        load_again(c, h);
+    }
+    for (h = c->views; h; h = next) {
+        next = h->newer;
+        newt__header_free(h);
+    }
+    c->views = NULL;
+    if (c->coder.writer.buf.cap > KEPT_BUFFER)
+        newt__buffer_free(&c->coder.writer.buf);
+    c->epoch++; /* pins and pointers end here; what others changed may be invalidated now */
+    newt__cache_sweep(c);
+}
+
+void
+newt__objects_committed(newt__jar *c, int64_t serial)
+{
+    finish(c, NEWT__ON_COMMIT, serial);
+}
+
+void
+newt__objects_aborted(newt__jar *c)
+{
+    finish(c, NEWT__ON_ABORT, 0);
+}

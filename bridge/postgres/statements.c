@@ -1,0 +1,533 @@
+/*
+ * statements.c - every SQL statement of the library
+ */
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the statements ------------------------------------------------------------------- */
+
+/* For the moments when the commit lock is held and the next message does not come. */
+#define GUARD "set_config('idle_in_transaction_session_timeout', '10s', true)"
+
+/* Raises in the server, so that nothing after it in the pipeline runs. */
+#define EXPECT_THEN(n, result)                                                                     \
+    "SELECT CASE WHEN count(*) = " n " THEN " result " ELSE @store@.newt_raise('40001', "          \
+    "'object was changed by another transaction', 'Its serial is not the one that was read.')"     \
+    "::text END FROM u"
+#define EXPECT(n) EXPECT_THEN(n, GUARD)
+
+/* A table of the store as a value. The mark stands for the quoted schema within a string with
+ * escapes, in which neither a quote nor a backslash of its name means anything. */
+#define TABLE(name) "E'@literal@." name "'::regclass"
+
+/* Lock and row as part of COMMIT: before that the transaction holds nothing that others need. */
+#define AT_COMMIT(serial, nonce, written, removed, username, description, extension)               \
+    "newt.at_commit(" TABLE("transaction") ", " serial ", " nonce ", " written ", " removed        \
+                                           ", " username ", " description ", " extension ")"
+#define AT_COMMIT_ONE(nonce)                                                                       \
+    AT_COMMIT("$3", nonce, "ARRAY[$1]", "'{}'", "NULL", "NULL", "NULL") "::text"
+
+#define UPDATE_ONE                                                                                 \
+    "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
+    "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
+
+/* Its row is there, nearly always: an upsert would look for room first, lock the row and write WAL
+ * for that. Where it is not, newt_project_one finds out whether the object was changed; u has been
+ * carried out then, for the join begins with it. */
+#define PROJECT_ONE(document, result)                                                              \
+    "), p AS (UPDATE @store@.newt_projection q SET class_name = $5, serial = $3, "                 \
+    "state = " document " FROM u WHERE q.zoid = ANY (ARRAY[u.zoid]) RETURNING 1) "                 \
+    "SELECT CASE WHEN CASE WHEN count(*) = 1 THEN true ELSE "                                      \
+    "@store@.newt_project_one($1, $3, $5, " document ") END THEN " result " END FROM p"
+
+/* A nested loop over the array, hence in its order, by which crossing transactions wait instead of
+ * deadlocking. A null state is an object about to be deleted. */
+#define UPDATE_MANY(columns)                                                                       \
+    "WITH u AS (UPDATE @store@.object_state o SET serial = $4, "                                   \
+    "state = coalesce(i.state, o.state) FROM (SELECT * FROM "                                      \
+    "unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS i(zoid, serial, state) OFFSET 0) i "       \
+    "WHERE o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial RETURNING " columns ") "
+
+#define INSERT_MANY                                                                                \
+    "WITH o AS (INSERT INTO @store@.object_state (zoid, serial, state) "                           \
+    "SELECT i.zoid, $2, i.state FROM unnest($1::bigint[], $3::bytea[]) AS i(zoid, state)"
+
+#define PROJECT "INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "
+
+#define DOCUMENTS                                                                                  \
+    "SELECT i.zoid, i.class_name, $3, i.state "                                                    \
+    "FROM unnest($1::bigint[], $2::text[], $4::jsonb[]) AS i(zoid, class_name, state) "
+
+#define UPSERT                                                                                     \
+    "ON CONFLICT (zoid) DO UPDATE SET class_name = excluded.class_name, "                          \
+    "serial = excluded.serial, state = excluded.state"
+
+#define NEXT_TID                                                                                   \
+    "greatest((SELECT max(tid) FROM @store@.transaction) + 1, "                                    \
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
+/* $5 synchronous_commit of this transaction; null: as it is */
+#define RETURNING_TID                                                                              \
+    "RETURNING tid, set_config('synchronous_commit', "                                             \
+    "coalesce($5::text, current_setting('synchronous_commit')), true)"
+
+#define INCARNATION "@incarnation@" /* see incarnations */
+#define EMIT        "pg_logical_emit_message(true, 'newt', '')"
+
+/*
+ * Settings of the session, or ($2) of one transaction. The first NEWT__N_PLAN_SETTINGS make every
+ * statement here run by index and in the order of its arrays, planned once, whatever statistics
+ * there are; queries of the application get the server's own back. The others hold for these too:
+ * what a role or a database has set must neither stop a commit nor change how values read. $1 the
+ * incarnation that the server must be of, or null; $3 the store's schema.
+ */
+/* clang-format off */
+#define SET(name, value)                                                                           \
+    "current_setting('" name "'), set_config('" name "', '" value "', $2::text::boolean), "
+#define SETTINGS                                                                                   \
+    SET("plan_cache_mode", "force_generic_plan")                                                   \
+    SET("jit", "off")                                                                              \
+    SET("enable_seqscan", "off")                                                                   \
+    SET("enable_bitmapscan", "off")                                                                \
+    SET("enable_hashjoin", "off")                                                                  \
+    SET("enable_mergejoin", "off")                                                                 \
+    SET("enable_indexscan", "on")                                                                  \
+    SET("enable_nestloop", "on")                                                                   \
+    SET("default_transaction_isolation", "read committed")                                         \
+    SET("default_transaction_read_only", "off")                                                    \
+    SET("default_transaction_deferrable", "off")                                                   \
+    SET("datestyle", "ISO")                                                                        \
+    SET("extra_float_digits", "1")                                                                 \
+    SET("bytea_output", "hex")                                                                     \
+    "set_config('search_path', concat_ws(', ', $3::text, "                                         \
+    "nullif(current_setting('search_path'), '')), $2::text::boolean)"
+/* clang-format on */
+
+/*
+ * Rows are found by the zoids of others as zoid = ANY (ARRAY[other.zoid]), which only an index scan
+ * for each of these can answer. With a plain equality, a plan made while the table was small reads
+ * all of its index, in zoid order, and is kept when the table has grown.
+ */
+
+/* Writes what r has (zoid, seen: serial of its row or null, class_name, serial, json: null if there
+ * is to be no row) by compare-and-set on seen: who wrote a row in between is newer. Superseded
+ * rejects go; v gives the new ones of what was written. */
+#define FOLLOW_WRITE(v)                                                                            \
+    "u AS (UPDATE @store@.newt_projection p SET class_name = r.class_name, serial = r.serial, "    \
+    "state = r.json FROM r WHERE r.seen IS NOT NULL AND r.json IS NOT NULL "                       \
+    "AND p.zoid = ANY (ARRAY[r.zoid]) AND p.serial = r.seen RETURNING r.zoid, r.serial, r.seen), " \
+    "n AS (INSERT INTO @store@.newt_projection (zoid, class_name, serial, state) "                 \
+    "SELECT r.zoid, r.class_name, r.serial, r.json FROM r WHERE r.seen IS NULL "                   \
+    "AND r.json IS NOT NULL ON CONFLICT (zoid) DO NOTHING RETURNING zoid, serial), "               \
+    "d AS (DELETE FROM @store@.newt_projection p USING r WHERE r.json IS NULL "                    \
+    "AND r.seen IS NOT NULL AND p.zoid = ANY (ARRAY[r.zoid]) AND p.serial = r.seen RETURNING "     \
+    "r.zoid, r.seen), "                                                                            \
+    "w AS MATERIALIZED (SELECT zoid, serial FROM u UNION ALL SELECT zoid, serial FROM n), "        \
+    "x AS (DELETE FROM @store@.newt_reject_entry e USING (SELECT zoid, seen FROM u UNION ALL "     \
+    "SELECT zoid, seen FROM d) o WHERE e.zoid = ANY (ARRAY[o.zoid]) AND e.serial = o.seen), "      \
+    "y AS (DELETE FROM @store@.newt_reject_entry e USING n WHERE e.zoid = ANY (ARRAY[n.zoid]) "    \
+    "AND e.n = 0), "                                                                               \
+    "v AS (" v "), "                                                                               \
+    "e AS (INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "                 \
+    "SELECT v.zoid, v.serial, v.n, v.path, v.reason FROM v ON CONFLICT DO NOTHING RETURNING 1) "   \
+    "SELECT (SELECT count(*) FROM w), (SELECT count(*) FROM d), (SELECT count(*) FROM e)"
+
+/* Objects whose row is not that of their record; $1 zoids in their order. */
+#define FOLLOW_STALE                                                                               \
+    "SELECT i.zoid, o.serial, o.state, p.serial AS seen "                                          \
+    "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "                             \
+    "LEFT JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) "                            \
+    "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[i.zoid]) "                         \
+    "WHERE o.serial IS DISTINCT FROM p.serial"
+
+/* A window of zoids after $1, at most $2: how many, the last, and those that matter. */
+#define FOLLOW_WINDOW(table, other, condition)                                                     \
+    "WITH w AS MATERIALIZED (SELECT zoid, serial FROM @store@." table                              \
+    " WHERE zoid > $1 ORDER BY zoid LIMIT $2) "                                                    \
+    "SELECT (SELECT count(*) FROM w), (SELECT max(zoid) FROM w), "                                 \
+    "(SELECT array_agg(w.zoid ORDER BY w.zoid) FROM w LEFT JOIN @store@." other                    \
+    " o ON o.zoid = ANY (ARRAY[w.zoid]) WHERE " condition ")"
+
+/* Advisory locks, whose first key is the store. */
+#define STORE_KEY TABLE("newt_commit_lock") "::oid::integer"
+
+#define MOVED                                                                                      \
+    ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
+    "'another process follows under this name', '') END FROM u"
+
+static const char *const statements[NEWT__N_STATEMENTS] = {
+    [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    /* said in full: a role's defaults could make max(tid) stale */
+    [NEWT__S_BEGIN_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    [NEWT__S_SETTINGS] =
+        "SELECT CASE WHEN $1::uuid IS NULL OR $1 = " INCARNATION " THEN NULL ELSE "
+        "@store@.newt_raise('08006', 'the server was restarted or replaced', 'It is of another "
+        "incarnation.') END, " SETTINGS,
+    /* $1 schema. The last column is the same as long as nothing here has changed that a connection
+     * keeps: the extension's version, the functions of it that may be called, the store, and how it
+     * is projected. In a field of results as text it must come without a sign. */
+    [NEWT__S_LOOK] =
+        "SELECT s.store IS NOT NULL, 'to_jsonb' = ANY (f.names), 'walk' = ANY (f.names), "
+        "pg_backend_pid(), pg_is_in_recovery(), 'at_commit' = ANY (f.names), "
+        "abs(hashtextextended(concat_ws(' ', f.names::text, s.store::oid, pg_is_in_recovery(), "
+        "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2) "
+        "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
+        "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
+        "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
+        "AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY p.oid)) AS f(names), "
+        "(SELECT to_regclass($1::text || '.newt_store')) AS s(store)",
+    [NEWT__S_PROJECTION] = "SELECT projection FROM @store@.newt_store WHERE one",
+    [NEWT__S_COMMIT] = "COMMIT",
+    [NEWT__S_ROLLBACK] = "ROLLBACK",
+    [NEWT__S_SAVEPOINT] = "SAVEPOINT newt",
+    [NEWT__S_ROLLBACK_TO] = "ROLLBACK TO SAVEPOINT newt",
+    [NEWT__S_RELEASE] = "RELEASE SAVEPOINT newt",
+    [NEWT__S_CONSTRAINTS] = "SET CONSTRAINTS ALL IMMEDIATE",
+    [NEWT__S_USER_PLANS] =
+        "SELECT set_config('plan_cache_mode', $1, true), set_config('jit', $2, true), "
+        "set_config('enable_seqscan', $3, true), set_config('enable_bitmapscan', $4, true), "
+        "set_config('enable_hashjoin', $5, true), set_config('enable_mergejoin', $6, true), "
+        "set_config('enable_indexscan', $7, true), set_config('enable_nestloop', $8, true)",
+
+    /* $1 position of the cache, whose row comes first, $2 serial of our own, whose oids are not
+     * wanted; also in newt__changes_read */
+    [NEWT__S_CHANGES] = "SELECT t.tid, t.serial, " INCARNATION
+                        ", CASE WHEN t.serial = $2 THEN NULL "
+                        "WHEN t.written IS NULL THEN @store@.newt_large(t.serial, 10001) "
+                        "ELSE t.written || t.removed END "
+                        "FROM @store@.transaction t WHERE t.tid >= $1 ORDER BY t.tid LIMIT 5001",
+    /* the same for a cache without a position */
+    [NEWT__S_NEWEST] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
+                       "FROM @store@.transaction t ORDER BY t.tid DESC LIMIT 1",
+    /* the same after the commit of the transaction with this serial */
+    [NEWT__S_OWN] = "SELECT t.tid, t.serial, " INCARNATION ", NULL::bigint[] "
+                    "FROM @store@.transaction t WHERE t.serial = $1",
+    /* the same after newt.at_commit: the session knows whether there is anything to read; $1, $2
+     * position or nulls. See read_committed() in snapshot.c */
+    [NEWT__S_COMMITTED] = "SELECT newt.committed(" TABLE("transaction") ", $1, $2)",
+    [NEWT__S_BARRIER] = "SELECT " EMIT,
+    /* $1 sequence, $2 blocks of it, $3 0: of serials. After a restore or a replication without
+     * sequences they give numbers that are in use: those are skipped. The snapshot is older than
+     * the block, so a greater number in it was drawn before. */
+    [NEWT__S_BLOCKS] =
+        "SELECT b.start FROM (SELECT nextval($1::text::regclass) AS start "
+        "FROM generate_series(1, $2::bigint) OFFSET 0) b WHERE b.start > coalesce("
+        "CASE WHEN $3::bigint = 0 THEN (SELECT max(serial) FROM @store@.transaction) "
+        "ELSE (SELECT max(zoid) FROM @store@.object_state) END, 0)",
+
+    [NEWT__S_LOAD] =
+        "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
+    /* $1 schema, $2 zoids, $3 depth, $4 objects, $5 fields */
+    /* in a target list, rows travel while the walk goes on */
+    [NEWT__S_WALK] = "SELECT (w.row).zoid, (w.row).serial, (w.row).state "
+                     "FROM (SELECT newt.walk($1, $2, $3, $4, $5) AS row) w",
+    /* $1 zoids, $2 serials they should have, $3 not 0: its record is wanted. Those that have
+     * another or are removed. */
+    [NEWT__S_CONFLICTS] = "SELECT i.zoid, o.serial, CASE WHEN i.wanted <> 0 THEN o.state END "
+                          "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) "
+                          "AS i(zoid, serial, wanted) OFFSET 0) i "
+                          "LEFT JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) "
+                          "WHERE o.serial IS DISTINCT FROM i.serial",
+
+    /* $1 keys, $2 milliseconds for each; row by row whether it had to wait. Not in a transaction:
+     * the locks stay. */
+    [NEWT__S_QUEUE] = "SELECT CASE WHEN set_config('lock_timeout', $2, true) IS NULL THEN NULL "
+                      "WHEN pg_try_advisory_lock(" STORE_KEY ", k) THEN false "
+                      "ELSE pg_advisory_lock(" STORE_KEY
+                      ", k) IS NOT NULL END FROM unnest($1::integer[]) k",
+    [NEWT__S_LAST_TURN] = "SELECT pg_advisory_xact_lock(" STORE_KEY ", k), "
+                          "pg_advisory_unlock(" STORE_KEY ", k) FROM unnest($1::integer[]) k",
+    /* those that there are: to unlock another would be a warning in the server's log */
+    [NEWT__S_TURN_OVER] = "SELECT pg_advisory_unlock(" STORE_KEY ", objid::integer) "
+                          "FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() "
+                          "AND objsubid = 2 AND classid = " TABLE("newt_commit_lock"),
+
+    [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
+    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6", GUARD),
+    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)", GUARD),
+    [NEWT__S_UPDATE_ONE_AT_COMMIT] = UPDATE_ONE ") " EXPECT_THEN("1", AT_COMMIT_ONE("$5")),
+    [NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)",
+                                                                   AT_COMMIT_ONE("$6")),
+    [NEWT__S_UPDATE_MANY] = UPDATE_MANY("1") EXPECT("$5::bigint"),
+    [NEWT__S_UPDATE_MANY_SERVER] = UPDATE_MANY(
+        "o.zoid, o.state, i.state IS NOT NULL AS kept") ", p AS (" PROJECT
+                                                        "SELECT u.zoid, newt.class_name(u.state), "
+                                                        "$4, newt.to_jsonb(u.state) "
+                                                        "FROM u WHERE u.kept " UPSERT
+                                                        ") " EXPECT("$5::bigint"),
+    [NEWT__S_DELETE_MANY] =
+        "WITH d AS (DELETE FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])), "
+        "r AS (DELETE FROM @store@.newt_reject_entry WHERE zoid = ANY ($1::bigint[])) "
+        "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
+    /* guarded too: there may be nothing else */
+    [NEWT__S_INSERT_MANY] = INSERT_MANY ") SELECT " GUARD,
+    [NEWT__S_INSERT_MANY_SERVER] = INSERT_MANY
+    " RETURNING zoid, state), p AS (" PROJECT
+    "SELECT o.zoid, newt.class_name(o.state), $2, newt.to_jsonb(o.state) FROM o) "
+    "SELECT " GUARD,
+    /* $1 zoids, $2 class names, $3 serial, $4 documents; of new objects there can be no row */
+    [NEWT__S_PROJECT_NEW] = PROJECT DOCUMENTS,
+    [NEWT__S_PROJECT_CLIENT] = PROJECT DOCUMENTS UPSERT,
+    [NEWT__S_PROJECT_SERVER] = PROJECT
+    "SELECT o.zoid, newt.class_name(o.state), o.serial, newt.to_jsonb(o.state) "
+    "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
+    "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) " UPSERT,
+    [NEWT__S_UNPROJECT] = "DELETE FROM @store@.newt_projection WHERE zoid = ANY ($1::bigint[])",
+    /* $1 serial, $2 [{"zoid":, "path": [...], "reason":}, ...] */
+    [NEWT__S_REJECTS] =
+        "WITH r AS MATERIALIZED (SELECT (e.v ->> 'zoid')::bigint AS zoid, e.n, e.v "
+        "FROM jsonb_array_elements($2::text::jsonb) WITH ORDINALITY AS e(v, n)), "
+        "d AS (DELETE FROM @store@.newt_reject_entry "
+        "WHERE zoid = ANY (ARRAY(SELECT r.zoid FROM r)) AND serial <> $1) "
+        "INSERT INTO @store@.newt_reject_entry (zoid, serial, n, path, reason) "
+        "SELECT r.zoid, $1, row_number() OVER (PARTITION BY r.zoid ORDER BY r.n), "
+        "ARRAY(SELECT jsonb_array_elements_text(r.v -> 'path')), r.v ->> 'reason' FROM r",
+    [NEWT__S_TRANSACTION_OBJECT] =
+        "INSERT INTO @store@.transaction_object (serial, n, written, removed) "
+        "VALUES ($1, $2::bigint, $3, $4)",
+    /* of a tombstone: who holds the lock may never go on, if its messages end in the wrong place */
+    [NEWT__S_PATIENCE] = "SELECT " GUARD ", set_config('lock_timeout', '20s', true)",
+    [NEWT__S_LOCK] = "LOCK TABLE @store@.newt_commit_lock IN EXCLUSIVE MODE",
+    /* a plain SELECT: it sees all commits before ours, and locks no row */
+    [NEWT__S_CURRENT] =
+        "SELECT CASE WHEN count(*) = $3::bigint THEN 1 ELSE @store@.newt_raise('40001', 'object "
+        "was "
+        "changed by another transaction', 'Its serial is not the one that was read.') END "
+        "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS i(zoid, serial) OFFSET 0) i "
+        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial",
+    [NEWT__S_TRANSACTION] =
+        "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username) "
+        "VALUES (" NEXT_TID ", $1, $2, $3, $4, CURRENT_USER) " RETURNING_TID,
+    [NEWT__S_TRANSACTION_DESCRIBED] =
+        "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
+        "description, extension) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
+        "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb) " RETURNING_TID,
+    /* the same within COMMIT */
+    [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7"),
+    [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
+
+    [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "
+                        "FROM @store@.newt_class WHERE name = ANY ($1::text[])",
+    [NEWT__S_REGISTER] = "INSERT INTO @store@.newt_class (name, version, fields, projection) "
+                         "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
+                         "ON CONFLICT DO NOTHING",
+
+    /* A batch that takes longer than a role may would be begun again for ever. There is no
+     * transaction_timeout before PostgreSQL 17. */
+    [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
+                               "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
+                               "THEN set_config('transaction_timeout', '0', true) END",
+    /* $1 name, $2 objects: where the follower stands, whether that transaction is still known; the
+     * next ones: how many, the last, the serials of the large ones; the age of the first behind
+     * them; the newest of all */
+    [NEWT__S_FOLLOW_NEXT] =
+        "WITH f AS MATERIALIZED (SELECT tid FROM @store@.newt_follower WHERE name = $1::text), "
+        "k AS MATERIALIZED (SELECT tid, serial, written IS NULL AS large, "
+        "coalesce(cardinality(written) + cardinality(removed), $2::bigint) AS n "
+        "FROM @store@.transaction WHERE tid > (SELECT tid FROM f) ORDER BY tid LIMIT 10000), "
+        "s AS MATERIALIZED (SELECT tid, serial, large FROM "
+        "(SELECT k.*, sum(n) OVER (ORDER BY tid) - n AS before FROM k) b WHERE before < $2), "
+        "a AS MATERIALIZED (SELECT coalesce((SELECT max(tid) FROM s), (SELECT tid FROM f)) "
+        "AS tid), t AS MATERIALIZED (SELECT tid FROM @store@.transaction "
+        "WHERE tid > coalesce((SELECT tid FROM a), 0) ORDER BY tid LIMIT 1) "
+        "SELECT (SELECT tid FROM f), EXISTS (SELECT FROM @store@.transaction "
+        "WHERE tid = (SELECT tid FROM f)), (SELECT count(*) FROM s), (SELECT tid FROM a), "
+        "(SELECT array_agg(serial ORDER BY tid) FROM s WHERE large), "
+        "(SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - tid) "
+        "FROM t), (SELECT max(tid) FROM @store@.transaction)",
+    [NEWT__S_FOLLOW_MOVE] =
+        "WITH u AS (UPDATE @store@.newt_follower SET tid = $3, updated_at = clock_timestamp() "
+        "WHERE name = $1::text AND tid = $2 RETURNING 1" MOVED,
+    [NEWT__S_FOLLOW_NEW] =
+        "WITH u AS (INSERT INTO @store@.newt_follower (name, tid) VALUES ($1::text, $2) "
+        "ON CONFLICT DO NOTHING RETURNING 1" MOVED,
+    [NEWT__S_FOLLOW_CLIENT_CLASSES] = "SELECT coalesce(array_agg(DISTINCT name), '{}') "
+                                      "FROM @store@.newt_class WHERE projection = 'client'",
+    [NEWT__S_FOLLOW_OBJECTS] =
+        "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT DISTINCT unnest(written || removed) "
+        "AS zoid FROM @store@.transaction WHERE tid > $1 AND tid <= $2) o",
+    [NEWT__S_FOLLOW_CHUNK] = "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT unnest(written || "
+                             "removed) AS zoid FROM @store@.transaction_object "
+                             "WHERE serial = $1 AND n = $2::bigint) o",
+    [NEWT__S_FOLLOW_SCAN] = FOLLOW_WINDOW("object_state", "newt_projection",
+                                          "o.serial IS DISTINCT FROM w.serial"),
+    [NEWT__S_FOLLOW_ORPHANS] = FOLLOW_WINDOW("newt_projection", "object_state", "o.zoid IS NULL"),
+    /* $2 classes that clients project; a record that is none has no row */
+    [NEWT__S_FOLLOW_SERVER] =
+        "WITH i AS MATERIALIZED (" FOLLOW_STALE "), "
+        "j AS MATERIALIZED (SELECT i.*, newt.try_to_jsonb(i.state) AS json FROM i), "
+        "k AS MATERIALIZED (SELECT j.*, CASE WHEN j.json IS NOT NULL "
+        "THEN newt.class_name(j.state) END AS class_name FROM j), "
+        "r AS MATERIALIZED (SELECT * FROM k WHERE class_name IS NULL "
+        "OR class_name <> ALL ($2::text[])), " FOLLOW_WRITE(
+            /* the few rejects first, and no join: w, r and they were nested loops */
+            "SELECT q.* FROM (SELECT r.zoid, r.serial, f.n, f.path, f.reason FROM r "
+            "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n) "
+            "WHERE r.json IS NOT NULL OFFSET 0) q WHERE q.zoid = ANY (ARRAY(SELECT zoid FROM w))"),
+    [NEWT__S_FOLLOW_READ] = FOLLOW_STALE,
+    /* $1 zoids, $2 seen, $3 class names, $4 serials, $5 documents, $6 rejects as in S_REJECTS */
+    [NEWT__S_FOLLOW_WRITE] =
+        "WITH r AS MATERIALIZED (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], "
+        "$4::bigint[], $5::jsonb[]) AS i(zoid, seen, class_name, serial, json)), " FOLLOW_WRITE(
+            "SELECT w.zoid, w.serial, row_number() OVER (PARTITION BY w.zoid ORDER BY f.n) "
+            "AS n, ARRAY(SELECT jsonb_array_elements_text(f.v -> 'path')) AS path, "
+            "f.v ->> 'reason' AS reason FROM jsonb_array_elements($6::text::jsonb) "
+            "WITH ORDINALITY AS f(v, n) JOIN w ON w.zoid = (f.v ->> 'zoid')::bigint"),
+    /* $1 zoid, whose row the database has refused, $2 reason, $3 SQLSTATE, $4 constraint or null.
+     * Stale JSON would be worse than none: the row of an older record goes, by compare-and-set like
+     * all others. The head of the record, and whether there is an entry now. */
+    [NEWT__S_FOLLOW_REFUSE] =
+        "WITH o AS MATERIALIZED (SELECT o.zoid, o.serial, o.state, p.serial AS seen "
+        "FROM @store@.object_state o "
+        "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[o.zoid]) "
+        "WHERE o.zoid = $1 AND o.serial IS DISTINCT FROM p.serial), "
+        "d AS (DELETE FROM @store@.newt_projection p USING o "
+        "WHERE p.zoid = ANY (ARRAY[o.zoid]) AND p.serial = o.seen), "
+        "x AS (DELETE FROM @store@.newt_reject_entry e USING o "
+        "WHERE e.zoid = ANY (ARRAY[o.zoid]) AND e.serial <> o.serial), "
+        "e AS (INSERT INTO @store@.newt_reject_entry "
+        "(zoid, serial, n, path, reason, sqlstate, constraint_name) "
+        "SELECT o.zoid, o.serial, 0, '{}', $2::text, $3::text, $4::text FROM o "
+        "ON CONFLICT (zoid, serial, n) DO UPDATE SET reason = excluded.reason, "
+        "sqlstate = excluded.sqlstate, constraint_name = excluded.constraint_name RETURNING 1) "
+        "SELECT (SELECT substr(o.state, 1, 300) FROM o), EXISTS (SELECT FROM e)",
+    /* $1 zoid, $2 at most, $3 not 0: only what another object's row was in the way of. The refused
+     * after that zoid: how many, the last, all */
+    [NEWT__S_FOLLOW_REFUSED] =
+        "WITH w AS MATERIALIZED (SELECT e.zoid FROM @store@.newt_reject_entry e "
+        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial "
+        "WHERE e.n = 0 AND e.zoid > $1 AND ($3::bigint = 0 OR e.sqlstate IN ('23505', '23P01')) "
+        "ORDER BY e.zoid LIMIT $2) "
+        "SELECT count(*), max(zoid), array_agg(zoid ORDER BY zoid) FROM w",
+};
+
+/* What the statements ask for the server's incarnation. A standby cannot read an UNLOGGED table: it
+ * has none, and what has become of one that is a standby no longer is to be found out. */
+static const char *const incarnations[] = {
+    "(SELECT id FROM @store@.newt_incarnation WHERE one)",
+    "CASE WHEN pg_is_in_recovery() THEN '00000000-0000-0000-0000-000000000000'::uuid "
+    "ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid END",
+};
+
+/* A mark in SQL, and what stands for it. */
+typedef struct mark {
+    const char *name, *value;
+} mark;
+
+static const mark *
+mark_at(const char *at, const mark *marks)
+{
+    for (; marks->name; marks++)
+        if (strncmp(at, marks->name, strlen(marks->name)) == 0)
+            return marks;
+    return NULL;
+}
+
+/* text with every mark replaced, up to a mark without a name, at once: a schema may be called like
+ * a mark. malloc'ed, NULL: no memory */
+static char *
+expand(const char *text, const mark *marks)
+{
+    size_t n = strlen(text) + 1;
+    const mark *m;
+    const char *at;
+    char *out, *to;
+
+    for (at = text; (at = strchr(at, '@')); at++)
+        if ((m = mark_at(at, marks)))
+            n += strlen(m->value);
+    out = to = malloc(n);
+    if (!out)
+        return NULL;
+    for (at = text; *at;) {
+        m = *at == '@' ? mark_at(at, marks) : NULL;
+        if (m) {
+            memcpy(to, m->value, strlen(m->value));
+            to += strlen(m->value);
+            at += strlen(m->name);
+        } else {
+            *to++ = *at++;
+        }
+    }
+    *to = 0;
+    return out;
+}
+
+char *
+newt__sql_expand(const char *text, const char *schema)
+{
+    const mark marks[] = {{"@store@", schema}, {NULL, NULL}};
+
+    return expand(text, marks);
+}
+
+/* What stands for it between E' and '; malloc'ed, NULL: no memory */
+static char *
+literal(const char *schema)
+{
+    char *out = malloc(2 * strlen(schema) + 1), *to = out;
+
+    for (; out && *schema; *to++ = *schema++)
+        if (*schema == '\'' || *schema == '\\')
+            *to++ = *schema;
+    if (out)
+        *to = 0;
+    return out;
+}
+
+static char *
+statement(newt__statement s, bool standby, const char *schema)
+{
+    mark text[] = {{"@incarnation@", incarnations[standby]}, {NULL, NULL}};
+    mark marks[] = {{"@store@", schema}, {"@literal@", NULL}, {NULL, NULL}};
+    char *escaped = literal(schema), *half = expand(statements[s], text), *out = NULL;
+
+    marks[1].value = escaped;
+    if (escaped && half)
+        out = expand(half, marks);
+    free(escaped);
+    free(half);
+    return out;
+}
+
+void
+newt__sql_free(struct newt__sql *sql)
+{
+    if (!sql)
+        return;
+    for (int i = 0; i < NEWT__N_STATEMENTS; i++) {
+        free(sql->text[false][i]);
+        free(sql->text[true][i]);
+    }
+    PQfreemem(sql->schema);
+    free(sql->oid_sequence);
+    free(sql->serial_sequence);
+    free(sql);
+}
+
+struct newt__sql *
+newt__sql_new(PGconn *pg, const char *schema)
+{
+    struct newt__sql *sql = calloc(1, sizeof *sql);
+    bool ok;
+
+    if (!sql)
+        return NULL;
+    sql->schema = PQescapeIdentifier(pg, schema, strlen(schema));
+    if (!sql->schema)
+        goto fail;
+    sql->oid_sequence = newt__sql_expand("@store@.newt_oid", sql->schema);
+    sql->serial_sequence = newt__sql_expand("@store@.newt_serial", sql->schema);
+    ok = sql->oid_sequence && sql->serial_sequence;
+    for (int i = 0; i < NEWT__N_STATEMENTS; i++)
+        snprintf(sql->name[i], sizeof sql->name[i], "newt_%d", i);
+    for (int i = 0; ok && i < 2 * NEWT__N_STATEMENTS; i++)
+        ok = (sql->text[i % 2][i / 2] = statement((newt__statement)(i / 2), i % 2, sql->schema));
+    if (ok)
+        return sql;
+fail:
+    newt__sql_free(sql);
+    return NULL;
+}

@@ -1,0 +1,178 @@
+/*
+ * changes.c - what a commit writes: which objects, in which order, their records
+ *
+ * Objects come in the order of their oids, first those stored already, from the cache and from
+ * spill.c together, one at a time: their number is not bounded by memory.
+ */
+#include "transaction.h"
+
+#include <stdlib.h>
+
+/* ---- where they come from ------------------------------------------------------------- */
+
+/* Whether (a new object or not, oid) comes before the other. */
+static int
+compare(bool new_a, int64_t a, bool new_b, int64_t b)
+{
+    return new_a != new_b ? new_a - new_b : (a > b) - (a < b);
+}
+
+static int
+by_place(const void *pa, const void *pb)
+{
+    const newt__header *a = *(newt__header *const *)pa, *b = *(newt__header *const *)pb;
+
+    return compare(a->state == NEWT__NEW, a->oid, b->state == NEWT__NEW, b->oid);
+}
+
+static int
+next_spilled(newt__pending *p)
+{
+    int found = newt__spilled_next(&p->c->jar, &p->spilled);
+
+    if (found != 1)
+        p->spilled = (newt__spilled){0};
+    return found < 0 ? found : NEWT_OK;
+}
+
+int
+newt__pending_rewind(newt__pending *p)
+{
+    newt__cache *cache = &p->c->jar.cache;
+    size_t n = cache->changed.n;
+
+    free(p->cached);
+    p->cached = n < SIZE_MAX / sizeof *p->cached ? malloc((n + 1) * sizeof *p->cached) : NULL;
+    if (!p->cached)
+        return newt__base_fail_memory(&p->c->jar.base);
+    p->n_cached = p->next_cached = 0;
+    for (newt__header *h = cache->changed.oldest; h; h = h->newer)
+        if (h->state != NEWT__FORGOTTEN)
+            p->cached[p->n_cached++] = h;
+    qsort(p->cached, p->n_cached, sizeof *p->cached, by_place);
+    p->handed_out = false;
+    newt__spill_rewind(p->c->jar.spill);
+    return next_spilled(p);
+}
+
+void
+newt__pending_free(newt__pending *p)
+{
+    free(p->cached);
+}
+
+/* ---- one of them ------------------------------------------------------------------------ */
+
+newt__projection
+newt__class_projection(const newt__class *k)
+{
+    uint32_t flags = k ? k->flags : 0;
+
+    if (flags & NEWT_C_SKIP)
+        return NEWT__PROJECT_NOT;
+    if (k && k->hooks.to_json)
+        return NEWT__PROJECT_CALLER;
+    if (flags & NEWT_C_ASYNC)
+        return NEWT__PROJECT_ASYNC;
+    return flags & NEWT_C_INLINE ? NEWT__PROJECT_INLINE : NEWT__PROJECT_STORE;
+}
+
+/* Whether the state of a record is under tag 38403: of an object without a class table. */
+static bool
+is_hidden(newt_conn *c, const void *record, size_t n)
+{
+    newt__reader r;
+    newt__token t;
+
+    return newt__read_begin(&r, &c->jar.coder.env, record, n) == NEWT__OK &&
+           newt__read(&r, &t) == NEWT__OK && t.hidden;
+}
+
+static void
+describe(const newt__pending *p, uint8_t state, const newt__class *k, newt__change *out)
+{
+    out->what = state == NEWT__NEW       ? NEWT__ADD
+                : state == NEWT__DELETED ? NEWT__REMOVE
+                                         : NEWT__REPLACE;
+    if (out->what == NEWT__REMOVE) {
+        out->record = NULL;
+        out->n = 0;
+        out->lossy = false;
+        return;
+    }
+    out->projection = newt__class_projection(k);
+    if (!k && is_hidden(p->c, out->record, out->n))
+        out->projection = NEWT__PROJECT_NOT;
+    out->wants_record = p->may_merge && out->what == NEWT__REPLACE && k && k->hooks.resolve;
+}
+
+/* 1: it is the next; 0: it is as it was loaded. */
+static int
+take_cached(newt__pending *p, newt__header *h, newt__change *out)
+{
+    newt__jar *jar = &p->c->jar;
+    bool same = false;
+    int status = NEWT_OK;
+
+    h->written = false; /* as a failed attempt may have left it */
+    if (h->state != NEWT__DELETED)
+        status = newt__object_encode(jar, h, &same);
+    if (status != NEWT_OK || same)
+        return status;
+    *out = (newt__change){.oid = h->oid,
+                          .serial = h->serial,
+                          .lossy = jar->coder.writer.lossy,
+                          .record = jar->coder.writer.buf.data,
+                          .n = jar->coder.writer.buf.n};
+    describe(p, h->state, h->class, out);
+    out->wants_record &= !h->current;
+    h->written = true;
+    return 1;
+}
+
+static void
+take_spilled(newt__pending *p, newt__change *out)
+{
+    const newt__spilled *x = &p->spilled;
+    const newt__class *k = NULL;
+    newt__reader r;
+
+    *out = (newt__change){.oid = x->oid,
+                          .serial = x->serial,
+                          .lossy = x->lossy,
+                          .record = x->record,
+                          .n = x->record_n};
+    if (newt__read_begin(&r, &p->c->jar.coder.env, x->record, x->record_n) == NEWT__OK)
+        k = newt__class_named(p->c->jar.classes, r.class_name, r.class_n);
+    describe(p, x->state, k && k->stored ? k : NULL, out);
+}
+
+int
+newt__pending_next(newt__pending *p, newt__change *out)
+{
+    for (;;) {
+        newt__header *h = p->next_cached < p->n_cached ? p->cached[p->next_cached] : NULL;
+        const newt__spilled *x = &p->spilled;
+        int status;
+
+        if (p->handed_out) {
+            p->handed_out = false;
+            status = next_spilled(p);
+            if (status != NEWT_OK)
+                return status;
+        }
+        if (!h && x->oid == 0)
+            return 0;
+        if (h && (x->oid == 0 ||
+                  compare(h->state == NEWT__NEW, h->oid, x->state == NEWT__NEW, x->oid) < 0)) {
+            p->next_cached++;
+            status = take_cached(p, h, out);
+            if (status != NEWT_OK)
+                return status;
+        } else {
+            take_spilled(p, out);
+            p->handed_out = true;
+            return 1;
+        }
+    }
+}

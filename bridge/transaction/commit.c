@@ -1,0 +1,196 @@
+/*
+ * commit.c - commits: what is written goes to the storage, what clashes is merged or reported
+ */
+#include "transaction.h"
+
+enum {
+    MOST_MERGES = 10 /* of one commit; also in newtdb.h */
+};
+
+typedef struct work {
+    newt_conn *c;
+    newt__pending pending;
+    newt__conflicts conflicts;
+    int merges; /* this many attempts have been merged with what others committed */
+} work;
+
+/* ---- what the storage asks for ---------------------------------------------------------- */
+
+static int
+next(void *arg, newt__change *out)
+{
+    work *w = arg;
+
+    return newt__pending_next(&w->pending, out);
+}
+
+static int
+rewind_all(void *arg)
+{
+    work *w = arg;
+
+    return newt__pending_rewind(&w->pending);
+}
+
+static int
+project(void *arg, int64_t oid, const void *record, size_t n, newt__buffer *out, bool *hidden,
+        json_t *rejects)
+{
+    work *w = arg;
+
+    return newt__object_project(&w->c->jar, oid, record, n, out, hidden, rejects);
+}
+
+static bool
+current(void *arg, size_t i, int64_t *oid, int64_t *serial)
+{
+    newt__jar *jar = &((work *)arg)->c->jar;
+
+    *oid = jar->current[i].oid;
+    *serial = jar->current[i].serial;
+    return newt__current_only_read(jar, i);
+}
+
+static int
+clash(void *arg, const newt__found *now, bool only_read)
+{
+    work *w = arg;
+
+    return newt__conflicts_take(&w->conflicts, now, only_read);
+}
+
+/* ---- what has become of it ---------------------------------------------------------------- */
+
+static void
+read_only(newt_conn *c)
+{
+    newt__objects_committed(&c->jar, 0);
+    newt__transaction_over(c);
+    newt__error_clear(&c->jar.base.error);
+}
+
+static void
+done(newt_conn *c, const newt__committed *x)
+{
+    newt__objects_committed(&c->jar, x->serial);
+    newt__transaction_over(c);
+    c->jar.stats.commits++;
+    c->committed_tid = x->tid;
+    newt__tid_seen(c->db, x->tid);
+    if (x->has_others && newt__changes_apply(c, &x->others, x->serial) != NEWT_OK) {
+        /* no memory to hear what others changed: start afresh */
+        newt__cache_clear(&c->jar);
+        c->position = (newt__position){0};
+    }
+    newt__error_clear(&c->jar.base.error);
+}
+
+/* Nothing was written, and *e says why; it becomes the connection's error. */
+static int
+failed(newt_conn *c, newt_error *e)
+{
+    int status;
+
+    c->jar.stats.conflicts += e->status == NEWT_ECONFLICT;
+    status = newt__base_fail_with(&c->jar.base, e);
+    newt_abort(c);
+    return status;
+}
+
+/* What others have changed is merged (*again: the commit is to be tried once more), or becomes the
+ * error. */
+static int
+conflict(work *w, newt_error *e, bool *again)
+{
+    int status = newt__conflicts_settle(&w->conflicts, w->merges < MOST_MERGES, e);
+
+    if (status == NEWT_OK) {
+        newt__error_clear(e);
+        w->merges++;
+        *again = true;
+        return NEWT_OK;
+    }
+    if (w->merges == MOST_MERGES)
+        newt__fail_hint(e, "It was merged %d times, and each time changed again.", MOST_MERGES);
+    return failed(w->c, e);
+}
+
+/* ---- commit ------------------------------------------------------------------------------ */
+
+static int
+attempt(work *w, bool *again)
+{
+    newt_conn *c = w->c;
+    newt__writes writes = {.arg = w,
+                           .next = next,
+                           .rewind = rewind_all,
+                           .project = project,
+                           .current = current,
+                           .n_current = c->jar.n_current,
+                           .clash = clash};
+    newt__committed x;
+    newt_error e = {0};
+    int status = NEWT_OK;
+
+    *again = false;
+    newt__description_get(c, &writes);
+    if (c->jar.cache.n > 0)
+        writes.cache = c->position;
+    w->pending.may_merge = w->merges < MOST_MERGES;
+    w->conflicts = (newt__conflicts){.c = c};
+    switch (c->jar.storage->commit(c->jar.session, &writes, &x, &e)) {
+    case NEWT__DONE:
+        if (x.serial == 0)
+            read_only(c);
+        else
+            done(c, &x);
+        break;
+    case NEWT__IN_DOUBT:
+        status = e.status;
+        if (x.serial != 0) {
+            done(c, &x);
+        } else {
+            newt_abort(c);
+            c->position = (newt__position){0}; /* what is cached may be of before or of after it */
+        }
+        newt__error_move(&c->jar.base.error, &e);
+        break;
+    case NEWT__CLASH:
+        c->checked_us = 0; /* the next begin asks what has happened */
+        status = conflict(w, &e, again);
+        break;
+    case NEWT__FAILED:
+        c->checked_us = 0;
+        status = failed(c, &e);
+        break;
+    case NEWT__STOPPED:
+        status = x.status;
+        newt_abort(c);
+        break;
+    }
+    newt__conflicts_free(&w->conflicts);
+    return status;
+}
+
+int
+newt_commit(newt_conn *c)
+{
+    work w = {.c = c, .pending.c = c};
+    int status = newt__base_enter(&c->jar.base);
+    bool again = true;
+
+    if (status == NEWT_EBUSY || status == NEWT_ETHREAD)
+        return status;
+    if (status == NEWT_OK)
+        status = newt__marks_check(&c->jar);
+    if (status == NEWT_OK)
+        status = newt__unreachable_tell(c);
+    if (status != NEWT_OK) {
+        newt_abort(c);
+        return status;
+    }
+    while (again)
+        status = attempt(&w, &again);
+    newt__pending_free(&w.pending);
+    return status;
+}

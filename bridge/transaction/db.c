@@ -1,0 +1,259 @@
+/*
+ * db.c - databases, their connections and pool
+ */
+#include "transaction.h"
+#include "../postgres/postgres.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- storages --------------------------------------------------------------------------- */
+
+/* The storage that a URI means. */
+static const newt__storage_type *
+type_of(const char *uri)
+{
+    (void)uri;
+    return &newt__postgres;
+}
+
+int
+newt_store_create(const char *uri, const char *schema, newt_error **out)
+{
+    newt_error *e = calloc(1, sizeof *e);
+    int status;
+
+    if (out)
+        *out = e;
+    if (!e)
+        return NEWT_ENOMEM;
+    status = type_of(uri)->create(uri, schema ? schema : "public", e);
+    if (!out)
+        newt_error_free(e);
+    return status;
+}
+
+/* ---- connections and their pool ------------------------------------------------------- */
+
+static newt_conn *
+conn_new(newt_db *db)
+{
+    newt_conn *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->db = db;
+    c->jar.base.process = &db->process;
+    c->jar.base.here = db->process.here;
+    c->jar.classes = db->classes;
+    c->jar.options = &db->options;
+    c->jar.storage = db->type;
+    newt__jar_init(&c->jar, &newt__malloc_env);
+    c->jar.session = db->type->connect(db->storage, newt__transaction_opened, c, &c->jar.stats);
+    if (!c->jar.session) {
+        free(c);
+        return NULL;
+    }
+    if (getentropy(&c->random, sizeof c->random) != 0 || c->random == 0)
+        c->random = (uint64_t)newt__clock() | 1;
+    return c;
+}
+
+static void
+conn_free(newt_conn *c)
+{
+    if (!newt__process_is(&c->db->process))
+        c->jar.storage->abandon(c->jar.session);
+    newt_abort(c);
+    c->jar.storage->disconnect(c->jar.session);
+    newt__jar_free(&c->jar);
+    free(c);
+}
+
+static int
+make_ready(newt_conn *c)
+{
+    newt_error e = {0};
+    int status = c->jar.storage->ready(c->jar.session, newt__clock() - c->checked_us, &e);
+
+    c->connected = status == NEWT_OK;
+    if (e.status != NEWT_OK)
+        newt__base_fail_with(&c->jar.base, &e);
+    return status;
+}
+
+static newt_conn *
+pool_get(newt_db *db)
+{
+    bool alone = !newt__process_is(
+        &db->process); /* the lock may be that of a thread that is not here */
+    newt_conn *c;
+
+    if (!alone)
+        pthread_mutex_lock(&db->mutex);
+    c = db->idle;
+    if (c)
+        db->idle = c->next_idle;
+    if (!alone)
+        pthread_mutex_unlock(&db->mutex);
+    return c;
+}
+
+static void
+pool_put(newt_db *db, newt_conn *c)
+{
+    pthread_mutex_lock(&db->mutex);
+    c->next_idle = db->idle;
+    db->idle = c;
+    pthread_mutex_unlock(&db->mutex);
+}
+
+int
+newt_connect(newt_db *db, newt_conn **out)
+{
+    newt_conn *c;
+
+    *out = NULL;
+    if (db->error.status != NEWT_OK)
+        return db->error.status; /* newt_db_open has failed */
+    if (!newt__process_is(&db->process))
+        return newt__process_fail(&db->process, &db->error);
+    c = pool_get(db);
+    if (!c && !(c = conn_new(db)))
+        return NEWT_ENOMEM;
+    *out = c;
+    c->jar.stats = (newt_stats){0};
+    c->committed_tid = 0;
+    newt__error_clear(&c->jar.base.error);
+    return make_ready(c);
+}
+
+void
+newt_close(newt_conn *c)
+{
+    if (!c)
+        return;
+    newt_abort(c);
+    if (c->connected && newt__process_is(&c->db->process))
+        pool_put(c->db, c);
+    else
+        conn_free(c);
+}
+
+void
+newt_conn_stats(const newt_conn *c, newt_stats *out)
+{
+    newt_stats s = c->jar.stats;
+    size_t n = out->size < sizeof s ? out->size : sizeof s;
+
+    s.size = n;
+    s.objects = (int64_t)c->jar.cache.n;
+    s.bytes = (int64_t)c->jar.cache.bytes;
+    memcpy(out, &s, n);
+}
+
+/* ---- databases ------------------------------------------------------------------------ */
+
+static int
+take_options(newt_db *db, const newt_options *opt)
+{
+    if (opt) {
+        if (opt->size < sizeof opt->size || opt->size > sizeof db->options)
+            return newt__fail(&db->error, NEWT_EINVAL, 0,
+                              "newt_options.size is %zu, but must be at most %zu", opt->size,
+                              sizeof db->options);
+        memcpy(&db->options, opt, opt->size);
+    }
+    if (db->options.projector > NEWT_PROJECT_SERVER)
+        return newt__fail(&db->error, NEWT_EINVAL, 0, "newt_options.projector is %d",
+                          (int)db->options.projector);
+    return NEWT_OK;
+}
+
+int
+newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
+             const newt_options *opt)
+{
+    newt_db *db = calloc(1, sizeof *db);
+    newt_conn *c = NULL;
+    int rc;
+
+    *out = db;
+    if (!db)
+        return NEWT_ENOMEM;
+    pthread_mutex_init(&db->mutex, NULL);
+    rc = newt__process_open(&db->process, &db->error);
+    if (rc == NEWT_OK)
+        rc = take_options(db, opt);
+    if (rc != NEWT_OK)
+        return rc;
+    db->schema = strdup(db->options.schema ? db->options.schema : "public");
+    db->uri = uri ? strdup(uri) : NULL;
+    db->options.schema = db->schema;
+    if (!db->schema || (uri && !db->uri))
+        return newt__fail_memory(&db->error);
+    rc = newt__classes_build(&db->classes, classes, &db->error);
+    if (rc != NEWT_OK)
+        return rc;
+    db->type = type_of(db->uri);
+    rc = db->type->open(&db->storage, db->uri, &db->options, &db->process, &db->error);
+    if (rc != NEWT_OK)
+        return rc;
+    c = conn_new(db);
+    if (!c)
+        return newt__fail_memory(&db->error);
+    rc = make_ready(c);
+    if (rc != NEWT_OK)
+        newt__error_move(&db->error, &c->jar.base.error);
+    else
+        rc = newt__register_classes(c, &db->error);
+    if (rc == NEWT_OK)
+        pool_put(db, c);
+    else
+        conn_free(c);
+    return rc;
+}
+
+void
+newt_db_close(newt_db *db)
+{
+    newt_conn *c;
+
+    if (!db)
+        return;
+    while ((c = pool_get(db)))
+        conn_free(c);
+    if (db->storage)
+        db->type->close(db->storage);
+    if (newt__process_is(&db->process))
+        pthread_mutex_destroy(&db->mutex);
+    newt__process_close(&db->process);
+    newt__classes_free(db->classes);
+    free(db->uri);
+    free(db->schema);
+    newt__error_clear(&db->error);
+    free(db);
+}
+
+/* ---- errors --------------------------------------------------------------------------- */
+
+const newt_error *
+newt_db_error(const newt_db *db)
+{
+    return db ? &db->error : &newt__no_memory;
+}
+
+const newt_error *
+newt_conn_error(const newt_conn *c)
+{
+    return c ? &c->jar.base.error : &newt__no_memory;
+}
+
+const newt_error *
+newt_last_error(const newt_db *db, const newt_conn *c)
+{
+    if (c && (c->jar.base.error.status != NEWT_OK || !db))
+        return &c->jar.base.error;
+    return newt_db_error(db);
+}

@@ -1,0 +1,132 @@
+/*
+ * transaction.h - databases and connections, and what the files about transactions share
+ */
+#ifndef NEWT_TRANSACTION_H
+#define NEWT_TRANSACTION_H
+
+#include "../object/object.h"
+
+struct newt_db {
+    newt_error error;
+    newt__classes *classes;
+    char *uri, *schema;
+    newt_options options;
+    newt__process process;
+    const newt__storage_type *type;
+    newt__storage *storage;
+    pthread_mutex_t mutex; /* guards what follows */
+    newt_conn *idle;       /* last in, first out */
+    int64_t newest_tid;    /* the highest committed or seen by any connection */
+};
+
+enum {
+    NEWT__MOST_QUEUES = 8 /* that one transaction waits in */
+};
+
+/* The objects at which others were in the way of newt_transact (queue.c). */
+typedef struct newt__queue {
+    int64_t oids[NEWT__MOST_QUEUES];
+    size_t n;
+    newt_work *fn;         /* what was run then */
+    int64_t busy_us;       /* when somebody was in the way last */
+    int64_t away_until_us; /* no queue before, for the last wait was too long */
+    int patience_ms; /* the next snapshot waits for its turn, for at most that; 0: not at all */
+} newt__queue;
+
+struct newt_conn {
+    newt__jar jar; /* the first: see newt__jar_of() */
+    newt_db *db;
+    newt_conn *next_idle;
+    struct newt__description *description; /* of newt_describe, in this transaction; or NULL */
+    newt__position position;               /* the cache is as of this transaction; tid 0: of none */
+    int64_t committed_tid; /* of the last commit; 0: a transaction has begun since */
+    int64_t checked_us;    /* monotonic clock of the last contact that confirmed the position */
+    uint64_t random;       /* state of a generator for pauses */
+    newt__queue queue;
+    bool connected; /* the session has been ready once, and at its last use */
+};
+
+/* ---- transactions (transaction.c) ---------------------------------------------------------------
+ */
+
+/* lazily: if the cache may be used as it is, the storage is asked at first need. wanted: are loaded
+ * with the snapshot, in one round trip; or NULL. */
+int newt__begin(newt_conn *c, bool lazily, const int64_t *wanted, size_t n);
+/* The end of a transaction; what becomes of its objects is said before, in object.c. */
+void newt__transaction_over(newt_conn *c);
+/* What others have changed: the callback that sessions are given. */
+int newt__transaction_opened(void *arg, const newt__changes *changes);
+/* The same after the own commit. */
+int newt__changes_apply(newt_conn *c, const newt__changes *changes, int64_t own_serial);
+/* A transaction of this number is visible. */
+void newt__tid_seen(newt_db *db, int64_t tid);
+
+/* ---- what a commit writes (changes.c)
+ * -------------------------------------------------------------- */
+
+/* All that was changed in this transaction: from the cache and from spill.c, in one order. */
+typedef struct newt__pending {
+    newt_conn *c;
+    newt__header **cached; /* in that order */
+    size_t n_cached, next_cached;
+    newt__spilled spilled; /* the next; oid 0: none */
+    bool handed_out;       /* it has been, so it is to be followed by another */
+    bool may_merge;        /* records of others are wanted for what has a resolver */
+} newt__pending;
+
+/* Begins with the first, as often as it is called. */
+int newt__pending_rewind(newt__pending *p);
+/* 1: *out is the next, of what differs from what was loaded; 0: there are no more; else a status,
+ * and the connection's error names object and field. */
+int newt__pending_next(newt__pending *p, newt__change *out);
+void newt__pending_free(newt__pending *p);
+/* What the class says of who writes the JSONB. k NULL: it has no table. */
+newt__projection newt__class_projection(const newt__class *k);
+
+/* ---- conflicts (conflict.c)
+ * -------------------------------------------------------------------------- */
+
+/* What the storage has told of one commit. */
+typedef struct newt__conflicts {
+    newt_conn *c;
+    struct newt__clashed *list;
+    size_t n, cap;
+    size_t n_spilled; /* of them */
+    bool failed;      /* no memory */
+} newt__conflicts;
+
+newt__clash newt__conflicts_take;
+/* NEWT_OK: all that others have changed has been merged (may_merge), and the commit is to be tried
+ * again. Else *e, on entry the storage's error, says what was changed. */
+int newt__conflicts_settle(newt__conflicts *x, bool may_merge, newt_error *e);
+void newt__conflicts_free(newt__conflicts *x);
+
+/* ---- turns (queue.c)
+ * ---------------------------------------------------------------------------------- */
+
+/* The commit of fn has met conflicts, which are the error. */
+void newt__queue_conflict(newt_conn *c, newt_work *fn);
+/* Whether a transaction of fn is to begin with a turn, the first attempt or another; then the next
+ * snapshot waits for it, but for no longer than is left. */
+bool newt__queue_join(newt_conn *c, newt_work *fn, bool again, int64_t left_us);
+/* Forgets the objects that this transaction, which has joined, has not used. */
+void newt__queue_used(newt_conn *c);
+/* What has become of the wait. */
+void newt__queue_came(newt__queue *q, const newt__changes *changes);
+
+/* ---- what a transaction says of itself (describe.c)
+ * --------------------------------------------------- */
+
+/* User, description, extension: NULL where not given. */
+void newt__description_get(const newt_conn *c, newt__writes *w);
+void newt__description_clear(newt_conn *c);
+
+/* ---- others
+ * -------------------------------------------------------------------------------------------- */
+
+/* In debug mode: tells the program of new objects that nothing refers to (unreachable.c). */
+int newt__unreachable_tell(newt_conn *c);
+/* Registers the classes of the database that the store does not know yet (register.c). */
+int newt__register_classes(newt_conn *c, newt_error *e);
+
+#endif
