@@ -3,6 +3,7 @@
  */
 #include "conn.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 enum {
@@ -87,6 +88,22 @@ newt__base_enter(newt__base *b)
     }
     return b->phase == NEWT__DOOMED ? b->error.status : NEWT_OK;
 }
+
+static void *
+plain_realloc(void *arg, void *p, size_t n)
+{
+    (void)arg;
+    return realloc(p, n);
+}
+
+static void
+plain_free(void *arg, void *p)
+{
+    (void)arg;
+    free(p);
+}
+
+const newt__env newt__malloc_env = {.realloc = plain_realloc, .free = plain_free};
 
 int64_t
 newt__clock(void)

@@ -72,6 +72,8 @@ int newt__base_doom(newt__base *b);
 /* NEWT_OK if a transaction is open and not doomed, and this is its thread. */
 int newt__base_enter(newt__base *b);
 
+/* Memory of malloc, for what is made without a connection. */
+extern const newt__env newt__malloc_env;
 /* Microseconds of a clock that only rises. */
 int64_t newt__clock(void);
 

@@ -426,10 +426,25 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
 /* ---- stores and databases ---------------------------------------------------------------- */
 
 /*
- * Creates a store's tables in a schema, and the schema if it is missing. Never done implicitly.
- * uri: libpq's connection string (NULL: libpq's environment). schema NULL: "public". NEWT_ESTORE:
- * the schema holds a store already; NEWT_EINVAL: it is one of the system's, or "newt", the
- * extension's. *e: as in newt_db_open, freed with newt_error_free.
+ * Where a store is, its uri says:
+ *
+ *   libpq's connection string, or NULL (libpq's environment): in PostgreSQL. It is created once, by
+ *   newt_store_create or in SQL.
+ *   "memory:": in memory, for the newt_db that opens it alone, and gone with it.
+ *   "memory:NAME": in memory, for all of the process who name it, in the same schema; gone when the
+ *   last newt_db that opened it is closed. Who opens it first makes it.
+ *
+ * A store in memory is for tests of programs: transactions behave as in PostgreSQL, but nothing is
+ * durable, there is no JSONB (to_json is called all the same, for its failures), and queries,
+ * newt_project and newt_retry_rejects are NEWT_EINVAL. Options about servers and the JSONB mean
+ * nothing there.
+ */
+
+/*
+ * Creates a store's tables in a schema, and the schema if it is missing. In PostgreSQL never done
+ * implicitly. schema NULL: "public". NEWT_ESTORE: the schema holds a store already; NEWT_EINVAL: it
+ * is one of the system's, or "newt", the extension's; or uri is "memory:", whose store cannot be
+ * found again. *e: as in newt_db_open, freed with newt_error_free.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
 NEWT_API void newt_error_free(newt_error *e);

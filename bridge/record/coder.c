@@ -3,24 +3,6 @@
  */
 #include "record.h"
 
-#include <stdlib.h>
-
-static void *
-plain_realloc(void *arg, void *p, size_t n)
-{
-    (void)arg;
-    return realloc(p, n);
-}
-
-static void
-plain_free(void *arg, void *p)
-{
-    (void)arg;
-    free(p);
-}
-
-const newt__env newt__malloc_env = {.realloc = plain_realloc, .free = plain_free};
-
 void
 newt__coder_init(newt__coder *cd, const newt__env *env)
 {

@@ -7,6 +7,7 @@
 #define NEWT_RECORD_H
 
 #include "../class/class.h"
+#include "../conn.h"
 
 /* What converting needs: memory, and buffers that are kept from one record to the next. */
 typedef struct newt__coder {
@@ -18,7 +19,6 @@ typedef struct newt__coder {
 
 void newt__coder_init(newt__coder *cd, const newt__env *env);
 void newt__coder_free(newt__coder *cd);
-extern const newt__env newt__malloc_env;
 
 /* ---- where in an object: for messages (place.c) -------------------------------------------- */
 

@@ -2,6 +2,7 @@
  * db.c - databases, their connections and pool
  */
 #include "transaction.h"
+#include "../memory/memory.h"
 #include "../postgres/postgres.h"
 
 #include <stdlib.h>
@@ -10,12 +11,28 @@
 
 /* ---- storages --------------------------------------------------------------------------- */
 
-/* The storage that a URI means. */
+/* The storage that a URI means: PostgreSQL, whose URIs have many forms, if it is no other. */
 static const newt__storage_type *
 type_of(const char *uri)
 {
-    (void)uri;
+    static const newt__storage_type *const others[] = {&newt__memory};
+
+    for (size_t i = 0; uri && i < sizeof others / sizeof *others; i++) {
+        size_t n = strlen(others[i]->scheme);
+
+        if (strncmp(uri, others[i]->scheme, n) == 0 && uri[n] == ':')
+            return others[i];
+    }
     return &newt__postgres;
+}
+
+int
+newt__no_sql(newt_conn *c)
+{
+    newt__base_fail(&c->jar.base, NEWT_EINVAL, 0, "a store in %s has no SQL",
+                    c->jar.storage->scheme);
+    newt__fail_hint(&c->jar.base.error, "Queries and the JSONB need a store in PostgreSQL.");
+    return NEWT_EINVAL;
 }
 
 int

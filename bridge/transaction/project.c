@@ -25,8 +25,7 @@ check(newt_conn *c, const char *name, const char *follower, int64_t max_objects,
                                "newt_progress of another size",
                                name);
     if (!c->jar.storage->project)
-        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0, "the storage \"%s\" has no SQL",
-                               c->jar.storage->scheme);
+        return newt__no_sql(c);
     return NEWT_OK;
 }
 

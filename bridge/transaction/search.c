@@ -29,8 +29,7 @@ run(newt_conn *c, const newt__query *q)
     int status;
 
     if (!c->jar.storage->query)
-        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0, "the storage \"%s\" has no SQL",
-                               c->jar.storage->scheme);
+        return newt__no_sql(c);
     status = c->jar.storage->query(c->jar.session, q, &over, &e);
     if (e.status != NEWT_OK)
         newt__base_fail_with(&c->jar.base, &e);

@@ -121,9 +121,10 @@ void newt__queue_came(newt__queue *q, const newt__changes *changes);
 void newt__description_get(const newt_conn *c, newt__writes *w);
 void newt__description_clear(newt_conn *c);
 
-/* ---- others
- * -------------------------------------------------------------------------------------------- */
+/* ---- others ------------------------------------------------------------------------------- */
 
+/* The error of what a storage without SQL cannot do; its status (db.c). */
+int newt__no_sql(newt_conn *c);
 /* In debug mode: tells the program of new objects that nothing refers to (unreachable.c). */
 int newt__unreachable_tell(newt_conn *c);
 /* Registers the classes of the database that the store does not know yet (register.c). */

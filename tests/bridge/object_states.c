@@ -131,7 +131,7 @@ every_cell(void **state)
             bool failed = false;
             newt_ref r;
 
-            if (want == -2) /* the server is asked, in server_objects.c */
+            if (want == -2) /* the server is asked, in storages/objects.c */
                 continue;
             bring(&o, s, record, n, &oid, &p);
             r.oid = oid;

@@ -1,8 +1,9 @@
 /*
- * server.h - what the tests of the library share that need a server
+ * server.h - what the tests of the library share that need a store
  *
  * Every test has a store of its own, in a schema of its own, so that tests run side by side. Runs
- * inside dev/private-server.
+ * inside dev/private-server; with NEWT_TEST_STORAGE=memory the stores are in memory, and there is
+ * no server. Then store.pg is NULL, and what is asked of it in SQL is passed over.
  */
 #ifndef NEWT_TESTS_SERVER_H
 #define NEWT_TESTS_SERVER_H
@@ -53,9 +54,26 @@ UNUSED static const newt_class *const classes[] = {&item_class, NULL};
 /* Where the tests connect to: the private server's database, or what use_database has made. */
 static char test_uri[256], test_database[64];
 
+UNUSED static bool
+on_memory(void)
+{
+    const char *storage = getenv("NEWT_TEST_STORAGE");
+
+    return storage && strcmp(storage, "memory") == 0;
+}
+
+/* Of a test that is about PostgreSQL. */
+#define needs_server()                                                                             \
+    do {                                                                                           \
+        if (on_memory())                                                                           \
+            skip();                                                                                \
+    } while (0)
+
 UNUSED static const char *
 uri(void)
 {
+    if (on_memory())
+        return "memory:tests";
     return *test_uri ? test_uri : getenv("NEWT_URI");
 }
 
@@ -111,7 +129,7 @@ sql_int_(char *text)
 
 #define assert_sql(pg, expected, ...)                                                              \
     do {                                                                                           \
-        char *got_ = sql_text(pg, __VA_ARGS__);                                                    \
+        char *got_ = (pg) ? sql_text(pg, __VA_ARGS__) : strdup(expected);                          \
         assert_string_equal(got_, expected);                                                       \
         free(got_);                                                                                \
     } while (0)
@@ -171,6 +189,8 @@ use_database(bool extension)
     char *name = test_database;
     PGconn *pg;
 
+    if (on_memory())
+        return;
     *test_uri = 0;
     snprintf(name, sizeof test_database, "%s_%d", extension ? "with" : "without", (int)getpid());
     if (!made[extension]) {
@@ -216,6 +236,8 @@ store_make(store *s, const char *name)
     if (newt_store_create(uri(), s->schema, &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);
+    if (on_memory())
+        return;
     s->pg = sql_open();
     sql_do(s->pg, "SET search_path = %s, public", s->schema);
 }
@@ -354,6 +376,10 @@ begin_alone(newt_conn *c)
         begin(c);
     } while (stats_of(c).round_trips != asked);
 }
+
+/* The round trips of a connection since it had these figures. In memory there are none. */
+#define assert_round_trips(c, before, n)                                                           \
+    assert_int_equal(on_memory() ? (n) : stats_of(c).round_trips - (before).round_trips, n)
 
 /* Waits for a condition, looking at it again and again. */
 #define wait_until(condition)                                                                      \

@@ -81,12 +81,18 @@ END
     is "$1: and the object is as it was" "$(sql "SELECT state->'masts' FROM newt WHERE class_name = 'Ship'")" 3
 }
 
-block() { # KIND: the first such block of README.md
-    awk -v kind="\`\`\`$1" '$0 == kind && !n++ { inside = 1; next } /^```$/ { inside = 0 } inside' README.md
+block() { # KIND [N]: the first, or the Nth, such block of README.md
+    awk -v kind="\`\`\`$1" -v nth="${2:-1}" '$0 == kind && ++n == nth { inside = 1; next }
+        /^```$/ { inside = 0 } inside' README.md
+}
+
+unit_test() { # a store in memory
+    ok "$1: unit_test, without a server" env -u NEWT_URI PGHOST=/nowhere "$bin/unit_test"
 }
 
 readme() { # its program is examples/hello.c, and its SQL runs beside it
     is 'README.md shows examples/hello.c' "$(block c)" "$(cat examples/hello.c)"
+    is 'README.md shows examples/unit_test.c' "$(block c 2)" "$(cat examples/unit_test.c)"
     fresh
     psql -Xqc 'CREATE EXTENSION newt'
     block sql >"$work/readme.sql"
@@ -97,9 +103,9 @@ readme() { # its program is examples/hello.c, and its SQL runs beside it
 }
 
 bin=build/examples
-hello plain && tracker plain && bag plain && readme
+hello plain && tracker plain && bag plain && unit_test plain && readme
 ok 'builds with the sanitizers' make -s SANITIZE=1 lib examples
 bin=build-asan/examples
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
-hello sanitized && tracker sanitized && bag sanitized
+hello sanitized && tracker sanitized && bag sanitized && unit_test sanitized
 done_testing

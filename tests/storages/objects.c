@@ -1,9 +1,9 @@
 /*
- * server_objects.c - objects of every kind in a store, seen by another program; what cannot be
+ * objects.c - objects of every kind in a store, seen by another program; what cannot be
  * read or written there
  */
-#include "everything.h"
-#include "server.h"
+#include "../bridge/everything.h"
+#include "../bridge/server.h"
 
 /* ---- every kind ---------------------------------------------------------------------------- */
 
@@ -132,6 +132,7 @@ damaged(void **state)
     store s;
 
     (void)state;
+    needs_server();
     store_open(&s, "damaged");
     for (int i = 0; i < 3; i++)
         refs[i] = make_item(s.a, "x", i).any;

@@ -1,0 +1,398 @@
+/*
+ * heap.c - versions of objects by oid, and when they can go
+ *
+ * Each commit puts new versions in front of old ones, which stay as long as a snapshot is open that
+ * could see them. What a commit supersedes is queued by its tid, so that closing the oldest
+ * snapshot finds what has become free without a search.
+ */
+#include "heap.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    FIRST_OID = 1024,
+    FIRST_CAP = 64,
+    FIRST_SHIFT = 64 - 6,
+    ROOT_OID = 1,
+    MOST_LOGGED = 4096,       /* transactions */
+    MOST_LOGGED_OIDS = 100000 /* in all of them, but for the last */
+};
+
+/* [ "newt.Root", 1, { "items": {} } ], as sql/store.sql has it */
+static const uint8_t root[] = {0x83, 0x69, 'n',  'e',  'w', 't', '.', 'R', 'o', 'o',
+                               't',  0x01, 0xa1, 0x65, 'i', 't', 'e', 'm', 's', 0xa0};
+
+/* ---- versions by oid ----------------------------------------------------------------------- */
+
+static size_t
+home(const newt__heap *h, int64_t oid)
+{
+    return (size_t)((uint64_t)oid * UINT64_C(0x9E3779B97F4A7C15) >> h->shift);
+}
+
+/* The place of the oid, or the free one where it would be. */
+static size_t
+place(const newt__heap *h, int64_t oid)
+{
+    size_t i = home(h, oid);
+
+    while (h->places[i].newest && h->places[i].oid != oid)
+        i = (i + 1) & (h->cap - 1);
+    return i;
+}
+
+newt__version *
+newt__heap_now(const newt__heap *h, int64_t oid)
+{
+    newt__version *v = h->places[place(h, oid)].newest;
+
+    return v && !v->removed ? v : NULL;
+}
+
+const newt__version *
+newt__heap_at(const newt__heap *h, int64_t oid, int64_t tid)
+{
+    const newt__version *v = h->places[place(h, oid)].newest;
+
+    while (v && v->tid > tid)
+        v = v->older;
+    return v && !v->removed ? v : NULL;
+}
+
+/* Moves back what follows, so that a search ends at the first free place. */
+static void
+free_place(newt__heap *h, size_t hole)
+{
+    size_t mask = h->cap - 1;
+
+    for (size_t i = (hole + 1) & mask; h->places[i].newest; i = (i + 1) & mask) {
+        /* one whose home lies in (hole, i] stays */
+        if (((i - home(h, h->places[i].oid)) & mask) >= ((i - hole) & mask)) {
+            h->places[hole] = h->places[i];
+            hole = i;
+        }
+    }
+    h->places[hole] = (newt__place_of){0};
+    h->n--;
+}
+
+static void
+free_versions(newt__version *v)
+{
+    for (newt__version *older; v; v = older) {
+        older = v->older;
+        free(v);
+    }
+}
+
+/* Frees the versions of an object that no snapshot from this transaction on can see. */
+static void
+prune(newt__heap *h, int64_t oid, int64_t tid)
+{
+    size_t i = place(h, oid);
+    newt__version *v = h->places[i].newest;
+
+    if (!v)
+        return; /* an older entry of the queue has done it */
+    while (v->tid > tid && v->older)
+        v = v->older;
+    if (v->tid > tid)
+        return;
+    free_versions(v->older);
+    v->older = NULL;
+    if (v->removed && v == h->places[i].newest) {
+        free(v);
+        free_place(h, i);
+    }
+}
+
+static void
+prune_all(newt__heap *h)
+{
+    int64_t tid = h->oldest ? h->oldest->tid : h->tid;
+
+    while (h->n_stale > 0 && h->stale[h->stale_at].tid <= tid) {
+        prune(h, h->stale[h->stale_at].oid, tid);
+        h->stale_at = (h->stale_at + 1) & (h->cap_stale - 1);
+        h->n_stale--;
+    }
+}
+
+/* ---- room ------------------------------------------------------------------------------------ */
+
+/* A ring of `size` bytes an item with room for `more` besides n; false: no memory. */
+static bool
+grow_ring(void *ring, size_t *at, size_t n, size_t *cap, size_t more, size_t size)
+{
+    size_t want = *cap ? *cap : 16;
+    char **items = ring, *bigger;
+
+    if (more > SIZE_MAX / 4 / size - n)
+        return false;
+    while (want < n + more)
+        want *= 2;
+    if (want == *cap)
+        return true;
+    bigger = malloc(want * size);
+    if (!bigger)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        memcpy(bigger + i * size, *items + ((*at + i) & (*cap - 1)) * size, size);
+    free(*items);
+    *items = bigger;
+    *cap = want;
+    *at = 0;
+    return true;
+}
+
+/* At most three quarters of the places are taken. */
+static bool
+grow_places(newt__heap *h, size_t more)
+{
+    newt__heap bigger = *h;
+
+    if (more > SIZE_MAX / 8 / sizeof *h->places - h->n)
+        return false;
+    while (bigger.cap == 0 || h->n + more > bigger.cap / 4 * 3) {
+        bigger.shift = bigger.cap ? bigger.shift - 1 : FIRST_SHIFT;
+        bigger.cap = bigger.cap ? 2 * bigger.cap : FIRST_CAP;
+    }
+    if (bigger.cap == h->cap)
+        return true;
+    bigger.places = calloc(bigger.cap, sizeof *bigger.places);
+    if (!bigger.places)
+        return false;
+    for (size_t i = 0; i < h->cap; i++)
+        if (h->places[i].newest)
+            bigger.places[place(&bigger, h->places[i].oid)] = h->places[i];
+    free(h->places);
+    h->places = bigger.places;
+    h->cap = bigger.cap;
+    h->shift = bigger.shift;
+    return true;
+}
+
+bool
+newt__heap_reserve(newt__heap *h, size_t n)
+{
+    return grow_places(h, n) &&
+           grow_ring(&h->stale, &h->stale_at, h->n_stale, &h->cap_stale, n, sizeof *h->stale) &&
+           grow_ring(&h->log, &h->log_at, h->n_log, &h->cap_log, 1, sizeof(newt__logged *));
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------- */
+
+void
+newt__heap_open(newt__heap *h, newt__view *v)
+{
+    v->tid = h->tid;
+    v->older = h->newest;
+    v->newer = NULL;
+    *(h->newest ? &h->newest->newer : &h->oldest) = v;
+    h->newest = v;
+}
+
+void
+newt__heap_close(newt__heap *h, newt__view *v)
+{
+    if (v->tid == 0)
+        return;
+    *(v->newer ? &v->newer->older : &h->newest) = v->older;
+    *(v->older ? &v->older->newer : &h->oldest) = v->newer;
+    v->tid = 0;
+    prune_all(h);
+}
+
+/* ---- transactions ------------------------------------------------------------------------------
+ */
+
+/* Microseconds of the clock, but never one that was given. */
+static int64_t
+next_tid(const newt__heap *h)
+{
+    struct timespec t;
+    int64_t us;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return us > h->tid ? us : h->tid + 1;
+}
+
+static newt__logged *
+logged(const newt__heap *h, size_t i)
+{
+    return h->log[(h->log_at + i) & (h->cap_log - 1)];
+}
+
+static void
+forget_oldest(newt__heap *h)
+{
+    newt__logged *entry = logged(h, 0);
+
+    h->forgotten = entry->tid;
+    h->log_oids -= entry->n;
+    free(entry);
+    h->log_at = (h->log_at + 1) & (h->cap_log - 1);
+    h->n_log--;
+}
+
+void
+newt__heap_put(newt__heap *h, newt__logged *entry, newt__version **versions)
+{
+    entry->tid = h->tid = next_tid(h);
+    entry->serial = ++h->serial;
+    for (size_t i = 0; i < entry->n; i++) {
+        newt__version *v = versions[i];
+        size_t at = place(h, v->oid);
+
+        v->tid = entry->tid;
+        v->serial = entry->serial;
+        v->older = h->places[at].newest;
+        if (v->older)
+            h->stale[(h->stale_at + h->n_stale++) & (h->cap_stale - 1)] = (newt__stale){v->tid,
+                                                                                        v->oid};
+        else
+            h->n++;
+        h->places[at] = (newt__place_of){v->oid, v};
+    }
+    h->log[(h->log_at + h->n_log++) & (h->cap_log - 1)] = entry;
+    h->log_oids += entry->n;
+    while (h->n_log > 1 && (h->n_log > MOST_LOGGED || h->log_oids > MOST_LOGGED_OIDS))
+        forget_oldest(h);
+    prune_all(h);
+}
+
+bool
+newt__heap_changes(const newt__heap *h, int64_t after, size_t most, int64_t **list, size_t *n,
+                   bool *memory)
+{
+    size_t first = h->n_log, all = 0;
+    int64_t *more;
+
+    *n = 0;
+    *memory = true;
+    if (after < h->forgotten)
+        return false;
+    while (first > 0 && logged(h, first - 1)->tid > after)
+        all += logged(h, --first)->n;
+    if (all > most)
+        return false;
+    more = all > 0 ? realloc(*list, all * sizeof *more) : *list;
+    if (all > 0 && !more) {
+        *memory = false;
+        return false;
+    }
+    *list = more;
+    for (; first < h->n_log; first++) {
+        const newt__logged *entry = logged(h, first);
+
+        memcpy(more + *n, entry->oids, entry->n * sizeof *more);
+        *n += entry->n;
+    }
+    return true;
+}
+
+/* ---- turns -------------------------------------------------------------------------------------
+ */
+
+bool
+newt__heap_take_turn(newt__heap *h, int64_t oid, const void *holder, bool *memory)
+{
+    *memory = true;
+    for (size_t i = 0; i < h->n_turns; i++)
+        if (h->turns[i].oid == oid)
+            return h->turns[i].holder == holder;
+    if (h->n_turns == h->cap_turns) {
+        size_t cap = h->cap_turns ? 2 * h->cap_turns : 16;
+        newt__held_turn *more = realloc(h->turns, cap * sizeof *more);
+
+        *memory = more != NULL;
+        if (!more)
+            return false;
+        h->turns = more;
+        h->cap_turns = cap;
+    }
+    h->turns[h->n_turns++] = (newt__held_turn){oid, holder};
+    return true;
+}
+
+void
+newt__heap_end_turns(newt__heap *h, const void *holder)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < h->n_turns; i++)
+        if (h->turns[i].holder != holder)
+            h->turns[n++] = h->turns[i];
+    if (n < h->n_turns)
+        pthread_cond_broadcast(&h->turn_over);
+    h->n_turns = n;
+}
+
+/* ---- from beginning to end ---------------------------------------------------------------------
+ */
+
+static bool
+put_root(newt__heap *h)
+{
+    newt__version *v = calloc(1, sizeof *v + sizeof root);
+    newt__logged *entry = calloc(1, sizeof *entry + sizeof *entry->oids);
+
+    if (!v || !entry || !newt__heap_reserve(h, 1)) {
+        free(v);
+        free(entry);
+        return false;
+    }
+    v->oid = ROOT_OID;
+    v->n = sizeof root;
+    memcpy(v->record, root, sizeof root);
+    entry->n = 1;
+    entry->oids[0] = ROOT_OID;
+    newt__heap_put(h, entry, &v);
+    return true;
+}
+
+int
+newt__heap_new(newt__heap **out, newt_error *e)
+{
+    newt__heap *h = calloc(1, sizeof *h);
+    pthread_condattr_t attr;
+
+    *out = NULL;
+    if (!h)
+        return newt__fail_memory(e);
+    pthread_mutex_init(&h->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&h->turn_over, &attr);
+    pthread_condattr_destroy(&attr);
+    h->next_oid = FIRST_OID;
+    if (!put_root(h)) {
+        newt__heap_free(h);
+        return newt__fail_memory(e);
+    }
+    *out = h;
+    return NEWT_OK;
+}
+
+void
+newt__heap_free(newt__heap *h)
+{
+    for (size_t i = 0; i < h->cap; i++)
+        free_versions(h->places[i].newest);
+    while (h->n_log > 0)
+        forget_oldest(h);
+    for (newt__kept_class *next; h->classes; h->classes = next) {
+        next = h->classes->next;
+        free(h->classes);
+    }
+    free(h->places);
+    free(h->stale);
+    free(h->log);
+    free(h->turns);
+    pthread_cond_destroy(&h->turn_over);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+}

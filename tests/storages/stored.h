@@ -1,0 +1,63 @@
+/*
+ * stored.h - what a store holds, as a connection of its own finds it: on any storage
+ */
+#ifndef NEWT_TESTS_STORED_H
+#define NEWT_TESTS_STORED_H
+
+#include "../bridge/server.h"
+
+#include "../../bridge/transaction/transaction.h"
+
+/* The last transaction in a store. */
+UNUSED static int64_t
+stored_tid(newt_db *db)
+{
+    newt_ref missing = {INT64_MAX};
+    newt_conn *c = connect_(db);
+    int64_t tid;
+
+    begin(c);
+    ok(c, newt_prefetch(c, &missing, 1)); /* which opens the snapshot */
+    tid = newt_tid(c);
+    newt_close(c);
+    return tid;
+}
+
+/* The object as a bag, in a transaction of c; NULL: there is none. */
+UNUSED static const newt_bag *
+stored(newt_db *db, newt_ref r, newt_conn **c)
+{
+    *c = connect_(db);
+    begin(*c);
+    return newt_bag_read(*c, r);
+}
+
+/* The serial that an object has in the store; 0: there is none. */
+UNUSED static int64_t
+stored_serial(newt_db *db, newt_ref r)
+{
+    newt_conn *c;
+    const newt_bag *b = stored(db, r, &c);
+    int64_t serial = b ? newt__header_of(b)->serial : 0;
+
+    newt_close(c);
+    return serial;
+}
+
+/* A field of it, which is an integer. */
+UNUSED static int64_t
+stored_int(newt_db *db, newt_ref r, const char *field)
+{
+    newt_conn *c;
+    const newt_bag *b = stored(db, r, &c);
+    json_t *json = b ? newt_bag_get(b, field) : NULL;
+    int64_t x;
+
+    assert_true(json_is_integer(json));
+    x = json_integer_value(json);
+    json_decref(json);
+    newt_close(c);
+    return x;
+}
+
+#endif
