@@ -4,272 +4,20 @@
  * Writes and reads the same bytes in the same two tables with the same indexes: prepared
  * statements, binary parameters, pipeline mode, compare-and-set on the serial in the statement,
  * COPY BINARY for new rows, zoid = ANY($1) for reads. No objects, no cache, no conversion: records
- * and JSON are made before the clock starts. No transaction rows either, hence no order of
+ * and JSON are made before the clock starts. No transaction rows either, so no order of
  * commits, no followers and no invalidation: what those cost, the ratio shows.
  *
  *     limit OPERATION SCHEMA N [ARGUMENT]      the database: libpq's environment
  */
-#include "workload.h"
+#include "server.h"
+#include "task_bytes.h"
 
-#include <libpq-fe.h>
 #include <pthread.h>
 #include <signal.h>
-
-/* ---- bytes ---------------------------------------------------------------------------- */
-
-/* A growing run of bytes, and numbers in network order as PostgreSQL's binary formats want them. */
-typedef struct bytes {
-    uint8_t *data;
-    size_t n, cap;
-} bytes;
-
-static void
-put(bytes *b, const void *p, size_t n)
-{
-    if (b->cap - b->n < n) {
-        b->cap = (b->cap + n) * 2;
-        b->data = realloc(b->data, b->cap);
-        if (!b->data)
-            give_up("allocation", "out of memory");
-    }
-    memcpy(b->data + b->n, p, n);
-    b->n += n;
-}
-
-static void
-put_number(bytes *b, uint64_t x, int size)
-{
-    uint8_t be[8];
-    for (int i = 0; i < size; i++)
-        be[i] = (uint8_t)(x >> (8 * (size - 1 - i)));
-    put(b, be, (size_t)size);
-}
-
-static int64_t
-number_at(const void *p, int size)
-{
-    uint64_t x = 0;
-    for (int i = 0; i < size; i++)
-        x = x << 8 | ((const uint8_t *)p)[i];
-    return (int64_t)x;
-}
-
-/* A field of COPY BINARY, an element of a binary array: its length in front. */
-static void
-put_field(bytes *b, const void *p, size_t n)
-{
-    put_number(b, n, 4);
-    put(b, p, n);
-}
-
-static void
-put_bigint(bytes *b, int64_t x)
-{
-    put_number(b, 8, 4);
-    put_number(b, (uint64_t)x, 8);
-}
-
-static void
-begin_array(bytes *b, Oid element, size_t n)
-{
-    b->n = 0;
-    put_number(b, 1, 4);
-    put_number(b, 0, 4);
-    put_number(b, element, 4);
-    put_number(b, n, 4);
-    put_number(b, 1, 4);
-}
-
-/* ---- the Task as record and as JSON, made beforehand ---------------------------------- */
-
-enum {
-    INT8_OID = 20,
-    BYTEA_OID = 17,
-    JSONB_OID = 3802
-};
-
-typedef struct task_bytes {
-    uint8_t record[184];
-    char json[240]; /* as jsonb's binary format: a version byte, then text */
-    int record_n, json_n;
-} task_bytes;
-
-static uint8_t *
-cbor_head(uint8_t *p, int major, uint64_t x)
-{
-    int size = x < 24 ? 0 : x <= UINT8_MAX ? 1 : x <= UINT16_MAX ? 2 : x <= UINT32_MAX ? 4 : 8;
-    *p++ = (uint8_t)(major << 5 | (size == 0   ? (int)x
-                                   : size == 1 ? 24
-                                   : size == 2 ? 25
-                                   : size == 4 ? 26
-                                               : 27));
-    for (int i = size - 1; i >= 0; i--)
-        *p++ = (uint8_t)(x >> (8 * i));
-    return p;
-}
-
-static uint8_t *
-cbor_text(uint8_t *p, const char *s)
-{
-    size_t n = strlen(s);
-    p = cbor_head(p, 3, n);
-    memcpy(p, s, n);
-    return p + n;
-}
-
-static uint8_t *
-cbor_ref(uint8_t *p, int64_t oid)
-{
-    return cbor_head(cbor_head(p, 6, 38401), 0, (uint64_t)oid);
-}
-
-static void
-task_bytes_of(task_bytes *t, int64_t i, int64_t rev)
-{
-    task_values v;
-    task_values_of(&v, i, rev);
-    uint8_t *p = cbor_head(t->record, 4, 3);
-    p = cbor_head(cbor_text(p, "Task"), 0, 1);
-    p = cbor_head(p, 5, i > 0 ? 5 : 4);
-    p = cbor_head(cbor_text(p, "tags"), 4, 3);
-    for (int k = 0; k < 3; k++)
-        p = cbor_text(p, v.tags[k]);
-    p = cbor_text(cbor_text(p, "state"), state_names[v.state]);
-    p = cbor_text(cbor_text(p, "title"), v.title);
-    if (i > 0)
-        p = cbor_ref(cbor_text(p, "parent"), FIRST_OID + i - 1);
-    p = cbor_head(cbor_text(p, "points"), 0, (uint64_t)v.points);
-    t->record_n = (int)(p - t->record);
-
-    char parent[48] = "";
-    if (i > 0)
-        snprintf(parent, sizeof parent, "\"parent\":{\"::=>\":%lld},",
-                 (long long)(FIRST_OID + i - 1));
-    t->json_n = snprintf(t->json, sizeof t->json,
-                         "\001{\"tags\":[\"%s\",\"%s\",\"%s\"],\"state\":\"%s\",\"title\":\"%s\","
-                         "%s\"points\":%d}",
-                         v.tags[0], v.tags[1], v.tags[2], state_names[v.state], v.title, parent,
-                         v.points);
-}
-
-/* The root: the record of {"items": {"last": reference}}. */
-static void
-root_bytes_of(task_bytes *t, int64_t last)
-{
-    uint8_t *p = cbor_head(t->record, 4, 3);
-    p = cbor_head(cbor_text(p, "newt.Root"), 0, 1);
-    p = cbor_head(cbor_text(cbor_head(p, 5, 1), "items"), 5, 1);
-    p = cbor_ref(cbor_text(p, "last"), FIRST_OID + last);
-    t->record_n = (int)(p - t->record);
-    t->json_n = snprintf(t->json, sizeof t->json, "\001{\"items\":{\"last\":{\"::=>\":%lld}}}",
-                         (long long)(FIRST_OID + last));
-}
-
-/* The parent's oid in a record, 0: none. All that a bare walk reads of it. */
-static int64_t
-parent_in(const uint8_t *record, int n)
-{
-    static const uint8_t key[] = {0x66, 'p', 'a', 'r', 'e', 'n', 't', 0xd9, 0x96, 0x01};
-    for (const uint8_t *p = record; p + sizeof key < record + n; p++)
-        if (*p == key[0] && memcmp(p, key, sizeof key) == 0) {
-            p += sizeof key;
-            int additional = *p & 31;
-            return additional < 24 ? additional : number_at(p + 1, 1 << (additional - 24));
-        }
-    return 0;
-}
-
-/* ---- the server ----------------------------------------------------------------------- */
 
 static const char *schema;
 static int64_t tx1; /* transactions of it, and of clients */
 static int64_t first_rev;
-
-static void
-check(PGconn *pg, bool fine, const char *what)
-{
-    if (!fine)
-        give_up(what, PQerrorMessage(pg));
-}
-
-static PGconn *
-dial(void)
-{
-    char sql[256];
-    PGconn *pg = PQconnectdb("");
-    check(pg, PQstatus(pg) == CONNECTION_OK, "connect");
-    snprintf(sql, sizeof sql, "SET search_path = \"%s\"", schema);
-    PQclear(PQexec(pg, sql));
-    return pg;
-}
-
-static void
-run(PGconn *pg, const char *sql)
-{
-    PGresult *r = PQexec(pg, sql);
-    ExecStatusType status = PQresultStatus(r);
-    check(pg, status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, sql);
-    PQclear(r);
-}
-
-static void
-prepare(PGconn *pg, const char *name, const char *sql)
-{
-    PGresult *r = PQprepare(pg, name, sql, 0, NULL);
-    check(pg, PQresultStatus(r) == PGRES_COMMAND_OK, sql);
-    PQclear(r);
-}
-
-typedef struct parameter {
-    const void *data;
-    size_t n;
-} parameter;
-
-static void
-queue(PGconn *pg, const char *name, int n, const parameter *p)
-{
-    const char *values[8];
-    int lengths[8], formats[8];
-    for (int i = 0; i < n; i++) {
-        values[i] = p[i].data;
-        lengths[i] = (int)p[i].n;
-        formats[i] = 1;
-    }
-    check(pg, PQsendQueryPrepared(pg, name, n, values, lengths, formats, 1), name);
-}
-
-/* The next result of a pipeline: its number of rows, or of rows written. */
-static int64_t
-collect(PGconn *pg, ExecStatusType want)
-{
-    PGresult *r = PQgetResult(pg);
-    check(pg, PQresultStatus(r) == want, "result");
-    int64_t n = want == PGRES_COMMAND_OK ? atoll(PQcmdTuples(r)) : PQntuples(r);
-    PQclear(r);
-    if (want != PGRES_PIPELINE_SYNC)
-        check(pg, PQgetResult(pg) == NULL, "one result a statement");
-    return n;
-}
-
-static PGresult *
-fetch(PGconn *pg, const char *name, const void *data, size_t n)
-{
-    const char *value = data;
-    int length = (int)n, format = 1;
-    PGresult *r = PQexecPrepared(pg, name, 1, &value, &length, &format, 1);
-    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, name);
-    return r;
-}
-
-static int64_t
-wal_position(PGconn *pg)
-{
-    PGresult *r = PQexec(pg, "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn");
-    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, "WAL position");
-    int64_t at = atoll(PQgetvalue(r, 0, 0));
-    PQclear(r);
-    return at;
-}
 
 /* ---- writing -------------------------------------------------------------------------- */
 
@@ -566,7 +314,7 @@ together(const char *name, int of, void *(*work)(void *), const client *like)
     for (int i = 0; i < of; i++) {
         c[i] = *like;
         c[i].ready = &ready;
-        c[i].pg = dial();
+        c[i].pg = dial(schema);
         c[i].number = i;
         c[i].of = of;
         prepare(c[i].pg, "cas", CAS_ONE);
@@ -900,7 +648,7 @@ main(int argc, char **argv)
     first_rev = first_revision();
     for (int i = 0; operations[i].name; i++)
         if (strcmp(operations[i].name, argv[1]) == 0) {
-            PGconn *pg = dial();
+            PGconn *pg = dial(schema);
             operations[i].run(pg, atoll(argv[3]), argc > 4 ? argv[4] : NULL);
             PQfinish(pg);
             return 0;

@@ -3,6 +3,7 @@
  *
  *     newt create SCHEMA                       makes a store
  *     newt OPERATION SCHEMA N [ARGUMENT]       the database: libpq's environment
+ *     newt memory SCHEMA N                     what the library alone costs: a store in memory
  *
  * ARGUMENT is who computes the JSONB (client, server, async; without: whom the library chooses), or
  * the number of objects in a batch.
@@ -28,7 +29,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
 /* ---- the store ------------------------------------------------------------------------ */
 
 static newt_db *db;
-static const char *schema;
+static const char *uri, *schema;
 static int64_t tx1; /* transactions of it, and of clients */
 static int64_t first_rev;
 
@@ -49,7 +50,7 @@ open_store(const char *name, const char *projector)
     if (projector && strcmp(projector, "server") == 0)
         options.projector = NEWT_PROJECT_SERVER;
     options.no_inline = projector && strcmp(projector, "async") == 0;
-    check(NULL, newt_db_open(&db, NULL, classes, &options) == NEWT_OK, "open");
+    check(NULL, newt_db_open(&db, uri, classes, &options) == NEWT_OK, "open");
 }
 
 static newt_conn *
@@ -157,12 +158,10 @@ new_task(newt_conn *c, int64_t i, task_ref parent)
     return t;
 }
 
+/* BULK Tasks, from number i on. */
 static void
-bulk(int64_t n, const char *argument)
+make_tasks(newt_conn *c, int64_t i, const char *name)
 {
-    (void)argument;
-    newt_conn *c = dial();
-    int64_t i = n - BULK;
     begin(c);
     task_ref last = task_of(newt_root(c, "last"));
     newt_abort(c);
@@ -177,7 +176,15 @@ bulk(int64_t n, const char *argument)
         check(c, newt_set_root(c, "last", last.any) == NEWT_OK, "root");
         commit(c);
     }
-    report("bulk", BULK / (now() - start), "objects/s");
+    report(name, BULK / (now() - start), "objects/s");
+}
+
+static void
+bulk(int64_t n, const char *argument)
+{
+    (void)argument;
+    newt_conn *c = dial();
+    make_tasks(c, n - BULK, "bulk");
     newt_close(c);
 }
 
@@ -595,15 +602,68 @@ search(int64_t n, const char *argument)
     newt_close(c);
 }
 
+/* ---- a store in memory ------------------------------------------------------------------ */
+
+/* The same without a server: what objects, cache and transactions cost by themselves. */
+static void
+in_memory(int64_t n, const char *argument)
+{
+    (void)argument;
+    enum {
+        TRANSACTIONS = 300000
+    };
+    newt_db *first = db; /* the store ends with the last of its databases */
+    newt_conn *c = dial();
+    newt_ref *refs = allocate(BULK, sizeof *refs);
+    double start, seconds = 0;
+
+    (void)n;
+    make_tasks(c, 0, "memory_bulk");
+    begin(c);
+    task_ref at = task_of(newt_root(c, "last"));
+    for (int64_t i = BULK - 1; i >= 0; i--) {
+        const struct task *t = task_read(c, at);
+        check(c, t != NULL, "read");
+        refs[i] = at.any;
+        at = t->parent;
+        task_done(t);
+    }
+    newt_abort(c);
+    start = now();
+    for (int64_t k = 0; k < TRANSACTIONS; k++) {
+        int64_t i = k * STEP % BULK;
+        begin(c);
+        change(c, task_of(refs[i]), i, k + 1);
+        commit(c);
+    }
+    report("memory_tx1", TRANSACTIONS / (now() - start), "tx/s");
+    newt_close(c);
+    open_store(schema, NULL);
+    c = dial();
+    walk(c, BULK, "memory_cold");
+    newt_close(c);
+    for (int pass = 0; pass < LOADS; pass++) {
+        newt_db_close(db);
+        open_store(schema, NULL);
+        seconds += load_once(refs, BULK, 100);
+    }
+    report("memory_load", (double)BULK * LOADS / seconds, "objects/s");
+    newt_db_close(first);
+    free(refs);
+}
+
 int
 main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*run)(int64_t n, const char *argument);
-    } operations[] = {
-        {"bulk", bulk}, {"tx", tx},     {"clients", clients},  {"hot", hot},       {"large", large},
-        {"cold", cold}, {"load", load}, {"walk", walk_server}, {"search", search}, {NULL, NULL}};
+    } operations[] = {{"bulk", bulk},       {"tx", tx},
+                      {"clients", clients}, {"hot", hot},
+                      {"large", large},     {"cold", cold},
+                      {"load", load},       {"walk", walk_server},
+                      {"search", search},   {"memory", in_memory},
+                      {NULL, NULL}};
     if (argc == 3 && strcmp(argv[1], "create") == 0) {
         newt_error *e = NULL;
         if (newt_store_create(NULL, argv[2], &e) != NEWT_OK)
@@ -619,6 +679,7 @@ main(int argc, char **argv)
         if (strcmp(operations[i].name, argv[1]) == 0) {
             const char *argument = argc > 4 ? argv[4] : NULL;
             schema = argv[2];
+            uri = operations[i].run == in_memory ? "memory:bench" : NULL;
             open_store(schema, argument);
             operations[i].run(atoll(argv[3]), argument);
             newt_db_close(db);

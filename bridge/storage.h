@@ -41,7 +41,7 @@ typedef struct newt__position {
 typedef struct newt__changes {
     newt__position to; /* tid 0: no snapshot is open, see connect */
     /* Too much to list, or the first position does not lead to the second (a restore, a failover,
-     * pruned transactions, another life of the server): all that is cached is to be dropped. */
+     * pruned transactions, a server that was replaced): all that is cached is to be dropped. */
     bool all;
     const int64_t *oids; /* written or removed; an oid may be there twice */
     size_t n;
@@ -197,7 +197,7 @@ typedef struct newt__storage_type {
 
     /* A session, not ready yet; NULL: no memory. It calls `opened` whenever it has opened a
      * snapshot, before it hands over anything from it; and at any time, with all and without a
-     * position, when it finds itself in another life of the store. What it does is added to *stats:
+     * position, when it finds that the store was restarted or replaced. What it does is added to *stats:
      * round trips and statements. */
     newt__session *(*connect)(newt__storage *s, newt__opened *opened, void *arg, newt_stats *stats);
     void (*disconnect)(newt__session *x);

@@ -313,17 +313,74 @@ take_apart(const char *s, size_t n, parts *out)
     return s == end;
 }
 
+/* The digits in limbs of 32 bits, the lowest first. There is room for all of them. */
+static newt__code
+read_digits(const newt__env *env, parts *number, uint32_t *limb, size_t *n)
+{
+    uint32_t group = 0, base = 1;
+    size_t limbs = 0;
+
+    for (; number->span > 0; number->span--) {
+        char c = *number->digits++;
+        uint64_t carry;
+
+        if (c == '.')
+            continue;
+        group = group * 10 + (uint32_t)(c - '0');
+        base *= 10;
+        number->n--;
+        /* the first group is the short one */
+        if (number->n % GROUP != 0)
+            continue;
+        carry = group;
+        for (size_t i = 0; i < limbs; i++) {
+            carry += (uint64_t)limb[i] * base;
+            limb[i] = (uint32_t)carry;
+            carry >>= 32;
+        }
+        if (carry > 0)
+            limb[limbs++] = (uint32_t)carry;
+        group = 0;
+        base = 1;
+        if (limbs > 4096 && env->interrupt != NULL && number->n / GROUP % 64 == 0 &&
+            env->interrupt(env->arg))
+            return NEWT__INTERRUPTED;
+    }
+    *n = limbs;
+    return NEWT__OK;
+}
+
+/* The limbs as bytes, the highest first, without leading zeros; appended to magnitude. */
+static newt__code
+put_magnitude(const uint32_t *limb, size_t limbs, newt__buffer *magnitude, newt__number *out)
+{
+    if (!newt__room(magnitude, 4 * limbs + 1))
+        return NEWT__NOMEM;
+    out->magnitude = magnitude->data + magnitude->n;
+    out->n = 0;
+    for (size_t i = 4 * limbs; i-- > 0;) {
+        uint8_t byte = (uint8_t)(limb[i / 4] >> 8 * (i % 4));
+
+        if (out->n > 0 || byte != 0)
+            magnitude->data[magnitude->n + out->n++] = byte;
+    }
+    if (out->n > NEWT__MAX_MAGNITUDE) {
+        out->n = 0;
+        return NEWT__LIMIT;
+    }
+    magnitude->n += out->n;
+    return NEWT__OK;
+}
+
 newt__code
 newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__number *out)
 {
     const newt__env *env = magnitude->env;
     uint32_t small[SMALL_LIMBS];
     uint32_t *limb = small;
-    size_t limbs = 0, max_limbs, i;
-    uint64_t carry;
-    uint32_t group = 0, base = 1;
+    size_t limbs, max_limbs;
     parts number;
-    newt__code code = NEWT__OK;
+    newt__code code;
 
     if (!take_apart(s, n, &number))
         return NEWT__MALFORMED;
@@ -338,62 +395,18 @@ newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__numbe
         if (limb == NULL)
             return NEWT__NOMEM;
     }
-
-    for (; number.span > 0; number.span--) {
-        char c = *number.digits++;
-
-        if (c == '.')
-            continue;
-        group = group * 10 + (uint32_t)(c - '0');
-        base *= 10;
-        number.n--;
-        /* the first group is the short one */
-        if (number.n % GROUP != 0)
-            continue;
-        carry = group;
-        for (i = 0; i < limbs; i++) {
-            carry += (uint64_t)limb[i] * base;
-            limb[i] = (uint32_t)carry;
-            carry >>= 32;
+    code = read_digits(env, &number, limb, &limbs);
+    if (code == NEWT__OK) {
+        out->negative = number.negative && limbs > 0;
+        out->exponent = (int32_t)number.exponent;
+        if (out->negative) { /* the magnitude less one */
+            for (size_t i = 0; limb[i]-- == 0; i++)
+                ;
+            if (limb[limbs - 1] == 0)
+                limbs--;
         }
-        if (carry > 0)
-            limb[limbs++] = (uint32_t)carry;
-        group = 0;
-        base = 1;
-        if (limbs > 4096 && env->interrupt != NULL && number.n / GROUP % 64 == 0 &&
-            env->interrupt(env->arg)) {
-            code = NEWT__INTERRUPTED;
-            goto out;
-        }
+        code = put_magnitude(limb, limbs, magnitude, out);
     }
-
-    out->negative = number.negative && limbs > 0;
-    out->exponent = (int32_t)number.exponent;
-    if (out->negative) {
-        for (i = 0; limb[i]-- == 0; i++)
-            ;
-        if (limb[limbs - 1] == 0)
-            limbs--;
-    }
-    if (!newt__room(magnitude, 4 * limbs + 1)) {
-        code = NEWT__NOMEM;
-        goto out;
-    }
-    out->magnitude = magnitude->data + magnitude->n;
-    out->n = 0;
-    for (i = 4 * limbs; i-- > 0;) {
-        uint8_t byte = (uint8_t)(limb[i / 4] >> 8 * (i % 4));
-
-        if (out->n > 0 || byte != 0)
-            magnitude->data[magnitude->n + out->n++] = byte;
-    }
-    if (out->n > NEWT__MAX_MAGNITUDE) {
-        out->n = 0;
-        code = NEWT__LIMIT;
-        goto out;
-    }
-    magnitude->n += out->n;
-out:
     if (limb != small)
         env->free(env->arg, limb);
     return code;

@@ -515,8 +515,8 @@ too_large(struct newt__projection *p, uint64_t n)
            newt__word(p, NEWT__JSON_OBJECT_END);
 }
 
-/* Whether what has been counted may be in vain: the value of a key that is a container may turn out
- * hidden. */
+/* Whether what has been counted may have to be counted again: the value of a key that is a
+ * container may turn out hidden. */
 static bool
 in_a_key(const struct newt__projection *p)
 {

@@ -277,7 +277,7 @@ newt__read_simple(newt__reader *r, newt__token *t)
 
 /* ---- tagged items ------------------------------------------------------------------------- */
 
-/* The magnitude of a bignum, behind its tag. */
+/* The magnitude of a bignum, after its tag. */
 static bool
 magnitude(newt__reader *r, newt__number *x)
 {

@@ -1,52 +1,7 @@
 /*
- * text.c - buffers, UTF-8, the order of keys
+ * text.c - UTF-8, the order of keys
  */
 #include "item.h"
-
-/* ---- buffers ------------------------------------------------------------------------------ */
-
-bool
-newt__buffer_reserve(newt__buffer *b, size_t extra)
-{
-    size_t cap = b->cap;
-    uint8_t *data;
-
-    if (cap - b->n >= extra)
-        return true;
-    if (extra > SIZE_MAX / 2 - b->n)
-        return false;
-    cap = cap < 128 ? 256 : 2 * cap;
-    if (cap < b->n + extra)
-        cap = b->n + extra;
-    data = b->env->realloc(b->env->arg, b->data, cap);
-    if (data == NULL)
-        return false;
-    b->data = data;
-    b->cap = cap;
-    return true;
-}
-
-bool
-newt__buffer_append(newt__buffer *b, const void *p, size_t n)
-{
-    if (!newt__room(b, n))
-        return false;
-    if (n > 0)
-        memcpy(b->data + b->n, p, n);
-    b->n += n;
-    return true;
-}
-
-void
-newt__buffer_free(newt__buffer *b)
-{
-    if (b->data != NULL)
-        b->env->free(b->env->arg, b->data);
-    b->data = NULL;
-    b->n = b->cap = 0;
-}
-
-/* ---- UTF-8 -------------------------------------------------------------------------------- */
 
 /* Length of the character that begins s (n > 0), or 0 and in *bad the length of the maximal part
  * that begins no character. */

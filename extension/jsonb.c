@@ -22,7 +22,7 @@ enum {
     INT_DIGITS = 5     /* of an int64, to the base 10,000 */
 };
 
-/* Of an integer of so many digits, as numeric. */
+/* Of an integer of n digits, as numeric. */
 #define INT_SIZE(digits) (VARHDRSZ + sizeof(uint16) + (size_t)(digits) * sizeof(int16))
 
 /* ---- gathering ---------------------------------------------------------------------------------

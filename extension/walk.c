@@ -7,7 +7,7 @@
  * many times as long as to find a row in an index.
  *
  * Rows are handed out one by one, while the walk goes on: a target list passes them on at once,
- * and what is kept is no more than the oids.
+ * and only the oids are kept.
  */
 #include "newt_pg.h"
 

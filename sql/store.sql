@@ -117,7 +117,7 @@ CREATE TABLE @store@.newt_commit_lock ();
 COMMENT ON TABLE @store@.newt_commit_lock IS 'locked while a commit becomes visible; always empty';
 
 -- PostgreSQL empties unlogged tables after a crash and at promotion: a missing or other row tells
--- a client that its cache and its blocks of oids and serials are of another life of this server.
+-- a client that its cache and its blocks of oids and serials are of before the server was restarted or replaced.
 CREATE UNLOGGED TABLE @store@.newt_incarnation (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     id  uuid    NOT NULL DEFAULT pg_catalog.gen_random_uuid()
@@ -173,7 +173,7 @@ END
 $project$;
 COMMENT ON FUNCTION @store@.newt_project_one(bigint, bigint, text, jsonb) IS 'gives an object just updated its row of the projection; an error if it was not updated';
 
--- Oids of a large transaction, at most so many. Called for those alone: the query that every begin
+-- Oids of a large transaction, at most $2. Called for those alone: the query that every begin
 -- runs stays simple.
 CREATE FUNCTION @store@.newt_large(serial bigint, at_most bigint) RETURNS bigint[]
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $large$
@@ -183,7 +183,7 @@ CREATE FUNCTION @store@.newt_large(serial bigint, at_most bigint) RETURNS bigint
          WHERE x.serial = newt_large.serial
          LIMIT newt_large.at_most) l
 $large$;
-COMMENT ON FUNCTION @store@.newt_large(bigint, bigint) IS 'oids of a transaction that are in transaction_object, at most so many';
+COMMENT ON FUNCTION @store@.newt_large(bigint, bigint) IS 'oids of a transaction that are in transaction_object, at most $2';
 
 -- The root: a map from names to objects, oid 1. It exists from the start, so that no two clients
 -- race to make it. The record is [ "newt.Root", 1, { "items": {} } ].

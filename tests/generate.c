@@ -354,7 +354,7 @@ entries(generate *g)
     return n < g->left ? n : g->left;
 }
 
-/* n keys, distinct and in jsonb's order, and behind each a value. */
+/* n keys, distinct and in jsonb's order, and after each a value. */
 static void
 sorted_map(generate *g, newt__writer *w, const char *class_name, size_t n_class)
 {

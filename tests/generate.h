@@ -19,7 +19,7 @@ typedef struct generate {
     uint32_t max_depth; /* containers open at once, `state` included */
     uint32_t max_items; /* items of one record, about */
     uint32_t max_bytes; /* of one text or bytes */
-    uint32_t rarity;    /* one value in so many is one of the rare: hostile text, huge numbers */
+    uint32_t rarity;    /* one value in this many is one of the rare: hostile text, huge numbers */
     uint32_t left;      /* of max_items, while a record is made */
     uint32_t open;      /* containers open now */
     uint32_t reordered; /* of these, how many the writer will sort: no sharing inside */

@@ -208,11 +208,11 @@ lossless(const input *in, const newt__env *env)
     /* and so does its state as one item */
     newt__read_begin(&r, env, in->data, in->n);
     from = r.at;
-    HOLDS(newt__read(&r, &t) == NEWT__OK && t.offset == from, "the state begins behind the head",
+    HOLDS(newt__read(&r, &t) == NEWT__OK && t.offset == from, "the state begins after the head",
           NULL);
     HOLDS(newt__read_skip(&r, &t) == NEWT__OK && r.at == in->n, "skipping the state is the end",
           NULL);
-    HOLDS(newt__read_rest(&r) == NEWT__OK, "nothing is behind the state", NULL);
+    HOLDS(newt__read_rest(&r) == NEWT__OK, "nothing comes after the state", NULL);
     newt__write_begin(&w, r.class_name, r.class_n, (int32_t)r.version);
     newt__write_encoded(&w, in->data + from, in->n - from);
     HOLDS(newt__write_end(&w) == NEWT__OK && same(&w.buf, in->data, in->n),

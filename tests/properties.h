@@ -5,7 +5,7 @@
  * property that does not hold is printed with the bytes, and the program aborts.
  *
  *   - The reader, the projection and the writer say the same of a record, and an error's offset
- *     lies in it or just behind.
+ *     lies in it or just after it.
  *   - A record that is accepted comes back with the same bytes from its tokens, and as one item.
  *   - Its projection is JSON (jansson says so too), keeps the promises that a recorder checks, and
  *     is the same through both sinks; item by item it is the same as whole.

@@ -285,7 +285,7 @@ restart(void *arg)
     forget(r);
 }
 
-/* Called where the value begins: behind its key, or before the array counts it. */
+/* Called where the value begins: after its key, or before the array counts it. */
 static int
 check_path(recorder *r, const newt__path_item *path, size_t n)
 {

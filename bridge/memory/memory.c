@@ -1,8 +1,8 @@
 /*
- * memory.c - a storage in the memory of the process: stores by name, sessions, commits
+ * memory.c - a storage in the memory of the process: sessions, snapshots, commits
  */
 #include "memory.h"
-#include "heap.h"
+#include "named.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,21 +18,9 @@ enum {
 
 static const char scheme[] = "memory:";
 
-/* A store. Those with a name are in a list of the process's: who names one is to find it. */
-typedef struct store {
-    struct store *next;
-    char *name, *schema; /* NULL: it has no name */
-    size_t users;        /* storages that have opened it; guarded by the list's lock */
-    newt__heap *heap;
-} store;
-
-static struct {
-    pthread_mutex_t lock;
-    store *first;
-} named = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
 struct newt__storage {
-    store *store;
+    newt__heap *heap;
+    bool named; /* shared with others, who have its name */
     const newt__process *process;
 };
 
@@ -55,68 +43,10 @@ struct newt__session {
 
 /* ---- stores ---------------------------------------------------------------------------------- */
 
-static void
-store_free(store *s)
-{
-    newt__heap_free(s->heap);
-    free(s->name);
-    free(s->schema);
-    free(s);
-}
-
-/* name NULL: a store without one. */
-static store *
-store_new(const char *name, const char *schema, newt_error *e)
-{
-    store *s = calloc(1, sizeof *s);
-
-    if (!s) {
-        newt__fail_memory(e);
-        return NULL;
-    }
-    if (newt__heap_new(&s->heap, e) != NEWT_OK) {
-        free(s);
-        return NULL;
-    }
-    if (name) {
-        s->name = strdup(name);
-        s->schema = strdup(schema);
-        if (!s->name || !s->schema) {
-            newt__fail_memory(e);
-            store_free(s);
-            return NULL;
-        }
-    }
-    return s;
-}
-
-static store *
-find_named(const char *name, const char *schema)
-{
-    store *s = named.first;
-
-    while (s && (strcmp(s->name, name) != 0 || strcmp(s->schema, schema) != 0))
-        s = s->next;
-    return s;
-}
-
-static store *
-add_named(const char *name, const char *schema, newt_error *e)
-{
-    store *s = store_new(name, schema, e);
-
-    if (s) {
-        s->next = named.first;
-        named.first = s;
-    }
-    return s;
-}
-
 static int
 create(const char *uri, const char *schema, newt_error *e)
 {
     const char *name = uri + strlen(scheme);
-    int status = NEWT_OK;
 
     if (!*name) {
         newt__fail(e, NEWT_EINVAL, 0,
@@ -124,14 +54,7 @@ create(const char *uri, const char *schema, newt_error *e)
         newt__fail_hint(e, "newt_db_open makes it, for itself alone.");
         return NEWT_EINVAL;
     }
-    pthread_mutex_lock(&named.lock);
-    if (find_named(name, schema))
-        status = newt__fail(e, NEWT_ESTORE, 0,
-                            "there is a Newt store \"%s\" in schema \"%s\" already", uri, schema);
-    else if (!add_named(name, schema, e))
-        status = e->status;
-    pthread_mutex_unlock(&named.lock);
-    return status;
+    return newt__named_create(name, schema, e);
 }
 
 static int
@@ -140,28 +63,20 @@ storage_open(newt__storage **out, const char *uri, const newt_options *options,
 {
     const char *name = uri + strlen(scheme);
     newt__storage *s = calloc(1, sizeof *s);
+    int status;
 
     *out = NULL;
     if (!s)
         return newt__fail_memory(e);
     s->process = process;
-    if (*name) {
-        pthread_mutex_lock(&named.lock);
-        s->store = find_named(name, options->schema);
-        if (!s->store)
-            s->store = add_named(name, options->schema, e);
-        if (s->store)
-            s->store->users++;
-        pthread_mutex_unlock(&named.lock);
-    } else {
-        s->store = store_new(NULL, NULL, e);
-    }
-    if (!s->store) {
+    s->named = *name != 0;
+    status = s->named ? newt__named_open(&s->heap, name, options->schema, e)
+                      : newt__heap_new(&s->heap, e);
+    if (status == NEWT_OK)
+        *out = s;
+    else
         free(s);
-        return e->status;
-    }
-    *out = s;
-    return NEWT_OK;
+    return status;
 }
 
 static unsigned
@@ -175,24 +90,14 @@ features(const newt__storage *s)
 static void
 storage_close(newt__storage *s)
 {
-    store *ended = s->store->name ? NULL : s->store;
-
-    if (newt__process_is(s->process)) {
-        if (s->store->name) {
-            pthread_mutex_lock(&named.lock);
-            if (--s->store->users == 0) {
-                store **at = &named.first;
-
-                while (*at != s->store)
-                    at = &(*at)->next;
-                *at = s->store->next;
-                ended = s->store;
-            }
-            pthread_mutex_unlock(&named.lock);
-        }
-        if (ended)
-            store_free(ended);
+    if (!newt__process_is(s->process)) {
+        free(s);
+        return;
     }
+    if (s->named)
+        newt__named_close(s->heap);
+    else
+        newt__heap_free(s->heap);
     free(s);
 }
 
@@ -208,7 +113,7 @@ session_new(newt__storage *s, newt__opened *opened, void *arg, newt_stats *stats
     if (!x)
         return NULL;
     x->storage = s;
-    x->heap = s->store->heap;
+    x->heap = s->heap;
     x->opened = opened;
     x->opened_arg = arg;
     return x;

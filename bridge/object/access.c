@@ -170,7 +170,7 @@ newt_done(const newt_object *o)
 {
     newt__header *h = o ? newt__header_of(o) : NULL;
 
-    if (h && h->pins > 0) /* of an earlier transaction: they count no more, this way or that */
+    if (h && h->pins > 0) /* pins of an earlier transaction do not count, so one less is as good */
         h->pins--;
 }
 

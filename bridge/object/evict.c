@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    MOST_KEPT = 16 /* looked at in vain, in one sweep */
+    MOST_KEPT = 16 /* objects that one sweep looks at and cannot evict */
 };
 
 /* ---- out of the cache ---------------------------------------------------------------------- */
@@ -113,9 +113,12 @@ newt__cache_sweep(newt__jar *c)
 bool
 newt__is_spilled(newt__jar *c, int64_t oid)
 {
-    newt_error e = {0};
+    newt_error e;
     bool has;
 
+    if (!c->spill) /* nearly always; the error is large */
+        return false;
+    e = (newt_error){0};
     if (newt__spill_has(&c->spill, oid, &has, &e) != NEWT_OK) {
         newt__base_fail_with(&c->base, &e);
         newt__base_doom(&c->base);
@@ -175,9 +178,13 @@ take_back(void *arg, const newt__spilled *x)
 int
 newt__unspill(newt__jar *c, int64_t oid)
 {
-    newt_error e = {0};
-    int status = newt__spill_take(&c->spill, oid, take_back, c, &e);
+    newt_error e;
+    int status;
 
+    if (!c->spill)
+        return NEWT_OK;
+    e = (newt_error){0};
+    status = newt__spill_take(&c->spill, oid, take_back, c, &e);
     if (status == NEWT_OK)
         return NEWT_OK;
     if (e.status == NEWT_OK)
@@ -189,9 +196,13 @@ newt__unspill(newt__jar *c, int64_t oid)
 int
 newt__spilled_next(newt__jar *c, newt__spilled *out)
 {
-    newt_error e = {0};
-    int found = newt__spill_next(&c->spill, out, &e);
+    newt_error e;
+    int found;
 
+    if (!c->spill)
+        return 0;
+    e = (newt_error){0};
+    found = newt__spill_next(&c->spill, out, &e);
     if (found >= 0)
         return found;
     newt__base_fail_with(&c->base, &e);

@@ -165,7 +165,7 @@ newt__cache_home(const newt__cache *cache, int64_t oid)
 }
 
 /* And where it goes on: at the same place of the next group, so that those of a group whose slots
- * are taken meet one other each, not all of them. Behind the last group follows the next place of
+ * are taken meet one other each, not all of them. After the last group comes the next place of
  * the first, so all slots are in one circle. */
 static inline size_t
 newt__cache_next(const newt__cache *cache, size_t i)

@@ -52,7 +52,7 @@ take_written(batch *b)
 static bool
 is_client_class(const batch *b, const char *name, size_t n)
 {
-    /* the array as it is sent: length and bytes of each, behind the head */
+    /* the array as it is sent: length and bytes of each, after the head */
     const uint8_t *at = b->classes.buf.data + b->classes.buf.n, *end = at;
 
     at = b->classes.buf.data + 20;

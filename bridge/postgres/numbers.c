@@ -31,7 +31,7 @@ nothing_cached(void *arg, const newt__changes *changes)
 }
 
 /* A snapshot is read-only and cannot be left, so the numbers come through another connection, made
- * for this: most programs have one and need no more. */
+ * for this: most programs have one connection and do not need another. */
 static int
 take_blocks_beside(newt__session *c, int64_t oids, int64_t serials)
 {

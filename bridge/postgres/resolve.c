@@ -4,8 +4,8 @@
  * It is never blindly repeated, and never just looked for: a first attempt that is still on its way
  * would commit after the look. Instead its place is taken: under the commit lock, a tombstone with
  * the same serial is inserted. If that works, the first attempt has not committed and never can; if
- * the serial is there already, the nonce tells whose it is. Of another life of the server nothing
- * is on its way any more, so there a look is enough.
+ * the serial is there already, the nonce tells whose it is. If the server was restarted or
+ * replaced, nothing is on its way any more, so a look is enough.
  */
 #include "session.h"
 

@@ -390,7 +390,7 @@ look(newt__session *c)
     newt__error_move(&c->error, &kept);
 }
 
-/* Another life of the server: nothing that is cached is known to be right. */
+/* The server was restarted or replaced: nothing that is cached is known to be right. */
 static int
 drop_cached(newt__session *c)
 {

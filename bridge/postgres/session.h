@@ -256,9 +256,9 @@ struct newt__session {
     bool async;                         /* where a class does not say otherwise */
     int64_t looked_us;                  /* monotonic clock of the last look at all these */
     uint64_t seen;                      /* what that look has found */
-    bool doubtful;                      /* the cache is of another life of the server */
-    bool reopen; /* the server connection is to be replaced at the next chance */
-    bool broken; /* ... is of no use any more */
+    bool doubtful; /* the cache is of a server that was restarted or replaced since */
+    bool reopen;   /* the server connection is to be replaced at the next chance */
+    bool broken;   /* ... is of no use any more */
 };
 
 /* Takes e as the error of the present call; returns its status. */
@@ -293,7 +293,7 @@ struct newt__talk {
     bool open;    /* the last statement sent leaves a transaction open */
     bool alone;   /* ... which is one for what writes outside of any, and ends with the sync */
     bool settle;  /* all that was sent must be answered before the next is sent */
-    size_t syncs; /* so many of them have been sent and not been answered */
+    size_t syncs; /* sent and not answered yet */
     PGresult **answers; /* which came early: a list, whose first answers_at were taken */
     size_t answers_at, answers_n, answers_cap;
 };
@@ -339,7 +339,7 @@ PGconn *newt__connect_to(const char *uri, int timeout);
 int newt__check_server(const PGconn *pg, newt_error *e);
 /* A statement outside pipeline mode, parameters and results as text; NULL: e says why. */
 PGresult *newt__ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params);
-/* Connects, or connects anew; drops what belonged to another life of the server. */
+/* Connects, or connects anew; drops what belonged to a server that was restarted or replaced. */
 int newt__session_open(newt__session *c);
 /* Whether the server is there still, as far as can be seen without asking it. */
 bool newt__session_alive(newt__session *c);

@@ -43,7 +43,7 @@
     "SELECT CASE WHEN CASE WHEN count(*) = 1 THEN true ELSE "                                      \
     "@store@.newt_project_one($1, $3, $5, " document ") END THEN " result " END FROM p"
 
-/* A nested loop over the array, hence in its order, by which crossing transactions wait instead of
+/* A nested loop over the array, and so in its order, by which crossing transactions wait instead of
  * deadlocking. A null state is an object about to be deleted. */
 #define UPDATE_MANY(columns)                                                                       \
     "WITH u AS (UPDATE @store@.object_state o SET serial = $4, "                                   \
@@ -320,7 +320,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                                "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
                                "THEN set_config('transaction_timeout', '0', true) END",
     /* $1 name, $2 objects: where the follower stands, whether that transaction is still known; the
-     * next ones: how many, the last, the serials of the large ones; the age of the first behind
+     * next ones: how many, the last, the serials of the large ones; the age of the first after
      * them; the newest of all */
     [NEWT__S_FOLLOW_NEXT] =
         "WITH f AS MATERIALIZED (SELECT tid FROM @store@.newt_follower WHERE name = $1::text), "

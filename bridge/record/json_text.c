@@ -99,7 +99,7 @@ number(copy *c)
     put(c, ".0", f == REAL ? 2 : 0);
 }
 
-/* Behind the string that begins at `at`. */
+/* Where the string that begins at `at` has ended. */
 static size_t
 string_end(const copy *c, size_t at)
 {

@@ -311,7 +311,7 @@ merge_all(newt__conflicts *q, bool may_merge, newt_error *e)
 {
     int status = NEWT_OK;
 
-    /* all or none: no resolver runs in vain */
+    /* all or none: no resolver runs for nothing */
     for (size_t i = 0; i < q->n; i++)
         if (!may_merge || !can_merge(&q->list[i]))
             return report(q, &q->list[i], e);

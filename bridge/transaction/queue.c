@@ -1,8 +1,8 @@
 /*
  * queue.c - who waits for a turn at contended objects
  *
- * Of clients that have read the same object and change it, one commits, and the others have worked
- * in vain. So a transaction of newt_transact that met a conflict waits for its turn before it reads
+ * Of clients that have read the same object and change it, one commits, and the work of the others
+ * is lost. So a transaction of newt_transact that met a conflict waits for its turn before it reads
  * again; the storage knows whose turn it is. What is committed never rests on turns: they only
  * save work.
  */

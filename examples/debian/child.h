@@ -17,7 +17,7 @@ struct child {
  * if `errors`. False, with errno set: no process could be made. A program that cannot be run ends
  * with status 127. */
 bool child_start(struct child *child, const char *const *argv, bool errors);
-/* All that it writes, with a NUL behind it; *n its length. NULL: out of memory or unreadable. The
+/* All that it writes, with a NUL after it; *n its length. NULL: out of memory or unreadable. The
  * caller frees it. */
 char *child_read(struct child *child, size_t *n);
 bool child_running(struct child *child);

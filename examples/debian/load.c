@@ -164,7 +164,7 @@ fill_package(struct package *p, const struct entry *e)
     append_readers(o, &p->acl, e->section);
 }
 
-/* The section of an entry: the archive's last one, or a new one behind it. */
+/* The section of an entry: the archive's last one, or a new one after it. */
 static struct section *
 section_for(newt_conn *c, struct archive *a, const struct entry *e, struct section *last)
 {

@@ -135,7 +135,7 @@ show_rows(const struct demo *d, json_t *rows)
     table_show(&table, &d->page);
 }
 
-/* The parameters as comments, with an empty line behind. */
+/* The parameters as comments, with an empty line after them. */
 static void
 show_sql(const struct demo *d, const char *sql, int n, const char *const *params)
 {

@@ -3,7 +3,7 @@
  */
 #include "everything.h"
 
-/* Room for so many things of make_things, roughly; a limit in objects is exact. */
+/* Room for about n things of make_things; a limit in objects is exact. */
 enum {
     THINGS = 40
 };

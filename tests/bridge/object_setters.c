@@ -62,7 +62,7 @@ texts(void **state)
     newt_set(e, text, NULL);
     assert_null(e->text.s);
     newt_text_setn(OBJ, &e->text, "a\0b", 3);
-    assert_memory_equal(e->text.s, "a\0b", 4); /* and a NUL behind it */
+    assert_memory_equal(e->text.s, "a\0b", 4); /* and a NUL after it */
     newt_bytes_set(OBJ, &e->bytes, "\0\1", 2);
     assert_memory_equal(e->bytes.p, "\0\1", 2);
     newt_bytes_set(OBJ, &e->bytes, "", 0);

@@ -24,17 +24,17 @@ typedef struct proxy {
     int from_client, from_server, syncs, client_turns;
     int64_t client_bytes, server_bytes;
     /* armed: negative is off */
-    int hold_syncs; /* no answer is passed on before so many syncs have come from the client */
-    int cut_client; /* so many messages of the client are passed on, then both sides are cut */
-    int cut_server; /* so many of the server are passed on, then both sides are cut */
+    int hold_syncs; /* syncs that must have come from the client before an answer is passed on */
+    int cut_client; /* messages of the client that are passed on before both sides are cut */
+    int cut_server; /* the same of the server */
     int then_cut;  /* after that cut: messages of the server on later connections, then cut again */
     bool cut;      /* has happened */
     int cuts;      /* how many times */
     bool farewell; /* before it cuts it tells the client so, as PgBouncer does */
-    /* so many messages of the client are passed on, then its connection stands still, in both
+    /* messages of the client that are passed on before its connection stands still, in both
      * directions, until it is let go on; abandon: at once cut on the client's side, so that the
      * server gets the rest late, from nobody */
-    int stall_client, stall_syncs; /* ... or after so many of its syncs */
+    int stall_client, stall_syncs; /* ... or of its syncs */
     int first_sync;                /* the messages that came before it */
     bool abandon, stalled, go_on;
     bool rolls_back; /* each COMMIT that the client prepares from now on is a ROLLBACK */
@@ -332,7 +332,7 @@ proxy_connections(proxy *p)
     return n;
 }
 
-/* Behind the end of all that led through it. */
+/* After the end of all that led through it. */
 UNUSED static void
 proxy_stop(proxy *p)
 {

@@ -397,6 +397,8 @@ UNUSED static int
 run_all_(const struct CMUnitTest *tests, size_t n, const char *name)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
+    if (getenv("NEWT_TEST"))
+        cmocka_set_test_filter(getenv("NEWT_TEST"));
     return _cmocka_run_group_tests(name, tests, n, NULL, NULL);
 }
 #define run_all(tests) run_all_(tests, sizeof(tests) / sizeof *(tests), #tests)

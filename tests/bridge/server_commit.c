@@ -681,7 +681,7 @@ check_plan(newt_conn *c, newt__statement s, const char *args, bool loop)
     inner = strstr(plan, "Index Scan using newt_projection_pkey");
     if (outer && inner && inner < outer)
         fail_msg("statement %d looks for the row before it changes the object:\n%s", (int)s, plan);
-    if (loop) { /* the array outside, hence its order */
+    if (loop) { /* the array outside, and so its order */
         outer = strstr(plan, "Function Scan");
         inner = strstr(plan, "Index Scan using object_state_pkey");
         if (!strstr(plan, "Nested Loop") || !outer || !inner || inner < outer)

@@ -101,7 +101,7 @@ test_follow(void **state)
     ok(x.lazy, newt_delete(x.lazy, r[1].any));
     commit(x.lazy);
     assert_sql(x.s.pg, "0", "SELECT count(*) FROM newt WHERE class_name = 'Item'");
-    /* so many objects at a time, at least one transaction */
+    /* objects at a time, at least one transaction */
     p = project(x.f, "updater", 10);
     assert_int_equal(p.transactions, 10);
     assert_int_equal(p.written, 9); /* one of them is gone by now */

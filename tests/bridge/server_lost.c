@@ -93,7 +93,7 @@ test_one_round_trip(void **state)
     proxy_arm(&t.p, 1, -1, -1);
     ok(t.c, newt_prefetch(t.c, &many[0].any, 300));
     assert_int_equal(proxy_counts(&t.p).syncs, 1);
-    /* new ones, changed ones and removed ones, behind an open snapshot */
+    /* new ones, changed ones and removed ones, after an open snapshot */
     for (int i = 0; i < 100; i++) {
         write_n(t.c, many[i], 1000 + i);
         ok(t.c, newt_delete(t.c, many[100 + i].any));
@@ -203,7 +203,7 @@ test_cut_on_the_way_back(void **state)
     through_close(&t);
 }
 
-/* The same behind a pooler, which says that it has lost the server. */
+/* The same through a pooler, which says that it has lost the server. */
 static void
 test_cut_behind_pooler(void **state)
 {

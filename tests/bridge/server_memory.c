@@ -4,7 +4,7 @@
  *
  * The linker gives the library's malloc, calloc, realloc and strdup, and jansson is given the same;
  * libpq's are its own. Leaks are found by the sanitized build of this program. But for a soak it is
- * one in so many of them, others each time; a soak also lets all fail from one on, until the
+ * one in a number of them, others each time; a soak also lets all fail from one on, until the
  * scenario is over.
  */
 #include "server.h"

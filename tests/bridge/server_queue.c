@@ -65,8 +65,8 @@ disturb(scene *t, item_ref r)
 typedef struct job {
     scene *t;
     item_ref r;
-    int disturb;                              /* so many attempts meet somebody else */
-    int (*then)(newt_conn *c, struct job *j); /* what the one behind them does; NULL: the same */
+    int disturb;                              /* attempts that meet somebody else */
+    int (*then)(newt_conn *c, struct job *j); /* what the one after them does; NULL: the same */
     int64_t x;
     int calls;
 } job;
@@ -702,7 +702,7 @@ member_main(void *arg)
     return NULL;
 }
 
-/* They go on until they have done it so many times together, and each of them its share. */
+/* They go on until they have done it TIMES times together, and each of them its share. */
 static void
 crowd_run(const char *name, newt_work *fn, bool both)
 {

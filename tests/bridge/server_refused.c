@@ -344,7 +344,7 @@ test_not_the_first(void **state)
 }
 
 /* A class whose rows the client makes, among others whose rows the server makes. */
-static int shape_fails_after; /* so many calls; 0: never */
+static int shape_fails_after; /* calls; 0: never */
 
 static int
 shape(const void *object, json_t *json, void *arg)
@@ -463,7 +463,7 @@ static void
 test_not_again(void **state)
 {
     static const char *const second[] = {
-        "NULL",                                          /* refused no more */
+        "NULL",                                          /* not refused any more */
         "RAISE ''late'' USING ERRCODE = ''57014''",      /* statement_timeout */
         "RAISE ''late'' USING ERRCODE = ''40001''",      /* a conflict */
         "RAISE ''late'' USING ERRCODE = ''40P01''",      /* a deadlock */

@@ -267,7 +267,7 @@ too_large(void **state)
     assert_json(&env, record.p, record.n, rec.json, "too large");
     free(record.p);
 
-    /* what is malformed behind the point where it became too large is an error all the same */
+    /* what is malformed after the point where it became too large is an error all the same */
     record = record_of("83 78 20 (20 78) 78 20 (20 78) f7");
     recorder_begin(&rec, &sink, record.p, record.n);
     assert_int_equal(newt__project(&env, record.p, record.n, &sink, &hidden, &fault),
@@ -357,7 +357,7 @@ single_items(void **state)
     assert_int_equal(m.live, 0);
 }
 
-/* The text goes behind what the buffer holds, and leaves it alone. */
+/* The text goes after what the buffer holds, and leaves it alone. */
 static void
 text_is_appended(void **state)
 {

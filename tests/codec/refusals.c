@@ -286,7 +286,7 @@ static const refusal items[] = {
     {"d9 d9 f7 80", OUT, 0, "tag"},
     {"d9 96 03 c0 60", OUT, 3, "tag"},
     {"c6 c0 60", OUT, 1, "tag"},
-    /* and what stands behind an unknown tag is looked at as well */
+    /* and what comes after an unknown tag is looked at as well */
     {"c6 18 01", OUT, 1, "shortest"},
     {"c6 c6", BAD, 2, "cut short"},
 };
@@ -338,7 +338,7 @@ of_items(void **state)
     }
 }
 
-/* The same refusals behind a value that is good, and inside a tag, an array and a map. */
+/* The same refusals after a value that is good, and inside a tag, an array and a map. */
 static void
 of_items_deeper(void **state)
 {

@@ -120,7 +120,7 @@ record_with(const newt__env *env, const char *refs)
     b.p = malloc(b.n + 1);
     memcpy(b.p, w.buf.data, b.n);
     if (strchr(refs, '!'))
-        b.p[b.n++] = 0; /* a byte too many, behind all references */
+        b.p[b.n++] = 0; /* a byte too many, after all references */
     newt__writer_free(&w);
     return b;
 }

@@ -72,7 +72,7 @@ pause_ms(int ms)
 
 /* ---- transactions --------------------------------------------------------------------- */
 
-/* Begins without asking the server, and with nothing on the way there: right behind a commit. */
+/* Begins without asking the server, and with nothing on the way there: right after a commit. */
 UNUSED static void
 begin_behind_commit(newt_conn *c)
 {

@@ -266,7 +266,7 @@ test_read_only_by_default(void **state)
     pooled_close(&x);
 }
 
-/* ---- another life of the server ------------------------------------------------------- */
+/* ---- a server that was restarted ------------------------------------------------------- */
 
 static void
 crash_server(pooled *x)
@@ -327,7 +327,7 @@ commit_in_thread(void *arg)
     return NULL;
 }
 
-/* The server crashes behind COMMIT, and the barrier finds the next life of it: what is said is what
+/* The server crashes after COMMIT, and the barrier finds a restarted one: what is said is what
  * the store has. */
 static void
 test_crash_before_barrier(void **state)

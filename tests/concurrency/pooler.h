@@ -52,7 +52,7 @@ pooler_answers(const pooler *p)
     return ok;
 }
 
-/* With so many server connections, to the database of the tests. */
+/* With this many server connections, to the database of the tests. */
 UNUSED static void
 pooler_start(pooler *p, int servers)
 {

@@ -142,7 +142,7 @@ test_answer_late(void **state)
             commit(x.c);
             assert_true(newt_tid(x.c) > 0);
         } else {
-            commit(x.c); /* nothing comes behind the third sync: not even a standstill */
+            commit(x.c); /* nothing comes after the third sync: not even a standstill */
         }
         proxy_go_on(&x.p);
         assert_int_equal(stored(&x, x.r), n);
@@ -156,7 +156,7 @@ test_answer_late(void **state)
 typedef struct stalled {
     path x;
     bool changes; /* something; else all it has is new */
-    int stall_at; /* messages before; -1: right behind the first sync */
+    int stall_at; /* messages before; -1: right after the first sync */
     bool abandon; /* the client's side is cut at once */
     pthread_t committer, waiter;
     atomic_bool committed, waited;

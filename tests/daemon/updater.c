@@ -241,7 +241,7 @@ passes_over_damage(void **state)
         item_ref refs[20];
         make_items(c, refs, 20);
         drain_with(conninfo, "public", "f");
-        /* cut short, empty, no CBOR, and more of it behind the end: written again and damaged */
+        /* cut short, empty, no CBOR, and more of it after the end: written again and damaged */
         sql_do(pg,
                "UPDATE object_state o SET serial = 7, state = CASE zoid %% 4"
                " WHEN 0 THEN substr(state, 1, length(state) - 1) WHEN 1 THEN ''"

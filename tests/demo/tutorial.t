@@ -25,7 +25,7 @@ for block in [0-9][0-9].*; do
         cp "$block" "$(cat "$block.name")"
         ok "block $n is $(cat "$block.name")" test -s "$block"
         ;;
-    *.console) # a command behind "$ ", then what it prints
+    *.console) # a command after "$ ", then what it prints
         sed -n 's/^\$ //p' "$block" >"$block.commands"
         while IFS= read -r command <&3; do
             echo "\$ $command"

@@ -142,7 +142,7 @@ test_clock(void **state)
     store_close(&f.s);
 }
 
-/* Its clock is behind that of the server whose place it takes. */
+/* Its clock is slow against that of the server whose place it takes. */
 static void
 test_promoted(void **state)
 {

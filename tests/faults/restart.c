@@ -127,7 +127,7 @@ test_crash(void **state)
     assert_int_equal(read_n(s.a, r), 1);
     item_done(new_item(s.a, "z", 1));
     commit(s.a);
-    /* another life has another name, and none of the numbers of before */
+    /* the restarted server has another incarnation, and none of the numbers of before */
     assert_sql(s.pg, "1", "SELECT count(*) FROM newt_incarnation WHERE id <> '%s'", before);
     assert_true(sql_int(s.pg, "SELECT max(serial) FROM transaction") / 1024 > serial / 1024);
     free(before);

@@ -108,7 +108,7 @@ synchronous(bool extension)
         assert_int_equal(kill(receiver, SIGCONT), 0);
         pthread_join(t, NULL);
         assert_int_equal(w.status, NEWT_OK);
-        /* others may have written something behind it by then */
+        /* others may have written something after it by then */
         wait_until(sql_int(standby, "SELECT (pg_last_wal_receive_lsn() >= '%s')::int", written));
         wait_until(sql_int(standby, "SELECT state->>'n' FROM newt WHERE zoid = %lld",
                            (long long)w.r.any.oid) == 2 * round + 2);
@@ -221,7 +221,7 @@ test_standby(void **state)
     assert_string_equal(newt_error_sqlstate(newt_db_error(unknown)), "25006");
     newt_db_close(unknown);
 
-    /* promoted, it is a primary like others, of another life */
+    /* promoted, it is a primary like others, with an incarnation of its own */
     server_do("promote");
     wait_until(newt_transact(c, add_one, &r, NULL) == NEWT_OK);
     assert_int_equal(seen(c, r), 120);

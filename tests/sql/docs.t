@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the SQL of docs/sql-reference.md and compares what it says behind "-->".
+# Runs the SQL of docs/sql-reference.md and compares what it says after "-->".
 set -uo pipefail
 tmp=$(mktemp -d) && trap 'rm -rf "$tmp"; dropdb --if-exists newt_docs; psql -Xqc "DROP ROLE IF EXISTS newt_docs_reader"' EXIT
 sed -n '/^```sql$/,/^```$/p' docs/sql-reference.md | grep -v '^```' >"$tmp/sql"

@@ -263,7 +263,7 @@ test_current_and_spilled(void **state)
 
 /* ---- failures ---------------------------------------------------------------------------- */
 
-/* New items with texts of so many bytes, until there are enough or one cannot be made. */
+/* New items with texts of `bytes` bytes, at most `most`, until one cannot be made. */
 static int
 make_items(newt_conn *c, size_t bytes, int most)
 {

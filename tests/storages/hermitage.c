@@ -220,7 +220,7 @@ test_pmp_predicate_many_preceders(void **state)
     stage_close(&x);
 }
 
-/* One changes everything, the other removes what meets a condition that is true no more. */
+/* One changes everything, the other removes what meets a condition that is no longer true. */
 static void
 test_pmp_for_writes(void **state)
 {
@@ -336,7 +336,7 @@ test_g_single_read_skew(void **state)
 /* ---- not prevented by snapshots alone ------------------------------------------------------- */
 
 /* Possible. Its pair, with newt_read_current(b) in t1 and newt_read_current(a) in t2, belongs
- * behind it when there is newt_read_current: there the second commit is a conflict. */
+ * after it when there is newt_read_current: there the second commit is a conflict. */
 static void
 test_g2_item_write_skew(void **state)
 {

@@ -263,7 +263,7 @@ step_commit(game *g, player *p)
         return;
     tid = newt_tid(p->c);
     if (tid <= g->newest)
-        wrong(g, "committed as %lld behind %lld", (long long)tid, (long long)g->newest);
+        wrong(g, "committed as %lld after %lld", (long long)tid, (long long)g->newest);
     g->newest = tid;
     g->commits++;
     hears(g, p, tid);
@@ -272,7 +272,7 @@ step_commit(game *g, player *p)
             add_version(&g->objects[i], tid, p->own[i]);
 }
 
-/* The next step of a program; where the one behind it begins. */
+/* The next step of a program; where the one after it begins. */
 static const char *
 step(game *g, player *p, const char *program)
 {

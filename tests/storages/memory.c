@@ -223,7 +223,7 @@ work(void *arg)
     return NULL;
 }
 
-/* Threads in each other's way take turns: none starves, and few work in vain. */
+/* Threads in each other's way take turns: none starves, and little work is lost. */
 static void
 test_turns(void **state)
 {

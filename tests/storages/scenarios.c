@@ -180,7 +180,7 @@ test_stale_store(void **state)
  * check_race_loadopen_vs_local_invalidate (connections of one newt_db) and
  * check_race_load_vs_external_invalidate (programs of their own): pairs that are changed together
  * are equal in every transaction that loads them, from cache or server. And a root never refers to
- * an object that is not there yet, or no more.
+ * an object that is not there yet, or not any more.
  */
 typedef struct racer {
     newt_db *db;
@@ -489,7 +489,7 @@ test_sizes(void **state)
 /* ---- begins of a stale cache ----------------------------------------------------------------- */
 
 /* checkCachePolling, and the bound that Newt adds to it: who begins later than a tenth of a second
- * behind a commit sees it, however idle the connection was; another connection of the newt_db that
+ * after a commit sees it, however idle the connection was; another connection of the newt_db that
  * has committed sees it at once. */
 static void
 test_stale_begin(void **state)

@@ -496,7 +496,7 @@ dawdle(newt_conn *c, void *arg)
     return rc;
 }
 
-/* Clients in each other's way pause for different times; no attempt begins behind the deadline. */
+/* Clients in each other's way pause for different times; no attempt begins after the deadline. */
 static void
 test_pauses(void **state)
 {
@@ -813,8 +813,8 @@ make_one(newt_conn *c, void *arg)
     return item_new(c) ? NEWT_OK : newt_status(c);
 }
 
-/* The transaction that the cache stands at is gone, or the server lives another life: all that is
- * cached is doubted. */
+/* The transaction that the cache stands at is gone, or the server was restarted or replaced: all
+ * that is cached is doubted. */
 static void
 test_lost_position(void **state)
 {

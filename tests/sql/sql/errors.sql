@@ -15,7 +15,7 @@ INSERT INTO bad (what, record) VALUES
     ('class not UTF-8', '\x8361ff01a0'), ('class with NUL', '\x83610001a0'),
     ('version is text', '\x8361546131a0'), ('version negative', '\x83615420a0'),
     ('version too large', '\x8361541a80000000a0'),
-    ('bytes behind', '\x83615401a000'), ('cut short', '\x83615401a16161'),
+    ('bytes after', '\x83615401a000'), ('cut short', '\x83615401a16161'),
     ('integer not shortest', '\x83615401a16161180a'), ('length not shortest', '\x83615401a1616178016b'),
     ('indefinite array', '\x83615401a161619fff'), ('break', '\x83615401ff'),
     ('reserved head', '\x83615401a161611c'), ('undefined', '\x83615401a16161f7'),

@@ -51,7 +51,7 @@ FROM record, generate_series(0, length(record) - 1) n_bytes GROUP BY 1 ORDER BY 
 -- every bit flipped
 SELECT pg_temp.verdict(set_bit(record, bit, 1 - get_bit(record, bit))) AS verdict, count(*) > 1000 AS many
 FROM record, generate_series(0, least(length(record), 64) * 8 - 1) bit GROUP BY 1 ORDER BY 1;
--- random bytes, half of them behind a good head
+-- random bytes, half of them after a good head
 SELECT setseed(0.5);
 SELECT pg_temp.verdict(CASE n % 2 WHEN 0 THEN bytes ELSE '\x83615401'::bytea || bytes END) AS verdict, count(*) > 50 AS many
 FROM (SELECT n, decode(coalesce(string_agg(lpad(to_hex(floor(256 * random())::integer), 2, '0'), ''), ''), 'hex') AS bytes
