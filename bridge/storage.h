@@ -197,8 +197,8 @@ typedef struct newt__storage_type {
 
     /* A session, not ready yet; NULL: no memory. It calls `opened` whenever it has opened a
      * snapshot, before it hands over anything from it; and at any time, with all and without a
-     * position, when it finds that the store was restarted or replaced. What it does is added to *stats:
-     * round trips and statements. */
+     * position, when it finds that the store was restarted or replaced. What it does is added to
+     * *stats: round trips and statements. */
     newt__session *(*connect)(newt__storage *s, newt__opened *opened, void *arg, newt_stats *stats);
     void (*disconnect)(newt__session *x);
     /* Makes sure that the session is of use, outside of a transaction; idle_us: since its last use.
