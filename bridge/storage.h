@@ -181,6 +181,20 @@ typedef struct newt__registered {
 
 typedef int newt__take_class(void *arg, const newt__registered *k);
 
+/* ---- the feed ----------------------------------------------------------------------------------
+ */
+
+/* A committed transaction, as those who follow see it. */
+typedef struct newt__transaction {
+    newt__position at;
+    int64_t committed_us;                       /* since 1970, by the storage's clock */
+    const char *user, *description, *extension; /* as of newt_describe; NULL: not given */
+    const int64_t *written, *removed;           /* oids */
+    size_t n_written, n_removed;
+} newt__transaction;
+
+typedef int newt__take_transaction(void *arg, const newt__transaction *t);
+
 /* ---- the table --------------------------------------------------------------------------------
  */
 
@@ -241,6 +255,15 @@ typedef struct newt__storage_type {
     /* Those that are there already stay as they are. */
     int (*register_classes)(newt__session *x, const newt__registered *list, size_t n,
                             newt_error *e);
+
+    /* The transactions after a position, in the order in which they became visible: whole ones, at
+     * least one if there is any, and no more once they have `objects` objects. *after moves to each
+     * that was taken. tid 0: from the first that is known. NEWT_EMISSING: the position is not
+     * known, or what came after it is not any more. Outside of a transaction. */
+    int (*feed)(newt__session *x, newt__position *after, int64_t objects,
+                newt__take_transaction *take, void *arg, newt_error *e);
+    /* 1: there are transactions after the position; 0: there were none for so long. */
+    int (*wait_feed)(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
 
     /* newt_project and newt_retry_rejects; outside of a transaction. */
     int (*project)(newt__session *x, const char *name, int64_t max_objects, newt_progress *out,

@@ -226,6 +226,24 @@ logged(const newt__heap *h, size_t i)
     return h->log[(h->log_at + i) & (h->cap_log - 1)];
 }
 
+bool
+newt__copy_text(char **to, const char *text)
+{
+    *to = text ? strdup(text) : NULL;
+    return *to || !text;
+}
+
+void
+newt__logged_free(newt__logged *entry)
+{
+    if (!entry)
+        return;
+    free(entry->user);
+    free(entry->description);
+    free(entry->extension);
+    free(entry);
+}
+
 static void
 forget_oldest(newt__heap *h)
 {
@@ -233,7 +251,7 @@ forget_oldest(newt__heap *h)
 
     h->forgotten = entry->tid;
     h->log_oids -= entry->n;
-    free(entry);
+    newt__logged_free(entry);
     h->log_at = (h->log_at + 1) & (h->cap_log - 1);
     h->n_log--;
 }
@@ -262,6 +280,24 @@ newt__heap_put(newt__heap *h, newt__logged *entry, newt__version **versions)
     while (h->n_log > 1 && (h->n_log > MOST_LOGGED || h->log_oids > MOST_LOGGED_OIDS))
         forget_oldest(h);
     prune_all(h);
+    pthread_cond_broadcast(&h->committed);
+}
+
+const newt__logged *
+newt__heap_next(const newt__heap *h, int64_t after, bool *known)
+{
+    size_t low = 0, high = h->n_log;
+
+    *known = after == 0 || after >= h->forgotten;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (logged(h, middle)->tid > after)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low < h->n_log ? logged(h, low) : NULL;
 }
 
 bool
@@ -348,7 +384,7 @@ put_root(newt__heap *h)
     v->oid = ROOT_OID;
     v->n = sizeof root;
     memcpy(v->record, root, sizeof root);
-    entry->n = 1;
+    entry->n = entry->n_written = 1;
     entry->oids[0] = ROOT_OID;
     newt__heap_put(h, entry, &v);
     return true;
@@ -367,6 +403,7 @@ newt__heap_new(newt__heap **out, newt_error *e)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->turn_over, &attr);
+    pthread_cond_init(&h->committed, &attr);
     pthread_condattr_destroy(&attr);
     h->next_oid = FIRST_OID;
     if (!put_root(h)) {
@@ -393,6 +430,7 @@ newt__heap_free(newt__heap *h)
     free(h->log);
     free(h->turns);
     pthread_cond_destroy(&h->turn_over);
+    pthread_cond_destroy(&h->committed);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }

@@ -30,8 +30,9 @@ typedef struct newt__view {
 /* A transaction that has been committed. */
 typedef struct newt__logged {
     int64_t tid, serial;
-    size_t n;
-    int64_t oids[]; /* written or removed */
+    char *user, *description, *extension; /* malloc'ed or NULL */
+    size_t n, n_written;
+    int64_t oids[]; /* written, then removed */
 } newt__logged;
 
 typedef struct newt__place_of {
@@ -57,7 +58,7 @@ typedef struct newt__kept_class {
 
 typedef struct newt__heap {
     pthread_mutex_t lock;
-    pthread_cond_t turn_over;
+    pthread_cond_t turn_over, committed;
     newt__place_of *places; /* by oid: open addressing, linear probing; a power of two */
     size_t n, cap;
     unsigned shift;      /* 64 less the binary logarithm of cap */
@@ -95,6 +96,13 @@ void newt__heap_put(newt__heap *h, newt__logged *entry, newt__version **versions
  * too many, or not known any more, or (*memory false) there is no memory. *list is realloc'ed. */
 bool newt__heap_changes(const newt__heap *h, int64_t after, size_t most, int64_t **list, size_t *n,
                         bool *memory);
+
+/* The first transaction after one; NULL: there is none. *known: all since that one are in the log.
+ */
+const newt__logged *newt__heap_next(const newt__heap *h, int64_t after, bool *known);
+void newt__logged_free(newt__logged *entry);
+/* strdup of a text that may be NULL; false: no memory. */
+bool newt__copy_text(char **to, const char *text);
 
 /* Turns. false: somebody else has it; or there is no memory, and *memory is false. */
 bool newt__heap_take_turn(newt__heap *h, int64_t oid, const void *holder, bool *memory);

@@ -93,6 +93,8 @@ typedef enum newt__statement {
     NEWT__S_NONCE,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
+    NEWT__S_FEED,
+    NEWT__S_FEED_CHUNK,
     NEWT__S_FOLLOW_UNTIMED,
     NEWT__S_FOLLOW_NEXT,
     NEWT__S_FOLLOW_MOVE,
@@ -411,7 +413,8 @@ typedef enum newt__resolved {
 newt__resolved newt__resolve(newt__session *c, int64_t serial, int64_t nonce, bool answered,
                              int64_t *tid);
 
-/* ---- everything else that a storage does (load.c, query.c, registry.c, follow.c, create.c)
+/* ---- everything else that a storage does (load.c, query.c, registry.c, feed.c,
+ * follow.c, create.c)
  * ------- */
 
 int newt__session_load(newt__session *c, const int64_t *oids, size_t n, newt__take_record *take,
@@ -422,6 +425,9 @@ int newt__session_query(newt__session *c, const newt__query *q, bool *over);
 int newt__session_classes(newt__session *c, const char *const *names, size_t n,
                           newt__take_class *take, void *arg);
 int newt__session_register(newt__session *c, const newt__registered *list, size_t n);
+int newt__session_feed(newt__session *c, newt__position *after, int64_t objects,
+                       newt__take_transaction *take, void *arg);
+int newt__session_wait_feed(newt__session *c, newt__position after, int at_most_ms);
 int newt__session_project(newt__session *c, const char *name, int64_t max_objects,
                           newt_progress *out);
 int newt__session_retry(newt__session *c, int64_t max_objects, newt_progress *out);

@@ -314,6 +314,14 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                          "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
                          "ON CONFLICT DO NOTHING",
 
+    /* $1 tid, whose row comes first, $2 rows */
+    [NEWT__S_FEED] = "SELECT tid, serial, (extract(epoch FROM committed_at) * 1000000)::bigint, "
+                     "username, description, extension::text, written, removed "
+                     "FROM @store@.transaction WHERE tid >= $1 ORDER BY tid LIMIT $2",
+    /* $1 serial, $2 chunk */
+    [NEWT__S_FEED_CHUNK] = "SELECT written, removed FROM @store@.transaction_object "
+                           "WHERE serial = $1 AND n = $2::bigint",
+
     /* A batch that takes longer than a role may would be begun again for ever. There is no
      * transaction_timeout before PostgreSQL 17. */
     [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "

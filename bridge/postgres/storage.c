@@ -134,6 +134,19 @@ register_classes(newt__session *c, const newt__registered *list, size_t n, newt_
 }
 
 static int
+feed(newt__session *c, newt__position *after, int64_t objects, newt__take_transaction *take,
+     void *arg, newt_error *e)
+{
+    return done(c, newt__session_feed(c, after, objects, take, arg), e);
+}
+
+static int
+wait_feed(newt__session *c, newt__position after, int at_most_ms, newt_error *e)
+{
+    return done(c, newt__session_wait_feed(c, after, at_most_ms), e);
+}
+
+static int
 project(newt__session *c, const char *name, int64_t max_objects, newt_progress *out, newt_error *e)
 {
     return done(c, newt__session_project(c, name, max_objects, out), e);
@@ -166,6 +179,8 @@ const newt__storage_type newt__postgres = {
     .commit = commit,
     .classes = classes,
     .register_classes = register_classes,
+    .feed = feed,
+    .wait_feed = wait_feed,
     .project = project,
     .retry_rejects = retry_rejects,
 };

@@ -21,7 +21,7 @@ static void
 put(newt__heap *h, generate *g, shot *now)
 {
     newt__version *versions[OIDS];
-    newt__logged *entry = malloc(sizeof *entry + OIDS * sizeof *entry->oids);
+    newt__logged *entry = calloc(1, sizeof *entry + OIDS * sizeof *entry->oids);
     size_t n = 0;
 
     for (int i = 0; i < OIDS; i++) {
@@ -37,12 +37,12 @@ put(newt__heap *h, generate *g, shot *now)
         versions[n++] = v;
     }
     entry->n = n;
+    for (size_t i = 0; i < n; i++) /* before the heap has them: it frees what nobody can see */
+        now->serials[versions[i]->oid - FIRST] = versions[i]->removed ? 0 : h->serial + 1;
     assert_true(newt__heap_reserve(h, n));
     newt__heap_put(h, entry, versions);
     assert_true(h->tid > now->tid);
     now->tid = h->tid;
-    for (size_t i = 0; i < n; i++)
-        now->serials[versions[i]->oid - FIRST] = versions[i]->removed ? 0 : h->serial;
 }
 
 /* Every version that is kept can be seen by the newest snapshot, or by one that is open. */
@@ -170,7 +170,7 @@ test_places(void **state)
     for (int removed = 0; removed < 2; removed++) {
         for (int i = 0; i < MANY; i++) {
             newt__version *v = calloc(1, sizeof *v);
-            newt__logged *entry = malloc(sizeof *entry + sizeof *entry->oids);
+            newt__logged *entry = calloc(1, sizeof *entry + sizeof *entry->oids);
 
             v->oid = FIRST + (int64_t)i * 64;
             v->removed = removed;

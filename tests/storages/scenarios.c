@@ -443,8 +443,8 @@ test_restored_copy(void **state)
     PQfinish(pg);
     pg = PQconnectdb(conninfo);
     assert_sql(pg, "t",
-               "SELECT max(zoid) < last_value + 1024 AND is_called FROM object_state, "
-               "newt_oid GROUP BY last_value, is_called");
+               "SELECT max(zoid) < last_value + 1024 AND is_called FROM "
+               "public.object_state, public.newt_oid GROUP BY last_value, is_called");
     PQfinish(pg);
     newt_close(c);
     newt_db_close(db);
