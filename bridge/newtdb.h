@@ -7,7 +7,7 @@
  *   database    newt_db      classes and a store; shared by threads
  *   connection  newt_conn    one transaction and one thread at a time; its own cache of objects
  *   object      struct task  a struct of yours that Newt gave you; has an oid
- *   reference   task_ref     an oid that knows its class; a value, keep it anywhere, for ever
+ *   reference   task_ref     an oid that knows its class; a value, keep it anywhere, for any time
  *   ghost                    a reference whose object is not loaded: it has no struct
  *
  * References are values, pointers are borrowed. A pointer comes from _new, _read, _write or _edit
@@ -77,7 +77,7 @@ enum {
     NEWT_EMISSING = -3,  /* no object with this oid (in this snapshot) */
     NEWT_ECLASS = -4,    /* the object is of another class, or a class table is wrong */
     NEWT_EBROKEN = -5,   /* the object's record is damaged, or does not fit its class */
-    NEWT_ECONFLICT = -6, /* somebody else changed it since this transaction read it; retry */
+    NEWT_ECONFLICT = -6, /* another transaction changed it since this one read it; retry */
     NEWT_ELOST = -7,     /* the server went away before COMMIT was sent; retry */
     NEWT_EUNKNOWN = -8,  /* committed, but not known to be durable (newt_tid is set); or the server
                           * went away during COMMIT and could not be asked (newt_tid is 0) */
@@ -426,25 +426,25 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
 /* ---- stores and databases ---------------------------------------------------------------- */
 
 /*
- * Where a store is, its uri says:
+ * A uri says where a store is:
  *
  *   libpq's connection string, or NULL (libpq's environment): in PostgreSQL. It is created once, by
  *   newt_store_create or in SQL.
- *   "memory:": in memory, for the newt_db that opens it alone, and gone with it.
- *   "memory:NAME": in memory, for all of the process who name it, in the same schema; gone when the
- *   last newt_db that opened it is closed. Who opens it first makes it.
+ *   "memory:": in memory, private to the newt_db that opens it, and freed with it.
+ *   "memory:NAME": in memory, shared by every newt_db of the process that opens the same name and
+ *   schema. The first to open it creates it; the last to close it frees it.
  *
  * A store in memory is for tests of programs: transactions behave as in PostgreSQL, but nothing is
- * durable, there is no JSONB (to_json is called all the same, for its failures), and queries,
- * newt_project and newt_retry_rejects are NEWT_EINVAL. Options about servers and the JSONB mean
- * nothing there.
+ * durable. There is no JSONB (to_json is called all the same, for its failures) and no SQL:
+ * newt_search, newt_query, newt_project and newt_retry_rejects fail with NEWT_EINVAL, and nothing
+ * enforces a unique index. Options about servers and the JSONB have no effect.
  */
 
 /*
  * Creates a store's tables in a schema, and the schema if it is missing. In PostgreSQL never done
  * implicitly. schema NULL: "public". NEWT_ESTORE: the schema holds a store already; NEWT_EINVAL: it
- * is one of the system's, or "newt", the extension's; or uri is "memory:", whose store cannot be
- * found again. *e: as in newt_db_open, freed with newt_error_free.
+ * is one of the system's, or "newt", the extension's; or uri is "memory:", whose store no newt_db
+ * could open. *e: as in newt_db_open, freed with newt_error_free.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
 NEWT_API void newt_error_free(newt_error *e);

@@ -9,8 +9,8 @@
  * A newt__storage belongs to one newt_db and is shared by its threads; a newt__session belongs to
  * one newt_conn and is used by one thread at a time. Functions return NEWT_OK or a negative status
  * and fill *e. What a callback is handed is valid until it returns. A callback that returns a
- * non-zero value stops the call, which returns that value and leaves *e alone: whoever gave the
- * callback knows why.
+ * non-zero value stops the call, which returns that value and leaves *e alone: the caller that gave
+ * the callback knows why.
  */
 #ifndef NEWT_STORAGE_H
 #define NEWT_STORAGE_H
@@ -46,10 +46,10 @@ typedef struct newt__changes {
     const int64_t *oids; /* written or removed; an oid may be there twice */
     size_t n;
     /* of newt__committed: the first `before` of them were changed before the own transaction, which
-     * may have written them anew */
+     * may have written them again */
     size_t before;
     /* of a turn that was asked for */
-    bool waited;  /* somebody else had it */
+    bool waited;  /* another session had it */
     bool in_vain; /* it did not come in time */
 } newt__changes;
 

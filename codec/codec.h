@@ -439,7 +439,7 @@ typedef struct newt__json {
 
 /*
  * Where a projection goes. event: one JSON event; non-zero stops with NEWT__SINK. restart: forget
- * everything so far, rejects too; the document begins anew (it turned out too large, or held what
+ * everything so far, rejects too; the document starts again (it turned out too large, or held what
  * only a look ahead can show: a map key with NUL, a hidden value after a key that is a container).
  * reject (may be NULL): something could not be shown as it is; path is the way to it in the JSON
  * document (keys as they stand there, and array indexes; valid until the callback returns; none:

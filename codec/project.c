@@ -2,7 +2,7 @@
  * project.c - the projection: record bytes -> JSON events
  *
  * One pass over the reader's tokens with a frame for each open container. Two things cannot be
- * known in time and begin the document anew: that it is too large, and that a map holds a key with
+ * known in time and start the document again: that it is too large, and that a map holds a key with
  * NUL or a hidden value stands after a key that is a container. For the latter a look ahead over
  * the whole item notes, by the containers' numbers in reading order, where that is so.
  */
@@ -267,13 +267,13 @@ in_order(const newt__reader *r, const struct newt__level *level, const char *key
 
 /* Takes a simple field or item as read, and shows the key. */
 static bool
-pass(struct newt__projection *p, const uint8_t *behind, const char *key, size_t n)
+pass(struct newt__projection *p, const uint8_t *after, const char *key, size_t n)
 {
     newt__reader *r = p->r;
     struct newt__level *level = &r->level[r->depth - 1];
     newt__json e = {.kind = NEWT__JSON_KEY, .s = key, .n = n, .in_record = true, .plain = true};
 
-    r->at = (size_t)(behind - r->data);
+    r->at = (size_t)(after - r->data);
     if (key == NULL) {
         r->ticks++;
         level->left--;
@@ -297,26 +297,26 @@ straight(struct newt__projection *p, const bool fields)
 {
     newt__reader *r = p->r;
     const struct newt__level *level = &r->level[r->depth - 1];
-    const uint8_t *end = r->data + r->n, *at = r->data + r->at, *behind;
+    const uint8_t *end = r->data + r->n, *at = r->data + r->at, *after;
     newt__json e = {.kind = NEWT__JSON_STRING, .in_record = true, .plain = true};
     const char *key = NULL;
     size_t n = 0;
     int64_t i;
 
-    for (; level->left > 0 && r->ticks < NEWT__TICKS - 2; at = behind) {
+    for (; level->left > 0 && r->ticks < NEWT__TICKS - 2; at = after) {
         if (fields) {
             at = newt__short_text(at, end, &key, &n);
             if (at == NULL || newt__is_wrapper(key, n) || !in_order(r, level, key, n))
                 return true;
         }
-        if ((behind = newt__short_text(at, end, &e.s, &e.n)) != NULL) {
-            if (!pass(p, behind, key, n) || !newt__emit(p, &e))
+        if ((after = newt__short_text(at, end, &e.s, &e.n)) != NULL) {
+            if (!pass(p, after, key, n) || !newt__emit(p, &e))
                 return false;
-        } else if ((behind = newt__short_uint(at, end, &i)) != NULL) {
-            if (!pass(p, behind, key, n) || !newt__emit_int(p, i))
+        } else if ((after = newt__short_uint(at, end, &i)) != NULL) {
+            if (!pass(p, after, key, n) || !newt__emit_int(p, i))
                 return false;
-        } else if ((behind = newt__short_ref(at, end, &i)) != NULL) {
-            if (!pass(p, behind, key, n) || !show_ref(p, i))
+        } else if ((after = newt__short_ref(at, end, &i)) != NULL) {
+            if (!pass(p, after, key, n) || !show_ref(p, i))
                 return false;
         } else {
             return true;

@@ -229,8 +229,8 @@ newt__read_token(newt__reader *r, newt__token *t)
 
 /* ---- items without tokens ----------------------------------------------------------------- */
 
-/* The simplest forms of the commonest items, for whoever can do without a token: each returns what
- * is after the item, or NULL if something else stands there, which says nothing about it. */
+/* The simplest forms of the commonest items, for callers that can do without a token: each returns
+ * what is after the item, or NULL if something else stands there, which says nothing about it. */
 
 /* Text below 256 bytes, all of it ASCII that needs no escapes. */
 static inline const uint8_t *

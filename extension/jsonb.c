@@ -286,7 +286,7 @@ is_container(const newt_pg_node *node)
 
 /* The node after a value. */
 static uint32
-behind(const newt_pg_node *nodes, uint32 value)
+after(const newt_pg_node *nodes, uint32 value)
 {
     return is_container(&nodes[value]) ? nodes[value].u.link : value + 1;
 }
@@ -308,7 +308,7 @@ sorted_keys(const newt_pg_node *nodes, uint32 object)
 
     for (uint32 i = 0; i < n; i++) {
         keys[i] = key;
-        key = behind(nodes, key + 1);
+        key = after(nodes, key + 1);
     }
     qsort_arg(keys, n, sizeof *keys, compare_keys, unconstify(newt_pg_node *, nodes));
     return keys;
@@ -347,7 +347,7 @@ begin_container(writing *w, uint32 flags, uint32 n, uint32 first, const uint32 *
             key = keys[i];
         write_string(w, f, &w->nodes[key]);
         if (!keys && i + 1 < n)
-            key = behind(w->nodes, key + 1);
+            key = after(w->nodes, key + 1);
     }
 }
 
@@ -372,7 +372,7 @@ next_value(writing *w, frame *f)
     if (f->keys)
         value = f->keys[f->i] + 1;
     else
-        f->next = behind(w->nodes, value);
+        f->next = after(w->nodes, value);
     f->i++;
     return value;
 }

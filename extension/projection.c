@@ -68,7 +68,7 @@ ignore_event(void *arg, const newt__json *e)
     return 0;
 }
 
-/* The document begins anew, and so does the list. */
+/* The document starts again, and so does the list. */
 static void
 restart(void *arg)
 {

@@ -67,7 +67,7 @@ make_plan(walk *w, const char *store)
     SPI_finish();
 }
 
-/* Only what evaluates $1 anew at each rescan can be rescanned with another; what keeps rows (an
+/* Only what evaluates $1 again at each rescan can be rescanned with another; what keeps rows (an
  * Append that has chosen its partitions, the hash of a join, another engine's scan) cannot. */
 static void
 begin_query(walk *w)

@@ -209,7 +209,7 @@ account(updater *u, const newt_progress *p)
 
 /* ---- phases --------------------------------------------------------------------------- */
 
-/* What waiting cannot cure: somebody must change the command line, the rights or the store. */
+/* What waiting cannot cure: the operator must change the command line, the rights or the store. */
 static bool
 permanent(const newt_error *e)
 {
@@ -395,9 +395,9 @@ help(void)
         "An object whose JSONB the database refuses (an index, a constraint, a trigger) is left\n"
         "out: the log names it, and it is found in the view newt_reject.\n"
         "\n"
-        "Exit status: 0 done, or stopped by SIGTERM or SIGINT; 1 somebody must act (no store,\n"
-        "another version, missing rights); 2 wrong usage; 3 the server could not be reached at\n"
-        "the start, or was lost with --once.\n",
+        "Exit status: 0 done, or stopped by SIGTERM or SIGINT; 1 intervention is needed (no\n"
+        "store, another version, missing rights); 2 wrong usage; 3 the server could not be\n"
+        "reached at the start, or was lost with --once.\n",
         stdout);
 }
 

@@ -104,7 +104,7 @@ void newt__logged_free(newt__logged *entry);
 /* strdup of a text that may be NULL; false: no memory. */
 bool newt__copy_text(char **to, const char *text);
 
-/* Turns. false: somebody else has it; or there is no memory, and *memory is false. */
+/* Turns. false: another session has it; or there is no memory, and *memory is false. */
 bool newt__heap_take_turn(newt__heap *h, int64_t oid, const void *holder, bool *memory);
 void newt__heap_end_turns(newt__heap *h, const void *holder);
 

@@ -368,8 +368,8 @@ int newt__next_oid(newt__jar *c, int64_t *oid);
 int newt__object_encode(newt__jar *c, newt__header *h, bool *same);
 /* Whether this transaction has read, pinned or changed the object. */
 bool newt__object_used(const newt__jar *c, int64_t oid);
-/* Somebody else changed or removed it: forgets what is cached. An object used in this transaction
- * is left as it is (a changed one will be a conflict at commit). */
+/* Another transaction changed or removed it: forgets what is cached. An object used in this
+ * transaction is left as it is (a changed one will be a conflict at commit). */
 void newt__object_invalidate(newt__jar *c, int64_t oid);
 /* The end of a transaction: what was changed is discarded. Committed: headers that are `written`
  * take the serial. Aborted: what was new, changed or deleted is a ghost again. */

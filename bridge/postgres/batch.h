@@ -74,7 +74,7 @@ bool newt__batch_removes(const newt__batch *b, size_t i);
 void newt__batch_oids(newt__batch *b, size_t from, size_t to, newt__params *p);
 void newt__batch_free(newt__batch *b);
 /* The server has refused a row of this commit, which is *e: adds which object it was to *e, if that
- * can be found out. On the way the batch is made anew, and the server's transaction is rolled back
+ * can be found out. On the way the batch is made again, and the server's transaction is rolled back
  * (refused.c). */
 void newt__refused(newt__batch *b, int64_t serial, newt_error *e);
 /* A comparison has failed: rolls back, and calls writes->clash for what others have changed or

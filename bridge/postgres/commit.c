@@ -354,7 +354,7 @@ not_committed(work *w)
         newt__refused(&w->batch, w->serial, &why);
         newt__error_move(&c->talk->error, &why);
     } else if (strcmp(e->sqlstate, "23505") == 0) {
-        /* numbers that somebody else has used cannot be right */
+        /* numbers that another session has used cannot be right */
         newt__blocks_drop(&c->oids);
         newt__blocks_drop(&c->serials);
     }

@@ -12,7 +12,7 @@
  * have, and its row is newer. If that writer removed the object, and this follower then inserts a
  * row for it, the removal is in a transaction after the new position: the next batch deletes it.
  *
- * The database may refuse a row: an index, a constraint or a trigger of somebody's. Then the batch
+ * The database may refuse a row: an index, a constraint or a trigger. Then the batch
  * is rolled back and done once more, in pieces that a savepoint keeps apart and that are halved
  * until the row is found. It is left out, and entered in newt_reject; all others are written, and
  * the position moves on. What was refused because another object has the same value may only have
@@ -352,7 +352,7 @@ retry_early(batch *b, int64_t max_objects)
     return NEWT_OK;
 }
 
-/* After a batch, whoever has written its rows: what was refused early is worth another attempt. */
+/* After a batch, by whichever follower: what was refused early is worth another attempt. */
 static void
 remember(batch *b)
 {

@@ -74,7 +74,7 @@ take(newt__session *c, int64_t oids, int64_t serials)
 
 /* Blocks were drawn, and none of them was free. */
 static int
-fail_behind(newt__session *c, const char *sequence)
+fail_outdated(newt__session *c, const char *sequence)
 {
     newt__fail(&c->error, NEWT_ESTORE, 0, "the sequence %s gives numbers that are in use",
                sequence);
@@ -93,7 +93,7 @@ newt__next_number(newt__session *c, int64_t *oid)
     /* the more a transaction takes, the more it will; and what it needs last of all is here too */
     rc = take(c, c->oids.used + 1, newt__blocks_left(&c->serials, 1) > 0 ? 0 : 1);
     if (rc == NEWT_OK && !newt__blocks_next(&c->oids, c->storage->oid_block, oid))
-        rc = fail_behind(c, c->storage->sql->oid_sequence);
+        rc = fail_outdated(c, c->storage->sql->oid_sequence);
     return rc;
 }
 
@@ -106,6 +106,6 @@ newt__next_serial(newt__session *c, int64_t *serial)
         return NEWT_OK;
     rc = take(c, 0, 1);
     if (rc == NEWT_OK && !newt__blocks_next(&c->serials, c->storage->serial_block, serial))
-        rc = fail_behind(c, c->storage->sql->serial_sequence);
+        rc = fail_outdated(c, c->storage->sql->serial_sequence);
     return rc;
 }

@@ -18,7 +18,7 @@
  *
  * With newt_options.transaction_pooling nothing is left in the server's session, which may be
  * another one in the next transaction: nothing is prepared, and a BEGIN brings the settings along
- * for its transaction, unseen by whoever takes results.
+ * for its transaction, unseen by the function that takes results.
  */
 #ifndef NEWT_SESSION_H
 #define NEWT_SESSION_H
@@ -341,7 +341,7 @@ PGconn *newt__connect_to(const char *uri, int timeout);
 int newt__check_server(const PGconn *pg, newt_error *e);
 /* A statement outside pipeline mode, parameters and results as text; NULL: e says why. */
 PGresult *newt__ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params);
-/* Connects, or connects anew; drops what belonged to a server that was restarted or replaced. */
+/* Connects or reconnects; drops what belonged to a server that was restarted or replaced. */
 int newt__session_open(newt__session *c);
 /* Whether the server is there still, as far as can be seen without asking it. */
 bool newt__session_alive(newt__session *c);
@@ -404,7 +404,7 @@ void newt__turn_over(newt__session *c);
 newt__outcome newt__session_commit(newt__session *c, const newt__writes *writes,
                                    newt__committed *out);
 /* What became of a commit whose connection was lost (resolve.c); answered: COMMIT was, and only the
- * barrier was not. Connects anew. */
+ * barrier was not. Reconnects. */
 typedef enum newt__resolved {
     NEWT__COMMITTED,
     NEWT__NOT_COMMITTED, /* the server said so, or COMMIT never left */

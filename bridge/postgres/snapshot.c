@@ -152,7 +152,7 @@ newt__changes_read(newt__session *c, const PGresult *r, int64_t own_serial, newt
     if (!x.same_life) {
         newt__blocks_drop(&c->oids);
         newt__blocks_drop(&c->serials);
-        c->reopen = true; /* the next transaction connects anew, and server.c sees to it */
+        c->reopen = true; /* the next transaction reconnects, and server.c sees to it */
     }
     if (oids->failed)
         return newt__fail_memory(&c->error);

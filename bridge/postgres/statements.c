@@ -322,7 +322,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_FEED_CHUNK] = "SELECT written, removed FROM @store@.transaction_object "
                            "WHERE serial = $1 AND n = $2::bigint",
 
-    /* A batch that takes longer than a role may would be begun again for ever. There is no
+    /* A batch that takes longer than a role may would be started again endlessly. There is no
      * transaction_timeout before PostgreSQL 17. */
     [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
                                "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "

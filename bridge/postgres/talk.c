@@ -264,7 +264,7 @@ send_pooled(newt__session *c, newt__statement s, const newt__params *p)
 {
     bool begin = s == NEWT__S_BEGIN_READ || s == NEWT__S_BEGIN_WRITE;
 
-    /* the session's defaults are somebody else's: they may be read-only */
+    /* the session's defaults are not ours: they may be read-only */
     if (!c->talk->open && writes_alone(s)) {
         if (!send_unnamed(c, NEWT__S_BEGIN_WRITE, NULL, SETTINGS))
             return;

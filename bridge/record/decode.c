@@ -306,7 +306,7 @@ enumerator(decoder *d, const newt__place *place, const newt__field *f, const new
                   t->n < 100 ? (int)t->n : 100, t->s);
 }
 
-/* A whole item as it stands, with what newt__item_write needs to number its shared values anew. */
+/* A whole item as it stands, with what newt__item_write needs to renumber its shared values. */
 static bool
 any(decoder *d, const newt__place *place, newt__token *t, size_t slot)
 {

@@ -1,7 +1,7 @@
 /*
  * register.c - the classes that programs have registered in a store
  *
- * Each version of a class once. The same version with other fields, or projected by somebody else,
+ * Each version of a class once. The same version with other fields, or with another projector,
  * is refused: both programs could not be right.
  */
 #include "transaction.h"

@@ -28,7 +28,7 @@ typedef struct newt__queue {
     int64_t oids[NEWT__MOST_QUEUES];
     size_t n;
     newt_work *fn;         /* what was run then */
-    int64_t busy_us;       /* when somebody was in the way last */
+    int64_t busy_us;       /* when another session was in the way last */
     int64_t away_until_us; /* no queue before, for the last wait was too long */
     int patience_ms; /* the next snapshot waits for its turn, for at most that; 0: not at all */
 } newt__queue;
