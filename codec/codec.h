@@ -1,11 +1,11 @@
 /*
  * codec.h - state records and their JSON projection, in pure C
  *
- * One source, compiled into the PostgreSQL extension and into libnewtdb. What differs between
- * the two worlds is injected: memory, limits and an interrupt check come in through a
- * newt__env, results leave through a sink. The codec never prints, exits, aborts, recurses
- * or keeps static state. A longjmp out of a callback (PostgreSQL's ereport) leaks nothing but
- * what the environment's allocator handed out.
+ * One source, compiled into the PostgreSQL extension and into libnewtdb. What differs between the
+ * two is passed in: memory, limits and an interrupt check come in through a newt__env, results
+ * leave through a sink. The codec never prints, exits, aborts, recurses or keeps static state. A
+ * longjmp out of a callback (PostgreSQL's ereport) leaks nothing but what the environment's
+ * allocator handed out.
  *
  *   writer      values            -> record bytes              (write.c)
  *   json parse  JSON text         -> record bytes              (json_parse.c)
@@ -28,13 +28,13 @@
 /* ---- limits (defaults; each has a test at N and N+1) ---------------------------------- */
 
 enum {
-    NEWT__MAX_DEPTH = 500,                /* containers open at once, `state` itself is the first */
+    NEWT__MAX_DEPTH = 500,                /* containers open at once; `state` itself is the first */
     NEWT__MAX_JSON = 32 * 1024 * 1024,    /* bytes of JSON text of one document */
     NEWT__MAX_RECORD = 256 * 1024 * 1024, /* bytes of one record */
     NEWT__MAX_NAME = 255,                 /* bytes of a class name (1 .. 255), no NUL, UTF-8 */
     NEWT__MAX_DIGITS = 400,               /* characters of a number that is written positionally */
-    NEWT__MAX_INLINE = 256,               /* bytes shown as base64; above only their number is */
-    NEWT__MAX_WALK = 1000000,             /* objects of a walk, and references in a chain */
+    NEWT__MAX_INLINE = 256,   /* bytes shown as base64; of longer values only the length is shown */
+    NEWT__MAX_WALK = 1000000, /* objects of a walk, and references in a chain */
     NEWT__MAX_MAGNITUDE = 65536 /* bytes of a bignum or a mantissa (157,826 digits: all that
                                    PostgreSQL's numeric can hold); reading one as decimal
                                    text takes time that grows with the square */
@@ -52,7 +52,7 @@ enum {
     NEWT__TAG_UUID = 37,
     NEWT__TAG_DATE = 100,
     NEWT__TAG_SET = 258,
-    NEWT__TAG_PAIRS = 259, /* a map with other than text keys */
+    NEWT__TAG_PAIRS = 259, /* a map with keys other than text */
     NEWT__TAG_TIME = 1001,
     NEWT__TAG_DURATION = 1002,
     NEWT__TAG_REF = 38401,
@@ -65,7 +65,7 @@ enum {
 typedef enum newt__code {
     NEWT__OK = 0,
     NEWT__MALFORMED, /* cut short, trailing bytes, or not CBOR at all */
-    NEWT__PROFILE,   /* CBOR, but not as the Newt profile wants it */
+    NEWT__PROFILE,   /* CBOR, but not of the Newt profile */
     NEWT__NEWER,     /* a record format of a later Newt (first byte 84 .. 97) */
     NEWT__FOREIGN,   /* a Python pickle, zlib-wrapped or encrypted: reason says which */
     NEWT__LIMIT,     /* depth, record size, name length, magnitude, exponent */
@@ -84,7 +84,7 @@ typedef struct newt__fault {
 } newt__fault;
 
 /*
- * All a caller lends to the codec. Every callback may longjmp.
+ * What a caller lends to the codec. Every callback may longjmp.
  *   realloc(arg, NULL, n)  allocates; realloc(arg, p, n) grows or shrinks; NULL: no memory
  *   free(arg, p)           p may be NULL
  *   interrupt(arg)         called at least every 4,096 tokens; non-zero stops the work; may be NULL
@@ -100,7 +100,7 @@ typedef struct newt__env {
     size_t max_record;
 } newt__env;
 
-/* A growing run of bytes. Zero-initialise with env set; free with newt__buffer_free. */
+/* A growing array of bytes. Zero-initialise with env set; free with newt__buffer_free. */
 typedef struct newt__buffer {
     const newt__env *env;
     uint8_t *data;
@@ -135,9 +135,9 @@ enum {
  */
 size_t newt__double_text(double x, char *out);
 size_t newt__float_text(float x, char *out);
-/* A double near digits * 10^exponent: the nearest one where digits are below 2^53 and the exponent
- * is between -22 and 22, else nearly always. 0 where there is none, or none that is known to be
- * near: with exponents below -292 and above 308, and where it is subnormal. */
+/* A double near digits * 10^exponent: the nearest one if digits are below 2^53 and the exponent is
+ * between -22 and 22, otherwise nearly always. 0 if there is none, or none that is known to be
+ * near: with exponents below -292 or above 308, and for subnormals. */
 double newt__near_double(uint64_t digits, int exponent);
 
 /*
@@ -154,21 +154,21 @@ typedef struct newt__number {
 /*
  * Text of a number: digits, positional, scale kept ("1.50"). Longer than NEWT__MAX_DIGITS
  * characters (sign and point counted): scientific ("1E+999999", "1.50E-500"), *positional false;
- * both read back to the same mantissa and exponent, but for a positive exponent written out as
+ * both read back to the same mantissa and exponent, except for a positive exponent written out as
  * zeros. Appends to out.
  */
 newt__code newt__number_text(newt__buffer *out, const newt__number *x, bool *positional);
 
 /* The reverse: parses "-12.50" or "1E+10", keeping the scale; the magnitude's bytes are appended to
  * `magnitude`, which out points into (until it grows again). -0 is 0. NaN, infinities, blanks and
- * empty text are not numbers here: NEWT__MALFORMED; beyond the limits NEWT__LIMIT. */
+ * empty text are NEWT__MALFORMED; numbers beyond the limits are NEWT__LIMIT. */
 newt__code newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__number *out);
 
 /* ---- writer: values -> record ----------------------------------------------------------- */
 
 /*
- * A writer appends items to its buffer in the order they are given; the first failure sticks, and
- * everything after it does nothing, so that only newt__write_end must be looked at. Zero-initialise
+ * A writer appends items to its buffer in the order they are given; the first failure sticks and
+ * later calls do nothing, so only the result of newt__write_end must be checked. Zero-initialise
  * with buf.env set; buf may be kept and reset (buf.n = 0 through newt__write_begin) for the next
  * record.
  *
@@ -243,21 +243,20 @@ void newt__write_tag(newt__writer *w, uint64_t tag);
 void newt__write_encoded(newt__writer *w, const void *p, size_t n);
 
 void newt__collect_map(newt__writer *w);
-/* A map whose keys may come again: the last value counts, as in a jsonb. */
+/* A map whose keys may be repeated: the last value counts, as in jsonb. */
 void newt__collect_fields(newt__writer *w);
 void newt__collect_pairs(newt__writer *w); /* tag 259 whatever the keys */
 void newt__collect_set(newt__writer *w);
-void newt__collect_array(newt__writer *w); /* keeps the order; the count is found out */
+void newt__collect_array(newt__writer *w); /* keeps the order; the count is not needed */
 void newt__collected(newt__writer *w);
 
 /*
- * JSON text as one item. It is taken and refused as PostgreSQL's jsonb takes and refuses it: of
- * fields with one key the last counts, \\u0000 and half a surrogate pair are refused, so is a
- * number beyond numeric; only nesting has the record's own limit. A key is a key, "::" is nothing
- * special. Integers are integers of any size. A number with a point or an exponent is a double if
- * the projection shows that double as the same number with the same scale, else a decimal. On
- * failure w has failed as well; fault->offset counts the bytes in front of what is wrong in the
- * text.
+ * JSON text as one item. It is accepted and refused as by PostgreSQL's jsonb: of fields with the
+ * same key the last counts, \\u0000 and half a surrogate pair are refused, so is a number beyond
+ * numeric; only nesting has the record's own limit. A key is a key, "::" is nothing special.
+ * Integers are integers of any size. A number with a point or an exponent is a double if the
+ * projection shows that double as the same number with the same scale, else a decimal. On failure w
+ * has failed as well; fault->offset counts the bytes in front of what is wrong in the text.
  */
 newt__code newt__write_json(newt__writer *w, const char *s, size_t n, newt__fault *fault);
 
@@ -375,7 +374,7 @@ newt__code newt__refs(const newt__env *env, const void *record, size_t n, const 
                       size_t n_fields, newt__ref_found *found, void *arg, newt__fault *fault);
 
 /*
- * A walk from some objects along the references in their records, level by level. Who walks looks
+ * A walk from some objects along the references in their records, level by level. The caller looks
  * the records up:
  *
  *     newt__walk w = {.env = env, .max_depth = 3, .max_objects = 1000};
@@ -480,14 +479,14 @@ newt__code newt__project_text(const newt__env *env, const void *record, size_t n
                               bool *hidden, newt__fault *fault);
 
 /* One item that was cut out of a record, as newt__read_item_begin has it, as compact JSON text,
- * appended to out. It is for who owns the data: unlike in the projection keys stand as they are,
+ * appended to out. It is for the owner of the data: unlike in the projection, keys are unchanged,
  * text may hold NUL, hidden values are shown, numbers have all of their digits, bytes are given
  * whole, and the text may be of any size. What newt__write_json wrote gives the same JSON again. */
 newt__code newt__item_text(const newt__env *env, const void *item, size_t n, uint32_t max_depth,
                            uint64_t shared, newt__buffer *out, newt__fault *fault);
 
 /* A sink that appends compact JSON text to a buffer. text is its state; it and out live as long as
- * the sink is used. event fails only for want of memory. */
+ * the sink is used. event fails only when memory runs out. */
 typedef struct newt__json_text {
     newt__buffer *out;
     size_t start; /* where the document began */

@@ -2,7 +2,7 @@
  * emit.h - a projection under way, and how it gives its events
  *
  * Straight into a buffer as text, or to a sink. Either way the same events, counted if the document
- * could be too large. Functions that return bool return false when the walk has to end; `stop` says
+ * could be too large. Functions that return bool return false when the walk must end; `stop` says
  * why.
  */
 #ifndef NEWT_EMIT_H

@@ -1,5 +1,5 @@
 /*
- * item.h - what the codec's files share, and nobody else: limits, memory words, text scans
+ * item.h - what the codec's files share among themselves: limits, memory words, text scans
  */
 #ifndef NEWT_ITEM_H
 #define NEWT_ITEM_H

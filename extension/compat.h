@@ -27,7 +27,7 @@
 #    define NEWT_PG_MAGIC PG_MODULE_MAGIC
 #endif
 
-/* 18 has a word for it that stands in front. */
+/* 18 has a keyword for it, which comes first. */
 #if PG_VERSION_NUM >= 180000
 #    define NEWT_PG_NORETURN pg_noreturn
 #else
