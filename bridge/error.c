@@ -193,6 +193,32 @@ newt__fail_value(newt_error *e, int64_t oid, const char *what, const newt__fault
                       what, fault->reason);
 }
 
+int
+newt__options_take(void *to, size_t size, const void *from, const char *name, newt_error *e)
+{
+    size_t given = *(const size_t *)from; /* the first member */
+
+    if (given >= sizeof given && given <= size) {
+        memcpy(to, from, given);
+        return NEWT_OK;
+    }
+    if (given > size) {
+        newt__fail(e, NEWT_EINVAL, 0, "%s.size is %zu, but this library knows only %zu bytes", name,
+                   given, size);
+        newt__fail_hint(e, "The program was compiled with the header of a later version.");
+    } else {
+        newt__fail(e, NEWT_EINVAL, 0, "%s.size is %zu", name, given);
+        newt__fail_hint(e, "Set it to sizeof(%s).", name);
+    }
+    return NEWT_EINVAL;
+}
+
+bool
+newt__status_is_retryable(int status)
+{
+    return status == NEWT_ECONFLICT || status == NEWT_ELOST;
+}
+
 /* ---- asking --------------------------------------------------------------------------- */
 
 int
@@ -260,7 +286,7 @@ newt_error_conflict(const newt_error *e, size_t i)
 bool
 newt_is_retryable(const newt_error *e)
 {
-    return e && (e->status == NEWT_ECONFLICT || e->status == NEWT_ELOST);
+    return e && newt__status_is_retryable(e->status);
 }
 
 void

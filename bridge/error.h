@@ -33,6 +33,10 @@ void newt__fail_detail(newt_error *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int newt__fail_memory(newt_error *e);
+/* Copies a struct of options, whose first member is its size, as far as the program knows it. name:
+ * of the struct, for the error. */
+int newt__options_take(void *to, size_t size, const void *from, const char *name, newt_error *e);
+bool newt__status_is_retryable(int status); /* newt_is_retryable, newt_transact */
 void newt__fail_class(newt_error *e, const char *name, size_t n);
 /* From a codec fault; what: "record of Task 42", "field \"title\" of Task 42". */
 int newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault *fault);

@@ -158,9 +158,9 @@ put(work *k, newt__committed *out, newt_error *e)
         return NEWT__FAILED;
     }
     if (k->n_clashed > 0) {
-        /* the records that are handed over must stay until then */
-        if (x->view.tid == 0)
-            newt__heap_open(x->heap, &x->view);
+        /* the records that are handed over, without the lock, must stay until then */
+        newt__heap_close(x->heap, &x->view);
+        newt__heap_open(x->heap, &x->view);
         return NEWT__CLASH;
     }
     x->position = k->w->cache;
@@ -172,11 +172,11 @@ put(work *k, newt__committed *out, newt_error *e)
     out->others.before = out->others.n;
     /* after a commit a cache without a position has nothing but what it has made */
     out->others.all &= x->position.tid != 0;
+    newt__heap_close(x->heap, &x->view); /* what it alone can see need not be kept */
     newt__heap_put(x->heap, k->entry, k->versions);
     out->serial = k->entry->serial;
     out->tid = x->told = k->entry->tid;
     out->others.to = (newt__position){out->tid, out->serial};
-    newt__heap_close(x->heap, &x->view);
     newt__heap_end_turns(x->heap, x);
     x->has_turns = false;
     return NEWT__DONE;

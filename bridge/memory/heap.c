@@ -1,9 +1,10 @@
 /*
  * heap.c - versions of objects by oid, and when they can go
  *
- * Each commit puts new versions in front of old ones, which stay as long as a snapshot is open that
- * could see them. What a commit supersedes is queued by its tid, so that closing the oldest
- * snapshot finds what has become free without a search.
+ * Each commit puts new versions in front of old ones. An old one stays as long as an open snapshot
+ * can see it: the newest of these lists it, and when that is closed, the next older one that can
+ * see it does; if there is none, it is freed. So one old snapshot keeps one version of an object,
+ * however often the object is changed meanwhile.
  */
 #include "heap.h"
 
@@ -87,63 +88,61 @@ free_versions(newt__version *v)
     }
 }
 
-/* Frees the versions of an object that no snapshot from this transaction on can see. */
+/* Frees a version that is not the newest; and a removal in front that hides nothing any more. */
 static void
-prune(newt__heap *h, int64_t oid, int64_t tid)
+drop(newt__heap *h, newt__version *v)
 {
-    size_t i = place(h, oid);
-    newt__version *v = h->places[i].newest;
+    size_t i = place(h, v->oid);
+    newt__version *newer = h->places[i].newest;
 
-    if (!v)
-        return; /* an older entry of the queue has done it */
-    while (v->tid > tid && v->older)
-        v = v->older;
-    if (v->tid > tid)
-        return;
-    free_versions(v->older);
-    v->older = NULL;
-    if (v->removed && v == h->places[i].newest) {
-        free(v);
+    while (newer->older != v)
+        newer = newer->older;
+    newer->older = v->older;
+    free(v);
+    if (newer == h->places[i].newest && newer->removed && !newer->older) {
+        free(newer);
         free_place(h, i);
     }
 }
 
+/* A version that is not the newest: lists it with the view if that can see it. */
 static void
-prune_all(newt__heap *h)
+supersede(newt__heap *h, newt__version *v, newt__view *view)
 {
-    int64_t tid = h->oldest ? h->oldest->tid : h->tid;
-
-    while (h->n_stale > 0 && h->stale[h->stale_at].tid <= tid) {
-        prune(h, h->stale[h->stale_at].oid, tid);
-        h->stale_at = (h->stale_at + 1) & (h->cap_stale - 1);
-        h->n_stale--;
+    if (view && view->tid >= v->tid) {
+        v->next = view->superseded;
+        view->superseded = v;
+    } else {
+        drop(h, v);
     }
 }
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-/* A ring of `size` bytes an item with room for `more` besides n; false: no memory. */
-static bool
-grow_ring(void *ring, size_t *at, size_t n, size_t *cap, size_t more, size_t size)
+static newt__logged *
+logged(const newt__heap *h, size_t i)
 {
-    size_t want = *cap ? *cap : 16;
-    char **items = ring, *bigger;
+    return h->log[(h->log_at + i) & (h->cap_log - 1)];
+}
 
-    if (more > SIZE_MAX / 4 / size - n)
-        return false;
-    while (want < n + more)
-        want *= 2;
-    if (want == *cap)
+/* One more entry fits into the log. */
+static bool
+grow_log(newt__heap *h)
+{
+    size_t cap = h->cap_log ? 2 * h->cap_log : 16;
+    newt__logged **bigger;
+
+    if (h->n_log < h->cap_log)
         return true;
-    bigger = malloc(want * size);
+    bigger = malloc(cap * sizeof *bigger);
     if (!bigger)
         return false;
-    for (size_t i = 0; i < n; i++)
-        memcpy(bigger + i * size, *items + ((*at + i) & (*cap - 1)) * size, size);
-    free(*items);
-    *items = bigger;
-    *cap = want;
-    *at = 0;
+    for (size_t i = 0; i < h->n_log; i++)
+        bigger[i] = logged(h, i);
+    free(h->log);
+    h->log = bigger;
+    h->cap_log = cap;
+    h->log_at = 0;
     return true;
 }
 
@@ -177,9 +176,7 @@ grow_places(newt__heap *h, size_t more)
 bool
 newt__heap_reserve(newt__heap *h, size_t n)
 {
-    return grow_places(h, n) &&
-           grow_ring(&h->stale, &h->stale_at, h->n_stale, &h->cap_stale, n, sizeof *h->stale) &&
-           grow_ring(&h->log, &h->log_at, h->n_log, &h->cap_log, 1, sizeof(newt__logged *));
+    return grow_places(h, n) && grow_log(h);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
@@ -190,6 +187,7 @@ newt__heap_open(newt__heap *h, newt__view *v)
     v->tid = h->tid;
     v->older = h->newest;
     v->newer = NULL;
+    v->superseded = NULL;
     *(h->newest ? &h->newest->newer : &h->oldest) = v;
     h->newest = v;
 }
@@ -197,12 +195,17 @@ newt__heap_open(newt__heap *h, newt__view *v)
 void
 newt__heap_close(newt__heap *h, newt__view *v)
 {
+    newt__version *next;
+
     if (v->tid == 0)
         return;
     *(v->newer ? &v->newer->older : &h->newest) = v->older;
     *(v->older ? &v->older->newer : &h->oldest) = v->newer;
     v->tid = 0;
-    prune_all(h);
+    for (newt__version *x = v->superseded; x; x = next) {
+        next = x->next;
+        supersede(h, x, v->older);
+    }
 }
 
 /* ---- transactions ------------------------------------------------------------------------------
@@ -218,12 +221,6 @@ next_tid(const newt__heap *h)
     clock_gettime(CLOCK_REALTIME, &t);
     us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
     return us > h->tid ? us : h->tid + 1;
-}
-
-static newt__logged *
-logged(const newt__heap *h, size_t i)
-{
-    return h->log[(h->log_at + i) & (h->cap_log - 1)];
 }
 
 bool
@@ -268,18 +265,15 @@ newt__heap_put(newt__heap *h, newt__logged *entry, newt__version **versions)
         v->tid = entry->tid;
         v->serial = entry->serial;
         v->older = h->places[at].newest;
-        if (v->older)
-            h->stale[(h->stale_at + h->n_stale++) & (h->cap_stale - 1)] = (newt__stale){v->tid,
-                                                                                        v->oid};
-        else
-            h->n++;
+        h->n += !v->older;
         h->places[at] = (newt__place_of){v->oid, v};
+        if (v->older)
+            supersede(h, v->older, h->newest);
     }
     h->log[(h->log_at + h->n_log++) & (h->cap_log - 1)] = entry;
     h->log_oids += entry->n;
     while (h->n_log > 1 && (h->n_log > MOST_LOGGED || h->log_oids > MOST_LOGGED_OIDS))
         forget_oldest(h);
-    prune_all(h);
     pthread_cond_broadcast(&h->committed);
 }
 
@@ -426,7 +420,6 @@ newt__heap_free(newt__heap *h)
         free(h->classes);
     }
     free(h->places);
-    free(h->stale);
     free(h->log);
     free(h->turns);
     pthread_cond_destroy(&h->turn_over);

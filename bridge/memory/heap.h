@@ -13,6 +13,7 @@
 /* An object as one transaction has written it. */
 typedef struct newt__version {
     struct newt__version *older;
+    struct newt__version *next; /* in a view's list */
     int64_t oid, serial;
     int64_t tid;  /* from this one on */
     bool removed; /* there is no object */
@@ -24,7 +25,8 @@ typedef struct newt__version {
  */
 typedef struct newt__view {
     struct newt__view *newer, *older;
-    int64_t tid; /* the last transaction that is visible; 0: it is not open */
+    int64_t tid;               /* the last transaction that is visible; 0: it is not open */
+    newt__version *superseded; /* those that this view is the newest to see */
 } newt__view;
 
 /* A transaction that has been committed. */
@@ -39,12 +41,6 @@ typedef struct newt__place_of {
     int64_t oid;
     newt__version *newest; /* NULL: the place is free */
 } newt__place_of;
-
-/* Something that an old snapshot may need, and nobody else. */
-typedef struct newt__stale {
-    int64_t tid; /* no snapshot from this one on needs it */
-    int64_t oid; /* its versions older than the first that is */
-} newt__stale;
 
 typedef struct newt__held_turn {
     int64_t oid;
@@ -65,9 +61,7 @@ typedef struct newt__heap {
     int64_t tid, serial; /* of the last transaction */
     int64_t next_oid;
     newt__view *oldest, *newest; /* open snapshots */
-    newt__stale *stale;          /* a queue in a ring, by tid; a power of two */
-    size_t stale_at, n_stale, cap_stale;
-    newt__logged **log; /* a ring, by tid; a power of two */
+    newt__logged **log;          /* a ring, by tid; a power of two */
     size_t log_at, n_log, cap_log;
     size_t log_oids;   /* in all of them */
     int64_t forgotten; /* the last transaction that is not in the log any more */

@@ -16,13 +16,13 @@ explain(newt__jar *c, newt__header *h, const newt_class *table)
     newt__header *image;
 
     if (!k) {
-        newt__base_fail(&c->base, NEWT_ECLASS, h->oid, "class \"%s\" is not one of this database",
-                        table && table->name ? table->name : "");
+        newt__header_fail(h, NEWT_ECLASS, "class \"%s\" is not one of this database",
+                          table && table->name ? table->name : "");
         return NULL;
     }
     if (!bag || (bag->class_name && strcmp(bag->class_name, k->name) != 0)) {
-        newt__base_fail(&c->base, NEWT_ECLASS, h->oid, "object %lld is of class \"%s\", not \"%s\"",
-                        (long long)h->oid, newt__header_class(h), k->name);
+        newt__header_fail(h, NEWT_ECLASS, "object %lld is of class \"%s\", not \"%s\"",
+                          (long long)h->oid, newt__header_class(h), k->name);
         return NULL;
     }
     if (newt__image_make(c, k, h->oid, h->record, h->record_n, &image, &e) != NEWT_OK) {
@@ -151,15 +151,14 @@ newt_edit(const newt_object *o)
         return NULL;
     c = h->jar;
     if (h->state == NEWT__IMAGE || h->epoch != c->epoch) {
-        newt__base_fail(&c->base, NEWT_EINVAL, h->oid,
-                        h->state == NEWT__IMAGE ? "a detached image cannot be edited"
-                                                : "the pointer is of an earlier transaction");
+        newt__header_fail(h, NEWT_EINVAL,
+                          h->state == NEWT__IMAGE ? "a detached image cannot be edited"
+                                                  : "the pointer is of an earlier transaction");
         return NULL;
     }
     if (newt__next_state(h->state, NEWT__ON_WRITE) == NEWT__REFUSED) {
-        newt__base_fail(&c->base, NEWT_EMISSING, h->oid,
-                        "%s %lld has been deleted in this transaction", newt__header_class(h),
-                        (long long)h->oid);
+        newt__header_fail(h, NEWT_EMISSING, "%s %lld has been deleted in this transaction",
+                          newt__header_class(h), (long long)h->oid);
         return NULL;
     }
     return newt__object_change(h) == NEWT_OK ? newt__object_of(h) : NULL;
@@ -202,7 +201,7 @@ newt_delete(newt_conn *conn, newt_ref r)
         return c->base.error.status;
     }
     if (h->class && h->class->table == &newt__root_class) {
-        newt__base_fail(&c->base, NEWT_EINVAL, h->oid, "the root cannot be deleted");
+        newt__header_fail(h, NEWT_EINVAL, "the root cannot be deleted");
         return newt__base_doom(&c->base);
     }
     h->state = (uint8_t)newt__next_state(h->state, NEWT__ON_DELETE);
@@ -224,7 +223,7 @@ newt_class_name(newt_conn *conn, newt_ref r)
         return h->class->name;
     bag = newt__object_of(h);
     if (!bag->class_name)
-        newt__base_fail(&c->base, NEWT_EBROKEN, h->oid, "the record of object %lld is damaged",
-                        (long long)h->oid);
+        newt__header_fail(h, NEWT_EBROKEN, "the record of object %lld is damaged",
+                          (long long)h->oid);
     return bag->class_name;
 }

@@ -87,7 +87,8 @@ newt__bag_encode(newt__jar *c, const newt__header *h, newt_error *e)
     }
     if (newt__write_end(w) == NEWT__OK)
         return NEWT_OK;
-    return newt__fail_value(e, h->oid, newt__header_name(h, name), &w->fault);
+    newt__fail_value(e, h->oid, newt__header_name(h, name), &w->fault);
+    return newt__header_blame(h, e);
 }
 
 int
@@ -118,5 +119,6 @@ newt__bag_open(newt__header *h)
             return newt__base_fail_memory(&c->base);
     }
     newt__fail_codec(&e, h->oid, newt__header_name(h, name), &r.fault);
+    newt__header_blame(h, &e);
     return newt__base_fail_with(&c->base, &e);
 }

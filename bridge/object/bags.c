@@ -112,10 +112,10 @@ newt_bag_write(newt_conn *conn, newt_ref r)
         return NULL;
     name = h->bag ? bag_of(h)->class_name : h->class->name;
     if (name && newt__class_named(c->classes, name, strlen(name))) {
-        newt__base_fail(&c->base, NEWT_ECLASS, h->oid,
-                        "object %lld is of class \"%s\", which has a table: as a bag it can only "
-                        "be read",
-                        (long long)h->oid, name);
+        newt__header_fail(h, NEWT_ECLASS,
+                          "object %lld is of class \"%s\", which has a table: as a bag it can only "
+                          "be read",
+                          (long long)h->oid, name);
         return NULL;
     }
     if (newt__bag_open(h) != NEWT_OK || newt__object_change(h) != NEWT_OK)

@@ -8,6 +8,7 @@
  */
 #include "object.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -178,14 +179,20 @@ newt__header_pinned(const newt__header *h)
 }
 
 const char *
+newt__header_known_class(const newt__header *h)
+{
+    const newt_bag *bag = h->bag ? newt__object_of((newt__header *)(uintptr_t)h) : NULL;
+    const char *name = bag ? bag->class_name : h->class ? h->class->name : NULL;
+
+    return name ? name : "";
+}
+
+const char *
 newt__header_class(const newt__header *h)
 {
-    const newt_bag *bag;
+    const char *name = newt__header_known_class(h);
 
-    if (h->class)
-        return h->class->name;
-    bag = newt__object_of((newt__header *)(uintptr_t)h);
-    return bag->class_name ? bag->class_name : "object";
+    return *name ? name : "object";
 }
 
 const char *
@@ -193,4 +200,27 @@ newt__header_name(const newt__header *h, char name[NEWT__NAME_SIZE])
 {
     snprintf(name, NEWT__NAME_SIZE, "%s %lld", newt__header_class(h), (long long)h->oid);
     return name;
+}
+
+int
+newt__header_blame(const newt__header *h, newt_error *e)
+{
+    const char *name = newt__header_known_class(h);
+
+    if (*name && e->status != NEWT_ENOMEM)
+        newt__fail_class(e, name, strlen(name));
+    return e->status;
+}
+
+int
+newt__header_fail(const newt__header *h, int status, const char *format, ...)
+{
+    newt_error e = {0};
+    va_list args;
+
+    va_start(args, format);
+    newt__fail_text(&e, status, h->oid, format, args);
+    va_end(args);
+    newt__header_blame(h, &e);
+    return newt__base_fail_with(&h->jar->base, &e);
 }

@@ -206,6 +206,7 @@ json_text(const newt_bag *b, json_t *json, size_t *n)
     }
     if (!text) {
         newt__fail_value(&e, h->oid, newt__header_name(h, name), &fault);
+        newt__header_blame(h, &e);
         newt__base_fail_with(&h->jar->base, &e);
     }
     newt__writer_free(&w);

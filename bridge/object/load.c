@@ -129,11 +129,10 @@ read_options(newt__jar *c, const newt_walk_options *opt, newt_walk_options *out)
     newt_walk_options o = {.size = sizeof o};
 
     if (opt) {
-        if (opt->size < sizeof opt->size || opt->size > sizeof o)
-            return newt__base_fail(&c->base, NEWT_EINVAL, 0,
-                                   "newt_walk_options.size is %zu, but must be at most %zu",
-                                   opt->size, sizeof o);
-        memcpy(&o, opt, opt->size);
+        newt_error e = {0};
+
+        if (newt__options_take(&o, sizeof o, opt, "newt_walk_options", &e) != NEWT_OK)
+            return newt__base_fail_with(&c->base, &e);
     }
     if (o.depth < 0 || o.objects < 0)
         return newt__base_fail(&c->base, NEWT_EINVAL, 0,

@@ -84,6 +84,7 @@ newt__mark_check(newt__header *h)
         newt__fail(&e, NEWT_EINVAL, h->oid,
                    "%s was changed without being asked for writing: field \"%s\"",
                    newt__header_name(h, name), field);
+        newt__header_blame(h, &e);
         newt__fail_hint(&e, "Change objects through pointers from newt_write or newt_edit.");
     }
     return e.status == NEWT_OK ? NEWT_OK : newt__base_fail_with(&c->base, &e);

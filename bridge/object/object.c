@@ -75,10 +75,10 @@ newt__object_change(newt__header *h)
     if (h->fixed) {
         char name[NEWT__NAME_SIZE];
 
-        newt__base_fail(&c->base, NEWT_ECLASS, h->oid,
-                        "%s can only be read: its record has fields that this program could not "
-                        "keep",
-                        newt__header_name(h, name));
+        newt__header_fail(h, NEWT_ECLASS,
+                          "%s can only be read: its record has fields that this program could not "
+                          "keep",
+                          newt__header_name(h, name));
         if (c->base.error.status == NEWT_ECLASS)
             newt__fail_hint(&c->base.error, "Update the program's class table.");
         return NEWT_ECLASS;

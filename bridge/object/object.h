@@ -109,7 +109,13 @@ bool newt__header_keep(newt__header *h, const void *record, size_t n);
 void newt__header_forget(newt__header *h); /* that record */
 /* "Task 1057", for messages; from any object in the cache. */
 const char *newt__header_name(const newt__header *h, char name[NEWT__NAME_SIZE]);
-const char *newt__header_class(const newt__header *h); /* "object" if it is not known */
+const char *newt__header_class(const newt__header *h);       /* "object" if it is not known */
+const char *newt__header_known_class(const newt__header *h); /* "" if it is not known */
+/* The connection's error is about this object: its oid, its class. Returns the status. */
+int newt__header_fail(const newt__header *h, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Names the object's class in an error, if it is known. Returns the error's status. */
+int newt__header_blame(const newt__header *h, newt_error *e);
 /* Whether the program has a pointer to it. */
 bool newt__header_pinned(const newt__header *h);
 

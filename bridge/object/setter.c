@@ -75,6 +75,7 @@ newt__field_at(const newt__header *h, const void *p)
 static int
 fail_with(newt__header *h, newt_error *e)
 {
+    newt__header_blame(h, e);
     if (h->state == NEWT__IMAGE && !h->bag) {
         h->failed = true;
         newt__error_move(&h->jar->base.error, e);

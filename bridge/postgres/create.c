@@ -19,25 +19,6 @@ execute(PGconn *pg, const char *sql, newt_error *e)
     return rc;
 }
 
-/* Schemas that a store must not be in: one goes with the extension, the others are the system's,
- * which pg_dump leaves out. */
-static int
-check_schema(const char *schema, newt_error *e)
-{
-    bool extension = strcmp(schema, "newt") == 0;
-
-    if (!extension && strncmp(schema, "pg_", 3) != 0 && strcmp(schema, "information_schema") != 0)
-        return NEWT_OK;
-    newt__fail(e, NEWT_EINVAL, 0,
-               extension ? "schema \"%s\" belongs to the extension"
-                         : "schema \"%s\" is the system's",
-               schema);
-    if (!extension)
-        newt__fail_detail(e, "pg_dump leaves out what is in it.");
-    newt__fail_hint(e, "Choose another schema for the store.");
-    return NEWT_EINVAL;
-}
-
 static int
 create_store(PGconn *pg, const char *schema, newt_error *e)
 {
@@ -110,8 +91,6 @@ newt__postgres_create(const char *uri, const char *schema, newt_error *e)
     PGconn *pg = newt__connect_to(uri, 0);
     int rc = newt__check_server(pg, e);
 
-    if (rc == NEWT_OK)
-        rc = check_schema(schema, e);
     if (rc == NEWT_OK) {
         PQsetNoticeReceiver(pg, no_notices, NULL);
         rc = create_store(pg, schema, e);

@@ -22,6 +22,7 @@ typedef struct newt__clashed {
     newt__header *h;      /* NULL: only read, and not in the cache any more */
     newt__header *merged; /* what takes its place */
     bool only_read;
+    bool refused;    /* by its resolver */
     uint8_t *record; /* as the others have committed it; NULL: not asked for */
     size_t n;
 } newt__clashed;
@@ -182,7 +183,8 @@ merge(newt__conflicts *q, newt__clashed *s, newt_error *error)
                                   c->jar.coder.writer.buf.n, &ours, &e);
     if (status == NEWT_OK) {
         status = call_resolver(c, s->h->class, old, committed, ours, &e);
-        status = status > 0 ? NEWT_ECONFLICT : status;
+        s->refused = status > 0;
+        status = s->refused ? NEWT_ECONFLICT : status;
     }
     if (status == NEWT_OK && !newt__header_keep(ours, s->record, s->n))
         status = newt__fail_memory(&e);
@@ -235,15 +237,6 @@ name_of(const newt__clashed *s, char name[NEWT__NAME_SIZE])
     return name;
 }
 
-static const char *
-class_of(const newt__header *h)
-{
-    const newt_bag *bag = h && h->bag ? (const void *)((const char *)h + NEWT__HEADER) : NULL;
-    const char *name = bag ? bag->class_name : h && h->class ? h->class->name : NULL;
-
-    return name ? name : "";
-}
-
 /* All in words, as many as fit: `Task 7: read with 1031, now 1042; Task 9: ...`. */
 static void
 describe(const newt__conflicts *q, char out[LIST_SIZE])
@@ -280,7 +273,7 @@ report(const newt__conflicts *q, const newt__clashed *first, newt_error *e)
         const newt__clashed *s = &q->list[i];
 
         list[n++] = (newt_conflict){.object = {s->oid},
-                                    .class_name = class_of(s->h),
+                                    .class_name = s->h ? newt__header_known_class(s->h) : "",
                                     .serial = s->serial,
                                     .committed = s->now,
                                     .read_current = s->only_read};
@@ -290,17 +283,24 @@ report(const newt__conflicts *q, const newt__clashed *first, newt_error *e)
     newt__fail(e, NEWT_ECONFLICT, first->oid, "%s was %s by another transaction%s",
                name_of(first, name), first->now ? "changed" : "removed", more);
     memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
+    if (first->h)
+        newt__header_blame(first->h, e);
     e->conflicts = list;
     e->n_conflicts = n;
     if (n > 1) {
         describe(q, text);
         newt__fail_detail(e, "%s", text);
     } else if (first->now) {
-        newt__fail_detail(e, "It was read with serial %lld and has serial %lld now.",
-                          (long long)first->serial, (long long)first->now);
+        newt__fail_detail(e, "It was read with serial %lld and has serial %lld now.%s",
+                          (long long)first->serial, (long long)first->now,
+                          first->refused ? " Its resolver did not merge it."
+                          : first->only_read
+                              ? " It was only read, but newt_read_current was called."
+                              : "");
     } else {
         newt__fail_detail(e, "It was read with serial %lld.", (long long)first->serial);
     }
+    newt__fail_hint(e, "Run the transaction again, as newt_transact does.");
     return NEWT_ECONFLICT;
 }
 

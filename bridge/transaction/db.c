@@ -7,15 +7,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 /* ---- storages --------------------------------------------------------------------------- */
 
-/* The storage that a URI means: PostgreSQL, whose URIs have many forms, if it is no other. */
+/* The storage that a URI means: PostgreSQL, whose URIs have many forms, if it is no other. NULL: it
+ * is mistyped. */
 static const newt__storage_type *
-type_of(const char *uri)
+type_of(const char *uri, newt_error *e)
 {
     static const newt__storage_type *const others[] = {&newt__memory};
+    static const char *const mistyped[] = {":memory:", "memory:"};
 
     for (size_t i = 0; uri && i < sizeof others / sizeof *others; i++) {
         size_t n = strlen(others[i]->scheme);
@@ -23,29 +26,62 @@ type_of(const char *uri)
         if (strncmp(uri, others[i]->scheme, n) == 0 && uri[n] == ':')
             return others[i];
     }
+    for (size_t i = 0; uri && i < sizeof mistyped / sizeof *mistyped; i++) {
+        if (strncasecmp(uri, mistyped[i], strlen(mistyped[i])) == 0) {
+            newt__fail(e, NEWT_EINVAL, 0, "\"%s\" is not the URI of a store", uri);
+            newt__fail_hint(e, "A store in memory is \"memory:\" or \"memory:NAME\".");
+            return NULL;
+        }
+    }
     return &newt__postgres;
 }
 
-int
-newt__no_sql(newt_conn *c)
+/* Schemas that a store must not be in: one goes with the extension, the others are the system's,
+ * which pg_dump leaves out. */
+static int
+check_schema(const char *schema, newt_error *e)
 {
-    newt__base_fail(&c->jar.base, NEWT_EINVAL, 0, "a store in %s has no SQL",
-                    c->jar.storage->scheme);
-    newt__fail_hint(&c->jar.base.error, "Queries and the JSONB need a store in PostgreSQL.");
+    bool extension = strcmp(schema, "newt") == 0;
+
+    if (!*schema)
+        return newt__fail(e, NEWT_EINVAL, 0, "the name of the schema is empty");
+    if (!extension && strncmp(schema, "pg_", 3) != 0 && strcmp(schema, "information_schema") != 0)
+        return NEWT_OK;
+    newt__fail(e, NEWT_EINVAL, 0,
+               extension ? "schema \"%s\" belongs to the extension"
+                         : "schema \"%s\" is the system's",
+               schema);
+    if (!extension)
+        newt__fail_detail(e, "pg_dump leaves out what is in it.");
+    newt__fail_hint(e, "Choose another schema for the store.");
     return NEWT_EINVAL;
+}
+
+int
+newt__no_sql(newt_conn *c, const char *what)
+{
+    newt_error e = {0};
+
+    newt__fail(&e, NEWT_EINVAL, 0, "%s needs a store in PostgreSQL", what);
+    newt__fail_detail(&e, "This one is in %s: it has no SQL and no JSONB.", c->jar.storage->scheme);
+    return newt__base_fail_with(&c->jar.base, &e);
 }
 
 int
 newt_store_create(const char *uri, const char *schema, newt_error **out)
 {
     newt_error *e = calloc(1, sizeof *e);
+    const newt__storage_type *type;
     int status;
 
     if (out)
         *out = e;
     if (!e)
         return NEWT_ENOMEM;
-    status = type_of(uri)->create(uri, schema ? schema : "public", e);
+    schema = schema ? schema : "public";
+    status = check_schema(schema, e);
+    type = status == NEWT_OK ? type_of(uri, e) : NULL;
+    status = type ? type->create(uri, schema, e) : e->status;
     if (!out)
         newt_error_free(e);
     return status;
@@ -175,13 +211,9 @@ newt_conn_stats(const newt_conn *c, newt_stats *out)
 static int
 take_options(newt_db *db, const newt_options *opt)
 {
-    if (opt) {
-        if (opt->size < sizeof opt->size || opt->size > sizeof db->options)
-            return newt__fail(&db->error, NEWT_EINVAL, 0,
-                              "newt_options.size is %zu, but must be at most %zu", opt->size,
-                              sizeof db->options);
-        memcpy(&db->options, opt, opt->size);
-    }
+    if (opt && newt__options_take(&db->options, sizeof db->options, opt, "newt_options",
+                                  &db->error) != NEWT_OK)
+        return db->error.status;
     if (db->options.projector > NEWT_PROJECT_SERVER)
         return newt__fail(&db->error, NEWT_EINVAL, 0, "newt_options.projector is %d",
                           (int)db->options.projector);
@@ -213,7 +245,9 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     rc = newt__classes_build(&db->classes, classes, &db->error);
     if (rc != NEWT_OK)
         return rc;
-    db->type = type_of(db->uri);
+    rc = check_schema(db->schema, &db->error);
+    if (rc != NEWT_OK || !(db->type = type_of(db->uri, &db->error)))
+        return db->error.status;
     rc = db->type->open(&db->storage, db->uri, &db->options, &db->process, &db->error);
     if (rc != NEWT_OK)
         return rc;

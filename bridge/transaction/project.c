@@ -25,7 +25,7 @@ check(newt_conn *c, const char *name, const char *follower, int64_t max_objects,
                                "newt_progress of another size",
                                name);
     if (!c->jar.storage->project)
-        return newt__no_sql(c);
+        return newt__no_sql(c, name);
     return NEWT_OK;
 }
 

@@ -29,7 +29,7 @@ run(newt_conn *c, const newt__query *q)
     int status;
 
     if (!c->jar.storage->query)
-        return newt__no_sql(c);
+        return newt__no_sql(c, "a query");
     status = c->jar.storage->query(c->jar.session, q, &over, &e);
     if (e.status != NEWT_OK)
         newt__base_fail_with(&c->jar.base, &e);

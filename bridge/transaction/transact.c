@@ -72,11 +72,10 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
     int rc;
 
     if (opt) {
-        if (opt->size < sizeof opt->size || opt->size > sizeof o)
-            return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
-                                   "newt_transact_options.size is %zu, but must be at most %zu",
-                                   opt->size, sizeof o);
-        memcpy(&o, opt, opt->size);
+        newt_error e = {0};
+
+        if (newt__options_take(&o, sizeof o, opt, "newt_transact_options", &e) != NEWT_OK)
+            return newt__base_fail_with(&c->jar.base, &e);
     }
     if (o.attempts <= 0)
         o.attempts = ATTEMPTS;
@@ -97,7 +96,12 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
                 newt_abort(c);
                 break;
             }
-            if (rc == NEWT_OK) {
+            if (rc == NEWT_OK && c->jar.base.phase == NEWT__IDLE) {
+                rc = newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
+                                     "the function has ended the transaction itself");
+                newt__fail_hint(&c->jar.base.error,
+                                "newt_transact begins, commits and aborts; the function must not.");
+            } else if (rc == NEWT_OK) {
                 rc = newt_commit(c);
             } else {
                 /* a function may hand back a status of its own for an object that could not be
@@ -109,7 +113,7 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
         }
         if (rc == NEWT_ECONFLICT)
             newt__queue_conflict(c, fn);
-        if ((rc != NEWT_ECONFLICT && rc != NEWT_ELOST) || attempt >= o.attempts)
+        if (!newt__status_is_retryable(rc) || attempt >= o.attempts)
             break;
         /* a queue spreads the clients as well */
         us = rc == NEWT_ECONFLICT && c->queue.n > 0 && !queued ? 0 : pause_us(c, attempt);

@@ -61,8 +61,8 @@ read_conflict(newt_conn *c, const newt__header *h)
 {
     char name[NEWT__NAME_SIZE];
 
-    newt__base_fail(&c->jar.base, NEWT_ECONFLICT, h->oid, "%s was changed by another transaction",
-                    newt__header_name(h, name));
+    newt__header_fail(h, NEWT_ECONFLICT, "%s was changed by another transaction",
+                      newt__header_name(h, name));
     newt__fail_detail(&c->jar.base.error, "It was read from the cache, as of transaction %lld.",
                       (long long)c->position.tid);
     c->checked_us = 0; /* the next begin asks the server */

@@ -124,7 +124,7 @@ void newt__description_clear(newt_conn *c);
 /* ---- others ------------------------------------------------------------------------------- */
 
 /* The error of what a storage without SQL cannot do; its status (db.c). */
-int newt__no_sql(newt_conn *c);
+int newt__no_sql(newt_conn *c, const char *what);
 /* In debug mode: tells the program of new objects that nothing refers to (unreachable.c). */
 int newt__unreachable_tell(newt_conn *c);
 /* Registers the classes of the database that the store does not know yet (register.c). */

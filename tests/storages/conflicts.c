@@ -490,6 +490,12 @@ test_refused(void **state)
         assert_int_equal(newt_commit(t.b), statuses[i]);
         assert_int_equal(newt_status(t.b), statuses[i]);
         assert_int_equal(newt_error_oid(newt_conn_error(t.b)), r.oid);
+        assert_string_equal(newt_error_class(newt_conn_error(t.b)), "Tally");
+        assert_int_equal(i == 0, strstr(newt_error_detail(newt_conn_error(t.b)),
+                                        "Its resolver did not merge it.") != NULL);
+        if (statuses[i] == NEWT_ECONFLICT)
+            assert_string_equal(newt_error_hint(newt_conn_error(t.b)),
+                                "Run the transaction again, as newt_transact does.");
         assert_int_equal(resolver.calls, i < 3 ? i + 1 : 3);
         check_store(&t, t.r, 10 + 10 * (i + 1));
         /* the connection goes on */
@@ -786,6 +792,8 @@ test_write_skew(void **state)
             assert_int_equal(newt_error_conflict(e, 0)->committed, serial_of(&t, x.any));
             assert_null(newt_error_conflict(e, 1));
             assert_non_null(strstr(newt_error_message(e), "changed by another transaction"));
+            assert_non_null(strstr(newt_error_detail(e), "newt_read_current was called"));
+            assert_string_equal(newt_error_class(e), "Item");
         }
         assert_int_equal(stored_int(t.s.db, x.any, "n") + stored_int(t.s.db, y.any, "n"), current);
     }

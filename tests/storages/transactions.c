@@ -547,6 +547,14 @@ mistaken(newt_conn *c, void *arg)
     return newt_status(c) ? NEWT_EMISSING : 0;
 }
 
+/* Does what newt_transact does for it. */
+static int
+commits(newt_conn *c, void *arg)
+{
+    ((job *)arg)->calls++;
+    return newt_commit(c);
+}
+
 static void
 test_transact(void **state)
 {
@@ -585,6 +593,19 @@ test_transact(void **state)
     assert_int_equal(j.calls, 2);
     j = (job){.s = &s, .r = j.r};
     ok(s.a, newt_transact(s.a, mistaken, &j, NULL));
+    j.calls = 0;
+    assert_int_equal(newt_transact(s.a, commits, &j, NULL), NEWT_EBUSY);
+    assert_int_equal(j.calls, 1);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "the function has ended the transaction itself");
+    /* the size of the options */
+    two.size = 0;
+    assert_int_equal(newt_transact(s.a, increment, &j, &two), NEWT_EINVAL);
+    assert_string_equal(newt_error_hint(newt_conn_error(s.a)),
+                        "Set it to sizeof(newt_transact_options).");
+    two.size = sizeof two + 8;
+    assert_int_equal(newt_transact(s.a, increment, &j, &two), NEWT_EINVAL);
+    assert_non_null(strstr(newt_error_hint(newt_conn_error(s.a)), "later version"));
     store_close(&s);
 }
 

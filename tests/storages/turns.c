@@ -50,6 +50,39 @@ side_close(side *s)
     s->type->disconnect(s->x);
 }
 
+static int
+rewind_none(void *arg)
+{
+    *(int *)arg = 0;
+    return NEWT_OK;
+}
+
+/* One new object, which has no JSONB. */
+static int
+next_new(void *arg, newt__change *out)
+{
+    static const uint8_t record[] = {0x83, 0x61, 'x', 0x01, 0xa0};
+
+    *out = (newt__change){.what = NEWT__ADD,
+                          .projection = NEWT__PROJECT_NOT,
+                          .oid = 5000,
+                          .record = record,
+                          .n = sizeof record};
+    return ++*(int *)arg == 1;
+}
+
+static void
+write_one(side *s)
+{
+    int n = 0;
+    newt__writes w = {.arg = &n, .next = next_new, .rewind = rewind_none};
+    newt__committed done;
+    newt_error e = {0};
+
+    assert_int_equal((s->type->commit)(s->x, &w, &done, &e), NEWT__DONE);
+    assert_true(done.serial > 0);
+}
+
 /* Opens a snapshot after its turn at the objects. */
 static void
 snapshot(side *s, const int64_t *oids, size_t n, int ms)
@@ -123,6 +156,12 @@ test_turns(void **state)
         assert_int_equal(a.type->load(a.x, NULL, 0, take_none, NULL, &e), NEWT_OK);
         assert_true(had_turn(&a));
     }
+    c.type->end(c.x);
+    /* a commit ends them as well */
+    snapshot(&a, both, 2, 60000);
+    write_one(&a);
+    snapshot(&c, both, 2, 60000);
+    assert_true(had_turn(&c));
     side_close(&c);
     side_close(&a);
     store_close(&s);
