@@ -78,7 +78,7 @@ enum {
     NEWT_ECLASS = -4,    /* the object is of another class, or a class table is wrong */
     NEWT_EBROKEN = -5,   /* the object's record is damaged, or does not fit its class */
     NEWT_ECONFLICT = -6, /* another transaction changed it since this one read it; retry */
-    NEWT_ELOST = -7,     /* the server went away before COMMIT was sent; retry */
+    NEWT_ELOST = -7,     /* the server could not be reached, or went away before COMMIT; retry */
     NEWT_EUNKNOWN = -8,  /* committed, but not known to be durable (newt_tid is set); or the server
                           * went away during COMMIT and could not be asked (newt_tid is 0) */
     NEWT_EBUSY = -9,     /* not now: a transaction is open, or none is */
@@ -432,7 +432,8 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  *   newt_store_create or in SQL.
  *   "memory:": in memory, private to the newt_db that opens it, and freed with it.
  *   "memory:NAME": in memory, shared by every newt_db of the process that opens the same name and
- *   schema. The first to open it creates it; the last to close it frees it.
+ *   schema. The first to open it creates it; the last to close it frees it. (newt_store_create is
+ * not needed; a store made by it that nobody opens stays until the process ends.)
  *
  * A store in memory is for tests of programs: transactions behave as in PostgreSQL, but nothing is
  * durable. There is no JSONB (to_json is called all the same, for its failures) and no SQL:
@@ -536,8 +537,9 @@ NEWT_API void newt_abort(newt_conn *c);
 /*
  * Describes this transaction, if it writes, in the store's table `transaction`: username (NULL: the
  * server's CURRENT_USER), description, and extension, a JSON object of your own; NULL: none.
- * Copied; the last call wins. Each at most 65,535 bytes (NEWT_ELIMIT) of UTF-8 without NUL
- * (NEWT_EINVAL); failure dooms the transaction.
+ * In memory the storage keeps it, but no function reads it. Copied; the last call wins. Each at
+ * most 65,535 bytes (NEWT_ELIMIT) of UTF-8 without NUL (NEWT_EINVAL); failure dooms the
+ * transaction.
  */
 NEWT_API int newt_describe(newt_conn *c, const char *user, const char *description,
                            const struct json_t *extension);
@@ -550,8 +552,9 @@ typedef struct newt_transact_options {
 
 /*
  * Runs fn in a transaction and commits; on a retryable error aborts and runs it again. fn must not
- * keep state from a failed attempt. If fn returns non-zero the transaction is aborted: a negative
- * retryable status leads to another attempt, everything else is returned.
+ * keep state from a failed attempt, nor call newt_begin, newt_commit or newt_abort on c. If fn
+ * returns non-zero the transaction is aborted: a negative retryable status leads to another
+ * attempt, everything else is returned.
  *
  * After a conflict at commit, the next attempt queues for those objects (at most 8, at most a
  * second each), reads them again in the same round trip, and holds its turn until it ends. For 100
@@ -631,12 +634,15 @@ newt_is_null(newt_ref r_)
 }
 
 /* Named roots: where a program finds its graph again. A name that is not set gives the null
- * reference. newt_set_root with the null reference removes the name. */
+ * reference. newt_set_root with the null reference removes the name. All names are in one object
+ * (newt.Root), so transactions that set different names at the same time conflict. */
 NEWT_API newt_ref newt_root(newt_conn *c, const char *name);
 NEWT_API int newt_set_root(newt_conn *c, const char *name, newt_ref r);
 
 /* ---- setters: copy; failure dooms the transaction, so the result may be ignored ---------- */
 
+/* Any bytes. The JSONB shows those that are not UTF-8, or have NUL, as {"::b64": ..., "::text":
+ * ...}; see docs/json-values.md. */
 NEWT_API int newt_text_set(newt_object *o, newt_text *f, const char *s); /* NULL: null */
 NEWT_API int newt_text_setn(newt_object *o, newt_text *f, const void *s, size_t n);
 NEWT_API int newt_bytes_set(newt_object *o, newt_bytes *f, const void *p, size_t n);

@@ -18,9 +18,8 @@ create(const char *uri, const char *schema, newt_error *e)
     const char *name = uri + strlen(scheme);
 
     if (!*name) {
-        newt__fail(e, NEWT_EINVAL, 0,
-                   "a store in memory without a name cannot be created beforehand");
-        newt__fail_hint(e, "newt_db_open makes it, for itself alone.");
+        newt__fail(e, NEWT_EINVAL, 0, "\"memory:\" has no name and cannot be created beforehand");
+        newt__fail_hint(e, "newt_db_open creates it, private to that newt_db.");
         return NEWT_EINVAL;
     }
     return newt__named_create(name, schema, e);

@@ -88,7 +88,7 @@ take_parts(newt_conn *c, struct newt__description *d, const char *const texts[EX
 
     if (extension && !json_is_object(extension))
         return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
-                               "the transaction's extension is no JSON object");
+                               "the transaction's extension is not a JSON object");
     for (int i = 0; i < N_PARTS && status == NEWT_OK; i++) {
         if (i == EXTENSION ? !extension : !texts[i])
             continue;

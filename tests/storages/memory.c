@@ -104,7 +104,7 @@ test_create(void **state)
     newt_db_close(db);
     assert_int_equal(newt_store_create("memory:created", NULL, NULL), NEWT_OK);
     assert_int_equal(newt_store_create("memory:", NULL, &e), NEWT_EINVAL);
-    assert_string_equal(newt_error_hint(e), "newt_db_open makes it, for itself alone.");
+    assert_string_equal(newt_error_hint(e), "newt_db_open creates it, private to that newt_db.");
     newt_error_free(e);
     for (int i = 0; i < 2; i++)
         newt_db_close(open_at("memory:created", i ? "other" : NULL));
