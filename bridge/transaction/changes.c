@@ -125,7 +125,7 @@ take_cached(newt__pending *p, newt__header *h, newt__change *out)
                           .record = jar->coder.writer.buf.data,
                           .n = jar->coder.writer.buf.n};
     describe(p, h->state, h->class, out);
-    out->wants_record &= !h->current;
+    out->wants_record &= !h->current; /* newt_read_current: it must not have been changed at all */
     h->written = true;
     return 1;
 }

@@ -102,7 +102,7 @@ failed(newt_conn *c, newt_error *e)
 static int
 conflict(work *w, newt_error *e, bool *again)
 {
-    int status = newt__conflicts_settle(&w->conflicts, w->merges < MOST_MERGES, e);
+    int status = newt__conflicts_settle(&w->conflicts, e);
 
     if (status == NEWT_OK) {
         newt__error_clear(e);

@@ -115,11 +115,11 @@ find_all(newt__conflicts *q)
 
 /* ---- merging -------------------------------------------------------------------------- */
 
+/* Its record was wanted, which newt__pending_next decides, and it was not removed. */
 static bool
 can_merge(const newt__clashed *s)
 {
-    return s->now != 0 && s->record && s->h && !s->h->current && s->h->state == NEWT__CHANGED &&
-           s->h->class && s->h->class->hooks.resolve;
+    return s->record && s->h;
 }
 
 static int
@@ -307,13 +307,13 @@ report(const newt__conflicts *q, const newt__clashed *first, newt_error *e)
 /* ---- all of it ------------------------------------------------------------------------ */
 
 static int
-merge_all(newt__conflicts *q, bool may_merge, newt_error *e)
+merge_all(newt__conflicts *q, newt_error *e)
 {
     int status = NEWT_OK;
 
     /* all or none: no resolver runs for nothing */
     for (size_t i = 0; i < q->n; i++)
-        if (!may_merge || !can_merge(&q->list[i]))
+        if (!can_merge(&q->list[i]))
             return report(q, &q->list[i], e);
     for (size_t i = 0; i < q->n && status == NEWT_OK; i++) {
         status = merge(q, &q->list[i], e);
@@ -328,7 +328,7 @@ merge_all(newt__conflicts *q, bool may_merge, newt_error *e)
 }
 
 int
-newt__conflicts_settle(newt__conflicts *q, bool may_merge, newt_error *e)
+newt__conflicts_settle(newt__conflicts *q, newt_error *e)
 {
     int status;
 
@@ -341,7 +341,7 @@ newt__conflicts_settle(newt__conflicts *q, bool may_merge, newt_error *e)
         newt__error_move(e, &q->c->jar.base.error);
         return status;
     }
-    return merge_all(q, may_merge, e);
+    return merge_all(q, e);
 }
 
 void

@@ -96,9 +96,9 @@ typedef struct newt__conflicts {
 } newt__conflicts;
 
 newt__clash newt__conflicts_take;
-/* NEWT_OK: all that others have changed has been merged (may_merge), and the commit is to be tried
- * again. Else *e, on entry the storage's error, says what was changed. */
-int newt__conflicts_settle(newt__conflicts *x, bool may_merge, newt_error *e);
+/* NEWT_OK: all that others have changed has been merged, and the commit is to be tried again.
+ * Else *e, on entry the storage's error, says what was changed. */
+int newt__conflicts_settle(newt__conflicts *x, newt_error *e);
 void newt__conflicts_free(newt__conflicts *x);
 
 /* ---- turns (queue.c)
