@@ -445,7 +445,7 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  * Creates a store's tables in a schema, and the schema if it is missing. In PostgreSQL never done
  * implicitly. schema NULL: "public". NEWT_ESTORE: the schema holds a store already; NEWT_EINVAL: it
  * is one of the system's, or "newt", the extension's; or uri is "memory:", whose store no newt_db
- * could open. *e: as in newt_db_open, freed with newt_error_free.
+ * could open. *e is set on success, too, and freed with newt_error_free; e may be NULL.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
 NEWT_API void newt_error_free(newt_error *e);
@@ -516,9 +516,10 @@ NEWT_API const newt_error *newt_last_error(const newt_db *db, const newt_conn *c
 /*
  * newt_begin starts a transaction on a snapshot: later commits of others are not seen. It costs no
  * round trip while the connection's cache is fresh: it has all that this newt_db has committed or
- * seen, and the server confirmed it within the last 100 ms. (Such a transaction may miss what other
- * programs committed in that time. If it then reads from the server, and an object it has used was
- * changed in between, that read fails with NEWT_ECONFLICT.)
+ * seen, and the server confirmed it within the last 100 ms. Such a transaction may miss what other
+ * programs committed in that time, and its snapshot is opened when it first loads an object that is
+ * not in the cache. If an object that it has used was changed by then, that call fails with
+ * NEWT_ECONFLICT and dooms the transaction.
  *
  * newt_commit saves all changed and new objects in one round trip; a large transaction takes one
  * more for every 10,000 objects or 2 MiB of records, before it takes the lock. If it fails nothing
@@ -577,9 +578,9 @@ NEWT_API int64_t newt_tid(const newt_conn *c);
 /*
  * new makes an object with all fields zero, times and dates null. read and write load it if
  * necessary, in one round trip; edit makes the object of a read pointer writable and adds no pin.
- * All return NULL on failure, which does not doom the transaction. NEWT_EMISSING: no such object;
- * NEWT_ECLASS: another class, or a record that does not fit the table (the message names the
- * field); NEWT_EBROKEN: a damaged record.
+ * All return NULL on failure, which does not doom the transaction, except NEWT_ECONFLICT (see
+ * newt_begin) and NEWT_ELOST. NEWT_EMISSING: no such object; NEWT_ECLASS: another class, or a
+ * record that does not fit the table (the message names the field); NEWT_EBROKEN: a damaged record.
  */
 NEWT_API void *newt_new(newt_conn *c, const newt_class *k) NEWT_CHECK;
 NEWT_API const void *newt_read(newt_conn *c, newt_ref r,
@@ -590,7 +591,8 @@ NEWT_API void newt_done(const newt_object *o) NEWT__NOPLT; /* NULL is fine */
 NEWT_API newt_ref newt_ref_of(const newt_object *o);
 NEWT_API newt_conn *newt_conn_of(const newt_object *o); /* NULL: an image that a hook was given */
 /* Removes the object. References to it remain; reading them gives NEWT_EMISSING. So does removing
- * an object that no longer exists, which does not doom the transaction. */
+ * an object that no longer exists, which does not doom the transaction. If another transaction
+ * changes or removes the object meanwhile, commit fails with NEWT_ECONFLICT. */
 NEWT_API int newt_delete(newt_conn *c, newt_ref r);
 /*
  * Makes the commit of this transaction, if it writes, fail with NEWT_ECONFLICT if others have

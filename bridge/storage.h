@@ -22,12 +22,14 @@
 typedef struct newt__storage newt__storage;
 typedef struct newt__session newt__session;
 
-/* What a storage can do besides. */
+/* Optional features. */
 enum {
-    NEWT__HAS_SQL = 1,   /* query, project, retry_rejects */
-    NEWT__HAS_TURNS = 2, /* ask_turn does something */
-    NEWT__SHARED = 4,    /* other processes may change it */
-    NEWT__ASYNC = 8      /* the JSONB of an object is written later, if its class leaves it open */
+    NEWT__HAS_TURNS = 1, /* ask_turn does something */
+    NEWT__ASYNC = 2      /* the JSONB of an object is written later, if its class leaves it open */
+};
+
+enum {
+    NEWT__MOST_TURNS = 8 /* that one transaction waits for */
 };
 
 /* ---- positions and changes ------------------------------------------------------------------- */
@@ -127,11 +129,11 @@ typedef enum newt__outcome {
 
 typedef struct newt__committed {
     int64_t serial;
-    int64_t tid;     /* 0: it could not be found out */
-    bool has_others; /* what follows is known */
-    newt__changes
-        others; /* since writes.cache, without our own; valid until the session's next call */
-    int status; /* NEWT__STOPPED: what the callback returned */
+    int64_t tid;          /* 0: it could not be found out */
+    bool has_others;      /* what follows is known */
+    newt__changes others; /* since writes.cache, without our own; valid until the session's next
+                             call but end */
+    int status;           /* NEWT__STOPPED: what the callback returned */
 } newt__committed;
 
 /* ---- SQL ------------------------------------------------------------------------------------- */
@@ -187,9 +189,11 @@ typedef int newt__take_class(void *arg, const newt__registered *k);
 /* A committed transaction, as those who follow see it. */
 typedef struct newt__transaction {
     newt__position at;
-    int64_t committed_us;                       /* since 1970, by the storage's clock */
-    const char *user, *description, *extension; /* as of newt_describe; NULL: not given */
-    const int64_t *written, *removed;           /* oids */
+    int64_t committed_us; /* since 1970, by the storage's clock */
+    /* Of newt_describe. user, if not given: what the storage calls the session, or NULL. extension:
+     * JSON, but not byte for byte. */
+    const char *user, *description, *extension;
+    const int64_t *written, *removed; /* oids */
     size_t n_written, n_removed;
 } newt__transaction;
 
@@ -224,11 +228,12 @@ typedef struct newt__storage_type {
     /* This process is a copy, made by fork(): from now on the session says nothing to anybody. */
     void (*abandon)(newt__session *x);
 
-    /* A transaction. Costs nothing: the first load, walk or query opens its snapshot on its own
-     * way. position: where the cache stands; tid 0: nothing is cached. */
+    /* A transaction. Costs nothing: the first load, walk or query opens its snapshot in the same
+     * round trip. position: where the cache stands; tid 0: nothing is cached. */
     void (*begin)(newt__session *x, newt__position position);
-    /* The snapshot is to wait for its turn at these objects first, but not for longer than that:
-     * what is committed never rests on it. After begin. */
+    /* The snapshot first waits for its turn at these objects (at most NEWT__MOST_TURNS), at most
+     * at_most_ms in all. After begin. Only an optimisation: correctness does not depend on it.
+     * After a wait in vain some of the turns may be held until end. */
     void (*ask_turn)(newt__session *x, const int64_t *oids, size_t n, int at_most_ms);
     /* In any case, also after commit. */
     void (*end)(newt__session *x);
@@ -240,12 +245,14 @@ typedef struct newt__storage_type {
      * limits. 1: it cannot be done here, and the caller is to go level by level. */
     int (*walk)(newt__session *x, const int64_t *roots, size_t n, const newt_walk_options *options,
                 newt__take_record *take, void *arg, newt_error *e);
-    /* *over: the transaction can only be aborted; else the query has failed alone. */
+    /* Absent without SQL, as are project and retry_rejects. *over: the transaction can only be
+     * aborted; else the query has failed alone. */
     int (*query)(newt__session *x, const newt__query *q, bool *over, newt_error *e);
 
     /* An unused oid, which nobody else is given, ever. */
     int (*next_oid)(newt__session *x, int64_t *oid, newt_error *e);
-    /* Ends the snapshot. After NEWT__CLASH it may be called again. */
+    /* Ends the snapshot. After NEWT__CLASH it may be called again; what is loaded in between is as
+     * it is committed then. */
     newt__outcome (*commit)(newt__session *x, const newt__writes *w, newt__committed *out,
                             newt_error *e);
 
@@ -256,10 +263,11 @@ typedef struct newt__storage_type {
     int (*register_classes)(newt__session *x, const newt__registered *list, size_t n,
                             newt_error *e);
 
-    /* The transactions after a position, in the order in which they became visible: whole ones, at
-     * least one if there is any, and no more once they have `objects` objects. *after moves to each
-     * that was taken. tid 0: from the first that is known. NEWT_EMISSING: the position is not
-     * known, or what came after it is not any more. Outside of a transaction. */
+    /* For those who follow a store. The transactions after a position, in the order in which they
+     * became visible: whole ones, at least one if there is any, and no more once they have
+     * `objects` objects. *after moves to each that was taken. tid 0: from the first that is known.
+     * NEWT_EMISSING: the position is not known, or what came after it is not any more. Outside of a
+     * transaction. */
     int (*feed)(newt__session *x, newt__position *after, int64_t objects,
                 newt__take_transaction *take, void *arg, newt_error *e);
     /* 1: there are transactions after the position; 0: there were none for so long. */

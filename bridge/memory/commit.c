@@ -14,6 +14,8 @@ typedef struct work {
     int64_t *read_with; /* their serials; -1: new */
     bool *wants_record;
     size_t n, cap;
+    int64_t *current; /* oids that must be current, each with its serial */
+    size_t n_current;
     newt__logged *entry;
     /* those that others have changed, as they are now; NULL in found: removed */
     const newt__version **found;
@@ -98,10 +100,25 @@ make_entry(work *k)
            newt__copy_text(&entry->extension, k->w->extension);
 }
 
+/* What must be current; before the lock, since to ask may take time. */
+static bool
+list_current(work *k)
+{
+    if (k->w->n_current == 0)
+        return true;
+    k->current = calloc(k->w->n_current, 2 * sizeof *k->current);
+    for (size_t i = 0; k->current && i < k->w->n_current; i++) {
+        int64_t *at = k->current + 2 * k->n_current;
+
+        k->n_current += k->w->current(k->w->arg, i, &at[0], &at[1]);
+    }
+    return k->current != NULL;
+}
+
 static bool
 clashes(work *k, int64_t oid, bool only_read, bool wanted)
 {
-    size_t most = k->n + k->w->n_current, i = k->n_clashed;
+    size_t most = k->n + k->n_current, i = k->n_clashed;
 
     if (!k->found) {
         k->found = calloc(most, sizeof *k->found);
@@ -123,8 +140,6 @@ clashes(work *k, int64_t oid, bool only_read, bool wanted)
 static bool
 compare(work *k)
 {
-    int64_t oid, serial;
-
     for (size_t i = 0; i < k->n; i++) {
         const newt__version *now;
 
@@ -135,12 +150,10 @@ compare(work *k)
             !clashes(k, k->versions[i]->oid, false, k->wants_record[i]))
             return false;
     }
-    for (size_t i = 0; i < k->w->n_current; i++) {
-        const newt__version *now;
+    for (size_t i = 0; i < k->n_current; i++) {
+        int64_t oid = k->current[2 * i], serial = k->current[2 * i + 1];
+        const newt__version *now = newt__heap_now(k->x->heap, oid);
 
-        if (!k->w->current(k->w->arg, i, &oid, &serial))
-            continue;
-        now = newt__heap_now(k->x->heap, oid);
         if ((!now || now->serial != serial) && !clashes(k, oid, true, false))
             return false;
     }
@@ -230,7 +243,7 @@ newt__memory_commit(newt__session *x, const newt__writes *w, newt__committed *ou
         outcome = NEWT__DONE;
         goto out;
     }
-    if (!make_entry(&k)) {
+    if (!make_entry(&k) || !list_current(&k)) {
         newt__fail_memory(e);
         goto out;
     }
@@ -254,6 +267,7 @@ out:
     free(k.versions);
     free(k.read_with);
     free(k.wants_record);
+    free(k.current);
     newt__logged_free(k.entry);
     free(k.found);
     free(k.clashed);

@@ -36,11 +36,11 @@ next_entry(newt__session *x, newt__position after, newt__logged **out, newt_erro
 
     *out = NULL;
     pthread_mutex_lock(&x->heap->lock);
-    found = newt__heap_next(x->heap, after.tid, &known);
-    if (!known || after.tid > x->heap->tid) {
+    found = newt__heap_next(x->heap, after, &known);
+    if (!known) {
         newt__fail(e, NEWT_EMISSING, 0, "transaction %lld is not in the store",
                    (long long)after.tid);
-        newt__fail_detail(e, "A store in memory keeps the last transactions alone.");
+        newt__fail_detail(e, "A store in memory keeps only the most recent transactions.");
         status = NEWT_EMISSING;
     } else if (found && !(*out = copy_entry(found))) {
         status = newt__fail_memory(e);

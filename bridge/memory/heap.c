@@ -17,8 +17,8 @@ enum {
     FIRST_CAP = 64,
     FIRST_SHIFT = 64 - 6,
     ROOT_OID = 1,
-    MOST_LOGGED = 4096,       /* transactions */
-    MOST_LOGGED_OIDS = 100000 /* in all of them, but for the last */
+    MOST_LOGGED = 4096,         /* transactions */
+    MOST_LOGGED_BYTES = 2 << 20 /* of all of them, except the last */
 };
 
 /* [ "newt.Root", 1, { "items": {} } ], as sql/store.sql has it */
@@ -241,13 +241,24 @@ newt__logged_free(newt__logged *entry)
     free(entry);
 }
 
+static size_t
+size_of(const newt__logged *entry)
+{
+    const char *texts[] = {entry->user, entry->description, entry->extension};
+    size_t bytes = sizeof *entry + entry->n * sizeof *entry->oids;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
+    return bytes;
+}
+
 static void
 forget_oldest(newt__heap *h)
 {
     newt__logged *entry = logged(h, 0);
 
-    h->forgotten = entry->tid;
-    h->log_oids -= entry->n;
+    h->forgotten = (newt__position){entry->tid, entry->serial};
+    h->log_bytes -= entry->bytes;
     newt__logged_free(entry);
     h->log_at = (h->log_at + 1) & (h->cap_log - 1);
     h->n_log--;
@@ -271,26 +282,30 @@ newt__heap_put(newt__heap *h, newt__logged *entry, newt__version **versions)
             supersede(h, v->older, h->newest);
     }
     h->log[(h->log_at + h->n_log++) & (h->cap_log - 1)] = entry;
-    h->log_oids += entry->n;
-    while (h->n_log > 1 && (h->n_log > MOST_LOGGED || h->log_oids > MOST_LOGGED_OIDS))
+    entry->bytes = size_of(entry);
+    h->log_bytes += entry->bytes;
+    while (h->n_log > 1 && (h->n_log > MOST_LOGGED || h->log_bytes > MOST_LOGGED_BYTES))
         forget_oldest(h);
     pthread_cond_broadcast(&h->committed);
 }
 
 const newt__logged *
-newt__heap_next(const newt__heap *h, int64_t after, bool *known)
+newt__heap_next(const newt__heap *h, newt__position after, bool *known)
 {
     size_t low = 0, high = h->n_log;
 
-    *known = after == 0 || after >= h->forgotten;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (logged(h, middle)->tid > after)
+        if (logged(h, middle)->tid > after.tid)
             high = middle;
         else
             low = middle + 1;
     }
+    *known = after.tid == 0 ||
+             (after.tid == h->forgotten.tid && after.serial == h->forgotten.serial) ||
+             (low > 0 && logged(h, low - 1)->tid == after.tid &&
+              logged(h, low - 1)->serial == after.serial);
     return low < h->n_log ? logged(h, low) : NULL;
 }
 
@@ -303,7 +318,7 @@ newt__heap_changes(const newt__heap *h, int64_t after, size_t most, int64_t **li
 
     *n = 0;
     *memory = true;
-    if (after < h->forgotten)
+    if (after < h->forgotten.tid)
         return false;
     while (first > 0 && logged(h, first - 1)->tid > after)
         all += logged(h, --first)->n;

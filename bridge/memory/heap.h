@@ -33,6 +33,7 @@ typedef struct newt__view {
 typedef struct newt__logged {
     int64_t tid, serial;
     char *user, *description, *extension; /* malloc'ed or NULL */
+    size_t bytes;                         /* set by newt__heap_put */
     size_t n, n_written;
     int64_t oids[]; /* written, then removed */
 } newt__logged;
@@ -63,8 +64,8 @@ typedef struct newt__heap {
     newt__view *oldest, *newest; /* open snapshots */
     newt__logged **log;          /* a ring, by tid; a power of two */
     size_t log_at, n_log, cap_log;
-    size_t log_oids;   /* in all of them */
-    int64_t forgotten; /* the last transaction that is not in the log any more */
+    size_t log_bytes;         /* in all of them */
+    newt__position forgotten; /* the last transaction that is no longer in the log */
     newt__held_turn *turns;
     size_t n_turns, cap_turns;
     newt__kept_class *classes;
@@ -91,9 +92,9 @@ void newt__heap_put(newt__heap *h, newt__logged *entry, newt__version **versions
 bool newt__heap_changes(const newt__heap *h, int64_t after, size_t most, int64_t **list, size_t *n,
                         bool *memory);
 
-/* The first transaction after one; NULL: there is none. *known: all since that one are in the log.
- */
-const newt__logged *newt__heap_next(const newt__heap *h, int64_t after, bool *known);
+/* The first transaction after a position; NULL: there is none. *known: the position is one of this
+ * heap (tid 0: its beginning, as far as it is known), and all since then are in the log. */
+const newt__logged *newt__heap_next(const newt__heap *h, newt__position after, bool *known);
 void newt__logged_free(newt__logged *entry);
 /* strdup of a text that may be NULL; false: no memory. */
 bool newt__copy_text(char **to, const char *text);

@@ -104,10 +104,11 @@ keep_class(const newt__registered *k)
     size_t name = strlen(k->name) + 1, fields = strlen(k->fields) + 1;
     size_t projection = k->projection ? strlen(k->projection) + 1 : 0;
     newt__kept_class *c = malloc(sizeof *c + name + fields + projection);
-    char *at = (char *)(c + 1);
+    char *at;
 
     if (!c)
         return NULL;
+    at = (char *)(c + 1);
     c->k.version = k->version;
     c->k.name = memcpy(at, k->name, name);
     c->k.fields = memcpy(at + name, k->fields, fields);

@@ -1,9 +1,9 @@
 /*
  * memory.h - a storage in the memory of the process
  *
- * "memory:" is a store of the newt_db's own; "memory:NAME" is one that all of the process share who
- * name it, in the same schema, and that ends when the last newt_db that opened it is closed. Both
- * are made by opening them. Nothing is durable, and there is no SQL.
+ * "memory:" is private to a newt_db; "memory:NAME" is shared by all who open that name and schema
+ * in this process, and is freed when the last newt_db on it is closed. Both are created by opening
+ * them. Nothing is durable, and there is no SQL.
  */
 #ifndef NEWT_MEMORY_H
 #define NEWT_MEMORY_H

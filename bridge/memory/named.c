@@ -1,8 +1,9 @@
 /*
  * named.c - the list of the process's named stores
  *
- * Threads that know nothing of each other are to find the same store by its name. So there is one
- * list for the whole process, with a lock.
+ * Threads that know nothing of each other must find the same store by its name. So there is one
+ * list for the whole process, with a lock. After fork() the child begins with an empty one: another
+ * thread may have been changing the list or a store at that moment.
  */
 #include "named.h"
 
@@ -18,6 +19,20 @@ typedef struct entry {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static entry *first;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void
+begin_in_child(void)
+{
+    first = NULL;
+    pthread_mutex_init(&lock, NULL);
+}
+
+static void
+watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, begin_in_child);
+}
 
 static void
 entry_free(entry *x)
@@ -69,6 +84,7 @@ newt__named_create(const char *name, const char *schema, newt_error *e)
 {
     int status = NEWT_OK;
 
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&lock);
     if (find(name, schema))
         status = newt__fail(e, NEWT_ESTORE, 0,
@@ -85,6 +101,7 @@ newt__named_open(newt__heap **out, const char *name, const char *schema, newt_er
 {
     entry *x;
 
+    pthread_once(&once, watch_forks);
     pthread_mutex_lock(&lock);
     x = find(name, schema);
     if (!x)

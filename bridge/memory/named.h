@@ -1,5 +1,5 @@
 /*
- * named.h - stores in memory by name: who names one is to find it
+ * named.h - stores in memory, found by name
  */
 #ifndef NEWT_NAMED_H
 #define NEWT_NAMED_H

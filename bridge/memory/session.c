@@ -165,9 +165,14 @@ open_snapshot(newt__session *x, newt_error *e)
     newt__changes changes = {0};
     int status;
 
-    if (!x->wanted)
+    if (!x->wanted && x->view.tid != 0)
         return NEWT_OK;
     pthread_mutex_lock(&x->heap->lock);
+    if (!x->wanted) { /* between a clash and the end */
+        newt__heap_open(x->heap, &x->view);
+        pthread_mutex_unlock(&x->heap->lock);
+        return NEWT_OK;
+    }
     if (x->patience_ms > 0)
         take_turns(x, &changes);
     status = newt__list_changes(x, &changes, e);

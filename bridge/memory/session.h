@@ -8,10 +8,6 @@
 
 #include <time.h>
 
-enum {
-    NEWT__MOST_TURNS = 8 /* that one transaction waits for */
-};
-
 struct newt__storage {
     newt__heap *heap;
     bool named; /* shared with others, who have its name */

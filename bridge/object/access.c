@@ -25,10 +25,16 @@ explain(newt__jar *c, newt__header *h, const newt_class *table)
                           (long long)h->oid, newt__header_class(h), k->name);
         return NULL;
     }
+    if (newt__header_pinned(h)) {
+        newt__header_fail(h, NEWT_EBUSY, "%s %lld is in use as a bag", k->name, (long long)h->oid);
+        newt__fail_hint(&c->base.error, "Call newt_bag_done first.");
+        return NULL;
+    }
     if (newt__image_make(c, k, h->oid, h->record, h->record_n, &image, &e) != NEWT_OK) {
         newt__base_fail_with(&c->base, &e);
         return NULL;
     }
+    image->current = h->current;
     image->serial = h->serial;
     image->state = NEWT__UPTODATE;
     if (newt__cache_put(c, image) != NEWT_OK) {
@@ -193,8 +199,12 @@ int
 newt_delete(newt_conn *conn, newt_ref r)
 {
     newt__jar *c = newt__jar_of(conn);
-    newt__header *h = newt__object_find(c, r, NEWT__ON_DELETE);
+    int status = newt__base_enter(&c->base);
+    newt__header *h;
 
+    if (status != NEWT_OK)
+        return status;
+    h = newt__object_find(c, r, NEWT__ON_DELETE);
     if (!h) {
         if (c->base.error.status != NEWT_EMISSING)
             newt__base_doom(&c->base);

@@ -62,8 +62,8 @@ spill(newt__jar *c, newt__header *h)
     return false;
 }
 
-/* What a transaction has used before it has asked the server must not have been changed by others
- * meanwhile: that it was used has to be known until then. */
+/* What a transaction has used before it asks the server must not have been changed by others
+ * meanwhile. So its header, which records the use, must stay until the snapshot is opened. */
 static bool
 must_stay(const newt__header *h)
 {

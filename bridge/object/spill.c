@@ -118,7 +118,8 @@ bind_places(sqlite3_stmt *s, int64_t oid)
     sqlite3_bind_int64(s, 2, place_of(oid, true));
 }
 
-static void
+/* False: no memory. */
+static bool
 fill(newt__spilled *out, sqlite3_stmt *s)
 {
     int64_t place = sqlite3_column_int64(s, 0);
@@ -133,6 +134,7 @@ fill(newt__spilled *out, sqlite3_stmt *s)
         .old = sqlite3_column_blob(s, 5),
         .old_n = (size_t)sqlite3_column_bytes(s, 5),
     };
+    return sqlite3_errcode(sqlite3_db_handle(s)) != SQLITE_NOMEM;
 }
 
 /* ---- in ------------------------------------------------------------------------------- */
@@ -141,7 +143,7 @@ int
 newt__spill_put(newt__spill **at, const newt__spilled *x, newt_error *e)
 {
     sqlite3_stmt *s;
-    int status = *at ? NEWT_OK : open_file(at, e);
+    int status = *at ? NEWT_OK : open_file(at, e), code;
 
     if (status != NEWT_OK)
         return status;
@@ -150,11 +152,12 @@ newt__spill_put(newt__spill **at, const newt__spilled *x, newt_error *e)
     sqlite3_bind_int64(s, 2, x->serial);
     sqlite3_bind_int(s, 3, x->state);
     sqlite3_bind_int(s, 4, x->lossy);
-    sqlite3_bind_blob64(s, 5, x->record, x->record_n, SQLITE_STATIC);
-    if (x->old)
-        sqlite3_bind_blob64(s, 6, x->old, x->old_n, SQLITE_STATIC);
-    else
-        sqlite3_bind_null(s, 6);
+    code = sqlite3_bind_blob64(s, 5, x->record, x->record_n, SQLITE_STATIC);
+    if (code == SQLITE_OK)
+        code = x->old ? sqlite3_bind_blob64(s, 6, x->old, x->old_n, SQLITE_STATIC)
+                      : sqlite3_bind_null(s, 6);
+    if (code != SQLITE_OK)
+        return fail(at, code, e);
     status = run(at, PUT, e);
     if (status == NEWT_OK)
         (*at)->n++;
@@ -203,7 +206,10 @@ newt__spill_take(newt__spill **at, int64_t oid, int (*take)(void *arg, const new
         sqlite3_reset(s);
         return code == SQLITE_DONE ? NEWT_OK : fail(at, code, e);
     }
-    fill(&x, s);
+    if (!fill(&x, s)) {
+        sqlite3_reset(s);
+        return fail(at, SQLITE_NOMEM, e);
+    }
     status = take(arg, &x);
     sqlite3_reset(s);
     if (status != NEWT_OK)
@@ -232,8 +238,10 @@ newt__spill_next(newt__spill **at, newt__spilled *out, newt_error *e)
     s = (*at)->statements[NEXT];
     code = sqlite3_step(s);
     if (code == SQLITE_ROW) {
-        fill(out, s);
-        return 1;
+        if (fill(out, s))
+            return 1;
+        sqlite3_reset(s);
+        return fail(at, SQLITE_NOMEM, e);
     }
     sqlite3_reset(s);
     return code == SQLITE_DONE ? 0 : fail(at, code, e);

@@ -106,7 +106,8 @@ add_batch(question *a, const newt__batch *b)
     return b->n_stored == b->n;
 }
 
-/* Of a commit of many batches, of which the present one is not the first. */
+/* Of a commit of many batches, of which the present one is not the first. Not 0: a status, or the
+ * callback has heard enough. */
 static int
 ask_from_the_first(newt__batch *b)
 {
@@ -123,7 +124,7 @@ ask_from_the_first(newt__batch *b)
                 more = add_batch(&a, b) && !b->last;
         }
         if (ask(b, &a, NULL) != 0)
-            break;
+            return 1;
     }
     return status;
 }

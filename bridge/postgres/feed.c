@@ -44,6 +44,11 @@ add_chunks(feed *f, int64_t serial)
             newt__fail_memory(&c->talk->error);
         PQclear(r);
     }
+    if (c->talk->error.status == NEWT_OK && f->written.n + f->removed.n == 0) {
+        newt__fail(&c->error, NEWT_EMISSING, 0,
+                   "transaction of serial %lld is not in the store any more", (long long)serial);
+        return NEWT_EMISSING;
+    }
     return c->talk->error.status;
 }
 

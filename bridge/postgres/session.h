@@ -185,7 +185,6 @@ typedef struct newt__blocks {
 } newt__blocks;
 
 enum {
-    NEWT__MOST_TURNS = 8,     /* that one transaction waits for */
     NEWT__N_PLAN_SETTINGS = 8 /* planner settings of the session, see statements.c */
 };
 

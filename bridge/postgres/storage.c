@@ -31,8 +31,7 @@ storage_open(newt__storage **out, const char *uri, const newt_options *options,
 static unsigned
 storage_features(const newt__storage *s)
 {
-    return NEWT__HAS_SQL | NEWT__SHARED | (s->options->transaction_pooling ? 0 : NEWT__HAS_TURNS) |
-           (s->async ? NEWT__ASYNC : 0);
+    return (s->options->transaction_pooling ? 0 : NEWT__HAS_TURNS) | (s->async ? NEWT__ASYNC : 0);
 }
 
 static void

@@ -73,7 +73,9 @@ newt__turns_send(newt__session *c)
 
     if (q->patience_ms == 0)
         return;
-    snprintf(patience, sizeof patience, "%d", q->patience_ms);
+    /* lock_timeout is for each of them; 0 would be none */
+    snprintf(patience, sizeof patience, "%d",
+             q->patience_ms / (int)(q->n_keys ? q->n_keys : 1) + 1);
     q->asked = send_keys(c, NEWT__S_QUEUE, patience);
     if (!q->asked)
         return;

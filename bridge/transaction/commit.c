@@ -85,14 +85,16 @@ done(newt_conn *c, const newt__committed *x)
     newt__error_clear(&c->jar.base.error);
 }
 
-/* Nothing was written, and *e says why; it becomes the connection's error. */
+/* Nothing was written, and *e says why; it becomes the connection's error, unless that has one
+ * already. */
 static int
 failed(newt_conn *c, newt_error *e)
 {
     int status;
 
     c->jar.stats.conflicts += e->status == NEWT_ECONFLICT;
-    status = newt__base_fail_with(&c->jar.base, e);
+    newt__base_fail_with(&c->jar.base, e);
+    status = c->jar.base.error.status;
     newt_abort(c);
     return status;
 }

@@ -337,8 +337,8 @@ newt__conflicts_settle(newt__conflicts *q, newt_error *e)
     if (q->n == 0)
         return e->status; /* a deadlock, or it could not be asked */
     status = find_all(q);
-    if (status != NEWT_OK) {
-        newt__error_move(e, &q->c->jar.base.error);
+    if (status != NEWT_OK) { /* the connection's error says why */
+        newt__error_clear(e);
         return status;
     }
     return merge_all(q, e);

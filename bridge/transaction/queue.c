@@ -9,9 +9,10 @@
 #include "transaction.h"
 
 enum {
-    PATIENCE_MS = 1000,     /* for a turn; also in newtdb.h and docs/transactions.md */
+    PATIENCE_MS = 1000,     /* for each turn; also in newtdb.h and docs/transactions.md */
     AWAY_US = 10 * 1000000, /* for so long there is no queue, when that was not enough */
-    RECENT_US = 100 * 1000  /* was another client in the way: then the next transaction queues */
+    RECENT_US =
+        100 * 1000 /* if another client was in the way this recently, the next transaction queues */
 };
 
 static bool
@@ -33,7 +34,7 @@ newt__queue_conflict(newt_conn *c, newt_work *fn)
         q->n = 0;
     if (!(c->db->type->features(c->db->storage) & NEWT__HAS_TURNS) || now < q->away_until_us)
         return;
-    for (size_t i = 0; i < c->jar.base.error.n_conflicts && q->n < NEWT__MOST_QUEUES; i++)
+    for (size_t i = 0; i < c->jar.base.error.n_conflicts && q->n < NEWT__MOST_TURNS; i++)
         if (!has(q, oid = c->jar.base.error.conflicts[i].object.oid))
             q->oids[q->n++] = oid;
     q->fn = fn;
@@ -48,8 +49,11 @@ newt__queue_join(newt_conn *c, newt_work *fn, bool again, int64_t left_us)
     if (!again && newt__clock() - q->busy_us >= RECENT_US)
         q->n = 0;
     q->patience_ms = 0;
-    if (q->n > 0 && q->fn == fn)
-        q->patience_ms = left_us < PATIENCE_MS * 1000 ? (int)(left_us / 1000) : PATIENCE_MS;
+    if (q->n > 0 && q->fn == fn) {
+        q->patience_ms = PATIENCE_MS * (int)q->n;
+        if (left_us < q->patience_ms * INT64_C(1000))
+            q->patience_ms = (int)(left_us / 1000);
+    }
     return q->patience_ms > 0;
 }
 
@@ -72,7 +76,7 @@ newt__queue_came(newt__queue *q, const newt__changes *x)
         q->busy_us = newt__clock();
     if (!x->in_vain)
         return;
-    q->n = 0;
-    if (q->patience_ms == PATIENCE_MS)
+    if (q->patience_ms == PATIENCE_MS * (int)q->n)
         q->away_until_us = newt__clock() + AWAY_US;
+    q->n = 0;
 }

@@ -242,9 +242,9 @@ newt__begin(newt_conn *c, bool lazily, const int64_t *wanted, size_t n)
         newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "a transaction is open already");
         return NEWT_EBUSY;
     }
-    newt__error_clear(&c->jar.base.error);
     c->jar.base.owner = pthread_self();
     c->committed_tid = 0;
+    newt__error_clear(&c->jar.base.error);
     if (lazily && fresh(c)) {
         start(c);
         return NEWT_OK;
@@ -253,6 +253,7 @@ newt__begin(newt_conn *c, bool lazily, const int64_t *wanted, size_t n)
     for (int attempt = 0; attempt < 2; attempt++) {
         newt_error e = {0};
 
+        newt__error_clear(&c->jar.base.error);
         status = c->jar.storage->ready(c->jar.session, 0, &e);
         c->connected = status == NEWT_OK;
         if (status != NEWT_OK)

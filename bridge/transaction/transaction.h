@@ -19,13 +19,9 @@ struct newt_db {
     int64_t newest_tid;    /* the highest committed or seen by any connection */
 };
 
-enum {
-    NEWT__MOST_QUEUES = 8 /* that one transaction waits in */
-};
-
 /* The objects at which others were in the way of newt_transact (queue.c). */
 typedef struct newt__queue {
-    int64_t oids[NEWT__MOST_QUEUES];
+    int64_t oids[NEWT__MOST_TURNS];
     size_t n;
     newt_work *fn;         /* what was run then */
     int64_t busy_us;       /* when another session was in the way last */

@@ -324,6 +324,7 @@ test_lost_while_reading(void **state)
     sql_do(t.s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
                    "application_name = 'newt' AND datname = current_database()");
     begin(t.c);
+    assert_int_equal(newt_status(t.c), NEWT_OK);
     write_n(t.c, q, 4);
     commit(t.c);
     assert_int_equal(stored_n(&t.s, q), 4);

@@ -152,6 +152,10 @@ test_many(void **state)
         assert_int_equal(x.written[i], sizes[i]);
     assert_int_equal(after.tid, newt_tid(s.a));
     assert_int_equal(feed(s.b, &unknown, 1, &x), NEWT_EMISSING);
+    unknown = (newt__position){after.tid, after.serial + 1}; /* of another store */
+    assert_int_equal(feed(s.b, &unknown, 1, &x), NEWT_EMISSING);
+    unknown = (newt__position){after.tid - 1, after.serial};
+    assert_int_equal(feed(s.b, &unknown, 1, &x), NEWT_EMISSING);
     store_close(&s);
 }
 

@@ -3,6 +3,10 @@
  */
 #include "../bridge/server.h"
 
+#include <malloc.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
 #define needs_memory()                                                                             \
     do {                                                                                           \
         if (!on_memory())                                                                          \
@@ -205,6 +209,118 @@ test_registry(void **state)
     newt_db_close(a);
 }
 
+/* ---- what is kept ------------------------------------------------------------------------- */
+
+/* Neither an idle snapshot nor long descriptions keep what nobody can see. */
+static void
+test_bounded(void **state)
+{
+    enum {
+        TEXT = 60000,
+        MOST = 20 << 20
+    };
+    char *text = malloc(TEXT + 1);
+    newt_conn *a, *idle;
+    struct item *x;
+    size_t before;
+    item_ref r;
+    newt_db *db;
+
+    (void)state;
+    needs_memory();
+    memset(text, 'x', TEXT);
+    text[TEXT] = 0;
+    db = open_at("memory:", NULL);
+    a = connect_(db);
+    idle = connect_(db);
+    r = make_item(a, "x", 0);
+    begin(idle);
+    assert_int_equal(read_n(idle, r), 0);
+    before = mallinfo2().uordblks;
+    for (int i = 1; i <= 3000; i++) {
+        begin(a);
+        if (i % 3 == 0)
+            ok(a, newt_describe(a, NULL, text, NULL));
+        x = item_write(a, r);
+        assert_non_null(x);
+        ok(a, newt_text_setn(item_obj(x), &x->name, text, TEXT));
+        x->n = i;
+        commit(a);
+        if (i % 500 == 0) {
+            assert_int_equal(read_n(idle, r), 0);
+            if (mallinfo2().uordblks - before > MOST)
+                fail_msg("%zu bytes are kept", mallinfo2().uordblks - before);
+        }
+    }
+    newt_abort(idle);
+    newt_close(idle);
+    newt_close(a);
+    newt_db_close(db);
+    free(text);
+}
+
+/* A child has no part in the stores of its parent, whatever another thread was doing. */
+static atomic_bool forked_enough;
+
+static void *
+commit_until(void *arg)
+{
+    newt_conn *c = connect_(arg);
+    item_ref r = make_item(c, "x", 0);
+
+    for (int i = 1; !forked_enough; i++) {
+        begin(c);
+        write_n(c, r, i);
+        commit(c);
+    }
+    newt_close(c);
+    return NULL;
+}
+
+static void
+test_fork(void **state)
+{
+    pthread_t t;
+    newt_db *db, *own;
+
+    (void)state;
+    needs_memory();
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* their own locks are not those of a child */
+#endif
+    db = open_at("memory:forked", NULL);
+    set_value(db, 1);
+    assert_int_equal(pthread_create(&t, NULL, commit_until, db), 0);
+    for (int i = 0; i < 100; i++) {
+        int status;
+        pid_t pid;
+
+        fflush(stdout);
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            alarm(PATIENCE_S); /* should it hang */
+            for (int k = 0; k < 2; k++) {
+                own = open_at("memory:forked", NULL);
+                if (value_of(own) != 0)
+                    _exit(1);
+                set_value(own, 2);
+                if (value_of(own) != 2)
+                    _exit(2);
+                newt_db_close(own);
+            }
+            newt_db_close(db);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+    forked_enough = true;
+    pthread_join(t, NULL);
+    assert_int_equal(value_of(db), 1);
+    newt_db_close(db);
+}
+
 /* ---- turns
  * --------------------------------------------------------------------------------------- */
 
@@ -286,17 +402,17 @@ test_turns(void **state)
 }
 
 /* Who holds a turn and does not go on is waited for, but not for ever. */
-typedef struct wait {
+typedef struct waiting {
     newt_conn *other, *third;
     item_ref r;
     int outer, inner;
-} wait;
+} waiting;
 
 /* Its first attempt meets a conflict with the third. */
 static int
 waits(newt_conn *c, void *arg)
 {
-    wait *w = arg;
+    waiting *w = arg;
 
     write_n(c, w->r, 1);
     if (w->inner++ == 0) {
@@ -312,7 +428,7 @@ static int
 holds(newt_conn *c, void *arg)
 {
     newt_transact_options soon = {.size = sizeof soon, .deadline_ms = 500};
-    wait *w = arg;
+    waiting *w = arg;
 
     write_n(c, w->r, 3);
     if (w->outer++ == 0) {
@@ -331,7 +447,7 @@ test_wait_has_an_end(void **state)
 {
     newt_db *db;
     newt_conn *c;
-    wait w = {0};
+    waiting w = {0};
 
     (void)state;
     needs_memory();
@@ -353,6 +469,7 @@ test_wait_has_an_end(void **state)
 
 static const struct CMUnitTest memory[] = {
     cmocka_unit_test(test_names),           cmocka_unit_test(test_mistyped),
+    cmocka_unit_test(test_bounded),         cmocka_unit_test(test_fork),
     cmocka_unit_test(test_create),          cmocka_unit_test(test_no_sql),
     cmocka_unit_test(test_registry),        cmocka_unit_test(test_turns),
     cmocka_unit_test(test_wait_has_an_end),

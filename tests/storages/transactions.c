@@ -615,8 +615,13 @@ static void *
 use_in_thread(void *arg)
 {
     store *s = arg;
+    newt_ref any = {5000};
 
-    return (void *)(intptr_t)(item_new(s->a) ? 0 : newt_commit(s->a));
+    if (item_new(s->a) || newt_delete(s->a, any) != NEWT_ETHREAD ||
+        newt_read_current(s->a, any) != NEWT_ETHREAD ||
+        newt_prefetch(s->a, &any, 1) != NEWT_ETHREAD)
+        return NULL;
+    return (void *)(intptr_t)newt_commit(s->a);
 }
 
 static void
@@ -624,6 +629,7 @@ test_thread_is_checked(void **state)
 {
     pthread_t t;
     void *status;
+    item_ref make;
     store s;
 
     (void)state;
@@ -632,7 +638,12 @@ test_thread_is_checked(void **state)
     assert_int_equal(pthread_create(&t, NULL, use_in_thread, &s), 0);
     pthread_join(t, &status);
     assert_int_equal((intptr_t)status, NEWT_ETHREAD);
+    assert_int_equal(newt_status(s.a), NEWT_OK);
+    make = item_id(new_item(s.a, "x", 1));
     commit(s.a); /* its own thread goes on */
+    begin(s.b);
+    assert_int_equal(read_n(s.b, make), 1);
+    commit(s.b);
     store_close(&s);
 }
 
