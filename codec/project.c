@@ -288,9 +288,9 @@ pass(struct newt__projection *p, const uint8_t *after, const char *key, size_t n
 }
 
 /*
- * Shows what most of most records is, fields and items of the simplest forms, without tokens: as
- * far as it goes. Whatever else stands there, and whatever is wrong, is left to the reader, at the
- * beginning of its field or item.
+ * Shows fields and items of the simplest forms, which most records mostly consist of, without
+ * tokens. Anything else, and anything wrong, is left to the reader, at the beginning of its field
+ * or item.
  */
 NEWT__INLINE bool
 straight(struct newt__projection *p, const bool fields)
@@ -437,7 +437,7 @@ look_ahead(struct newt__projection *p, const newt__token *t)
 
 /* ---- a whole item ------------------------------------------------------------------------- */
 
-/* Where the reader stood when the item's first token had been read. Of its levels only the item's
+/* Where the reader was when the item's first token had been read. Of its levels only the item's
  * own and the one around it change meanwhile. */
 struct place_in_reader {
     size_t at;

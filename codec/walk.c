@@ -145,7 +145,7 @@ newt__walk_record(newt__walk *w, const void *record, size_t n)
     code = newt__refs(w->env, record, n, w->fields, w->n_fields, add_found, w, NULL);
     if (code == NEWT__OK)
         return NEWT__OK;
-    /* put in last, taken out first: nobody has been moved by their being there */
+    /* last in, first out: to remove them moves no other entry */
     while (w->n > before)
         w->slots[slot_of(w, w->queue[--w->n])] = 0;
     return code == NEWT__SINK ? NEWT__NOMEM : code == NEWT__INTERRUPTED ? code : NEWT__OK;

@@ -9,7 +9,7 @@
 
 NEWT_PG_MAGIC;
 
-/* palloc raises when there is no memory; the codec hears of it only where PostgreSQL has a limit
+/* palloc raises when there is no memory; the codec is told only where PostgreSQL has a limit
  * of its own. */
 static void *
 env_realloc(void *arg, void *p, size_t n)

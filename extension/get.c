@@ -1,7 +1,7 @@
 /*
  * get.c - one item of a record as jsonb, without projecting the others
  *
- * newt.get(record, path) is newt.to_jsonb(record) #> path, only quicker: the record is walked to
+ * newt.get(record, path) is newt.to_jsonb(record) #> path, but faster: the record is walked to
  * the item, and the item alone is projected. Where the projection differs in shape from the record
  * (wrappers, maps shown as arrays, indexes counted from the end) the walk gives up, and the answer
  * is computed as it is defined.

@@ -237,7 +237,7 @@ write_number(writing *w, frame *f, Numeric number)
 /*
  * The numeric that int64_to_numeric would make, in numeric's short form on disk: a header of sign,
  * scale (none) and weight, then digits to the base 10,000 without zeros at either end. Made in
- * place it takes a tenth of the time, and integers are most of what numbers there are.
+ * place it takes a tenth of the time, and most numbers are integers.
  */
 static void
 write_int(writing *w, frame *f, int64 i)

@@ -1,5 +1,5 @@
 /*
- * projection.c - a record as jsonb, and what of it could not be shown as it is
+ * projection.c - a record as jsonb, and what could not be shown unchanged
  */
 #include "newt_pg.h"
 

@@ -94,7 +94,7 @@ merge(gathering *g)
     g->all = joined;
 }
 
-/* How much of a long string to parse next: to a place where surely no word goes on, looked for
+/* How much of a long string to parse next: up to a place that cannot be inside a word, looked for
  * before the limit, then after it. */
 static size_t
 piece_of(const char *s, size_t n)

@@ -252,7 +252,7 @@ special_of(const JsonbValue *v)
 }
 
 /* The codec's digits are the shortest that read back as the same bits; strtod does that. A number
- * beyond the type's range is none; one too small for it is 0. */
+ * beyond the type's range gives NULL; one too small for it is 0. */
 Datum
 newt_pg_float8(PG_FUNCTION_ARGS)
 {
