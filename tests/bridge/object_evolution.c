@@ -451,6 +451,7 @@ static void
 failing_upgrades(void **state)
 {
     static const char *const old = "{\"name\": \"Tom\"}";
+    const newt_bag *b;
     newt__header *h;
 
     (void)state;
@@ -467,9 +468,17 @@ failing_upgrades(void **state)
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL, "field \"name\" of Cat 7 was given no bytes");
     assert_int_equal(o.c.jar.base.phase, NEWT__OPEN);
 
-    /* as soon as it works, the object is there */
+    /* as soon as it works, the object is there; but not in the place of a bag that is in use */
     hook_fails = false;
+    b = newt_bag_read(&o.c, (newt_ref){7});
+    assert_non_null(b);
+    assert_null(newt_read(&o.c, (newt_ref){7}, &upgrading));
+    assert_error(newt_conn_error(&o.c), NEWT_EBUSY, "newt_bag_done");
+    newt_bag_done(b);
+    assert_int_equal(newt_read_current(&o.c, (newt_ref){7}), NEWT_OK);
     assert_non_null(newt_read(&o.c, (newt_ref){7}, &upgrading));
+    assert_int_equal(newt_read_current(&o.c, (newt_ref){7}), NEWT_OK);
+    assert_int_equal(o.c.jar.n_current, 1); /* still once */
     assert_non_null(newt_write(&o.c, (newt_ref){7}, &upgrading));
 }
 
