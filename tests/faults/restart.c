@@ -134,6 +134,39 @@ test_crash(void **state)
     store_close(&s);
 }
 
+/* Oids that a transaction needs after the server crashed are those of another server. */
+static void
+test_crash_before_numbers(void **state)
+{
+    struct item *x;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "numbers");
+    r = make_item(s.a, "r", 1);
+    begin(s.b);
+    assert_int_equal(read_n(s.b, r), 1); /* its snapshot is open */
+    PQfinish(s.pg);
+    server_do("crash");
+    server_do("start");
+    s.pg = reopen(&s);
+    for (int i = 0; i < 5000 && (x = item_new(s.b)); i++)
+        item_done(x);
+    assert_null(x);
+    assert_int_equal(newt_status(s.b), NEWT_ELOST);
+    assert_string_equal(newt_error_message(newt_conn_error(s.b)),
+                        "the server was restarted during the transaction");
+    newt_abort(s.b);
+    begin(s.b);
+    r = item_id(new_item(s.b, "new", 1));
+    commit(s.b);
+    begin(s.a);
+    assert_int_equal(read_n(s.a, r), 1);
+    commit(s.a);
+    store_close(&s);
+}
+
 typedef struct worker {
     newt_db *db;
     newt_conn *c;
@@ -275,6 +308,7 @@ static const struct CMUnitTest faults[] = {
     cmocka_unit_test(test_restart),
     cmocka_unit_test(test_no_server),
     cmocka_unit_test(test_crash),
+    cmocka_unit_test(test_crash_before_numbers),
     cmocka_unit_test(test_crashes_under_load),
     cmocka_unit_test(test_barrier_cancelled),
 };
