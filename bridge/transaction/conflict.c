@@ -103,10 +103,7 @@ find_all(newt__conflicts *q)
         if (!x->h && !x->only_read) {
             status = newt__unspill(jar, x->oid);
             x->h = status == NEWT_OK ? newt__cache_find(&jar->cache, x->oid) : NULL;
-            if (x->h)
-                x->h->written = true;
-            else
-                x->only_read = true; /* it is not known here */
+            x->only_read = !x->h; /* then it is not known here */
         }
         x->serial = serial_read(jar, x);
     }

@@ -112,6 +112,50 @@ test_order(void **state)
     store_close(&s);
 }
 
+/* Who waits is woken by a commit, and need not wait until the time is over. */
+typedef struct waiting {
+    newt_conn *c;
+    newt__position after;
+    int found;
+} waiting;
+
+static void *
+wait_in_thread(void *arg)
+{
+    waiting *w = arg;
+
+    w->found = wait_for(w->c, w->after, PATIENCE_S * 1000);
+    return NULL;
+}
+
+static void
+test_wait(void **state)
+{
+    time_t start;
+    seen x = {0};
+    waiting w = {0};
+    store s;
+
+    (void)state;
+    store_open(&s, "wait");
+    w.c = s.b;
+    assert_int_equal(feed(s.b, &w.after, 1000, &x), NEWT_OK);
+    start = time(NULL);
+    for (int i = 0; i < 20; i++) {
+        pthread_t t;
+
+        assert_int_equal(pthread_create(&t, NULL, wait_in_thread, &w), 0);
+        make_item(s.a, "x", i);
+        pthread_join(t, NULL);
+        assert_int_equal(w.found, 1);
+        w.found = 0;
+        memset(&x, 0, sizeof x);
+        assert_int_equal(feed(s.b, &w.after, 1000, &x), NEWT_OK);
+    }
+    assert_true(time(NULL) - start < PATIENCE_S);
+    store_close(&s);
+}
+
 /* Many, also large ones; and a position that nobody knows. */
 static void
 test_many(void **state)
@@ -161,6 +205,7 @@ test_many(void **state)
 
 static const struct CMUnitTest feeds[] = {
     cmocka_unit_test(test_order),
+    cmocka_unit_test(test_wait),
     cmocka_unit_test(test_many),
 };
 
