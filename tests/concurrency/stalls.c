@@ -284,9 +284,14 @@ test_rows_are_held(void **state)
     s.stall_at = proxy_counts(&s.x.p).first_sync - 3; /* LOCK is three messages */
     assert_int_equal(pthread_create(&s.committer, NULL, commit_and_stall, &s), 0);
     wait_until(proxy_stalled(&s.x.p));
+    /* the server has done all that it was sent */
+    wait_until(sql_int(s.x.s.pg, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = "
+                                 "'ClientRead' AND backend_xid IS NOT NULL "
+                                 "AND datname = current_database()") == 1);
     assert_int_equal(pthread_create(&s.waiter, NULL, wait_for_row, &s), 0);
     wait_until(sql_int(s.x.s.pg, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
-                                 "'Lock' AND wait_event IN ('transactionid', 'tuple')") == 1);
+                                 "'Lock' AND wait_event IN ('transactionid', 'tuple') "
+                                 "AND datname = current_database()") == 1);
     ok(s.x.s.b, newt_transact(s.x.s.b, write_other, &s, NULL));
     assert_false(s.waited);
     proxy_go_on(&s.x.p);

@@ -219,7 +219,7 @@ test_bounded(void **state)
         TEXT = 60000,
         MOST = 20 << 20
     };
-    char *text = malloc(TEXT + 1);
+    char *text;
     newt_conn *a, *idle;
     struct item *x;
     size_t before;
@@ -228,6 +228,8 @@ test_bounded(void **state)
 
     (void)state;
     needs_memory();
+    text = malloc(TEXT + 1);
+    assert_non_null(text);
     memset(text, 'x', TEXT);
     text[TEXT] = 0;
     db = open_at("memory:", NULL);
