@@ -232,8 +232,8 @@ typedef struct newt__storage_type {
      * round trip. position: where the cache stands; tid 0: nothing is cached. */
     void (*begin)(newt__session *x, newt__position position);
     /* The snapshot first waits for its turn at these objects (at most NEWT__MOST_TURNS), at most
-     * at_most_ms in all. After begin. Only an optimisation: correctness does not depend on it.
-     * After a wait in vain some of the turns may be held until end. */
+     * at_most_ms in all, an equal share for each. After begin. Only an optimisation: correctness
+     * does not depend on it. After a wait in vain some of the turns may be held until end. */
     void (*ask_turn)(newt__session *x, const int64_t *oids, size_t n, int at_most_ms);
     /* In any case, also after commit. */
     void (*end)(newt__session *x);

@@ -126,12 +126,14 @@ newt__after_ms(int ms)
 static void
 take_turns(newt__session *x, newt__changes *changes)
 {
-    struct timespec until = newt__after_ms(x->patience_ms);
+    int each = x->n_turns ? x->patience_ms / (int)x->n_turns : 0;
     bool memory = true;
 
     qsort(x->turns, x->n_turns, sizeof *x->turns, by_oid);
     x->has_turns = true;
     for (size_t i = 0; i < x->n_turns && !changes->in_vain; i++) {
+        struct timespec until = newt__after_ms(each);
+
         while (!newt__heap_take_turn(x->heap, x->turns[i], x, &memory) && !changes->in_vain) {
             changes->waited |= memory;
             changes->in_vain = !memory ||

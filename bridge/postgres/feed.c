@@ -21,34 +21,27 @@ typedef struct feed {
     newt__oids written, removed;
 } feed;
 
-/* The oids of a large transaction. */
+/* The oids of a large transaction; in one statement, so that they are all of one state. */
 static int
 add_chunks(feed *f, int64_t serial)
 {
     newt__session *c = f->c;
-    int64_t rows = 1;
+    newt__params p = {0};
+    PGresult *r;
 
-    for (int64_t n = 0; rows > 0 && c->talk->error.status == NEWT_OK; n++) {
-        newt__params p = {0};
-        PGresult *r;
-
-        newt__param_int(&p, serial);
-        newt__param_int(&p, n);
-        newt__send(c, NEWT__S_FEED_CHUNK, &p);
-        newt__sync(c);
-        r = newt__take(c);
-        newt__take_sync(c);
-        rows = r ? PQntuples(r) : 0;
-        if (rows > 0 &&
-            !(newt__field_oids(r, 0, 0, &f->written) && newt__field_oids(r, 0, 1, &f->removed)))
+    newt__param_int(&p, serial);
+    newt__send(c, NEWT__S_FEED_CHUNKS, &p);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    for (int i = 0; r && i < PQntuples(r); i++)
+        if (!newt__field_oids(r, i, 0, &f->written) || !newt__field_oids(r, i, 1, &f->removed))
             newt__fail_memory(&c->talk->error);
-        PQclear(r);
-    }
-    if (c->talk->error.status == NEWT_OK && f->written.n + f->removed.n == 0) {
-        newt__fail(&c->error, NEWT_EMISSING, 0,
-                   "transaction of serial %lld is not in the store any more", (long long)serial);
-        return NEWT_EMISSING;
-    }
+    if (r && PQntuples(r) == 0)
+        newt__fail(&c->talk->error, NEWT_EMISSING, 0,
+                   "the oids of the transaction with serial %lld are not in the store",
+                   (long long)serial);
+    PQclear(r);
     return c->talk->error.status;
 }
 

@@ -94,7 +94,7 @@ typedef enum newt__statement {
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
     NEWT__S_FEED,
-    NEWT__S_FEED_CHUNK,
+    NEWT__S_FEED_CHUNKS,
     NEWT__S_FOLLOW_UNTIMED,
     NEWT__S_FOLLOW_NEXT,
     NEWT__S_FOLLOW_MOVE,

@@ -318,9 +318,9 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_FEED] = "SELECT tid, serial, (extract(epoch FROM committed_at) * 1000000)::bigint, "
                      "username, description, extension::text, written, removed "
                      "FROM @store@.transaction WHERE tid >= $1 ORDER BY tid LIMIT $2",
-    /* $1 serial, $2 chunk */
-    [NEWT__S_FEED_CHUNK] = "SELECT written, removed FROM @store@.transaction_object "
-                           "WHERE serial = $1 AND n = $2::bigint",
+    /* $1 serial */
+    [NEWT__S_FEED_CHUNKS] = "SELECT written, removed FROM @store@.transaction_object "
+                            "WHERE serial = $1 ORDER BY n",
 
     /* A batch that takes longer than a role may would be started again endlessly. There is no
      * transaction_timeout before PostgreSQL 17. */

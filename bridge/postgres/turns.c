@@ -70,12 +70,13 @@ newt__turns_send(newt__session *c)
 {
     newt__turns *q = &c->turns;
     char patience[16];
+    int each;
 
-    if (q->patience_ms == 0)
+    if (q->patience_ms == 0 || q->n_keys == 0)
         return;
     /* lock_timeout is for each of them; 0 would be none */
-    snprintf(patience, sizeof patience, "%d",
-             q->patience_ms / (int)(q->n_keys ? q->n_keys : 1) + 1);
+    each = q->patience_ms / (int)q->n_keys;
+    snprintf(patience, sizeof patience, "%d", each > 0 ? each : 1);
     q->asked = send_keys(c, NEWT__S_QUEUE, patience);
     if (!q->asked)
         return;

@@ -43,8 +43,11 @@ check_schema(const char *schema, newt_error *e)
 {
     bool extension = strcmp(schema, "newt") == 0;
 
-    if (!*schema)
-        return newt__fail(e, NEWT_EINVAL, 0, "the name of the schema is empty");
+    if (!*schema) {
+        newt__fail(e, NEWT_EINVAL, 0, "the name of the schema is empty");
+        newt__fail_hint(e, "Name one, or give NULL for \"public\".");
+        return NEWT_EINVAL;
+    }
     if (!extension && strncmp(schema, "pg_", 3) != 0 && strcmp(schema, "information_schema") != 0)
         return NEWT_OK;
     newt__fail(e, NEWT_EINVAL, 0,

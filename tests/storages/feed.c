@@ -1,7 +1,7 @@
 /*
  * feed.c - transactions as those who follow see them: through the storage's own functions
  */
-#include "../concurrency/concurrency.h"
+#include "../../bridge/postgres/session.h"
 #include "stored.h"
 
 enum {
@@ -203,10 +203,45 @@ test_many(void **state)
     store_close(&s);
 }
 
+/* A lost connection, and oids that are gone: said, and the position stays. */
+static void
+test_lost(void **state)
+{
+    newt__position after = {0}, before;
+    static seen x;
+    int status;
+    store s;
+
+    (void)state;
+    needs_server();
+    store_open(&s, "lost");
+    memset(&x, 0, sizeof x);
+    assert_int_equal(feed(s.b, &after, 1000, &x), NEWT_OK);
+    begin(s.a);
+    for (int i = 0; i < 3000; i++)
+        item_done(new_item(s.a, "x", i));
+    commit(s.a);
+    before = after;
+    sql_do(s.pg, "SELECT pg_terminate_backend(%d, 60000)", PQbackendPID(s.b->jar.session->pg));
+    status = feed(s.b, &after, 1000, &x);
+    assert_true(status == NEWT_OK || status == NEWT_ELOST);
+    if (status == NEWT_ELOST) {
+        assert_int_equal(after.tid, before.tid);
+        assert_int_equal(feed(s.b, &after, 1000, &x), NEWT_OK);
+    }
+    assert_int_equal(x.written[x.n - 1], 3000);
+    sql_do(s.pg, "DELETE FROM %s.transaction_object", s.schema);
+    after = before;
+    assert_int_equal(feed(s.b, &after, 1000, &x), NEWT_EMISSING);
+    assert_int_equal(after.tid, before.tid);
+    store_close(&s);
+}
+
 static const struct CMUnitTest feeds[] = {
     cmocka_unit_test(test_order),
     cmocka_unit_test(test_wait),
     cmocka_unit_test(test_many),
+    cmocka_unit_test(test_lost),
 };
 
 int

@@ -176,7 +176,7 @@ static void
 change_thing(player *p, struct thing *t, value *v)
 {
     char name[32];
-    int other = COUNTERS + pick(&g.random, OBJECTS - COUNTERS);
+    int peer = COUNTERS + pick(&g.random, OBJECTS - COUNTERS);
 
     switch (pick(&g.random, 6)) {
     case 0:
@@ -185,13 +185,13 @@ change_thing(player *p, struct thing *t, value *v)
         newt_set(t, name, name);
         break;
     case 1:
-        v->next = p->now[other].oid;
+        v->next = p->now[peer].oid;
         t->next.any.oid = v->next;
         break;
     case 2:
-        if (v->n_others < LISTED && p->now[other].oid) {
-            ok(p->c, newt_append(t, others, ((newt_ref){p->now[other].oid})));
-            v->others[v->n_others++] = p->now[other].oid;
+        if (v->n_others < LISTED && p->now[peer].oid) {
+            ok(p->c, newt_append(t, others, ((newt_ref){p->now[peer].oid})));
+            v->others[v->n_others++] = p->now[peer].oid;
         }
         break;
     case 3:
@@ -214,8 +214,8 @@ do_write(player *p, int i)
     value *v = &p->now[i];
 
     if (i == ROOT) {
-        int k = pick(&g.random, ROOTS), other = pick(&g.random, OBJECTS);
-        newt_ref to = {p->now[other].oid};
+        int k = pick(&g.random, ROOTS), peer = pick(&g.random, OBJECTS);
+        newt_ref to = {p->now[peer].oid};
         char name[8];
 
         snprintf(name, sizeof name, "r%d", k);

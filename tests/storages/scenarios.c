@@ -5,28 +5,6 @@
 #include "../concurrency/concurrency.h"
 #include "stored.h"
 
-/* Programs of their own beside the store's: a newt_db and a connection each. */
-typedef struct other {
-    newt_db *db;
-    newt_conn *c;
-} other;
-
-static other
-other_open(const store *s)
-{
-    other o = {.db = store_db(s, classes, (newt_options){0})};
-
-    o.c = connect_(o.db);
-    return o;
-}
-
-static void
-other_close(other *o)
-{
-    newt_close(o->c);
-    newt_db_close(o->db);
-}
-
 static void
 set_n(newt_conn *c, item_ref r, int64_t n)
 {

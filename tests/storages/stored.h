@@ -8,6 +8,28 @@
 
 #include "../../bridge/transaction/transaction.h"
 
+/* A newt_db and a connection beside the store's: like another program. */
+typedef struct other {
+    newt_db *db;
+    newt_conn *c;
+} other;
+
+UNUSED static other
+other_open(const store *s)
+{
+    other o = {.db = store_db(s, classes, (newt_options){0})};
+
+    o.c = connect_(o.db);
+    return o;
+}
+
+UNUSED static void
+other_close(other *o)
+{
+    newt_close(o->c);
+    newt_db_close(o->db);
+}
+
 /* The last transaction in a store. */
 UNUSED static int64_t
 stored_tid(newt_db *db)
@@ -59,5 +81,28 @@ stored_int(newt_db *db, newt_ref r, const char *field)
     newt_close(c);
     return x;
 }
+
+/* A test that runs without the extension, and with it. */
+UNUSED static int
+without(void **state)
+{
+    (void)state;
+    use_database(false);
+    return 0;
+}
+
+UNUSED static int
+with(void **state)
+{
+    (void)state;
+    use_database(true);
+    return 0;
+}
+
+#define TWICE(test)                                                                                \
+    {#test, test, without, NULL, NULL},                                                            \
+    {                                                                                              \
+#        test "_extension", test, with, NULL, NULL                                                 \
+    }
 
 #endif
