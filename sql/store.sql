@@ -14,9 +14,15 @@ CREATE TABLE @store@.newt_store (
     one          boolean     PRIMARY KEY DEFAULT true CHECK (one),
     version      integer     NOT NULL,                  -- of these tables
     projection   text        NOT NULL DEFAULT 'inline'  -- where a class does not say otherwise
-                             CHECK (projection IN ('inline', 'async')),
+                             CHECK (projection IN ('inline', 'async', 'virtual')),
     oid_block    integer     NOT NULL,                  -- oids that one value of newt_oid stands for
     serial_block integer     NOT NULL,                  -- the same for newt_serial
+    -- retention of the tables transaction and transaction_object
+    keep_age     interval    NOT NULL DEFAULT '1 day'   -- younger transactions stay
+                             CHECK (keep_age >= '0'),
+    keep_rows    bigint      CHECK (keep_rows >= 1),    -- at most, whatever their age; null: any number
+    wait_for     interval    NOT NULL DEFAULT '7 days'  -- what a follower has not seen stays this long
+                             CHECK (wait_for >= '0'),
     created_at   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE @store@.newt_store IS 'version and settings of this Newt store; one row';
@@ -89,8 +95,11 @@ CREATE TABLE @store@.transaction (
     description  text,
     extension    jsonb,
     written      bigint[],
-    removed      bigint[]
+    removed      bigint[],
+    removed_classes text[]                -- classes of the removed, in their order; null: not known
 );
+-- Rows go at the old end as new ones come: the room is to be used again soon.
+ALTER TABLE @store@.transaction SET (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 10000);
 COMMENT ON TABLE @store@.transaction IS 'one row a commit, in the order of visibility';
 
 CREATE TABLE @store@.transaction_object (
@@ -98,6 +107,7 @@ CREATE TABLE @store@.transaction_object (
     n       integer NOT NULL,
     written bigint[] NOT NULL,
     removed bigint[] NOT NULL,
+    removed_classes text[],
     PRIMARY KEY (serial, n)
 );
 ALTER TABLE @store@.transaction_object ALTER written SET STORAGE EXTERNAL;
@@ -130,7 +140,7 @@ CREATE TABLE @store@.newt_class (
     name          text        NOT NULL,
     version       integer     NOT NULL,
     fields        jsonb       NOT NULL,
-    projection    text        CHECK (projection IN ('inline', 'async', 'client')), -- null: as the store
+    projection    text        CHECK (projection IN ('inline', 'async', 'virtual', 'client')), -- null: as the store
     registered_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (name, version)
 );
@@ -140,9 +150,29 @@ COMMENT ON TABLE @store@.newt_class IS 'class registry: fields of each class and
 CREATE TABLE @store@.newt_follower (
     name       text        PRIMARY KEY,
     tid        bigint      NOT NULL,
+    serial     bigint,               -- of that transaction: a store that was restored has another
+    copied     bigint,               -- objects up to this zoid have been copied, the others are next; null: all have
+    kind       text        NOT NULL DEFAULT 'feed', -- what the follower writes
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE @store@.newt_follower IS 'position of each follower: it has seen every transaction up to tid';
+
+-- Rows of the projection that are being computed anew. They take the place of the others all at
+-- once, when they are complete; after a crash both tables are empty, and it begins again.
+CREATE UNLOGGED TABLE @store@.newt_reprojection (
+    one     boolean  PRIMARY KEY DEFAULT true CHECK (one),
+    classes text[]   NOT NULL, -- of these; empty: all
+    zoid    bigint   NOT NULL, -- objects up to this one are done
+    started timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE @store@.newt_reprojection IS 'the reprojection that newt-updater is at; at most one row';
+CREATE UNLOGGED TABLE @store@.newt_reprojected (
+    zoid   bigint PRIMARY KEY,
+    serial bigint NOT NULL, -- of the record that it was computed from
+    class_name text,
+    state  jsonb            -- null: there is to be no row
+);
+COMMENT ON TABLE @store@.newt_reprojected IS 'rows of the projection that differ from those in newt_projection, until all are there';
 
 -- Raises inside a statement, so that nothing after it in the pipeline runs.
 CREATE FUNCTION @store@.newt_raise(code text, message text, detail text) RETURNS bigint
