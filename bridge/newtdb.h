@@ -753,6 +753,148 @@ NEWT_API void newt_result_free(newt_result *r); /* NULL is fine */
 
 /* ---- following transactions -------------------------------------------------------------- */
 
+/*
+ * The feed hands over what was committed, in the order in which it became visible: whole
+ * transactions, each once, none left out. It is there in every storage. What is done with it is the
+ * program's: a relational copy, a search engine, a file, a browser.
+ *
+ *     newt_feed_open(c, &f, &(newt_feed_options){.size = sizeof(newt_feed_options),
+ *                                                .follower = "search", .start = NEWT_FEED_COPY});
+ *     while (newt_feed_next(f, 1000, &batch) == NEWT_OK) {
+ *         if (batch) { ... batch->events[i] ...; newt_feed_commit(f); }
+ *     }
+ *
+ * A position is where a follower stands: behind it everything was seen. It is kept in the store
+ * under the follower's name, and moved by newt_feed_commit; rows that newt_feed_exec has written
+ * are committed together with it, so that they are written exactly once. What goes elsewhere is
+ * written before newt_feed_commit, and handed over again if the program fails in between: at least
+ * once, and (oid, tid) of an event tell that it is the same. Who keeps the position himself takes
+ * it as a token, a text without white space.
+ */
+typedef struct newt_feed newt_feed;
+
+typedef enum newt_feed_start {
+    NEWT_FEED_NOW,    /* with the next transaction that commits */
+    NEWT_FEED_OLDEST, /* with the oldest transaction that is kept */
+    NEWT_FEED_COPY    /* first all objects as they are, then the transactions since */
+} newt_feed_start;
+
+/* What newt_feed_options.want asks for. */
+enum {
+    NEWT_FEED_RECORDS = 1, /* newt_event.record */
+    NEWT_FEED_JSON = 2,    /* newt_event.json */
+    NEWT_FEED_OIDS = 4,    /* nothing but oids: objects are not looked at, classes are "" */
+    NEWT_FEED_EARLY = 8 /* as soon as it is visible: a crash of the server may take it back. Without
+                         * this flag nothing is handed over that is not durable */
+};
+
+typedef struct newt_feed_options {
+    size_t size;          /* sizeof(newt_feed_options) */
+    const char *follower; /* its name, 1 to 255 bytes; NULL: none, there is nothing to commit */
+    const char *token; /* go on here; NULL: where the follower stands, and if that is not known: */
+    newt_feed_start start;
+    unsigned want;
+    const char *const *classes; /* objects of these alone, ..., NULL; NULL: of all. Transactions
+                                 * without any are handed over without events */
+    const newt_ref *objects;    /* these alone; NULL: all */
+    size_t n_objects;
+    int64_t batch_objects; /* events of a batch, about; 0: 1,000 */
+    int64_t batch_bytes;   /* of records or JSON in a batch, about; 0: 16 MiB */
+    int64_t until;         /* ends after this tid; -1: after the newest transaction now; 0: never */
+    const char *kind;      /* for newt_follower.kind: what the follower writes; NULL: "feed" */
+} newt_feed_options;
+
+typedef enum newt_event_kind {
+    NEWT_EVENT_WRITTEN, /* created or changed */
+    NEWT_EVENT_REMOVED
+} newt_event_kind;
+
+typedef struct newt_event {
+    int64_t oid;
+    int64_t tid; /* of the transaction */
+    newt_event_kind kind;
+    /* An object written again later in the batch: that event has what there is to have. */
+    bool superseded;
+    const char *class_name; /* "": written, and removed since; or it was not asked for */
+    /* The object as it is now: perhaps as a later transaction has written it, whose event comes. */
+    int64_t serial; /* 0: it does not exist any more, or it was not looked at */
+    const void *record;
+    size_t record_n;
+    const char *json; /* as in the view newt; NULL: it has none */
+    size_t json_n;
+} newt_event;
+
+typedef struct newt_feed_transaction {
+    int64_t tid, serial;
+    int64_t committed_us;                       /* since 1970 */
+    const char *user, *description, *extension; /* of newt_describe; NULL: none */
+    size_t first_event, n_events;
+    bool begun; /* the batch before had its first events */
+    bool more;  /* the next batch has more of its events */
+} newt_feed_transaction;
+
+/* Valid until the next call on the feed. */
+typedef struct newt_batch {
+    const newt_event *events;
+    size_t n_events;
+    const newt_feed_transaction *transactions; /* none in a copy */
+    size_t n_transactions;
+    /* Objects as they are, by oid, tid 0: all whose oid is greater than after, up to up_to. What is
+     * known of others in there is out of date. */
+    bool copy;
+    int64_t after, up_to;
+    const char *token; /* to go on after this batch; NULL: within a transaction, or a copy */
+    int64_t tid;       /* the same as a tid; 0: NULL */
+    int64_t behind_us; /* age of the first transaction after it; 0: there is none */
+} newt_batch;
+
+/*
+ * Opens a feed over a connection, which is used for it outside of transactions: between the calls
+ * the program may use it for transactions. options NULL: from now on, for nobody. NEWT_EINVAL: a
+ * wrong option or token; *f is NULL then.
+ */
+NEWT_API int newt_feed_open(newt_conn *c, newt_feed **f,
+                            const newt_feed_options *options) NEWT_CHECK;
+NEWT_API void newt_feed_close(newt_feed *f); /* before its connection; NULL is fine */
+
+/*
+ * The next batch, waiting for it for at most timeout_ms (0: not at all); *batch NULL: there is none
+ * yet, or newt_feed_ended. Goes on after the last one, committed or not. A transaction of more
+ * events than batch_objects comes in several batches (more). While a follower waits, whoever has
+ * held the commit lock for a second is told to newt_options.notice, with pid and age.
+ *
+ * NEWT_ECONFLICT: another process follows under this name: call again, to take over when it ends.
+ * NEWT_EMISSING: the position is not in the store (any more): transactions were pruned, or the
+ * store was restored, or a standby was promoted that lacked the last ones; the error says which.
+ * Open the feed once more with NEWT_FEED_COPY (and newt_feed_forget). NEWT_EBUSY: the connection is
+ * in a transaction. After NEWT_ELOST the next call begins again after the last commit.
+ */
+NEWT_API int newt_feed_next(newt_feed *f, int timeout_ms, const newt_batch **batch) NEWT_CHECK;
+NEWT_API bool newt_feed_ended(const newt_feed *f); /* everything up to newt_feed_options.until */
+/* For event loops: readable when it is time to call newt_feed_next with timeout 0: at once if there
+ * is more, else after a pause of 10 to 250 ms. -1: no more descriptors. Owned by the feed. */
+NEWT_API int newt_feed_fd(newt_feed *f);
+
+/*
+ * Runs one statement in a transaction that newt_feed_commit ends; $1 ... $n are parameters as text.
+ * NEWT_EINVAL: the storage has no SQL. NEWT_ESQL: refused; nothing of this transaction is left, and
+ * the feed begins again after the last commit.
+ */
+NEWT_API int newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params);
+/*
+ * Moves the follower to after the last batch, and commits. Within a transaction (more) the position
+ * stays, and only newt_feed_exec's rows are committed: they must bear repetition. NEWT_ECONFLICT:
+ * another process has followed under this name; nothing is committed, and the next call of
+ * newt_feed_next begins where that stands. NEWT_EINVAL: no follower.
+ */
+NEWT_API int newt_feed_commit(newt_feed *f) NEWT_CHECK;
+/* Where the follower stands, as committed; NULL: nowhere. Valid until the next call. */
+NEWT_API const char *newt_feed_token(const newt_feed *f);
+/* Forgets the follower: its position, and that retention waits for it. */
+NEWT_API int newt_feed_forget(newt_conn *c, const char *follower) NEWT_CHECK;
+
+/* ---- the projection that is written later ------------------------------------------------ */
+
 typedef struct newt_progress {
     size_t size;          /* sizeof(newt_progress), set by the caller */
     int64_t tid;          /* the follower has seen everything up to here */
@@ -765,11 +907,22 @@ typedef struct newt_progress {
 } newt_progress;
 
 /*
+ * Brings the projection of the last batch's objects up to date: part `part` of `parts`, over c,
+ * which may be the feed's connection or, in another thread, one of the same database;
+ * newt_feed_commit when all parts are done. One transaction, which holds the follower where it
+ * stands. Rows that are up to date are left alone, so a part may be written again; a row that an
+ * inline writer is writing wins. A batch of a copy also deletes rows without an object. Errors as
+ * of newt_project. out->tid and out->transactions are the batch's.
+ */
+NEWT_API int newt_feed_project(newt_feed *f, newt_conn *c, int part, int parts,
+                               newt_progress *out) NEWT_CHECK;
+
+/*
  * Takes the next transactions after the position of follower `name` (at most max_objects changed
- * objects, at least one transaction) and brings the projection of their objects up to date, in one
- * transaction with the new position. Rows that are up to date are left alone; a row that an inline
- * writer is writing wins. transactions == 0: nothing to do. Needs no class tables; classes with
- * to_json are left to their programs, and a damaged record has no row.
+ * objects, at least one transaction), brings the projection of their objects up to date, and moves
+ * the position: newt_feed_next, newt_feed_project and newt_feed_commit in one. transactions == 0:
+ * nothing to do. Needs no class tables; classes with to_json are left to their programs, virtual
+ * ones and damaged records have no row.
  *
  * An object whose row the database refuses (an index, a constraint or a trigger of yours) is left
  * out: it has an entry in the view newt_reject and no row, and newt_options.notice is told of the
@@ -777,8 +930,7 @@ typedef struct newt_progress {
  * if another object's row was in the way, also when there is nothing else to do.
  *
  * A new name, or one whose transactions have been pruned, first goes through all objects, once:
- * each call does the next max_objects of them and counts as one transaction; the last of these
- * calls sets the position. On another connection this begins again.
+ * each call does the next max_objects of them (at most 5,000) and counts as one transaction.
  *
  * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECONFLICT: another process follows under
  * this name, or a deadlock with an inline writer; nothing is lost, call again. The session's
@@ -795,7 +947,68 @@ NEWT_API int newt_project(newt_conn *c, const char *name, int64_t max_objects,
  */
 NEWT_API int newt_retry_rejects(newt_conn *c, int64_t max_objects, newt_progress *out) NEWT_CHECK;
 
+typedef enum newt_sweep_kind {
+    NEWT_SWEEP_MISSING,  /* writes rows that are missing or of an older record */
+    NEWT_SWEEP_CHECK,    /* compares every row with its record, and writes nothing */
+    NEWT_SWEEP_REPROJECT /* computes all rows again; they are seen all at once, at the end */
+} newt_sweep_kind;
+
+typedef struct newt_sweep {
+    size_t size; /* sizeof(newt_sweep) */
+    newt_sweep_kind kind;
+    const char *const *classes; /* of these alone, ..., NULL; NULL: all */
+    int64_t objects;            /* looked at in one call; 0: 1,000 */
+    bool dry_run;               /* counts what would be written */
+    /* set by the calls; zero before the first */
+    int64_t after;                        /* objects up to this oid are done */
+    bool over;                            /* all are */
+    int64_t looked;                       /* objects, so far */
+    int64_t missing, stale, wrong, extra; /* rows found so: none; of an older record; not what the
+                                             record says; without a record */
+    int64_t written, refused;
+    int64_t until_;
+} newt_sweep;
+/*
+ * Does the next objects of a sweep. What NEWT_SWEEP_CHECK finds is told to newt_options.notice, the
+ * first ten of a call by name; classes with to_json are not compared. A reprojection that was begun
+ * goes on where it was, in whatever process; the last call puts all rows in place in one
+ * transaction, so that readers see either the old ones or the new ones. NEWT_EBUSY: a transaction
+ * is open, or a reprojection of other classes is under way. Otherwise errors as of newt_project.
+ */
+NEWT_API int newt_project_sweep(newt_conn *c, newt_sweep *s) NEWT_CHECK;
+
+/*
+ * Waits until all followers that write the projection have seen this transaction (newt_tid after a
+ * commit), so that SQL shows what was committed; for at most timeout_ms. NEWT_EBUSY: the time is
+ * over, or a transaction is open. NEWT_EMISSING: nobody follows, so there is nothing to wait for.
+ */
+NEWT_API int newt_wait_for(newt_conn *c, int64_t tid, int timeout_ms) NEWT_CHECK;
+
 /* ---- counters, for tests and operators --------------------------------------------------- */
+
+/*
+ * Removes the oldest transactions from the store's log, at most at_most in one call; *pruned: how
+ * many. The table newt_store says what is kept: what is younger than keep_age (and not beyond
+ * keep_rows, if that is set), and what some follower has not seen, unless that is older than
+ * wait_for; then the follower starts over. The newest transaction always stays. Commits are not
+ * blocked. A store in memory does this by itself.
+ */
+NEWT_API int newt_prune(newt_conn *c, int64_t at_most, int64_t *pruned) NEWT_CHECK;
+
+typedef struct newt_health {
+    size_t size;                    /* sizeof(newt_health) */
+    int64_t newest_tid, oldest_tid; /* of the transactions kept */
+    int64_t transactions;           /* kept, about */
+    int64_t position;               /* of the follower; 0: none */
+    int64_t waiting;   /* transactions it has not seen; at most 1,000,000 are counted */
+    int64_t behind_us; /* age of the first of them */
+    int64_t rejects;   /* objects that the database refuses */
+    int holder_pid;    /* of the commit lock; 0: nobody */
+    int64_t holder_us; /* since its transaction began */
+    int64_t oldest_us; /* age of the oldest open transaction in the database */
+} newt_health;
+/* follower NULL: of the store alone. out->size is set by the caller. */
+NEWT_API int newt_store_health(newt_conn *c, const char *follower, newt_health *out) NEWT_CHECK;
 
 typedef struct newt_stats {
     size_t size;         /* sizeof(newt_stats), set by the caller */

@@ -21,6 +21,7 @@
 
 typedef struct newt__storage newt__storage;
 typedef struct newt__session newt__session;
+typedef struct newt__feed_type newt__feed_type; /* feed_storage.h */
 
 /* Optional features. */
 enum {
@@ -88,7 +89,9 @@ typedef struct newt__change {
     int64_t oid;
     int64_t serial; /* that it was read with; 0: new */
     const void *record;
-    size_t n; /* bytes; 0: removed */
+    size_t n;               /* bytes; 0: removed */
+    const char *class_name; /* of one that is removed; class_n 0: it is not known */
+    size_t class_n;
 } newt__change;
 
 /* An object that others have changed (serial: its own now) or removed (0). record NULL: not wanted.
@@ -183,22 +186,6 @@ typedef struct newt__registered {
 
 typedef int newt__take_class(void *arg, const newt__registered *k);
 
-/* ---- the feed ----------------------------------------------------------------------------------
- */
-
-/* A committed transaction, as those who follow see it. */
-typedef struct newt__transaction {
-    newt__position at;
-    int64_t committed_us; /* since 1970, by the storage's clock */
-    /* Of newt_describe. user, if not given: what the storage calls the session, or NULL. extension:
-     * JSON, but not byte for byte. */
-    const char *user, *description, *extension;
-    const int64_t *written, *removed; /* oids */
-    size_t n_written, n_removed;
-} newt__transaction;
-
-typedef int newt__take_transaction(void *arg, const newt__transaction *t);
-
 /* ---- the table --------------------------------------------------------------------------------
  */
 
@@ -245,7 +232,7 @@ typedef struct newt__storage_type {
      * limits. 1: it cannot be done here, and the caller is to go level by level. */
     int (*walk)(newt__session *x, const int64_t *roots, size_t n, const newt_walk_options *options,
                 newt__take_record *take, void *arg, newt_error *e);
-    /* Absent without SQL, as are project and retry_rejects. *over: the transaction can only be
+    /* Absent without SQL. *over: the transaction can only be
      * aborted; else the query has failed alone. */
     int (*query)(newt__session *x, const newt__query *q, bool *over, newt_error *e);
 
@@ -263,20 +250,8 @@ typedef struct newt__storage_type {
     int (*register_classes)(newt__session *x, const newt__registered *list, size_t n,
                             newt_error *e);
 
-    /* For those who follow a store. The transactions after a position, in the order in which they
-     * became visible: whole ones, at least one if there is any, and no more once they have
-     * `objects` objects. *after moves to each that was taken. tid 0: from the first that is known.
-     * NEWT_EMISSING: the position is not known, or what came after it is not any more. Outside of a
-     * transaction. */
-    int (*feed)(newt__session *x, newt__position *after, int64_t objects,
-                newt__take_transaction *take, void *arg, newt_error *e);
-    /* 1: there are transactions after the position; 0: there were none for so long. */
-    int (*wait_feed)(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
-
-    /* newt_project and newt_retry_rejects; outside of a transaction. */
-    int (*project)(newt__session *x, const char *name, int64_t max_objects, newt_progress *out,
-                   newt_error *e);
-    int (*retry_rejects)(newt__session *x, int64_t max_objects, newt_progress *out, newt_error *e);
+    /* What it does for those who follow it; all of it is outside of a transaction. */
+    const newt__feed_type *feed;
 } newt__storage_type;
 
 #endif

@@ -45,14 +45,17 @@ enum {
     USERNAME,
     DESCRIPTION,
     EXTENSION,
+    REMOVED_CLASSES,
     TID, /* given at the commit */
     N_VALUES
 };
 
 static const Oid types[N_VALUES] = {
-    [SERIAL] = INT8OID,       [NONCE] = INT8OID,    [WRITTEN] = INT8ARRAYOID,
-    [REMOVED] = INT8ARRAYOID, [USERNAME] = TEXTOID, [DESCRIPTION] = TEXTOID,
-    [EXTENSION] = TEXTOID,    [TID] = INT8OID,
+    [SERIAL] = INT8OID,       [NONCE] = INT8OID,
+    [WRITTEN] = INT8ARRAYOID, [REMOVED] = INT8ARRAYOID,
+    [USERNAME] = TEXTOID,     [DESCRIPTION] = TEXTOID,
+    [EXTENSION] = TEXTOID,    [REMOVED_CLASSES] = TEXTARRAYOID,
+    [TID] = INT8OID,
 };
 
 /* What the transaction is to do at its end; in TopTransactionContext, NULL: nothing. */
@@ -132,8 +135,8 @@ plan_for(Oid table)
     plans.insert = prepare(
         N_VALUES, types,
         psprintf("INSERT INTO %s.transaction (serial, nonce, written, removed, username, "
-                 "description, extension, tid) VALUES ($1, $2, $3, $4, "
-                 "coalesce($5, CURRENT_USER), $6, $7::pg_catalog.jsonb, $8)",
+                 "description, extension, removed_classes, tid) VALUES ($1, $2, $3, $4, "
+                 "coalesce($5, CURRENT_USER), $6, $7::pg_catalog.jsonb, $8, $9)",
                  schema));
     plans.changes = prepare(
         lengthof(of_changes), of_changes,

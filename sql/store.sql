@@ -215,6 +215,43 @@ CREATE FUNCTION @store@.newt_large(serial bigint, at_most bigint) RETURNS bigint
 $large$;
 COMMENT ON FUNCTION @store@.newt_large(bigint, bigint) IS 'oids of a transaction that are in transaction_object, at most $2';
 
+-- Removes the oldest transactions that need not be kept, at most so many: see newt_store. A follower
+-- finds its place by the transaction that it has seen last, so that one stays, too.
+CREATE FUNCTION @store@.newt_prune(at_most bigint) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $prune$
+DECLARE
+    us     bigint := (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint;
+    s      record;
+    before bigint; -- what is older may go
+    place  bigint;
+    gone   bigint;
+BEGIN
+    SELECT (pg_catalog.date_part('epoch', n.keep_age) * 1000000)::bigint AS keep_age, n.keep_rows,
+           (pg_catalog.date_part('epoch', n.wait_for) * 1000000)::bigint AS wait_for
+      INTO STRICT s FROM @store@.newt_store n WHERE n.one;
+    before := us - s.keep_age;
+    IF s.keep_rows IS NOT NULL THEN
+        SELECT greatest(before, t.tid + 1) INTO before FROM (
+            SELECT x.tid FROM @store@.transaction x ORDER BY x.tid DESC OFFSET s.keep_rows LIMIT 1) t;
+        before := coalesce(before, us - s.keep_age);
+    END IF;
+    SELECT pg_catalog.min(f.tid) INTO place FROM @store@.newt_follower f
+     WHERE NOT EXISTS (SELECT FROM @store@.transaction t WHERE t.tid > f.tid AND t.tid < us - s.wait_for);
+    before := least(before, place, (SELECT pg_catalog.max(t.tid) FROM @store@.transaction t));
+    WITH o AS MATERIALIZED (
+        SELECT t.tid FROM @store@.transaction t WHERE t.tid < before ORDER BY t.tid LIMIT at_most
+    ), d AS (
+        DELETE FROM @store@.transaction t USING o WHERE t.tid = ANY (ARRAY[o.tid])
+        RETURNING t.serial, t.written IS NULL AS large
+    ), l AS (
+        DELETE FROM @store@.transaction_object x USING d WHERE d.large AND x.serial = ANY (ARRAY[d.serial])
+    )
+    SELECT pg_catalog.count(*) INTO gone FROM d;
+    RETURN gone;
+END
+$prune$;
+COMMENT ON FUNCTION @store@.newt_prune(bigint) IS 'removes the oldest transactions that need not be kept, at most $1; gives their number';
+
 -- The root: a map from names to objects, oid 1. It exists from the start, so that no two clients
 -- race to make it. The record is [ "newt.Root", 1, { "items": {} } ].
 WITH t AS (

@@ -61,22 +61,43 @@ try_to_json(work *k, const newt__version *v)
 static bool
 add(work *k, const newt__change *c)
 {
+    size_t n = c->what == NEWT__REMOVE ? c->class_n : c->n;
     newt__version *v;
 
-    if ((k->n == k->cap && !grow(k)) || c->n > SIZE_MAX - sizeof *v)
+    if ((k->n == k->cap && !grow(k)) || n > SIZE_MAX - sizeof *v)
         return false;
-    v = malloc(sizeof *v + c->n);
+    v = malloc(sizeof *v + n);
     if (!v)
         return false;
     v->oid = c->oid;
     v->removed = c->what == NEWT__REMOVE;
-    v->n = c->n;
-    if (c->n > 0)
-        memcpy(v->record, c->record, c->n);
+    v->n = n;
+    if (n > 0)
+        memcpy(v->record, v->removed ? c->class_name : c->record, n);
     k->read_with[k->n] = c->what == NEWT__ADD ? -1 : c->serial;
     k->wants_record[k->n] = c->wants_record;
     k->versions[k->n++] = v;
     return true;
+}
+
+/* The classes of what is removed. */
+static bool
+list_classes(work *k, newt__logged *entry)
+{
+    char *at;
+
+    for (size_t i = 0; i < k->n; i++)
+        entry->classes_n += k->versions[i]->removed ? k->versions[i]->n + 1 : 0;
+    if (entry->classes_n == 0)
+        return true;
+    at = entry->classes = calloc(1, entry->classes_n);
+    for (size_t i = 0; at && i < k->n; i++) {
+        if (!k->versions[i]->removed)
+            continue;
+        memcpy(at, k->versions[i]->record, k->versions[i]->n);
+        at += k->versions[i]->n + 1;
+    }
+    return at != NULL;
 }
 
 static bool
@@ -95,7 +116,7 @@ make_entry(work *k)
     for (size_t i = 0; i < k->n; i++)
         if (!k->versions[i]->removed)
             entry->oids[entry->n_written++] = k->versions[i]->oid;
-    return newt__copy_text(&entry->user, k->w->user) &&
+    return list_classes(k, entry) && newt__copy_text(&entry->user, k->w->user) &&
            newt__copy_text(&entry->description, k->w->description) &&
            newt__copy_text(&entry->extension, k->w->extension);
 }

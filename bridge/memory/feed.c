@@ -18,7 +18,10 @@ copy_entry(const newt__logged *from)
         return NULL;
     memcpy(copy, from, n);
     copy->user = copy->description = copy->extension = NULL;
-    if (newt__copy_text(&copy->user, from->user) &&
+    copy->classes = from->classes ? malloc(from->classes_n) : NULL;
+    if (copy->classes)
+        memcpy(copy->classes, from->classes, from->classes_n);
+    if ((copy->classes || !from->classes) && newt__copy_text(&copy->user, from->user) &&
         newt__copy_text(&copy->description, from->description) &&
         newt__copy_text(&copy->extension, from->extension))
         return copy;
@@ -49,9 +52,9 @@ next_entry(newt__session *x, newt__position after, newt__logged **out, newt_erro
     return status;
 }
 
-int
-newt__memory_feed(newt__session *x, newt__position *after, int64_t objects,
-                  newt__take_transaction *take, void *arg, newt_error *e)
+static int
+next(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction *take, void *arg,
+     newt_error *e)
 {
     int64_t taken = 0;
     int status = NEWT_OK;
@@ -60,7 +63,7 @@ newt__memory_feed(newt__session *x, newt__position *after, int64_t objects,
         newt__logged *entry;
         newt__transaction t;
 
-        status = next_entry(x, *after, &entry, e);
+        status = next_entry(x, c->after, &entry, e);
         if (!entry)
             break;
         t = (newt__transaction){.at = {entry->tid, entry->serial},
@@ -71,18 +74,19 @@ newt__memory_feed(newt__session *x, newt__position *after, int64_t objects,
                                 .written = entry->oids,
                                 .n_written = entry->n_written,
                                 .removed = entry->oids + entry->n_written,
-                                .n_removed = entry->n - entry->n_written};
+                                .n_removed = entry->n - entry->n_written,
+                                .removed_classes = entry->classes};
         status = take(arg, &t);
         if (status == NEWT_OK)
-            *after = t.at;
+            c->after = t.at;
         taken += (int64_t)entry->n;
         newt__logged_free(entry);
     }
     return status;
 }
 
-int
-newt__memory_wait_feed(newt__session *x, newt__position after, int at_most_ms, newt_error *e)
+static int
+wait_for_next(newt__session *x, newt__position after, int at_most_ms, newt_error *e)
 {
     struct timespec until = newt__after_ms(at_most_ms);
     int found, over = 0;
@@ -94,3 +98,101 @@ newt__memory_wait_feed(newt__session *x, newt__position after, int at_most_ms, n
     pthread_mutex_unlock(&x->heap->lock);
     return found;
 }
+
+static int
+newest(newt__session *x, newt__position *out, newt_error *e)
+{
+    (void)e;
+    pthread_mutex_lock(&x->heap->lock);
+    *out = (newt__position){x->heap->tid, x->heap->serial};
+    pthread_mutex_unlock(&x->heap->lock);
+    return NEWT_OK;
+}
+
+/* Nothing here is more durable than it is visible. */
+static int
+barrier(newt__session *x, newt_error *e)
+{
+    (void)x;
+    (void)e;
+    return NEWT_OK;
+}
+
+/* A commit holds the lock for no longer than it takes to put its versions. */
+static int
+holder(newt__session *x, int *pid, int64_t *us, newt_error *e)
+{
+    (void)x;
+    (void)e;
+    *pid = 0;
+    *us = 0;
+    return NEWT_OK;
+}
+
+/* The heap forgets what it has no room for. */
+static int
+prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e)
+{
+    (void)x;
+    (void)at_most;
+    (void)e;
+    *pruned = 0;
+    return NEWT_OK;
+}
+
+static int64_t
+age_us(int64_t tid)
+{
+    struct timespec now;
+    int64_t us;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - tid;
+    return us > 0 ? us : 1;
+}
+
+static int
+health(newt__session *x, const char *follower, newt_health *out, newt_error *e)
+{
+    newt__heap *h = x->heap;
+    newt__standing place;
+    bool found = false, known;
+    int status = follower ? newt__memory_follower(x, follower, &place, &found, e) : NEWT_OK;
+
+    if (status != NEWT_OK)
+        return status;
+    pthread_mutex_lock(&h->lock);
+    out->newest_tid = h->tid;
+    out->transactions = (int64_t)h->n_log;
+    out->oldest_tid = h->tid;
+    if (h->n_log > 0)
+        out->oldest_tid = h->log[h->log_at]->tid;
+    if (found) {
+        const newt__logged *first = newt__heap_next(h, place.at, &known);
+
+        out->position = place.at.tid;
+        for (size_t i = 0; i < h->n_log; i++)
+            out->waiting += h->log[(h->log_at + i) & (h->cap_log - 1)]->tid > place.at.tid;
+        if (first)
+            out->behind_us = age_us(first->tid);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return NEWT_OK;
+}
+
+const newt__feed_type newt__memory_feed_type = {
+    .next = next,
+    .wait = wait_for_next,
+    .newest = newest,
+    .scan = newt__memory_scan,
+    .look = newt__memory_look,
+    .barrier = barrier,
+    .holder = holder,
+    .follower = newt__memory_follower,
+    .claim = newt__memory_claim,
+    .release = newt__memory_release,
+    .move = newt__memory_move,
+    .forget = newt__memory_forget,
+    .prune = prune,
+    .health = health,
+};

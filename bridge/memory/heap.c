@@ -238,6 +238,7 @@ newt__logged_free(newt__logged *entry)
     free(entry->user);
     free(entry->description);
     free(entry->extension);
+    free(entry->classes);
     free(entry);
 }
 
@@ -245,7 +246,7 @@ static size_t
 size_of(const newt__logged *entry)
 {
     const char *texts[] = {entry->user, entry->description, entry->extension};
-    size_t bytes = sizeof *entry + entry->n * sizeof *entry->oids;
+    size_t bytes = sizeof *entry + entry->n * sizeof *entry->oids + entry->classes_n;
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         bytes += texts[i] ? strlen(texts[i]) + 1 : 0;
@@ -303,9 +304,10 @@ newt__heap_next(const newt__heap *h, newt__position after, bool *known)
             low = middle + 1;
     }
     *known = after.tid == 0 ||
-             (after.tid == h->forgotten.tid && after.serial == h->forgotten.serial) ||
+             (after.tid == h->forgotten.tid &&
+              (after.serial == 0 || after.serial == h->forgotten.serial)) ||
              (low > 0 && logged(h, low - 1)->tid == after.tid &&
-              logged(h, low - 1)->serial == after.serial);
+              (after.serial == 0 || logged(h, low - 1)->serial == after.serial));
     return low < h->n_log ? logged(h, low) : NULL;
 }
 
@@ -433,6 +435,10 @@ newt__heap_free(newt__heap *h)
     for (newt__kept_class *next; h->classes; h->classes = next) {
         next = h->classes->next;
         free(h->classes);
+    }
+    for (newt__named_place *next; h->followers; h->followers = next) {
+        next = h->followers->next;
+        free(h->followers);
     }
     free(h->places);
     free(h->log);

@@ -8,7 +8,7 @@
 #ifndef NEWT_HEAP_H
 #define NEWT_HEAP_H
 
-#include "../storage.h"
+#include "../feed_storage.h"
 
 /* An object as one transaction has written it. */
 typedef struct newt__version {
@@ -16,7 +16,7 @@ typedef struct newt__version {
     struct newt__version *next; /* in a view's list */
     int64_t oid, serial;
     int64_t tid;  /* from this one on */
-    bool removed; /* there is no object */
+    bool removed; /* there is no object, and the record is the name of its class */
     size_t n;     /* bytes */
     uint8_t record[];
 } newt__version;
@@ -33,10 +33,21 @@ typedef struct newt__view {
 typedef struct newt__logged {
     int64_t tid, serial;
     char *user, *description, *extension; /* malloc'ed or NULL */
-    size_t bytes;                         /* set by newt__heap_put */
+    char *classes;    /* of the removed, each with a NUL after it; malloc'ed or NULL */
+    size_t classes_n; /* bytes */
+    size_t bytes;     /* set by newt__heap_put */
     size_t n, n_written;
     int64_t oids[]; /* written, then removed */
 } newt__logged;
+
+/* A follower, and where it stands. */
+typedef struct newt__named_place {
+    struct newt__named_place *next;
+    newt__standing place;
+    const void *holder; /* the session that follows under this name; NULL: none */
+    bool known;         /* it has a place */
+    char name[];
+} newt__named_place;
 
 typedef struct newt__place_of {
     int64_t oid;
@@ -69,6 +80,7 @@ typedef struct newt__heap {
     newt__held_turn *turns;
     size_t n_turns, cap_turns;
     newt__kept_class *classes;
+    newt__named_place *followers;
 } newt__heap;
 
 int newt__heap_new(newt__heap **out, newt_error *e);

@@ -161,6 +161,5 @@ const newt__storage_type newt__memory = {
     .commit = newt__memory_commit,
     .classes = classes,
     .register_classes = register_classes,
-    .feed = newt__memory_feed,
-    .wait_feed = newt__memory_wait_feed,
+    .feed = &newt__memory_feed_type,
 };

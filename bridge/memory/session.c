@@ -49,6 +49,8 @@ void
 newt__memory_disconnect(newt__session *x)
 {
     newt__memory_end(x);
+    newt__memory_unclaim(x);
+    free(x->scan);
     free(x->oids);
     free(x);
 }

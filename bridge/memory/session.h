@@ -29,6 +29,8 @@ struct newt__session {
     bool has_turns;
     int64_t next_oid, end_oid;
     int64_t *oids; /* of the last changes */
+    int64_t *scan; /* oids of a scan under way, in order */
+    size_t n_scan;
 };
 
 /* Lists what was committed after the session's position; the lock is held. */
@@ -56,8 +58,22 @@ int newt__memory_next_oid(newt__session *x, int64_t *oid, newt_error *e);
 
 newt__outcome newt__memory_commit(newt__session *x, const newt__writes *w, newt__committed *out,
                                   newt_error *e);
-int newt__memory_feed(newt__session *x, newt__position *after, int64_t objects,
-                      newt__take_transaction *take, void *arg, newt_error *e);
-int newt__memory_wait_feed(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
+extern const newt__feed_type newt__memory_feed_type;
+
+/* The functions of that table which follow.c has. */
+
+int newt__memory_scan(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *arg,
+                      newt_error *e);
+int newt__memory_look(newt__session *x, const int64_t *oids, size_t n, newt__extent extent,
+                      int64_t bytes, newt__take_record *take, void *arg, newt_error *e);
+int newt__memory_follower(newt__session *x, const char *name, newt__standing *out, bool *found,
+                          newt_error *e);
+int newt__memory_claim(newt__session *x, const char *name, bool *mine, newt_error *e);
+void newt__memory_release(newt__session *x, const char *name);
+/* All names that the session holds. */
+void newt__memory_unclaim(newt__session *x);
+int newt__memory_move(newt__session *x, const char *name, const char *kind,
+                      const newt__standing *from, const newt__standing *to, newt_error *e);
+int newt__memory_forget(newt__session *x, const char *name, newt_error *e);
 
 #endif

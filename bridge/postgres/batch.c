@@ -62,12 +62,11 @@ add(newt__batch *b, const newt__change *x)
                      .lossy = x->lossy,
                      .wants_record = x->wants_record};
 
-    if (!is_removed(&e)) {
-        e.n = x->n;
-        if (!newt__buffer_append(&b->records, x->record, x->n))
-            return newt__fail_memory(&b->c->error);
+    e.n = is_removed(&e) ? x->class_n : x->n;
+    if (!newt__buffer_append(&b->records, is_removed(&e) ? x->class_name : x->record, e.n))
+        return newt__fail_memory(&b->c->error);
+    if (!is_removed(&e))
         e.row = (uint8_t)row_of(b->c, x->projection);
-    }
     b->entries[b->n++] = e;
     b->n_stored += x->what != NEWT__ADD;
     b->n_removed += is_removed(&e);
@@ -449,6 +448,20 @@ newt__batch_oids(newt__batch *b, size_t from, size_t to, newt__params *p)
         newt__array_int(is_removed(&b->entries[i]) ? &b->serials : &b->oids, b->entries[i].oid);
     newt__param_array(p, &b->oids);
     newt__param_array(p, &b->serials);
+}
+
+void
+newt__batch_removed_classes(newt__batch *b, size_t from, size_t to, newt__params *p)
+{
+    newt__array_begin(&b->values, NEWT__OID_TEXT);
+    for (size_t i = from; i < to; i++) {
+        if (is_removed(&b->entries[i]))
+            newt__array_bytes(&b->values, record_of(b, &b->entries[i]), b->entries[i].n);
+    }
+    if (b->values.n > 0)
+        newt__param_array(p, &b->values);
+    else
+        newt__param_bytes(p, NULL, 0);
 }
 
 void

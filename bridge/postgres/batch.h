@@ -18,7 +18,7 @@ typedef enum newt__row {
 /* An object to be written or removed. */
 typedef struct newt__entry {
     int64_t oid, serial;
-    size_t at, n; /* its record in the batch */
+    size_t at, n; /* its record in the batch; if it is removed, its class */
     uint8_t what; /* of newt__change */
     uint8_t row;
     bool lossy;        /* its projection may show it only in part */
@@ -72,6 +72,8 @@ bool newt__batch_removes(const newt__batch *b, size_t i);
 /* The oids of entries [from, to), those written and those removed, as the next two parameters;
  * valid until the next call. */
 void newt__batch_oids(newt__batch *b, size_t from, size_t to, newt__params *p);
+/* The classes of those removed, in the order of their oids, as the next parameter; the same. */
+void newt__batch_removed_classes(newt__batch *b, size_t from, size_t to, newt__params *p);
 void newt__batch_free(newt__batch *b);
 /* The server has refused a row of this commit, which is *e: adds which object it was to *e, if that
  * can be found out. On the way the batch is made again, and the server's transaction is rolled back

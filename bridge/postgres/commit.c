@@ -66,6 +66,7 @@ send_chunks(work *w)
         newt__param_int(&p, w->serial);
         newt__param_int(&p, w->n_chunks++);
         newt__batch_oids(b, from, to, &p);
+        newt__batch_removed_classes(b, from, to, &p);
         newt__send(w->c, NEWT__S_TRANSACTION_OBJECT, &p);
     }
 }
@@ -159,6 +160,10 @@ send_transaction_row(work *w)
         newt__param_text(&p, w->writes->description);
         newt__param_text(&p, w->writes->extension);
     }
+    if (w->large)
+        newt__param_bytes(&p, NULL, 0);
+    else
+        newt__batch_removed_classes(&w->batch, 0, w->batch.n, &p);
     newt__send(w->c, s, &p);
 }
 

@@ -1,5 +1,5 @@
 /*
- * feed.c - transactions in the order in which they became visible
+ * feed.c - transactions in the order in which they became visible, and objects as they are now
  */
 #include "session.h"
 
@@ -9,7 +9,9 @@
 enum {
     ROWS = 1000, /* of one statement */
     FIRST_PAUSE_MS = 10,
-    LONGEST_PAUSE_MS = 250
+    LONGEST_PAUSE_MS = 250,
+    SHORTEST_RECORD = 1024, /* that may be left out of many */
+    LOOKED_UP = 1000        /* objects of one statement */
 };
 
 /* What is being handed over. */
@@ -17,38 +19,77 @@ typedef struct feed {
     newt__session *c;
     newt__take_transaction *take;
     void *arg;
-    int64_t objects; /* so far */
+    newt__cursor *at;
+    int64_t wanted, objects; /* so far */
     newt__oids written, removed;
+    newt__buffer classes;
+    bool missing; /* a part of a large transaction is */
 } feed;
 
-/* The oids of a large transaction; in one statement, so that they are all of one state. */
-static int
-add_chunks(feed *f, int64_t serial)
-{
-    newt__session *c = f->c;
-    newt__params p = {0};
-    PGresult *r;
-
-    newt__param_int(&p, serial);
-    newt__send(c, NEWT__S_FEED_CHUNKS, &p);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
-    for (int i = 0; r && i < PQntuples(r); i++)
-        if (!newt__field_oids(r, i, 0, &f->written) || !newt__field_oids(r, i, 1, &f->removed))
-            newt__fail_memory(&c->talk->error);
-    if (r && PQntuples(r) == 0)
-        newt__fail(&c->talk->error, NEWT_EMISSING, 0,
-                   "the oids of the transaction with serial %lld are not in the store",
-                   (long long)serial);
-    PQclear(r);
-    return c->talk->error.status;
-}
+/* ---- transactions ----------------------------------------------------------------------- */
 
 static const char *
 text_at(const PGresult *r, int row, int column)
 {
     return PQgetisnull(r, row, column) ? NULL : PQgetvalue(r, row, column);
+}
+
+/* The objects of a row, whose columns begin at this one. */
+static int
+read_objects(feed *f, newt__transaction *t, const PGresult *r, int row, int column)
+{
+    f->written.n = f->removed.n = f->classes.n = 0;
+    if (!newt__field_oids(r, row, column, &f->written) ||
+        !newt__field_oids(r, row, column + 1, &f->removed) ||
+        !newt__field_texts(r, row, column + 2, &f->classes))
+        return newt__fail_memory(&f->c->error);
+    t->written = f->written.oids;
+    t->n_written = f->written.n;
+    t->removed = f->removed.oids;
+    t->n_removed = f->removed.n;
+    t->removed_classes = f->classes.n > 0 ? (const char *)f->classes.data : NULL;
+    f->objects += (int64_t)(t->n_written + t->n_removed);
+    return NEWT_OK;
+}
+
+static bool
+enough(const feed *f)
+{
+    return f->objects >= f->wanted && f->objects > 0;
+}
+
+/* The parts of a large transaction that come next. */
+static int
+hand_over_parts(feed *f, newt__transaction *t)
+{
+    newt__session *c = f->c;
+    int status = NEWT_OK;
+
+    do {
+        newt__params p = {0};
+        PGresult *r;
+
+        newt__param_int(&p, t->at.serial);
+        newt__param_int(&p, f->at->parts);
+        newt__send(c, NEWT__S_FEED_PART, &p);
+        newt__sync(c);
+        r = newt__take(c);
+        newt__take_sync(c);
+        f->missing = r && PQntuples(r) == 0;
+        if (r && !f->missing) {
+            status = read_objects(f, t, r, 0, 0);
+            t->more = newt__field_bool(r, 0, 3);
+            if (status == NEWT_OK)
+                status = f->take(f->arg, t);
+            if (status == NEWT_OK)
+                *f->at = t->more ? (newt__cursor){f->at->after, f->at->parts + 1}
+                                 : (newt__cursor){t->at, 0};
+        }
+        PQclear(r);
+        if (!r || f->missing)
+            return c->talk->error.status;
+    } while (status == NEWT_OK && t->more && !enough(f));
+    return status;
 }
 
 static int
@@ -59,21 +100,16 @@ hand_over(feed *f, const PGresult *r, int row)
                            .user = text_at(r, row, 3),
                            .description = text_at(r, row, 4),
                            .extension = text_at(r, row, 5)};
-    int status = NEWT_OK;
+    int status;
 
-    f->written.n = f->removed.n = 0;
     if (PQgetisnull(r, row, 6))
-        status = add_chunks(f, t.at.serial);
-    else if (!newt__field_oids(r, row, 6, &f->written) || !newt__field_oids(r, row, 7, &f->removed))
-        status = newt__fail_memory(&f->c->error);
-    if (status != NEWT_OK)
-        return status;
-    t.written = f->written.oids;
-    t.n_written = f->written.n;
-    t.removed = f->removed.oids;
-    t.n_removed = f->removed.n;
-    f->objects += (int64_t)(t.n_written + t.n_removed);
-    return f->take(f->arg, &t);
+        return hand_over_parts(f, &t);
+    status = read_objects(f, &t, r, row, 6);
+    if (status == NEWT_OK)
+        status = f->take(f->arg, &t);
+    if (status == NEWT_OK)
+        *f->at = (newt__cursor){t.at, 0};
+    return status;
 }
 
 /* Where the new ones begin in the answer; -1: the position is not there. */
@@ -83,23 +119,67 @@ first_new(const PGresult *r, const newt__position *after)
     if (after->tid == 0)
         return 0;
     return PQntuples(r) > 0 && newt__field_int(r, 0, 0) == after->tid &&
-                   newt__field_int(r, 0, 1) == after->serial
+                   (after->serial == 0 || newt__field_int(r, 0, 1) == after->serial)
                ? 1
                : -1;
 }
 
+/* The position is not in the store: what has become of it. */
+static int
+missing(newt__session *c, newt__position after)
+{
+    newt__params p = {0};
+    int64_t oldest, newest;
+    PGresult *r;
+    int status;
+
+    newt__param_int(&p, after.tid);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_FEED_ENDS, &p);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    oldest = r ? newt__field_int(r, 0, 0) : 0;
+    newest = r ? newt__field_int(r, 0, 1) : 0;
+    PQclear(r);
+    status = newt__talk_end(c);
+    if (status != NEWT_OK)
+        return status;
+    newt__fail(&c->error, NEWT_EMISSING, 0, "transaction %lld is not in the store",
+               (long long)after.tid);
+    if (after.tid < oldest)
+        newt__fail_detail(&c->error, "It was pruned: the oldest transaction that is kept is %lld.",
+                          (long long)oldest);
+    else if (after.tid > newest)
+        newt__fail_detail(&c->error,
+                          "The newest one is %lld: the store was restored from an older backup, or "
+                          "a standby was promoted that lacked the last transactions.",
+                          (long long)newest);
+    else
+        newt__fail_detail(&c->error, "Another history has taken its place: the store was restored, "
+                                     "or a standby was promoted that lacked this transaction.");
+    newt__fail_hint(&c->error,
+                    "Start over: forget the follower and copy all objects (NEWT_FEED_COPY).");
+    return NEWT_EMISSING;
+}
+
 int
-newt__session_feed(newt__session *c, newt__position *after, int64_t objects,
+newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
                    newt__take_transaction *take, void *arg)
 {
-    feed f = {.c = c, .take = take, .arg = arg};
+    feed f = {.c = c,
+              .take = take,
+              .arg = arg,
+              .at = at,
+              .wanted = objects,
+              .classes.env = &newt__malloc_env};
     int status = newt__session_server(c), first = 0, rows = ROWS;
 
-    while (status == NEWT_OK && rows == ROWS && (f.objects < objects || f.objects == 0)) {
+    while (status == NEWT_OK && rows == ROWS && !f.missing && !enough(&f)) {
         newt__params p = {0};
         PGresult *r;
 
-        newt__param_int(&p, after->tid);
+        newt__param_int(&p, at->after.tid);
         newt__param_int(&p, ROWS);
         newt__talk_begin(c);
         newt__send(c, NEWT__S_FEED, &p);
@@ -107,64 +187,192 @@ newt__session_feed(newt__session *c, newt__position *after, int64_t objects,
         r = newt__take(c);
         newt__take_sync(c);
         rows = r ? PQntuples(r) : 0;
-        first = r ? first_new(r, after) : 0;
+        first = r ? first_new(r, &at->after) : 0;
         for (int i = first < 0 ? rows : first;
-             status == NEWT_OK && i < rows && (f.objects < objects || f.objects == 0); i++) {
+             status == NEWT_OK && i < rows && at->parts == 0 && !f.missing && !enough(&f); i++)
             status = hand_over(&f, r, i);
-            if (status == NEWT_OK)
-                *after = (newt__position){newt__field_int(r, i, 0), newt__field_int(r, i, 1)};
-        }
+        /* in the middle of a large one */
+        if (status == NEWT_OK && first >= 0 && first < rows && at->parts > 0 && !enough(&f))
+            status = hand_over(&f, r, first);
         PQclear(r);
         newt__take_rest(c);
         if (c->talk->error.status != NEWT_OK)
             status = newt__talk_end(c);
         else if (first < 0)
-            status = newt__fail(&c->error, NEWT_EMISSING, 0, "transaction %lld is not in the store",
-                                (long long)after->tid);
+            f.missing = true;
     }
-    if (first < 0)
-        newt__fail_detail(&c->error, "It was pruned, or the store was restored.");
+    if (status == NEWT_OK && f.missing)
+        status = missing(c, at->after);
     free(f.written.oids);
     free(f.removed.oids);
+    newt__buffer_free(&f.classes);
     return status;
 }
 
-/* Whether there is a transaction after this one: 1, 0 or a status. */
+/* One row of a statement: its first two columns; *found: there is one. */
 static int
-look(newt__session *c, newt__position after)
+ask_two(newt__session *c, newt__statement s, int64_t *a, int64_t *b, bool *found)
 {
     int status = newt__session_server(c);
     PGresult *r;
-    bool more;
 
+    *a = *b = 0;
+    *found = false;
     if (status != NEWT_OK)
         return status;
     newt__talk_begin(c);
-    newt__send(c, NEWT__S_NEWEST, NULL);
+    newt__send(c, s, NULL);
     newt__sync(c);
     r = newt__take(c);
     newt__take_sync(c);
-    more = r && PQntuples(r) == 1 && newt__field_int(r, 0, 0) > after.tid;
+    *found = r && PQntuples(r) == 1;
+    if (*found) {
+        *a = newt__field_int(r, 0, 0);
+        *b = newt__field_int(r, 0, 1);
+    }
     PQclear(r);
-    status = newt__talk_end(c);
-    return status != NEWT_OK ? status : more;
+    return newt__talk_end(c);
+}
+
+int
+newt__session_newest(newt__session *c, newt__position *out)
+{
+    bool found;
+
+    return ask_two(c, NEWT__S_NEWEST, &out->tid, &out->serial, &found);
 }
 
 int
 newt__session_wait_feed(newt__session *c, newt__position after, int at_most_ms)
 {
     int64_t until = newt__clock() + (int64_t)at_most_ms * 1000, pause = FIRST_PAUSE_MS * 1000;
-    int found;
+    newt__position newest;
+    int status;
 
-    while ((found = look(c, after)) == 0) {
+    while ((status = newt__session_newest(c, &newest)) == NEWT_OK && newest.tid <= after.tid) {
         int64_t left = until - newt__clock();
         int64_t us = left < pause ? left : pause;
         struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
 
         if (left <= 0)
-            break;
+            return 0;
         nanosleep(&t, NULL);
         pause = 2 * pause < LONGEST_PAUSE_MS * 1000 ? 2 * pause : LONGEST_PAUSE_MS * 1000;
     }
-    return found;
+    return status != NEWT_OK ? status : 1;
+}
+
+/* ---- objects ------------------------------------------------------------------------------ */
+
+/* Who takes them, and the first status that is not NEWT_OK. */
+typedef struct taking {
+    newt__take_record *take;
+    void *arg;
+    int status;
+    int columns;
+} taking;
+
+static void
+take_rows(void *arg, const PGresult *r)
+{
+    taking *t = arg;
+    bool records = PQnfields(r) > 2;
+
+    for (int i = 0, n = PQntuples(r); i < n && t->status == NEWT_OK; i++) {
+        newt__found x = {.oid = newt__field_int(r, i, 0), .serial = newt__field_int(r, i, 1)};
+
+        if (records && !PQgetisnull(r, i, 2)) {
+            x.record = PQgetvalue(r, i, 2);
+            x.n = (size_t)PQgetlength(r, i, 2);
+        } else if (records) {
+            x.n = (size_t)newt__field_int(r, i, 3);
+        }
+        t->status = t->take(t->arg, &x);
+    }
+}
+
+int
+newt__session_scan(newt__session *c, int64_t after, size_t n, newt__take_record *take, void *arg)
+{
+    taking t = {.take = take, .arg = arg, .status = newt__session_server(c)};
+    newt__params p = {0};
+    int first;
+
+    if (t.status != NEWT_OK)
+        return t.status;
+    newt__param_int(&p, after);
+    newt__param_int(&p, (int64_t)n);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_FEED_SCAN, &p);
+    newt__sync(c);
+    newt__take_rows(c, take_rows, &t);
+    newt__take_rest(c);
+    first = newt__talk_end(c);
+    return first != NEWT_OK ? first : t.status;
+}
+
+int
+newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__extent extent,
+                   int64_t bytes, newt__take_record *take, void *arg)
+{
+    newt__array array = {.buf.env = &newt__malloc_env};
+    taking t = {.take = take, .arg = arg, .status = newt__session_server(c)};
+    int64_t longest = n > 0 ? bytes / (int64_t)n : bytes;
+    size_t sent = 0;
+    int first;
+
+    if (t.status != NEWT_OK)
+        return t.status;
+    if (n == 1)
+        longest = INT64_MAX;
+    else if (longest < SHORTEST_RECORD)
+        longest = SHORTEST_RECORD;
+    newt__talk_begin(c);
+    /* the server works on all of them, while the rows of the first are taken */
+    while (sent < n) {
+        newt__params p = {0};
+
+        newt__array_begin(&array, NEWT__OID_INT8);
+        for (size_t end = n - sent > LOOKED_UP ? sent + LOOKED_UP : n; sent < end; sent++)
+            newt__array_int(&array, oids[sent]);
+        newt__param_array(&p, &array);
+        newt__param_int(&p, longest);
+        newt__send(c, extent == NEWT__WHOLE ? NEWT__S_FEED_LOOK : NEWT__S_FEED_HEADS, &p);
+    }
+    newt__sync(c);
+    for (size_t i = 0; i < n && t.status == NEWT_OK; i += LOOKED_UP)
+        newt__take_rows(c, take_rows, &t);
+    newt__buffer_free(&array.buf);
+    newt__take_rest(c);
+    first = newt__talk_end(c);
+    return first != NEWT_OK ? first : t.status;
+}
+
+/* ---- what is durable, and who is in the way ------------------------------------------------- */
+
+/* What a standby has, the primary had made durable before it sent it. */
+int
+newt__session_barrier(newt__session *c)
+{
+    int status = newt__session_server(c);
+
+    if (status != NEWT_OK || c->standby)
+        return status;
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_BARRIER, NULL);
+    newt__sync(c);
+    newt__take_done(c);
+    newt__take_sync(c);
+    return newt__talk_end(c);
+}
+
+int
+newt__session_holder(newt__session *c, int *pid, int64_t *us)
+{
+    int64_t number;
+    bool found;
+    int status = ask_two(c, NEWT__S_HOLDER, &number, us, &found);
+
+    *pid = (int)number;
+    return status;
 }

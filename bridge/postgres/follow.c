@@ -1,28 +1,28 @@
 /*
- * follow.c - followers of the transactions, and the projection they write
+ * follow.c - followers of the transactions, and the projection that is written for them
  *
- * A batch is one READ COMMITTED transaction. It first moves the follower's position by
- * compare-and-set: one worker at a time writes under a name. Which transactions come next was read
- * before; what is after the position never changes, for tid order is the order of visibility.
+ * A follower's position is moved by compare-and-set: what comes after it was read before, and never
+ * changes, for tid order is the order of visibility. Rows of the projection are written before it
+ * is moved, by one session or by several side by side, each in a READ COMMITTED transaction that
+ * holds the follower's row as long as it lasts: nobody can have moved it meanwhile, so nobody has
+ * seen a later removal. Who writes the same rows once more leaves them alone.
  *
- * Then, a chunk of objects at a time, one statement (hence one snapshot) reads each record together
- * with the serial of its row. Rows that are of their record already are left alone; others are
- * computed and written by compare-and-set on the serial seen, or inserted where none was seen. A
- * lost comparison is right: an inline writer has been there whose transaction this snapshot did not
+ * A chunk of objects at a time, one statement (hence one snapshot) reads each record together with
+ * the serial of its row. Rows that are of their record already are left alone; others are computed
+ * and written by compare-and-set on the serial seen, or inserted where none was seen. A lost
+ * comparison is right: an inline writer has been there whose transaction this snapshot did not
  * have, and its row is newer. If that writer removed the object, and this follower then inserts a
- * row for it, the removal is in a transaction after the new position: the next batch deletes it.
+ * row for it, the removal is in a transaction after the position: the next batch deletes it.
  *
- * The database may refuse a row: an index, a constraint or a trigger. Then the batch
- * is rolled back and done once more, in pieces that a savepoint keeps apart and that are halved
- * until the row is found. It is left out, and entered in newt_reject; all others are written, and
- * the position moves on. What was refused because another object has the same value may only have
- * come too early, so it is tried again after the others of its batch, and when there is nothing
- * else to do.
+ * The database may refuse a row: an index, a constraint or a trigger. Then the transaction is
+ * rolled back and done once more, in pieces that a savepoint keeps apart and that are halved until
+ * the row is found. It is left out, and entered in newt_reject; all others are written, and the
+ * position moves on. What was refused because another object has the same value may only have come
+ * too early, so it is tried again after the others of its part, and when there is nothing else to
+ * do.
  *
- * A new name has no position, and the transactions since the beginning may have been pruned, as may
- * those after a position that is very old. Then all objects are gone through once, in zoid order
- * and in batches of their own; the position is that of before, so nothing is missed, and what is
- * done twice is left alone the second time.
+ * Who copies all objects goes through them in the order of their oids; rows without an object, of
+ * oids that were passed, go on the way.
  */
 #include "follow.h"
 
@@ -30,72 +30,273 @@
 #include <string.h>
 
 enum {
-    WINDOW = 5000, /* objects of one statement when all are gone through */
+    WINDOW = 5000, /* refused objects of one statement */
     REST = 20      /* between two attempts at the same objects: times what one has taken */
-};
-
-/* Where a connection is that goes through all objects. */
-struct newt__scan {
-    int64_t old_tid; /* its position until now; 0: none */
-    int64_t tid;     /* its position afterwards */
-    int64_t zoid;    /* everything up to here is done */
-    bool orphans;    /* objects are done, rows without an object are next */
-    char name[];
 };
 
 typedef newt__follow batch;
 
-/* ---- a list of objects ---------------------------------------------------------------- */
+/* ---- where followers stand ------------------------------------------------------------------ */
 
-static void
-take_oids(batch *b, newt__oids *l)
+int
+newt__session_follower(newt__session *c, const char *name, newt__standing *out, bool *found)
 {
-    PGresult *r = newt__take(b->c);
+    int status = newt__session_server(c);
+    newt__params p = {0};
+    PGresult *r;
 
-    l->n = 0;
-    if (r && (PQntuples(r) != 1 || !newt__field_oids(r, 0, 0, l)))
-        b->status = l->failed ? NEWT_ENOMEM : NEWT_ESTORE;
+    *found = false;
+    if (status != NEWT_OK)
+        return status;
+    newt__param_text(&p, name);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_FOLLOWER, &p);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    *found = r && PQntuples(r) == 1;
+    if (*found)
+        *out = (newt__standing){.at = {newt__field_int(r, 0, 0), newt__field_int(r, 0, 1)},
+                                .copied = newt__field_int(r, 0, 2)};
     PQclear(r);
+    return newt__talk_end(c);
 }
 
-/* A transaction whose oids are in chunks. */
-static void
-write_large(batch *b, int64_t serial)
+/* The place of a claim; NULL: it is not there. name NULL: a free one. */
+static char **
+claim_of(newt__session *c, const char *name)
 {
-    newt__oids l = {0};
+    for (int i = 0; i < NEWT__MOST_CLAIMS; i++)
+        if (name ? c->claims[i] && strcmp(c->claims[i], name) == 0 : !c->claims[i])
+            return &c->claims[i];
+    return NULL;
+}
 
-    for (int64_t n = 0; newt__follow_going(b); n++) {
-        newt__params p = {0};
+/* A lock of the server's session: when that ends, whatever the reason, another can have it. */
+int
+newt__session_claim(newt__session *c, const char *name, bool *mine)
+{
+    int status = newt__session_server(c);
+    newt__params p = {0};
+    char **free_claim;
+    PGresult *r;
 
-        newt__param_int(&p, serial);
-        newt__param_int(&p, n);
-        newt__send(b->c, NEWT__S_FOLLOW_CHUNK, &p);
-        newt__sync(b->c);
-        take_oids(b, &l);
-        newt__take_sync(b->c);
-        if (l.n == 0)
-            break;
-        newt__chunks_write(b, &l);
+    *mine = c->storage->options->transaction_pooling || c->standby || claim_of(c, name);
+    if (status != NEWT_OK || *mine)
+        return status;
+    free_claim = claim_of(c, NULL);
+    if (!free_claim)
+        return newt__fail(&c->error, NEWT_ELIMIT, 0,
+                          "a connection can follow under %d names, and not also as \"%s\"",
+                          NEWT__MOST_CLAIMS, name);
+    *free_claim = strdup(name);
+    if (!*free_claim)
+        return newt__fail_memory(&c->error);
+    newt__param_text(&p, name);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_CLAIM, &p);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    *mine = r && newt__field_bool(r, 0, 0);
+    PQclear(r);
+    status = newt__talk_end(c);
+    if ((status != NEWT_OK || !*mine) && (free_claim = claim_of(c, name))) {
+        free(*free_claim);
+        *free_claim = NULL;
     }
-    free(l.oids);
+    return status;
 }
 
-/* ---- one batch ------------------------------------------------------------------------ */
+void
+newt__session_release(newt__session *c, const char *name)
+{
+    char **claim = claim_of(c, name);
+    newt__params p = {0};
+
+    if (!claim || c->broken || !c->pg)
+        return;
+    newt__param_text(&p, name);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_RELEASE_CLAIM, &p);
+    newt__sync(c);
+    newt__take_rest(c);
+    (void)!newt__talk_end(c);
+    newt__error_clear(&c->error);
+    free(*claim);
+    *claim = NULL;
+}
+
+void
+newt__session_unclaim(newt__session *c)
+{
+    for (int i = 0; i < NEWT__MOST_CLAIMS; i++) {
+        free(c->claims[i]);
+        c->claims[i] = NULL;
+    }
+}
 
 static void
-begin(batch *b)
+begin(newt__session *c)
 {
-    newt__send(b->c, NEWT__S_BEGIN_WRITE, NULL);
-    newt__send(b->c, NEWT__S_FOLLOW_UNTIMED, NULL);
-    b->c->in_transaction = true;
+    newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
+    newt__send(c, NEWT__S_FOLLOW_UNTIMED, NULL);
+    c->in_transaction = true;
 }
 
 static void
-take_begin(batch *b)
+take_begin(newt__session *c)
 {
-    newt__take_done(b->c);
-    newt__take_done(b->c);
+    newt__take_done(c);
+    newt__take_done(c);
 }
+
+/* Ends the transaction: everything is there, or nothing. */
+static int
+finish(newt__session *c, bool commit)
+{
+    newt_error *e = &c->talk->error;
+    PGresult *r;
+
+    newt__take_rest(c);
+    if (commit && e->status == NEWT_OK && !c->broken) {
+        newt__send(c, NEWT__S_COMMIT, NULL);
+        newt__sync(c);
+        r = newt__take(c);
+        if (r && strcmp(PQcmdStatus(r), "COMMIT") != 0)
+            newt__fail(e, NEWT_ESQL, 0, "the server has rolled back instead of committing");
+        PQclear(r);
+        newt__take_sync(c);
+    } else {
+        newt__send(c, NEWT__S_ROLLBACK, NULL);
+        newt__sync(c);
+        newt__forget(c);
+    }
+    c->in_transaction = false;
+    return newt__talk_end(c);
+}
+
+/* The error of a comparison that failed says what to do. */
+static int
+explain(newt__session *c, const char *name, int status)
+{
+    if (strcmp(c->error.sqlstate, "40001") == 0)
+        newt__fail_hint(&c->error, "Only one process at a time can follow as \"%s\".", name);
+    return status;
+}
+
+static void
+add_place(newt__params *p, const newt__standing *place)
+{
+    newt__param_int(p, place->at.tid);
+    newt__param_int(p, place->copied);
+}
+
+int
+newt__session_move(newt__session *c, const char *name, const char *kind, const newt__standing *from,
+                   const newt__standing *to)
+{
+    bool begun = c->in_transaction;
+    int status = newt__session_server(c);
+    newt__params p = {0};
+
+    if (status != NEWT_OK)
+        return status;
+    newt__param_text(&p, name);
+    if (from)
+        add_place(&p, from);
+    newt__param_int(&p, to->at.tid);
+    newt__param_int(&p, to->at.serial);
+    newt__param_int(&p, to->copied);
+    newt__param_text(&p, kind);
+    newt__talk_begin(c);
+    if (!begun)
+        begin(c);
+    newt__send(c, from ? NEWT__S_FOLLOW_MOVE : NEWT__S_FOLLOW_NEW, &p);
+    newt__sync(c);
+    if (!begun)
+        take_begin(c);
+    newt__take_done(c);
+    newt__take_sync(c);
+    return explain(c, name, finish(c, true));
+}
+
+int
+newt__session_forget_follower(newt__session *c, const char *name)
+{
+    int status = newt__session_server(c);
+    newt__params p = {0};
+
+    if (status != NEWT_OK)
+        return status;
+    newt__param_text(&p, name);
+    newt__talk_begin(c);
+    begin(c);
+    newt__send(c, NEWT__S_FOLLOW_FORGET, &p);
+    newt__sync(c);
+    take_begin(c);
+    newt__take_done(c);
+    newt__take_sync(c);
+    return finish(c, true);
+}
+
+/* ---- statements of the program's --------------------------------------------------------------
+ */
+
+/* The savepoint is missed if the statement has ended the transaction. */
+int
+newt__session_execute(newt__session *c, const char *name, const newt__standing *from,
+                      const char *sql, int n, const char *const *params)
+{
+    bool begun = c->in_transaction;
+    int status = newt__session_server(c);
+    newt__params p = {0};
+
+    if (status != NEWT_OK)
+        return status;
+    newt__param_text(&p, name);
+    add_place(&p, from);
+    newt__talk_begin(c);
+    if (!begun) {
+        begin(c);
+        if (name)
+            newt__send(c, NEWT__S_FOLLOW_HOLD_ALONE, &p);
+        newt__plans_send(c);
+    }
+    newt__send(c, NEWT__S_SAVEPOINT, NULL);
+    newt__send_query(c, sql, n, params);
+    newt__send(c, NEWT__S_RELEASE, NULL);
+    newt__sync(c);
+    if (!begun) {
+        take_begin(c);
+        if (name)
+            newt__take_done(c);
+        newt__take_done(c);
+    }
+    newt__take_done(c);
+    PQclear(newt__take(c));
+    newt__take_done(c);
+    newt__take_sync(c);
+    if (c->talk->error.status == NEWT_OK && !c->broken)
+        return newt__talk_end(c);
+    return explain(c, name ? name : "", finish(c, false));
+}
+
+void
+newt__session_undo(newt__session *c)
+{
+    if (!c->in_transaction)
+        return;
+    if (!c->broken) {
+        newt__talk_begin(c);
+        (void)!finish(c, false);
+        newt__error_clear(&c->error);
+    }
+    c->in_transaction = false;
+}
+
+/* ---- the projection
+ * ------------------------------------------------------------------------------ */
 
 /* What would be checked by COMMIT is checked with each piece. */
 static void
@@ -136,169 +337,61 @@ take_client_classes(batch *b)
     PQclear(r);
 }
 
-/* Ends the transaction: everything is there, or nothing. */
+/* Ends the transaction of a batch. */
 static int
-finish(batch *b)
+finish_batch(batch *b)
 {
-    newt__session *c = b->c;
-    newt_error *e = &c->talk->error;
-    PGresult *r;
-
-    newt__take_rest(c);
-    if (newt__follow_going(b)) {
-        newt__send(c, NEWT__S_COMMIT, NULL);
-        newt__sync(c);
-        r = newt__take(c);
-        if (r && strcmp(PQcmdStatus(r), "COMMIT") != 0)
-            newt__fail(e, NEWT_ESQL, 0, "the server has rolled back instead of committing");
-        PQclear(r);
-        newt__take_sync(c);
-    } else {
-        if (b->status == NEWT_ENOMEM)
-            newt__fail_memory(e);
-        else if (b->status != NEWT_OK)
-            newt__fail(e, b->status, 0, "the store's transactions are not as they should be");
-        newt__send(c, NEWT__S_ROLLBACK, NULL);
-        newt__sync(c);
-        newt__forget(c);
-    }
-    c->in_transaction = false;
-    return newt__talk_end(c);
+    if (b->status == NEWT_ENOMEM)
+        newt__fail_memory(&b->c->talk->error);
+    else if (b->status != NEWT_OK)
+        newt__fail(&b->c->talk->error, b->status, 0,
+                   "the store's objects are not as they should be");
+    return finish(b->c, newt__follow_going(b));
 }
 
-static int
-follow(batch *b, int64_t old_tid, const newt__oids *large)
+/* Rows without an object. */
+static void
+delete_orphans(batch *b, const newt__part *part)
 {
-    newt__session *c = b->c;
-    newt__params move = {0}, range = {0};
-    newt__oids l = {0};
-
-    newt__param_text(&move, b->name);
-    newt__param_int(&move, old_tid);
-    newt__param_int(&move, b->progress.tid);
-    newt__param_int(&range, old_tid);
-    newt__param_int(&range, b->progress.tid);
-    newt__talk_begin(c);
-    begin(b);
-    send_constraints(b);
-    newt__send(c, NEWT__S_FOLLOW_MOVE, &move);
-    send_client_classes(b);
-    newt__send(c, NEWT__S_FOLLOW_OBJECTS, &range);
-    newt__sync(c);
-    take_begin(b);
-    take_constraints(b);
-    newt__take_done(c);
-    take_client_classes(b);
-    take_oids(b, &l);
-    newt__take_sync(c);
-    newt__chunks_write(b, &l);
-    for (size_t i = 0; i < large->n && newt__follow_going(b); i++)
-        write_large(b, large->oids[i]);
-    free(l.oids);
-    newt__chunks_early(b);
-    return finish(b);
-}
-
-/* ---- all objects, for a new follower -------------------------------------------------- */
-
-static int
-begin_scan(batch *b, int64_t old_tid, int64_t newest)
-{
-    struct newt__scan *scan = calloc(1, sizeof *scan + strlen(b->name) + 1);
-
-    if (!scan)
-        return newt__fail_memory(&b->c->error);
-    strcpy(scan->name, b->name);
-    scan->old_tid = old_tid;
-    scan->tid = newest;
-    free(b->c->scan);
-    b->c->scan = scan;
-    return NEWT_OK;
-}
-
-/* The position that the follower has from now on. */
-static int
-end_scan(batch *b)
-{
-    newt__session *c = b->c;
-    const struct newt__scan *scan = c->scan;
     newt__params p = {0};
-
-    newt__param_text(&p, scan->name);
-    if (scan->old_tid)
-        newt__param_int(&p, scan->old_tid);
-    newt__param_int(&p, scan->tid);
-    newt__talk_begin(c);
-    begin(b);
-    newt__send(c, scan->old_tid ? NEWT__S_FOLLOW_MOVE : NEWT__S_FOLLOW_NEW, &p);
-    newt__sync(c);
-    take_begin(b);
-    newt__take_done(c);
-    newt__take_sync(c);
-    b->progress.tid = scan->tid;
-    free(c->scan);
-    c->scan = NULL;
-    return finish(b);
-}
-
-/* Brings the objects up to date that a statement finds, which gives how many there are, the last,
- * and those that matter. */
-static int
-write_window(batch *b, newt__statement s, const newt__params *p, int64_t *n, int64_t *last)
-{
-    newt__session *c = b->c;
-    newt__oids l = {0};
     PGresult *r;
 
-    *n = *last = 0;
-    newt__talk_begin(c);
-    begin(b);
-    send_constraints(b);
-    send_client_classes(b);
-    newt__send(c, s, p);
-    newt__sync(c);
-    take_begin(b);
-    take_constraints(b);
-    take_client_classes(b);
-    r = newt__take(c);
-    newt__take_sync(c);
-    if (r && PQntuples(r) == 1) {
-        *n = newt__field_int(r, 0, 0);
-        *last = newt__field_int(r, 0, 1);
-        if (!newt__field_oids(r, 0, 2, &l))
-            b->status = NEWT_ENOMEM;
-    }
+    newt__param_int(&p, part->after);
+    newt__param_int(&p, part->up_to);
+    newt__send(b->c, NEWT__S_FOLLOW_ORPHANS, &p);
+    newt__sync(b->c);
+    r = newt__take(b->c);
+    newt__take_sync(b->c);
+    if (r && PQntuples(r) == 1)
+        b->progress.removed += newt__field_int(r, 0, 0);
     PQclear(r);
-    newt__chunks_write(b, &l);
-    free(l.oids);
-    newt__chunks_early(b);
-    return finish(b);
 }
 
 static int
-scan_on(batch *b, int64_t max_objects)
+write_part(batch *b, const newt__part *part)
 {
-    struct newt__scan *scan = b->c->scan;
-    int64_t limit = max_objects < WINDOW ? max_objects : WINDOW, n, last;
-    newt__params p = {0};
-    int status;
+    newt__oids l = {.oids = (int64_t *)(uintptr_t)part->oids, .n = part->n};
+    newt__session *c = b->c;
+    newt__params hold = {0};
 
-    newt__param_int(&p, scan->zoid);
-    newt__param_int(&p, limit);
-    status = write_window(b, scan->orphans ? NEWT__S_FOLLOW_ORPHANS : NEWT__S_FOLLOW_SCAN, &p, &n,
-                          &last);
-    if (status != NEWT_OK)
-        return status;
-    b->progress.tid = scan->old_tid;
-    if (n == limit) {
-        scan->zoid = last;
-    } else if (!scan->orphans) {
-        scan->orphans = true;
-        scan->zoid = 0;
-    } else {
-        return end_scan(b);
-    }
-    return NEWT_OK;
+    newt__param_text(&hold, part->follower);
+    add_place(&hold, &part->from);
+    newt__talk_begin(c);
+    begin(c);
+    send_constraints(b);
+    newt__send(c, NEWT__S_FOLLOW_HOLD, &hold);
+    send_client_classes(b);
+    newt__sync(c);
+    take_begin(c);
+    take_constraints(b);
+    newt__take_done(c);
+    take_client_classes(b);
+    newt__take_sync(c);
+    newt__chunks_write(b, &l);
+    if (part->copy && newt__follow_going(b))
+        delete_orphans(b, part);
+    newt__chunks_early(b);
+    return finish_batch(b);
 }
 
 /* ---- what was refused ----------------------------------------------------------------- */
@@ -307,15 +400,39 @@ scan_on(batch *b, int64_t max_objects)
 static int
 retry_refused(batch *b, bool only_early, int64_t max_objects, int64_t *zoid)
 {
-    int64_t limit = max_objects < WINDOW ? max_objects : WINDOW, n, last;
+    int64_t limit = max_objects < WINDOW ? max_objects : WINDOW, n = 0, last = 0;
+    newt__session *c = b->c;
     newt__params p = {0};
+    newt__oids l = {0};
+    PGresult *r;
     int status;
 
     newt__param_int(&p, *zoid);
     newt__param_int(&p, limit);
     newt__param_int(&p, only_early);
     b->careful = b->again = true;
-    status = write_window(b, NEWT__S_FOLLOW_REFUSED, &p, &n, &last);
+    newt__talk_begin(c);
+    begin(c);
+    send_constraints(b);
+    send_client_classes(b);
+    newt__send(c, NEWT__S_FOLLOW_REFUSED, &p);
+    newt__sync(c);
+    take_begin(c);
+    take_constraints(b);
+    take_client_classes(b);
+    r = newt__take(c);
+    newt__take_sync(c);
+    if (r && PQntuples(r) == 1) {
+        n = newt__field_int(r, 0, 0);
+        last = newt__field_int(r, 0, 1);
+        if (!newt__field_oids(r, 0, 2, &l))
+            b->status = NEWT_ENOMEM;
+    }
+    PQclear(r);
+    newt__chunks_write(b, &l);
+    free(l.oids);
+    newt__chunks_early(b);
+    status = finish_batch(b);
     if (status == NEWT_OK) {
         b->progress.transactions = n > 0;
         *zoid = n == limit ? last : 0;
@@ -366,17 +483,20 @@ remember(batch *b)
     }
 }
 
-/* ---- newt_project --------------------------------------------------------------------- */
+/* ---- what a session does -----------------------------------------------------------------------
+ */
 
-/* The next transactions, or (large NULL) the next of all objects; once more if a row is refused. */
+typedef int batch_work(batch *b, const void *arg);
+
+/* The same once more in pieces, if a row is refused. */
 static int
-carefully(batch *b, int64_t max_objects, int64_t old_tid, const newt__oids *large)
+project(batch *b, const void *arg)
 {
     const newt_progress before = b->progress;
     int status;
 
     for (;;) {
-        status = large ? follow(b, old_tid, large) : scan_on(b, max_objects);
+        status = write_part(b, arg);
         if (status == NEWT_OK || b->careful || !newt__is_of_a_row(&b->c->error))
             break;
         b->careful = true;
@@ -388,68 +508,23 @@ carefully(batch *b, int64_t max_objects, int64_t old_tid, const newt__oids *larg
 }
 
 static int
-next_batch(batch *b, int64_t max_objects)
-{
-    newt__session *c = b->c;
-    newt__oids large = {0};
-    newt__params p = {0};
-    int64_t old_tid, newest;
-    bool known;
-    PGresult *r;
-    int status;
-
-    newt__param_text(&p, b->name);
-    newt__param_int(&p, max_objects);
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_FOLLOW_NEXT, &p);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
-    status = newt__talk_end(c);
-    if (status != NEWT_OK || !r) {
-        PQclear(r);
-        return status;
-    }
-    old_tid = newt__field_int(r, 0, 0);
-    known = newt__field_bool(r, 0, 1);
-    b->progress.transactions = newt__field_int(r, 0, 2);
-    b->progress.tid = newt__field_int(r, 0, 3);
-    if (!newt__field_oids(r, 0, 4, &large))
-        b->status = NEWT_ENOMEM;
-    b->progress.behind_us = newt__field_int(r, 0, 5);
-    newest = newt__field_int(r, 0, 6);
-    PQclear(r);
-    if (!known) {
-        b->progress.transactions = 1;
-        if (!c->scan || strcmp(c->scan->name, b->name) != 0 || c->scan->old_tid != old_tid)
-            status = begin_scan(b, old_tid, newest);
-        if (status == NEWT_OK)
-            status = carefully(b, max_objects, old_tid, NULL);
-    } else if (b->progress.transactions > 0) {
-        status = carefully(b, max_objects, old_tid, &large);
-    } else if (b->progress.behind_us == 0) {
-        status = retry_early(b, max_objects);
-    }
-    free(large.oids);
-    return status;
-}
-
-typedef int batch_work(batch *b, int64_t max_objects);
-
-static int
-next_refused(batch *b, int64_t max_objects)
+retry(batch *b, const void *arg)
 {
     int64_t *zoid = &b->c->refusals.zoid;
-    int status = retry_refused(b, false, max_objects, zoid);
+    int status = retry_refused(b, false, *(const int64_t *)arg, zoid);
 
     b->progress.behind_us = status == NEWT_OK && *zoid != 0;
     return status;
 }
 
-/* One batch. */
 static int
-run(newt__session *c, const char *follower, batch_work *work, int64_t max_objects,
-    newt_progress *out)
+retry_in_passing(batch *b, const void *arg)
+{
+    return retry_early(b, *(const int64_t *)arg);
+}
+
+static int
+run(newt__session *c, const char *follower, batch_work *work, const void *arg, newt_progress *out)
 {
     batch b = {.c = c, .name = follower};
     int status;
@@ -459,7 +534,7 @@ run(newt__session *c, const char *follower, batch_work *work, int64_t max_object
     for (int attempt = 0; attempt < 2; attempt++) {
         status = newt__session_server(c);
         if (status == NEWT_OK)
-            status = work(&b, max_objects);
+            status = work(&b, arg);
         if (status != NEWT_ELOST || !c->reopen)
             break;
         /* the server has changed under the connection: nothing was written, and another looks */
@@ -470,8 +545,7 @@ run(newt__session *c, const char *follower, batch_work *work, int64_t max_object
         newt__chunks_forget(&b);
         newt__error_clear(&c->error);
     }
-    if (strcmp(c->error.sqlstate, "40001") == 0)
-        newt__fail_hint(&c->error, "Only one process at a time can follow as \"%s\".", follower);
+    explain(c, follower, status);
     json_decref(b.rejects);
     newt__buffer_free(&b.classes.buf);
     newt__buffer_free(&b.zoids.buf);
@@ -491,13 +565,13 @@ run(newt__session *c, const char *follower, batch_work *work, int64_t max_object
 }
 
 int
-newt__session_project(newt__session *c, const char *name, int64_t max_objects, newt_progress *out)
+newt__session_project(newt__session *c, const newt__part *part, newt_progress *out)
 {
-    return run(c, name, next_batch, max_objects, out);
+    return run(c, part->follower, project, part, out);
 }
 
 int
-newt__session_retry(newt__session *c, int64_t max_objects, newt_progress *out)
+newt__session_retry(newt__session *c, bool early, int64_t max_objects, newt_progress *out)
 {
-    return run(c, "rejects", next_refused, max_objects, out);
+    return run(c, "rejects", early ? retry_in_passing : retry, &max_objects, out);
 }

@@ -220,3 +220,28 @@ newt__field_oids(const PGresult *r, int row, int column, newt__oids *l)
         newt__oids_add(l, get(s + 4, 8));
     return !l->failed;
 }
+
+bool
+newt__field_texts(const PGresult *r, int row, int column, newt__buffer *out)
+{
+    const char *s = PQgetvalue(r, row, column), *end = s + PQgetlength(r, row, column);
+    int64_t count;
+
+    if (PQgetisnull(r, row, column) || end - s < ARRAY_HEAD || get(s, 4) != 1 ||
+        get(s + 8, 4) != NEWT__OID_TEXT)
+        return true;
+    count = get(s + 12, 4);
+    for (s += ARRAY_HEAD; count > 0 && end - s >= 4; count--) {
+        int64_t n = get(s, 4);
+
+        s += 4;
+        if (n < 0)
+            n = 0; /* null */
+        if (n > end - s)
+            n = end - s;
+        if (!newt__buffer_append(out, s, (size_t)n) || !newt__buffer_append(out, "", 1))
+            return false;
+        s += n;
+    }
+    return true;
+}

@@ -13,8 +13,8 @@
 
 /* ---- running -------------------------------------------------------------------------- */
 
-static void
-send_user_plans(newt__session *c)
+void
+newt__plans_send(newt__session *c)
 {
     newt__params p = {0};
 
@@ -39,7 +39,7 @@ run(newt__session *c, const char *sql, int n, const char *const *params, bool *o
     opening = newt__snapshot_send(c);
     if (!c->savepoint)
         newt__send(c, NEWT__S_SAVEPOINT, NULL);
-    send_user_plans(c);
+    newt__plans_send(c);
     newt__send_query(c, sql, n, params);
     newt__sync(c);
     newt__send(c, NEWT__S_ROLLBACK_TO, NULL);

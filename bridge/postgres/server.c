@@ -289,6 +289,7 @@ newt__session_close(newt__session *c)
     c->broken = true;
     c->reopen = false;
     c->in_transaction = false;
+    newt__session_unclaim(c);
     c->turns.turn = NEWT__NO_TURN;
 }
 

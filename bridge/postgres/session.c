@@ -63,7 +63,6 @@ newt__session_free(newt__session *c)
     newt__session_end(c);
     newt__take_rest(c); /* else the server would complain of a client that does not listen */
     newt__session_close(c);
-    free(c->scan);
     free(c->oids.starts);
     free(c->serials.starts);
     free(c->others.oids);

@@ -24,7 +24,7 @@
 #define NEWT_SESSION_H
 
 #include "../record/record.h"
-#include "../storage.h"
+#include "../feed_storage.h"
 #include "sqlstate.h"
 
 enum {
@@ -35,7 +35,7 @@ enum {
     NEWT__OID_TEXT = 25,
     NEWT__OID_BYTEA = 17,
     NEWT__OID_JSONB = 3802,
-    NEWT__MAX_PARAMS = 8,
+    NEWT__MAX_PARAMS = 9,
     /* of one parameter, and of all of a statement: the server's limit on a message is 1 GiB */
     NEWT__LONGEST_MESSAGE = 1000 * 1000 * 1000
 };
@@ -94,21 +94,40 @@ typedef enum newt__statement {
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
     NEWT__S_FEED,
-    NEWT__S_FEED_CHUNKS,
+    NEWT__S_FEED_PART,
+    NEWT__S_FEED_ENDS,
+    NEWT__S_FEED_SCAN,
+    NEWT__S_FEED_LOOK,
+    NEWT__S_FEED_HEADS,
+    NEWT__S_HOLDER,
+    NEWT__S_FOLLOWER,
+    NEWT__S_CLAIM,
+    NEWT__S_RELEASE_CLAIM,
     NEWT__S_FOLLOW_UNTIMED,
-    NEWT__S_FOLLOW_NEXT,
     NEWT__S_FOLLOW_MOVE,
     NEWT__S_FOLLOW_NEW,
+    NEWT__S_FOLLOW_HOLD,
+    NEWT__S_FOLLOW_HOLD_ALONE,
+    NEWT__S_FOLLOW_FORGET,
     NEWT__S_FOLLOW_CLIENT_CLASSES,
-    NEWT__S_FOLLOW_OBJECTS,
-    NEWT__S_FOLLOW_CHUNK,
-    NEWT__S_FOLLOW_SCAN,
     NEWT__S_FOLLOW_ORPHANS,
     NEWT__S_FOLLOW_SERVER,
     NEWT__S_FOLLOW_READ,
     NEWT__S_FOLLOW_WRITE,
     NEWT__S_FOLLOW_REFUSE,
     NEWT__S_FOLLOW_REFUSED,
+    NEWT__S_SWEEP_READ,
+    NEWT__S_CHECK_SERVER,
+    NEWT__S_CHECK_HERE,
+    NEWT__S_REPROJECTION,
+    NEWT__S_REPROJECT_BEGIN,
+    NEWT__S_REPROJECT_SERVER,
+    NEWT__S_REPROJECT_HERE,
+    NEWT__S_REPROJECT_MOVE,
+    NEWT__S_REPROJECT_SWAP,
+    NEWT__S_PROJECTED,
+    NEWT__S_PRUNE,
+    NEWT__S_HEALTH,
     NEWT__N_STATEMENTS
 } newt__statement;
 
@@ -169,6 +188,8 @@ typedef struct newt__oids {
 void newt__oids_add(newt__oids *l, int64_t oid);
 /* Adds the elements of a bigint[] to the list; false: it is not one. */
 bool newt__field_oids(const PGresult *r, int row, int column, newt__oids *l);
+/* Appends the elements of a text[], each with a NUL after it; false: no memory. */
+bool newt__field_texts(const PGresult *r, int row, int column, newt__buffer *out);
 
 /* Some rows of a result that is taken row by row. */
 typedef void newt__rows(void *arg, const PGresult *r);
@@ -185,6 +206,7 @@ typedef struct newt__blocks {
 } newt__blocks;
 
 enum {
+    NEWT__MOST_CLAIMS = 4,
     NEWT__N_PLAN_SETTINGS = 8 /* planner settings of the session, see statements.c */
 };
 
@@ -244,12 +266,12 @@ struct newt__session {
     uint8_t incarnation[16]; /* what the cache and the blocks belong to */
     int64_t system, timeline, database;
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
-    struct newt__scan *scan;            /* of a new follower, see follow.c; malloc'ed or NULL */
     newt__refusals refusals;            /* of its follower */
     uint64_t nonce;                     /* of the next commit; where they begin is random */
     newt__oids others;                  /* of the last commit */
     bool in_transaction;                /* the server has been told BEGIN and not yet its end */
     bool savepoint;                     /* ... and the savepoint that queries go back to */
+    char *claims[NEWT__MOST_CLAIMS];    /* names that it alone follows under; malloc'ed or NULL */
     bool has_extension;                 /* newt.to_jsonb can be called */
     bool has_walk;                      /* newt.walk can be called */
     bool standby;                       /* the server was one when it was connected to */
@@ -424,12 +446,35 @@ int newt__session_query(newt__session *c, const newt__query *q, bool *over);
 int newt__session_classes(newt__session *c, const char *const *names, size_t n,
                           newt__take_class *take, void *arg);
 int newt__session_register(newt__session *c, const newt__registered *list, size_t n);
-int newt__session_feed(newt__session *c, newt__position *after, int64_t objects,
+int newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
                        newt__take_transaction *take, void *arg);
 int newt__session_wait_feed(newt__session *c, newt__position after, int at_most_ms);
-int newt__session_project(newt__session *c, const char *name, int64_t max_objects,
-                          newt_progress *out);
-int newt__session_retry(newt__session *c, int64_t max_objects, newt_progress *out);
+int newt__session_newest(newt__session *c, newt__position *out);
+int newt__session_scan(newt__session *c, int64_t after, size_t n, newt__take_record *take,
+                       void *arg);
+int newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__extent extent,
+                       int64_t bytes, newt__take_record *take, void *arg);
+int newt__session_barrier(newt__session *c);
+int newt__session_holder(newt__session *c, int *pid, int64_t *us);
+int newt__session_follower(newt__session *c, const char *name, newt__standing *out, bool *found);
+int newt__session_claim(newt__session *c, const char *name, bool *mine);
+void newt__session_release(newt__session *c, const char *name);
+/* Forgets the claims: the server's session has ended. */
+void newt__session_unclaim(newt__session *c);
+int newt__session_move(newt__session *c, const char *name, const char *kind,
+                       const newt__standing *from, const newt__standing *to);
+int newt__session_forget_follower(newt__session *c, const char *name);
+int newt__session_execute(newt__session *c, const char *name, const newt__standing *from,
+                          const char *sql, int n, const char *const *params);
+void newt__session_undo(newt__session *c);
+int newt__session_project(newt__session *c, const newt__part *part, newt_progress *out);
+int newt__session_retry(newt__session *c, bool early, int64_t max_objects, newt_progress *out);
+int newt__session_sweep(newt__session *c, newt_sweep *s);
+int newt__session_prune(newt__session *c, int64_t at_most, int64_t *pruned);
+int newt__session_health(newt__session *c, const char *follower, newt_health *out);
+int newt__session_projected(newt__session *c, int64_t *tid, bool *any);
+/* The server's own planner settings, for a statement of the application's (query.c). */
+void newt__plans_send(newt__session *c);
 int newt__postgres_create(const char *uri, const char *schema, newt_error *e);
 
 #endif

@@ -24,11 +24,12 @@
 #define TABLE(name) "E'@literal@." name "'::regclass"
 
 /* Lock and row as part of COMMIT: before that the transaction holds nothing that others need. */
-#define AT_COMMIT(serial, nonce, written, removed, username, description, extension)               \
+#define AT_COMMIT(serial, nonce, written, removed, username, description, extension, classes)      \
     "newt.at_commit(" TABLE("transaction") ", " serial ", " nonce ", " written ", " removed        \
-                                           ", " username ", " description ", " extension ")"
+                                           ", " username ", " description ", " extension           \
+                                           ", " classes ")"
 #define AT_COMMIT_ONE(nonce)                                                                       \
-    AT_COMMIT("$3", nonce, "ARRAY[$1]", "'{}'", "NULL", "NULL", "NULL") "::text"
+    AT_COMMIT("$3", nonce, "ARRAY[$1]", "'{}'", "NULL", "NULL", "NULL", "NULL") "::text"
 
 #define UPDATE_ONE                                                                                 \
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
@@ -142,16 +143,63 @@
     "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[i.zoid]) "                         \
     "WHERE o.serial IS DISTINCT FROM p.serial"
 
-/* A window of zoids after $1, at most $2: how many, the last, and those that matter. */
-#define FOLLOW_WINDOW(table, other, condition)                                                     \
-    "WITH w AS MATERIALIZED (SELECT zoid, serial FROM @store@." table                              \
-    " WHERE zoid > $1 ORDER BY zoid LIMIT $2) "                                                    \
-    "SELECT (SELECT count(*) FROM w), (SELECT max(zoid) FROM w), "                                 \
-    "(SELECT array_agg(w.zoid ORDER BY w.zoid) FROM w LEFT JOIN @store@." other                    \
-    " o ON o.zoid = ANY (ARRAY[w.zoid]) WHERE " condition ")"
+/* Sweeps: the objects after $1, at most $2 of them, as r (zoid, serial, class_name, json: null if
+ * there is to be no row). */
+#define SWEEP_WINDOW                                                                               \
+    "w AS MATERIALIZED (SELECT zoid, serial, state FROM @store@.object_state WHERE zoid > $1 "     \
+    "ORDER BY zoid LIMIT $2), "
+#define SWEEP_SERVER                                                                               \
+    SWEEP_WINDOW                                                                                   \
+    "j AS MATERIALIZED (SELECT w.*, newt.try_to_jsonb(w.state) AS json FROM w), "                  \
+    "r AS MATERIALIZED (SELECT j.zoid, j.serial, CASE WHEN j.json IS NOT NULL "                    \
+    "THEN newt.class_name(j.state) END AS class_name, j.json FROM j), "
+/* the same, computed by the client: $4 zoids, $5 class names, $6 serials, $7 documents */
+#define SWEEP_HERE                                                                                 \
+    "w AS MATERIALIZED (SELECT zoid FROM @store@.object_state WHERE zoid > $1 "                    \
+    "ORDER BY zoid LIMIT $2), "                                                                    \
+    "r AS MATERIALIZED (SELECT * FROM unnest($4::bigint[], $5::text[], $6::bigint[], "             \
+    "$7::jsonb[]) AS i(zoid, class_name, serial, json)), "
+/* $3 classes, null: all. Those that clients project, and virtual ones, are not compared. */
+#define SWEEP_MODES                                                                                \
+    "m AS MATERIALIZED (SELECT array(SELECT DISTINCT name FROM @store@.newt_class "                \
+    "WHERE projection = 'client') AS client, array(SELECT DISTINCT name FROM "                     \
+    "@store@.newt_class WHERE projection = 'virtual') AS virtual, array(SELECT DISTINCT name "     \
+    "FROM @store@.newt_class WHERE projection <> 'virtual') AS stored, "                           \
+    "(SELECT projection = 'virtual' FROM @store@.newt_store) AS all_virtual), "                    \
+    "s AS MATERIALIZED (SELECT r.zoid, r.serial, r.class_name, CASE WHEN CASE WHEN m.all_virtual " \
+    "THEN r.class_name <> ALL (m.stored) ELSE r.class_name = ANY (m.virtual) END THEN NULL "       \
+    "ELSE r.json END AS json FROM r, m WHERE ($3::text[] IS NULL OR r.class_name = ANY ($3)) "     \
+    "AND (r.class_name IS NULL OR r.class_name <> ALL (m.client))), "
+#define CHECK                                                                                      \
+    "f AS MATERIALIZED (SELECT s.zoid, CASE WHEN p.zoid IS NULL AND s.json IS NULL THEN 0 "        \
+    "WHEN p.zoid IS NULL AND EXISTS (SELECT FROM @store@.newt_reject_entry e WHERE e.zoid = "      \
+    "s.zoid AND e.serial = s.serial AND e.n = 0) THEN 5 WHEN p.zoid IS NULL THEN 1 "               \
+    "WHEN p.serial <> s.serial THEN 2 WHEN s.json IS NULL OR p.state <> s.json "                   \
+    "OR p.class_name <> s.class_name THEN 3 ELSE 0 END AS fault FROM s "                           \
+    "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[s.zoid])), "                       \
+    "l AS MATERIALIZED (SELECT count(*) AS n, CASE WHEN count(*) < $2 THEN 9223372036854775807 "   \
+    "ELSE max(zoid) END AS last FROM w), "                                                         \
+    "x AS MATERIALIZED (SELECT p.zoid, 4 AS fault FROM l, @store@.newt_projection p "              \
+    "WHERE p.zoid > $1 AND p.zoid <= l.last AND NOT EXISTS (SELECT FROM "                          \
+    "@store@.object_state o WHERE o.zoid = ANY (ARRAY[p.zoid])) "                                  \
+    "AND ($3::text[] IS NULL OR p.class_name = ANY ($3))), "                                       \
+    "y AS MATERIALIZED (SELECT * FROM f WHERE fault > 0 UNION ALL SELECT * FROM x) "               \
+    "SELECT l.n, l.last, (SELECT array_agg(zoid ORDER BY zoid) FROM y), "                          \
+    "(SELECT array_agg(fault::bigint ORDER BY zoid) FROM y) FROM l"
+/* Only rows of the record that is computed from: others are written by whoever is to write them. */
+#define REPROJECT                                                                                  \
+    "i AS (INSERT INTO @store@.newt_reprojected (zoid, serial, class_name, state) "                \
+    "SELECT s.zoid, s.serial, s.class_name, s.json FROM s JOIN @store@.newt_projection p "         \
+    "ON p.zoid = ANY (ARRAY[s.zoid]) AND p.serial = s.serial "                                     \
+    "WHERE p.state IS DISTINCT FROM s.json OR p.class_name IS DISTINCT FROM s.class_name "         \
+    "ON CONFLICT (zoid) DO UPDATE SET serial = excluded.serial, class_name = "                     \
+    "excluded.class_name, state = excluded.state RETURNING 1) "                                    \
+    "SELECT (SELECT count(*) FROM w), CASE WHEN (SELECT count(*) FROM w) < $2 "                    \
+    "THEN 9223372036854775807 ELSE (SELECT max(zoid) FROM w) END, (SELECT count(*) FROM i)"
 
 /* Advisory locks, whose first key is the store. */
-#define STORE_KEY TABLE("newt_commit_lock") "::oid::integer"
+#define STORE_KEY    TABLE("newt_commit_lock") "::oid::integer"
+#define FOLLOWER_KEY TABLE("newt_follower") "::oid::integer"
 
 #define MOVED                                                                                      \
     ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
@@ -285,8 +333,8 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "SELECT r.zoid, $1, row_number() OVER (PARTITION BY r.zoid ORDER BY r.n), "
         "ARRAY(SELECT jsonb_array_elements_text(r.v -> 'path')), r.v ->> 'reason' FROM r",
     [NEWT__S_TRANSACTION_OBJECT] =
-        "INSERT INTO @store@.transaction_object (serial, n, written, removed) "
-        "VALUES ($1, $2::bigint, $3, $4)",
+        "INSERT INTO @store@.transaction_object (serial, n, written, removed, removed_classes) "
+        "VALUES ($1, $2::bigint, $3, $4, $5)",
     /* of a tombstone: who holds the lock may never go on, if its messages end in the wrong place */
     [NEWT__S_PATIENCE] = "SELECT " GUARD ", set_config('lock_timeout', '20s', true)",
     [NEWT__S_LOCK] = "LOCK TABLE @store@.newt_commit_lock IN EXCLUSIVE MODE",
@@ -298,14 +346,14 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS i(zoid, serial) OFFSET 0) i "
         "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial",
     [NEWT__S_TRANSACTION] =
-        "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username) "
-        "VALUES (" NEXT_TID ", $1, $2, $3, $4, CURRENT_USER) " RETURNING_TID,
+        "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
+        "removed_classes) VALUES (" NEXT_TID ", $1, $2, $3, $4, CURRENT_USER, $6) " RETURNING_TID,
     [NEWT__S_TRANSACTION_DESCRIBED] =
         "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
-        "description, extension) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
-        "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb) " RETURNING_TID,
+        "description, extension, removed_classes) VALUES (" NEXT_TID ", $1, $2, $3, $4, "
+        "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb, $9) " RETURNING_TID,
     /* the same within COMMIT */
-    [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7"),
+    [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8"),
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "
@@ -316,52 +364,74 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
 
     /* $1 tid, whose row comes first, $2 rows */
     [NEWT__S_FEED] = "SELECT tid, serial, (extract(epoch FROM committed_at) * 1000000)::bigint, "
-                     "username, description, extension::text, written, removed "
+                     "username, description, extension::text, written, removed, removed_classes "
                      "FROM @store@.transaction WHERE tid >= $1 ORDER BY tid LIMIT $2",
-    /* $1 serial */
-    [NEWT__S_FEED_CHUNKS] = "SELECT written, removed FROM @store@.transaction_object "
-                            "WHERE serial = $1 ORDER BY n",
+    /* $1 serial, $2 part; the last column: whether there is another */
+    [NEWT__S_FEED_PART] =
+        "SELECT x.written, x.removed, x.removed_classes, EXISTS (SELECT FROM "
+        "@store@.transaction_object y WHERE y.serial = $1 AND y.n = $2::bigint + 1) "
+        "FROM @store@.transaction_object x WHERE x.serial = $1 AND x.n = $2::bigint",
+    /* $1 tid: the oldest, the newest, the serial of that one */
+    [NEWT__S_FEED_ENDS] = "SELECT (SELECT min(tid) FROM @store@.transaction), "
+                          "(SELECT max(tid) FROM @store@.transaction), "
+                          "(SELECT serial FROM @store@.transaction WHERE tid = $1)",
+    [NEWT__S_FEED_SCAN] = "SELECT zoid, serial FROM @store@.object_state WHERE zoid > $1 "
+                          "ORDER BY zoid LIMIT $2",
+    /* $1 zoids, $2 bytes of one record: a longer one is left out */
+    [NEWT__S_FEED_LOOK] =
+        "SELECT o.zoid, o.serial, CASE WHEN octet_length(o.state) <= $2::bigint THEN o.state END, "
+        "octet_length(o.state)::bigint "
+        "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
+        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid])",
+    /* the same without the rest of the record after the class's name */
+    [NEWT__S_FEED_HEADS] = "SELECT o.zoid, o.serial, substr(o.state, 1, 300), $2::bigint "
+                           "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
+                           "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid])",
+    /* who holds the commit lock; its age is null for those who may not see it */
+    [NEWT__S_HOLDER] =
+        "SELECT l.pid::bigint, (extract(epoch FROM clock_timestamp() - a.xact_start) * "
+        "1000000)::bigint FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+        "WHERE l.locktype = 'relation' AND l.mode = 'ExclusiveLock' AND l.granted "
+        "AND l.relation = " TABLE("newt_commit_lock") " AND l.database = "
+                                                      "(SELECT oid FROM pg_database WHERE datname "
+                                                      "= current_database()) LIMIT 1",
 
+    [NEWT__S_FOLLOWER] = "SELECT tid, coalesce(serial, 0), coalesce(copied, -1) "
+                         "FROM @store@.newt_follower WHERE name = $1::text",
+    [NEWT__S_CLAIM] = "SELECT pg_try_advisory_lock(" FOLLOWER_KEY ", hashtext($1::text))",
+    [NEWT__S_RELEASE_CLAIM] = "SELECT pg_advisory_unlock(" FOLLOWER_KEY ", hashtext($1::text))",
     /* A batch that takes longer than a role may would be started again endlessly. There is no
      * transaction_timeout before PostgreSQL 17. */
     [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
                                "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
                                "THEN set_config('transaction_timeout', '0', true) END",
-    /* $1 name, $2 objects: where the follower stands, whether that transaction is still known; the
-     * next ones: how many, the last, the serials of the large ones; the age of the first after
-     * them; the newest of all */
-    [NEWT__S_FOLLOW_NEXT] =
-        "WITH f AS MATERIALIZED (SELECT tid FROM @store@.newt_follower WHERE name = $1::text), "
-        "k AS MATERIALIZED (SELECT tid, serial, written IS NULL AS large, "
-        "coalesce(cardinality(written) + cardinality(removed), $2::bigint) AS n "
-        "FROM @store@.transaction WHERE tid > (SELECT tid FROM f) ORDER BY tid LIMIT 10000), "
-        "s AS MATERIALIZED (SELECT tid, serial, large FROM "
-        "(SELECT k.*, sum(n) OVER (ORDER BY tid) - n AS before FROM k) b WHERE before < $2), "
-        "a AS MATERIALIZED (SELECT coalesce((SELECT max(tid) FROM s), (SELECT tid FROM f)) "
-        "AS tid), t AS MATERIALIZED (SELECT tid FROM @store@.transaction "
-        "WHERE tid > coalesce((SELECT tid FROM a), 0) ORDER BY tid LIMIT 1) "
-        "SELECT (SELECT tid FROM f), EXISTS (SELECT FROM @store@.transaction "
-        "WHERE tid = (SELECT tid FROM f)), (SELECT count(*) FROM s), (SELECT tid FROM a), "
-        "(SELECT array_agg(serial ORDER BY tid) FROM s WHERE large), "
-        "(SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - tid) "
-        "FROM t), (SELECT max(tid) FROM @store@.transaction)",
+    /* $1 name, $2 tid and $3 copied before, $4, $5, $6 tid, serial and copied after, $7 kind */
     [NEWT__S_FOLLOW_MOVE] =
-        "WITH u AS (UPDATE @store@.newt_follower SET tid = $3, updated_at = clock_timestamp() "
-        "WHERE name = $1::text AND tid = $2 RETURNING 1" MOVED,
+        "WITH u AS (UPDATE @store@.newt_follower SET tid = $4, serial = nullif($5::bigint, 0), "
+        "copied = nullif($6::bigint, -1), kind = $7::text, updated_at = clock_timestamp() "
+        "WHERE name = $1::text AND tid = $2 AND coalesce(copied, -1) = $3 RETURNING 1" MOVED,
     [NEWT__S_FOLLOW_NEW] =
-        "WITH u AS (INSERT INTO @store@.newt_follower (name, tid) VALUES ($1::text, $2) "
+        "WITH u AS (INSERT INTO @store@.newt_follower (name, tid, serial, copied, kind) "
+        "VALUES ($1::text, $2, nullif($3::bigint, 0), nullif($4::bigint, -1), $5::text) "
         "ON CONFLICT DO NOTHING RETURNING 1" MOVED,
+    /* as long as the transaction lasts it stays there */
+    [NEWT__S_FOLLOW_HOLD] = "WITH u AS MATERIALIZED (SELECT FROM @store@.newt_follower "
+                            "WHERE name = $1::text AND tid = $2 AND coalesce(copied, -1) = $3 "
+                            "FOR SHARE" MOVED,
+    [NEWT__S_FOLLOW_HOLD_ALONE] = "WITH u AS MATERIALIZED (SELECT FROM @store@.newt_follower "
+                                  "WHERE name = $1::text AND tid = $2 AND "
+                                  "coalesce(copied, -1) = $3 FOR UPDATE" MOVED,
+    [NEWT__S_FOLLOW_FORGET] = "DELETE FROM @store@.newt_follower WHERE name = $1::text",
     [NEWT__S_FOLLOW_CLIENT_CLASSES] = "SELECT coalesce(array_agg(DISTINCT name), '{}') "
                                       "FROM @store@.newt_class WHERE projection = 'client'",
-    [NEWT__S_FOLLOW_OBJECTS] =
-        "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT DISTINCT unnest(written || removed) "
-        "AS zoid FROM @store@.transaction WHERE tid > $1 AND tid <= $2) o",
-    [NEWT__S_FOLLOW_CHUNK] = "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT unnest(written || "
-                             "removed) AS zoid FROM @store@.transaction_object "
-                             "WHERE serial = $1 AND n = $2::bigint) o",
-    [NEWT__S_FOLLOW_SCAN] = FOLLOW_WINDOW("object_state", "newt_projection",
-                                          "o.serial IS DISTINCT FROM w.serial"),
-    [NEWT__S_FOLLOW_ORPHANS] = FOLLOW_WINDOW("newt_projection", "object_state", "o.zoid IS NULL"),
+    /* $1, $2 a range of zoids */
+    [NEWT__S_FOLLOW_ORPHANS] =
+        "WITH d AS (DELETE FROM @store@.newt_projection p WHERE p.zoid > $1 AND p.zoid <= $2 "
+        "AND NOT EXISTS (SELECT FROM @store@.object_state o WHERE o.zoid = ANY (ARRAY[p.zoid])) "
+        "RETURNING zoid, serial), "
+        "x AS (DELETE FROM @store@.newt_reject_entry e USING d "
+        "WHERE e.zoid = ANY (ARRAY[d.zoid]) AND e.serial = d.serial) "
+        "SELECT count(*) FROM d",
     /* $2 classes that clients project; a record that is none has no row */
     [NEWT__S_FOLLOW_SERVER] =
         "WITH i AS MATERIALIZED (" FOLLOW_STALE "), "
@@ -409,6 +479,60 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "WHERE e.n = 0 AND e.zoid > $1 AND ($3::bigint = 0 OR e.sqlstate IN ('23505', '23P01')) "
         "ORDER BY e.zoid LIMIT $2) "
         "SELECT count(*), max(zoid), array_agg(zoid ORDER BY zoid) FROM w",
+    /* the objects after $1, at most $2 of them */
+    [NEWT__S_SWEEP_READ] = "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid > $1 "
+                           "ORDER BY zoid LIMIT $2",
+    /* faults: see sweep.c */
+    [NEWT__S_CHECK_SERVER] = "WITH " SWEEP_SERVER SWEEP_MODES CHECK,
+    [NEWT__S_CHECK_HERE] = "WITH " SWEEP_HERE SWEEP_MODES CHECK,
+    /* $1 classes, null: all; the last column: the reprojection that is there is of these */
+    [NEWT__S_REPROJECTION] = "SELECT zoid, classes = coalesce($1::text[], '{}') "
+                             "FROM @store@.newt_reprojection WHERE one",
+    [NEWT__S_REPROJECT_BEGIN] = "INSERT INTO @store@.newt_reprojection (classes, zoid) "
+                                "VALUES (coalesce($1::text[], '{}'), 0) ON CONFLICT DO NOTHING",
+    [NEWT__S_REPROJECT_SERVER] = "WITH " SWEEP_SERVER SWEEP_MODES REPROJECT,
+    [NEWT__S_REPROJECT_HERE] = "WITH " SWEEP_HERE SWEEP_MODES REPROJECT,
+    /* $1 from, $2 to */
+    [NEWT__S_REPROJECT_MOVE] =
+        "WITH u AS (UPDATE @store@.newt_reprojection SET zoid = $2 WHERE one AND zoid = $1 "
+        "RETURNING 1) SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "
+        "'another process is at this reprojection', '') END FROM u",
+    /* in the order of zoids, as all who write rows do */
+    [NEWT__S_REPROJECT_SWAP] =
+        "WITH r AS MATERIALIZED (SELECT * FROM @store@.newt_reprojected ORDER BY zoid), "
+        "u AS (UPDATE @store@.newt_projection p SET state = r.state, class_name = r.class_name "
+        "FROM (SELECT * FROM r OFFSET 0) r WHERE p.zoid = ANY (ARRAY[r.zoid]) "
+        "AND p.serial = r.serial AND r.state IS NOT NULL RETURNING 1), "
+        "d AS (DELETE FROM @store@.newt_projection p USING r WHERE p.zoid = ANY (ARRAY[r.zoid]) "
+        "AND p.serial = r.serial AND r.state IS NULL RETURNING 1), "
+        "x AS (DELETE FROM @store@.newt_reprojected), "
+        "y AS (DELETE FROM @store@.newt_reprojection) "
+        "SELECT (SELECT count(*) FROM u) + (SELECT count(*) FROM d)",
+    /* where all followers that write the projection are; one that is copying is nowhere */
+    [NEWT__S_PROJECTED] = "SELECT min(CASE WHEN copied IS NULL THEN tid ELSE 0 END), count(*) "
+                          "FROM @store@.newt_follower WHERE kind = 'projection'",
+    [NEWT__S_PRUNE] = "SELECT @store@.newt_prune($1)",
+    /* $1 follower or null, $2 transactions that are counted at most */
+    [NEWT__S_HEALTH] =
+        "SELECT n.tid, (SELECT min(tid) FROM @store@.transaction), (SELECT "
+        "greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = " TABLE(
+            "transaction") "), "
+                           "f.tid, (SELECT count(*) FROM (SELECT FROM @store@.transaction t WHERE "
+                           "t.tid > f.tid "
+                           "LIMIT $2) w), (SELECT greatest(1, (extract(epoch FROM "
+                           "clock_timestamp()) * "
+                           "1000000)::bigint - min(t.tid)) FROM @store@.transaction t WHERE t.tid "
+                           "> f.tid), "
+                           "(SELECT count(*) FROM @store@.newt_reject_entry e JOIN "
+                           "@store@.object_state o "
+                           "ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial WHERE e.n = "
+                           "0), "
+                           "(SELECT (extract(epoch FROM clock_timestamp() - min(xact_start)) * "
+                           "1000000)::bigint "
+                           "FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+                           "pg_backend_pid()) "
+                           "FROM (SELECT max(tid) AS tid FROM @store@.transaction) n "
+                           "LEFT JOIN @store@.newt_follower f ON f.name = $1::text",
 };
 
 /* What the statements ask for the server's incarnation. A standby cannot read an UNLOGGED table: it

@@ -132,30 +132,142 @@ register_classes(newt__session *c, const newt__registered *list, size_t n, newt_
     return done(c, newt__session_register(c, list, n), e);
 }
 
+/* ---- for those who follow ------------------------------------------------------------------ */
+
 static int
-feed(newt__session *c, newt__position *after, int64_t objects, newt__take_transaction *take,
-     void *arg, newt_error *e)
+feed_next(newt__session *c, newt__cursor *at, int64_t objects, newt__take_transaction *take,
+          void *arg, newt_error *e)
 {
-    return done(c, newt__session_feed(c, after, objects, take, arg), e);
+    return done(c, newt__session_feed(c, at, objects, take, arg), e);
 }
 
 static int
-wait_feed(newt__session *c, newt__position after, int at_most_ms, newt_error *e)
+feed_wait(newt__session *c, newt__position after, int at_most_ms, newt_error *e)
 {
     return done(c, newt__session_wait_feed(c, after, at_most_ms), e);
 }
 
 static int
-project(newt__session *c, const char *name, int64_t max_objects, newt_progress *out, newt_error *e)
+newest(newt__session *c, newt__position *out, newt_error *e)
 {
-    return done(c, newt__session_project(c, name, max_objects, out), e);
+    return done(c, newt__session_newest(c, out), e);
 }
 
 static int
-retry_rejects(newt__session *c, int64_t max_objects, newt_progress *out, newt_error *e)
+scan(newt__session *c, int64_t after, size_t n, newt__take_record *take, void *arg, newt_error *e)
 {
-    return done(c, newt__session_retry(c, max_objects, out), e);
+    return done(c, newt__session_scan(c, after, n, take, arg), e);
 }
+
+static int
+look_at(newt__session *c, const int64_t *oids, size_t n, newt__extent extent, int64_t bytes,
+        newt__take_record *take, void *arg, newt_error *e)
+{
+    return done(c, newt__session_look(c, oids, n, extent, bytes, take, arg), e);
+}
+
+static int
+barrier(newt__session *c, newt_error *e)
+{
+    return done(c, newt__session_barrier(c), e);
+}
+
+static int
+holder(newt__session *c, int *pid, int64_t *us, newt_error *e)
+{
+    return done(c, newt__session_holder(c, pid, us), e);
+}
+
+static int
+follower(newt__session *c, const char *name, newt__standing *out, bool *found, newt_error *e)
+{
+    return done(c, newt__session_follower(c, name, out, found), e);
+}
+
+static int
+claim(newt__session *c, const char *name, bool *mine, newt_error *e)
+{
+    return done(c, newt__session_claim(c, name, mine), e);
+}
+
+static int
+move(newt__session *c, const char *name, const char *kind, const newt__standing *from,
+     const newt__standing *to, newt_error *e)
+{
+    return done(c, newt__session_move(c, name, kind, from, to), e);
+}
+
+static int
+forget(newt__session *c, const char *name, newt_error *e)
+{
+    return done(c, newt__session_forget_follower(c, name), e);
+}
+
+static int
+prune(newt__session *c, int64_t at_most, int64_t *pruned, newt_error *e)
+{
+    return done(c, newt__session_prune(c, at_most, pruned), e);
+}
+
+static int
+health(newt__session *c, const char *name, newt_health *out, newt_error *e)
+{
+    return done(c, newt__session_health(c, name, out), e);
+}
+
+static int
+execute(newt__session *c, const char *name, const newt__standing *from, const char *sql, int n,
+        const char *const *params, newt_error *e)
+{
+    return done(c, newt__session_execute(c, name, from, sql, n, params), e);
+}
+
+static int
+project(newt__session *c, const newt__part *part, newt_progress *out, newt_error *e)
+{
+    return done(c, newt__session_project(c, part, out), e);
+}
+
+static int
+retry(newt__session *c, bool early, int64_t max_objects, newt_progress *out, newt_error *e)
+{
+    return done(c, newt__session_retry(c, early, max_objects, out), e);
+}
+
+static int
+sweep(newt__session *c, newt_sweep *s, newt_error *e)
+{
+    return done(c, newt__session_sweep(c, s), e);
+}
+
+static int
+projected(newt__session *c, int64_t *tid, bool *any, newt_error *e)
+{
+    return done(c, newt__session_projected(c, tid, any), e);
+}
+
+static const newt__feed_type feed = {
+    .next = feed_next,
+    .wait = feed_wait,
+    .newest = newest,
+    .scan = scan,
+    .look = look_at,
+    .barrier = barrier,
+    .holder = holder,
+    .follower = follower,
+    .claim = claim,
+    .release = newt__session_release,
+    .move = move,
+    .forget = forget,
+    .prune = prune,
+    .health = health,
+    .execute = execute,
+    .undo = newt__session_undo,
+    .project = project,
+    .retry = retry,
+    .sweep = sweep,
+    .projected = projected,
+};
 
 const newt__storage_type newt__postgres = {
     .scheme = "postgresql",
@@ -178,8 +290,5 @@ const newt__storage_type newt__postgres = {
     .commit = commit,
     .classes = classes,
     .register_classes = register_classes,
-    .feed = feed,
-    .wait_feed = wait_feed,
-    .project = project,
-    .retry_rejects = retry_rejects,
+    .feed = &feed,
 };

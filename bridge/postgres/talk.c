@@ -225,7 +225,7 @@ sent(newt__session *c, int ok, unsigned entry, size_t size)
     return size < 65536 || push(c);
 }
 
-static const int binary[NEWT__MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+static const int binary[NEWT__MAX_PARAMS] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 static bool
 send_unnamed(newt__session *c, newt__statement s, const newt__params *p, unsigned entry)

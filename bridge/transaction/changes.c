@@ -7,6 +7,7 @@
 #include "transaction.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- where they come from ------------------------------------------------------------- */
 
@@ -95,6 +96,10 @@ describe(const newt__pending *p, uint8_t state, const newt__class *k, newt__chan
                 : state == NEWT__DELETED ? NEWT__REMOVE
                                          : NEWT__REPLACE;
     if (out->what == NEWT__REMOVE) {
+        if (out->class_n == 0 && k) {
+            out->class_name = k->name;
+            out->class_n = strlen(k->name);
+        }
         out->record = NULL;
         out->n = 0;
         out->lossy = false;
@@ -124,6 +129,10 @@ take_cached(newt__pending *p, newt__header *h, newt__change *out)
                           .lossy = jar->coder.writer.lossy,
                           .record = jar->coder.writer.buf.data,
                           .n = jar->coder.writer.buf.n};
+    if (h->bag && ((newt_bag *)newt__object_of(h))->class_name) {
+        out->class_name = ((newt_bag *)newt__object_of(h))->class_name;
+        out->class_n = strlen(out->class_name);
+    }
     describe(p, h->state, h->class, out);
     out->wants_record &= !h->current; /* newt_read_current: it must not have been changed at all */
     h->written = true;
@@ -142,8 +151,11 @@ take_spilled(newt__pending *p, newt__change *out)
                           .lossy = x->lossy,
                           .record = x->record,
                           .n = x->record_n};
-    if (newt__read_begin(&r, &p->c->jar.coder.env, x->record, x->record_n) == NEWT__OK)
+    if (newt__read_begin(&r, &p->c->jar.coder.env, x->record, x->record_n) == NEWT__OK) {
         k = newt__class_named(p->c->jar.classes, r.class_name, r.class_n);
+        out->class_name = r.class_name;
+        out->class_n = r.class_n;
+    }
     describe(p, x->state, k && k->stored ? k : NULL, out);
 }
 

@@ -122,6 +122,8 @@ conn_free(newt_conn *c)
     if (!newt__process_is(&c->db->process))
         c->jar.storage->abandon(c->jar.session);
     newt_abort(c);
+    if (c->rider)
+        c->rider_close(c->rider);
     c->jar.storage->disconnect(c->jar.session);
     newt__jar_free(&c->jar);
     free(c);

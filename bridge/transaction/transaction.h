@@ -40,6 +40,8 @@ struct newt_conn {
     uint64_t random;       /* state of a generator for pauses */
     newt__queue queue;
     bool connected; /* the session has been ready once, and at its last use */
+    void *rider;    /* what a room above keeps with the connection, and how it is closed; or NULL */
+    void (*rider_close)(void *rider);
 };
 
 /* ---- transactions (transaction.c) ---------------------------------------------------------------

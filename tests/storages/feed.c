@@ -15,6 +15,7 @@ typedef struct seen {
     char text[200]; /* of the last: user|description|extension */
     int64_t first_oid, last_removed;
     int n, stop_at;
+    bool more;
 } seen;
 
 static int
@@ -24,6 +25,15 @@ take(void *arg, const newt__transaction *t)
 
     if (s->n + 1 == s->stop_at)
         return 42;
+    if (s->n > 0 && s->at[s->n - 1].tid == t->at.tid) { /* another part */
+        assert_true(s->more);
+        s->written[s->n - 1] += t->n_written;
+        s->removed[s->n - 1] += t->n_removed;
+        s->more = t->more;
+        return NEWT_OK;
+    }
+    assert_false(s->more);
+    s->more = t->more;
     assert_true(s->n < MOST);
     assert_true(s->n == 0 || t->at.tid > s->at[s->n - 1].tid);
     assert_true(t->committed_us > INT64_C(1600000000000000));
@@ -40,8 +50,14 @@ take(void *arg, const newt__transaction *t)
 static int
 feed(newt_conn *c, newt__position *after, int64_t objects, seen *s)
 {
+    newt__cursor at = {*after, 0};
     newt_error e = {0};
-    int status = c->jar.storage->feed(c->jar.session, after, objects, take, s, &e);
+    int status;
+
+    do
+        status = c->jar.storage->feed->next(c->jar.session, &at, objects, take, s, &e);
+    while (status == NEWT_OK && at.parts > 0);
+    *after = at.after;
 
     newt__error_clear(&e);
     return status;
@@ -52,7 +68,7 @@ wait_for(newt_conn *c, newt__position after, int ms)
 {
     newt_error e = {0};
 
-    return c->jar.storage->wait_feed(c->jar.session, after, ms, &e);
+    return c->jar.storage->feed->wait(c->jar.session, after, ms, &e);
 }
 
 static void

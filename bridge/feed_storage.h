@@ -1,0 +1,119 @@
+/*
+ * feed_storage.h - what a storage must do for those who follow it
+ *
+ * The other half of storage.h: transactions in the order in which they became visible, objects as
+ * they are now, where followers stand, and the projection that is written later. Everything here is
+ * called outside of a transaction. Functions return NEWT_OK or a negative status and fill *e; see
+ * storage.h for callbacks.
+ */
+#ifndef NEWT_FEED_STORAGE_H
+#define NEWT_FEED_STORAGE_H
+
+#include "storage.h"
+
+/* A committed transaction, or a part of a large one. */
+typedef struct newt__transaction {
+    newt__position at;
+    int64_t committed_us; /* since 1970, by the storage's clock */
+    /* Of newt_describe. user, if not given: what the storage calls the session, or NULL. extension:
+     * JSON, but not byte for byte. */
+    const char *user, *description, *extension;
+    const int64_t *written, *removed; /* oids */
+    size_t n_written, n_removed;
+    /* of the removed, in their order, each with a NUL after it; "": not known; NULL: none is */
+    const char *removed_classes;
+    bool more; /* there is another part */
+} newt__transaction;
+
+typedef int newt__take_transaction(void *arg, const newt__transaction *t);
+
+/* How far somebody has read: everything up to a transaction (tid 0: nothing, from the first that is
+ * known; serial 0: it is not compared), and this many parts of the next one. */
+typedef struct newt__cursor {
+    newt__position after;
+    int64_t parts;
+} newt__cursor;
+
+/* Where a follower stands. */
+typedef struct newt__standing {
+    newt__position at;
+    int64_t copied; /* objects up to this oid have been copied; -1: all have been */
+} newt__standing;
+
+/* How much of a record is wanted. */
+typedef enum newt__extent {
+    NEWT__OIDS_ONLY,
+    NEWT__HEADS, /* enough of it to tell its class */
+    NEWT__WHOLE
+} newt__extent;
+
+/* Some objects whose rows of the projection are to be brought up to date. */
+typedef struct newt__part {
+    const char *follower;
+    newt__standing from; /* only if it stands there still */
+    const int64_t *oids;
+    size_t n;
+    bool copy; /* rows of other objects with an oid in (after, up_to] go */
+    int64_t after, up_to;
+} newt__part;
+
+struct newt__feed_type {
+    /* The transactions after the cursor, in order: at least one part if there is any, and no more
+     * once they have `objects` objects. *c moves on with each that was taken. NEWT_EMISSING: its
+     * transaction is not in the store, or what came after it is not any more. */
+    int (*next)(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction *take,
+                void *arg, newt_error *e);
+    /* 1: there are transactions after the position; 0: there were none for so long. */
+    int (*wait)(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
+    /* The newest transaction that is visible. */
+    int (*newest)(newt__session *x, newt__position *out, newt_error *e);
+    /* Objects with an oid after this one, by oid, at most n of them, without their records. */
+    int (*scan)(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *arg,
+                newt_error *e);
+    /* These objects as they are now, in any order; those that do not exist are left out. Whole
+     * records may be left out (NULL, and n is their size) so that all together have no more than
+     * `bytes`; that of a single object is not. */
+    int (*look)(newt__session *x, const int64_t *oids, size_t n, newt__extent extent, int64_t bytes,
+                newt__take_record *take, void *arg, newt_error *e);
+    /* Returns when everything that was visible at the call is durable. */
+    int (*barrier)(newt__session *x, newt_error *e);
+    /* Who holds the lock that all commits wait for; *pid 0: nobody. *us: since its transaction
+     * began. */
+    int (*holder)(newt__session *x, int *pid, int64_t *us, newt_error *e);
+
+    /* Followers, by name. *found: there is one. */
+    int (*follower)(newt__session *x, const char *name, newt__standing *out, bool *found,
+                    newt_error *e);
+    /* Makes this session the only one that follows under the name, until release or its end. *mine
+     * false: another one is. A storage that cannot tell says true: follow decides. */
+    int (*claim)(newt__session *x, const char *name, bool *mine, newt_error *e);
+    void (*release)(newt__session *x, const char *name);
+    /* Moves a follower, if it stands at `from` (NULL: if there is none); ends what `execute` has
+     * begun. NEWT_ECONFLICT: it stands elsewhere, and nothing is committed. */
+    int (*move)(newt__session *x, const char *name, const char *kind, const newt__standing *from,
+                const newt__standing *to, newt_error *e);
+    int (*forget)(newt__session *x, const char *name, newt_error *e);
+    /* Removes transactions that need not be kept, at most so many. */
+    int (*prune)(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
+    int (*health)(newt__session *x, const char *follower, newt_health *out, newt_error *e);
+
+    /* What follows is absent without SQL. */
+
+    /* A statement in a transaction that move commits, for as long as the follower stands at `from`.
+     * After a failure nothing is left of the transaction. */
+    int (*execute)(newt__session *x, const char *name, const newt__standing *from, const char *sql,
+                   int n, const char *const *params, newt_error *e);
+    /* Discards what execute has begun. */
+    void (*undo)(newt__session *x);
+    /* Writes rows of the projection, in one transaction. */
+    int (*project)(newt__session *x, const newt__part *part, newt_progress *out, newt_error *e);
+    /* Tries again what the database has refused; early: only where another object's row was in the
+     * way, and not too often. */
+    int (*retry)(newt__session *x, bool early, int64_t max_objects, newt_progress *out,
+                 newt_error *e);
+    int (*sweep)(newt__session *x, newt_sweep *s, newt_error *e);
+    /* The position that all followers have reached who write the projection; *any: there are. */
+    int (*projected)(newt__session *x, int64_t *tid, bool *any, newt_error *e);
+};
+
+#endif

@@ -1,0 +1,603 @@
+/*
+ * feeds.c - the public feed: batches, events, positions, filters; on any storage
+ */
+#include "stored.h"
+
+#include <poll.h>
+
+enum {
+    WAIT_MS = PATIENCE_S * 1000
+};
+
+static newt_feed *
+open_feed(newt_conn *c, newt_feed_options o)
+{
+    newt_feed *f;
+
+    o.size = sizeof o;
+    ok(c, newt_feed_open(c, &f, &o));
+    return f;
+}
+
+static const newt_batch *
+next(newt_conn *c, newt_feed *f)
+{
+    const newt_batch *b;
+
+    ok(c, newt_feed_next(f, WAIT_MS, &b));
+    assert_non_null(b);
+    return b;
+}
+
+static void
+nothing(newt_conn *c, newt_feed *f)
+{
+    const newt_batch *b;
+
+    ok(c, newt_feed_next(f, 0, &b));
+    assert_null(b);
+}
+
+static void
+remove_item(newt_conn *c, item_ref r)
+{
+    begin(c);
+    ok(c, newt_delete(c, r.any));
+    commit(c);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void
+test_events(void **state)
+{
+    const newt_batch *b;
+    item_ref r, q;
+    newt_feed *f;
+    int64_t tid;
+    store s;
+
+    (void)state;
+    store_open(&s, "events");
+    f = open_feed(s.b, (newt_feed_options){.want = NEWT_FEED_RECORDS | NEWT_FEED_JSON});
+    nothing(s.b, f);
+    begin(s.a);
+    r = item_id(new_item(s.a, "r", 1));
+    q = item_id(new_item(s.a, "q", 2));
+    ok(s.a, newt_describe(s.a, "ada", "first", NULL));
+    commit(s.a);
+    tid = newt_tid(s.a);
+    b = next(s.b, f);
+    assert_int_equal(b->n_transactions, 1);
+    assert_int_equal(b->transactions[0].tid, tid);
+    assert_string_equal(b->transactions[0].user, "ada");
+    assert_string_equal(b->transactions[0].description, "first");
+    assert_null(b->transactions[0].extension);
+    assert_false(b->transactions[0].more || b->transactions[0].begun);
+    assert_int_equal(b->transactions[0].n_events, 2);
+    assert_int_equal(b->n_events, 2);
+    assert_false(b->copy);
+    assert_non_null(b->token);
+    assert_int_equal(b->tid, tid);
+    assert_int_equal(b->behind_us, 0);
+    for (size_t i = 0; i < 2; i++) {
+        const newt_event *x = &b->events[i];
+        json_t *json = json_loadb(x->json, x->json_n, 0, NULL);
+
+        assert_int_equal(x->oid, i ? q.any.oid : r.any.oid);
+        assert_int_equal(x->tid, tid);
+        assert_int_equal(x->kind, NEWT_EVENT_WRITTEN);
+        assert_string_equal(x->class_name, "Item");
+        assert_int_equal(x->serial, b->transactions[0].serial);
+        assert_true(x->record_n > 10 && *(const uint8_t *)x->record == 0x83);
+        assert_int_equal(json_integer_value(json_object_get(json, "n")), i + 1);
+        json_decref(json);
+    }
+    /* changed twice and removed, in one batch: the last has what there is to know */
+    begin(s.a);
+    write_n(s.a, r, 5);
+    commit(s.a);
+    begin(s.a);
+    write_n(s.a, r, 6);
+    write_n(s.a, q, 7);
+    commit(s.a);
+    remove_item(s.a, q);
+    b = next(s.b, f);
+    assert_int_equal(b->n_transactions, 3);
+    assert_int_equal(b->n_events, 4);
+    assert_true(b->events[0].superseded);
+    assert_null(b->events[0].json);
+    assert_string_equal(b->events[0].class_name, "Item");
+    assert_false(b->events[1].superseded);
+    assert_non_null(strstr(b->events[1].json, "6"));
+    assert_true(b->events[2].superseded);
+    assert_int_equal(b->events[3].kind, NEWT_EVENT_REMOVED);
+    assert_int_equal(b->events[3].oid, q.any.oid);
+    assert_string_equal(b->events[3].class_name, "Item");
+    assert_int_equal(b->events[3].serial, 0);
+    assert_null(b->events[3].record);
+    assert_int_equal(b->transactions[1].first_event, 1);
+    assert_int_equal(b->transactions[1].n_events, 2);
+    nothing(s.b, f);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* Written in one transaction, removed in a later one that is not in the batch. */
+static void
+test_gone(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "gone");
+    f = open_feed(s.b, (newt_feed_options){.want = NEWT_FEED_JSON, .batch_objects = 1});
+    nothing(s.b, f);
+    r = make_item(s.a, "r", 1);
+    remove_item(s.a, r);
+    b = next(s.b, f);
+    assert_int_equal(b->n_events, 1);
+    assert_int_equal(b->events[0].kind, NEWT_EVENT_WRITTEN);
+    assert_string_equal(b->events[0].class_name, "");
+    assert_int_equal(b->events[0].serial, 0);
+    assert_null(b->events[0].json);
+    assert_true(b->behind_us > 0);
+    b = next(s.b, f);
+    assert_int_equal(b->events[0].kind, NEWT_EVENT_REMOVED);
+    assert_string_equal(b->events[0].class_name, "Item");
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* A large transaction in pieces, each event once, in order; removed ones tell their class. */
+static void
+test_large(void **state)
+{
+    enum {
+        N = 12000
+    };
+    static item_ref refs[N];
+    static bool seen[N];
+    const newt_batch *b;
+    newt_feed *f;
+    size_t n = 0, batches = 0;
+    store s;
+
+    (void)state;
+    store_open(&s, "large");
+    f = open_feed(s.b, (newt_feed_options){.follower = "f", .batch_objects = 700});
+    nothing(s.b, f);
+    begin(s.a);
+    for (int i = 0; i < N; i++) {
+        struct item *x = new_item(s.a, "x", i);
+
+        refs[i] = item_id(x);
+        item_done(x);
+    }
+    commit(s.a);
+    memset(seen, 0, sizeof seen);
+    for (bool more = true; more; batches++) {
+        b = next(s.b, f);
+        assert_int_equal(b->n_transactions, 1);
+        assert_int_equal(b->transactions[0].begun, n > 0);
+        assert_true(b->n_events <= 700);
+        more = b->transactions[0].more;
+        assert_int_equal(more, b->token == NULL);
+        assert_true(more || b->behind_us == 0);
+        for (size_t i = 0; i < b->n_events; i++, n++) {
+            int64_t place = b->events[i].oid - refs[0].any.oid;
+
+            assert_true(place >= 0 && place < N && !seen[place]);
+            seen[place] = true;
+        }
+        ok(s.b, newt_feed_commit(f)); /* within: nothing moves */
+        assert_int_equal(newt_feed_token(f) && b->token && !strcmp(newt_feed_token(f), b->token),
+                         !more);
+    }
+    assert_int_equal(n, N);
+    assert_true(batches > N / 700);
+    begin(s.a);
+    for (int i = 0; i < 5000; i++)
+        ok(s.a, newt_delete(s.a, refs[i].any));
+    commit(s.a);
+    for (n = 0; n < 5000; n += b->n_events) {
+        b = next(s.b, f);
+        for (size_t i = 0; i < b->n_events; i++) {
+            assert_int_equal(b->events[i].kind, NEWT_EVENT_REMOVED);
+            assert_string_equal(b->events[i].class_name, "Item");
+        }
+    }
+    assert_int_equal(n, 5000);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* Batches end where their bytes do, and no event is lost or told twice. */
+static void
+test_bytes(void **state)
+{
+    enum {
+        N = 300,
+        LONG = 20000
+    };
+    char *text = malloc(LONG);
+    const newt_batch *b;
+    newt_feed *f;
+    size_t n = 0;
+    store s;
+
+    (void)state;
+    memset(text, 'x', LONG);
+    store_open(&s, "bytes");
+    f = open_feed(s.b, (newt_feed_options){.want = NEWT_FEED_RECORDS, .batch_bytes = 100000});
+    nothing(s.b, f);
+    for (int i = 0; i < N; i++) {
+        struct item *x;
+
+        begin(s.a);
+        x = new_item(s.a, "r", i);
+        if (i % 3 == 0)
+            ok(s.a, newt_text_setn(item_obj(x), &x->name, text, i == 150 ? LONG : LONG / 10));
+        commit(s.a);
+    }
+    while (n < N) {
+        size_t bytes = 0;
+
+        b = next(s.b, f);
+        for (size_t i = 0; i < b->n_events; i++) {
+            assert_non_null(b->events[i].record);
+            bytes += b->events[i].record_n;
+        }
+        assert_true(bytes < 250000);
+        n += b->n_events;
+    }
+    assert_int_equal(n, N);
+    nothing(s.b, f);
+    free(text);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* ---- filters
+ * ------------------------------------------------------------------------------------- */
+
+static void
+test_filters(void **state)
+{
+    static const char *const tallies[] = {"Tally", NULL};
+    const newt_batch *b;
+    newt_feed *f, *g;
+    newt_bag *bag;
+    newt_ref tally;
+    newt_conn *c;
+    item_ref r, q;
+    store s;
+
+    (void)state;
+    store_open(&s, "filters");
+    c = connect_(s.db);
+    begin(s.a);
+    r = item_id(new_item(s.a, "r", 1));
+    q = item_id(new_item(s.a, "q", 1));
+    bag = newt_bag_new(s.a, "Tally");
+    tally = newt_bag_ref(bag);
+    commit(s.a);
+    f = open_feed(s.b, (newt_feed_options){
+                           .classes = tallies, .start = NEWT_FEED_OLDEST, .want = NEWT_FEED_JSON});
+    g = open_feed(c, (newt_feed_options){.objects = &r.any, .n_objects = 1});
+    nothing(c, g);
+    b = next(s.b, f);
+    assert_int_equal(b->n_transactions, 2); /* the store's own, too, without events */
+    assert_int_equal(b->n_events, 1);
+    assert_int_equal(b->events[0].oid, tally.oid);
+    assert_int_equal(b->transactions[0].n_events, 0);
+    assert_int_equal(b->transactions[1].n_events, 1);
+    begin(s.a);
+    write_n(s.a, r, 2);
+    write_n(s.a, q, 2);
+    ok(s.a, newt_delete(s.a, tally));
+    commit(s.a);
+    b = next(s.b, f);
+    assert_int_equal(b->n_events, 1);
+    assert_int_equal(b->events[0].kind, NEWT_EVENT_REMOVED);
+    assert_string_equal(b->events[0].class_name, "Tally");
+    b = next(c, g);
+    assert_int_equal(b->n_events, 1);
+    assert_int_equal(b->events[0].oid, r.any.oid);
+    newt_feed_close(f);
+    newt_feed_close(g);
+    newt_close(c);
+    store_close(&s);
+}
+
+/* ---- positions
+ * ------------------------------------------------------------------------------------ */
+
+static void
+test_follower(void **state)
+{
+    const newt_batch *b;
+    char token[64];
+    newt_feed *f, *g;
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    store_open(&s, "follower");
+    c = connect_(s.db);
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    nothing(s.b, f);
+    make_item(s.a, "1", 1);
+    make_item(s.a, "2", 2);
+    b = next(s.b, f);
+    assert_int_equal(b->n_events, 2);
+    strcpy(token, b->token);
+    /* one at a time under a name; what was not committed is handed over again */
+    g = open_feed(c, (newt_feed_options){.follower = "f", .batch_objects = 1});
+    assert_int_equal(newt_feed_next(g, 0, &b), NEWT_ECONFLICT);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(c)), "\"f\""));
+    newt_feed_close(f);
+    b = next(c, g);
+    assert_int_equal(b->n_events, 1);
+    ok(c, newt_feed_commit(g));
+    assert_string_equal(newt_feed_token(g), b->token);
+    b = next(c, g);
+    assert_int_equal(b->n_events, 1);
+    assert_string_equal(b->token, token);
+    newt_feed_close(g);
+    g = open_feed(c, (newt_feed_options){.follower = "f"});
+    b = next(c, g);
+    assert_int_equal(b->n_events, 1);
+    assert_string_equal(b->token, token);
+    ok(c, newt_feed_commit(g));
+    nothing(c, g);
+    newt_feed_close(g);
+    /* a token alone, and a token for a follower */
+    make_item(s.a, "3", 3);
+    f = open_feed(s.b, (newt_feed_options){.token = token});
+    b = next(s.b, f);
+    assert_int_equal(b->n_events, 1);
+    assert_int_equal(newt_feed_commit(f), NEWT_EINVAL);
+    newt_feed_close(f);
+    ok(c, newt_feed_forget(c, "f"));
+    f = open_feed(s.b, (newt_feed_options){.follower = "f", .token = token});
+    b = next(s.b, f);
+    assert_int_equal(b->n_events, 1);
+    ok(s.b, newt_feed_commit(f));
+    newt_feed_close(f);
+    f = open_feed(s.b, (newt_feed_options){.follower = "f", .start = NEWT_FEED_OLDEST});
+    nothing(s.b, f);
+    newt_feed_close(f);
+    newt_close(c);
+    store_close(&s);
+}
+
+/* Positions that are not in the store. */
+static void
+test_unknown(void **state)
+{
+    static const char *const tokens[] = {"1-4000000000000000-7", "1-1000000-7"};
+    static const char *const wrong[] = {"",     "1-",     "2-1-1",
+                                        "1-1-", "1-1-1x", "1-99999999999999999999-1"};
+    const newt_batch *b;
+    newt_feed_options o = {.size = sizeof o};
+    newt_feed *f;
+    store s;
+
+    (void)state;
+    store_open(&s, "unknown");
+    make_item(s.a, "1", 1);
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
+        f = open_feed(s.b, (newt_feed_options){.token = tokens[i]});
+        assert_int_equal(newt_feed_next(f, 0, &b), NEWT_EMISSING);
+        assert_null(b);
+        assert_string_not_equal(newt_error_detail(newt_conn_error(s.b)), "");
+        newt_feed_close(f);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        o.token = wrong[i];
+        assert_int_equal(newt_feed_open(s.b, &f, &o), NEWT_EINVAL);
+        assert_null(f);
+    }
+    o = (newt_feed_options){.size = 3};
+    assert_int_equal(newt_feed_open(s.b, &f, &o), NEWT_EINVAL);
+    o = (newt_feed_options){.size = sizeof o, .follower = ""};
+    assert_int_equal(newt_feed_open(s.b, &f, &o), NEWT_EINVAL);
+    o = (newt_feed_options){.size = sizeof o, .batch_objects = -1};
+    assert_int_equal(newt_feed_open(s.b, &f, &o), NEWT_EINVAL);
+    o = (newt_feed_options){.size = sizeof o, .want = NEWT_FEED_OIDS | NEWT_FEED_JSON};
+    assert_int_equal(newt_feed_open(s.b, &f, &o), NEWT_EINVAL);
+    ok(s.b, newt_feed_open(s.b, &f, NULL));
+    begin(s.b);
+    assert_int_equal(newt_feed_next(f, 0, &b), NEWT_EBUSY);
+    newt_abort(s.b);
+    nothing(s.b, f);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+static void
+test_until(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f;
+    size_t n = 0;
+    store s;
+
+    (void)state;
+    store_open(&s, "until");
+    for (int i = 0; i < 5; i++)
+        make_item(s.a, "x", i);
+    f = open_feed(s.b,
+                  (newt_feed_options){.start = NEWT_FEED_OLDEST, .until = -1, .batch_objects = 2});
+    for (int i = 0; i < 100 && !newt_feed_ended(f); i++) {
+        ok(s.b, newt_feed_next(f, 0, &b));
+        n += b ? b->n_events : 0;
+        make_item(s.a, "later", i); /* is not handed over */
+    }
+    assert_true(newt_feed_ended(f));
+    assert_int_equal(n, 6); /* with the root */
+    nothing(s.b, f);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* ---- copies
+ * ---------------------------------------------------------------------------------------- */
+
+static void
+test_copy(void **state)
+{
+    enum {
+        N = 250
+    };
+    item_ref refs[N];
+    const newt_batch *b;
+    int64_t after = 0;
+    newt_feed *f;
+    size_t n = 0;
+    store s;
+
+    (void)state;
+    store_open(&s, "copy");
+    for (int i = 0; i < N; i++)
+        refs[i] = make_item(s.a, "x", i);
+    f = open_feed(s.b, (newt_feed_options){.follower = "copy",
+                                           .start = NEWT_FEED_COPY,
+                                           .want = NEWT_FEED_JSON,
+                                           .batch_objects = 100});
+    for (bool first = true; after < INT64_MAX; first = false) {
+        b = next(s.b, f);
+        assert_true(b->copy);
+        assert_int_equal(b->n_transactions, 0);
+        assert_int_equal(b->after, after);
+        assert_true(b->up_to > after);
+        for (size_t i = 0; i < b->n_events; i++) {
+            assert_true(b->events[i].oid > b->after && b->events[i].oid <= b->up_to);
+            assert_non_null(b->events[i].json);
+            assert_int_equal(b->events[i].tid, 0);
+        }
+        after = b->up_to;
+        n += b->n_events;
+        assert_int_equal(b->token == NULL, after < INT64_MAX);
+        assert_null(newt_feed_token(f));
+        ok(s.b, newt_feed_commit(f));
+        if (first) { /* what was copied may change: it comes later */
+            begin(s.a);
+            write_n(s.a, refs[0], 1000);
+            commit(s.a);
+            newt_feed_close(f); /* goes on where it was */
+            f = open_feed(s.b, (newt_feed_options){.follower = "copy",
+                                                   .start = NEWT_FEED_COPY,
+                                                   .want = NEWT_FEED_JSON,
+                                                   .batch_objects = 100});
+        }
+    }
+    assert_int_equal(n, N + 1); /* the root */
+    b = next(s.b, f);
+    assert_false(b->copy);
+    assert_int_equal(b->n_events, 1);
+    assert_int_equal(b->events[0].oid, refs[0].any.oid);
+    ok(s.b, newt_feed_commit(f));
+    nothing(s.b, f);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* ---- for event loops
+ * ------------------------------------------------------------------------------- */
+
+static void
+test_fd(void **state)
+{
+    const newt_batch *b = NULL;
+    struct pollfd p = {.events = POLLIN};
+    newt_feed *f;
+    store s;
+
+    (void)state;
+    store_open(&s, "fd");
+    f = open_feed(s.b, (newt_feed_options){0});
+    nothing(s.b, f);
+    p.fd = newt_feed_fd(f);
+    assert_true(p.fd >= 0);
+    make_item(s.a, "x", 1);
+    for (int i = 0; i < 1000 && !b; i++) {
+        assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+        ok(s.b, newt_feed_next(f, 0, &b));
+    }
+    assert_non_null(b);
+    assert_int_equal(b->n_events, 1);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+/* Two feeds and transactions over one connection. */
+static void
+test_shared(void **state)
+{
+    newt_feed *f, *g;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "shared");
+    f = open_feed(s.a, (newt_feed_options){.follower = "f"});
+    g = open_feed(s.a, (newt_feed_options){.follower = "g"});
+    nothing(s.a, f);
+    nothing(s.a, g);
+    r = make_item(s.a, "x", 1);
+    assert_int_equal(next(s.a, f)->n_events, 1);
+    ok(s.a, newt_feed_commit(f));
+    begin(s.a);
+    write_n(s.a, r, 2);
+    commit(s.a);
+    assert_int_equal(next(s.a, g)->n_events, 2);
+    assert_int_equal(next(s.a, f)->n_events, 1);
+    newt_feed_close(f);
+    newt_feed_close(g);
+    store_close(&s);
+}
+
+static void
+test_upkeep(void **state)
+{
+    newt_health h = {.size = sizeof h};
+    int64_t pruned = -1;
+    newt_feed *f;
+    store s;
+
+    (void)state;
+    store_open(&s, "upkeep");
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    nothing(s.b, f);
+    for (int i = 0; i < 3; i++)
+        make_item(s.a, "x", i);
+    ok(s.a, newt_store_health(s.a, "f", &h));
+    assert_int_equal(h.newest_tid, newt_tid(s.a));
+    assert_true(h.oldest_tid > 0 && h.oldest_tid < h.newest_tid);
+    assert_true(h.position > 0 && h.position < h.newest_tid);
+    assert_int_equal(h.waiting, 3);
+    assert_true(h.behind_us > 0);
+    assert_int_equal(h.holder_pid, 0);
+    ok(s.a, newt_prune(s.a, 100, &pruned)); /* all are too young */
+    assert_int_equal(pruned, 0);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_events),  cmocka_unit_test(test_gone),    cmocka_unit_test(test_large),
+    cmocka_unit_test(test_bytes),   cmocka_unit_test(test_filters), cmocka_unit_test(test_follower),
+    cmocka_unit_test(test_unknown), cmocka_unit_test(test_until),   cmocka_unit_test(test_copy),
+    cmocka_unit_test(test_fd),      cmocka_unit_test(test_shared),  cmocka_unit_test(test_upkeep),
+};
+
+int
+main(void)
+{
+    return run_all(tests);
+}
