@@ -103,7 +103,7 @@ void newt__feed_lose(newt_feed *f);
 void newt__token_write(char *to, size_t n, newt__position at);
 bool newt__token_read(const char *text, newt__position *out);
 
-/* ---- calls (feed.c) ------------------------------------------------------------------------- */
+/* ---- calls (call.c) ------------------------------------------------------------------------- */
 
 /* Whether a feed may be used now, through this connection. */
 int newt__feed_check(newt_conn *c, const char *function);

@@ -127,15 +127,6 @@ newt__session_release(newt__session *c, const char *name)
     *claim = NULL;
 }
 
-void
-newt__session_unclaim(newt__session *c)
-{
-    for (int i = 0; i < NEWT__MOST_CLAIMS; i++) {
-        free(c->claims[i]);
-        c->claims[i] = NULL;
-    }
-}
-
 static void
 begin(newt__session *c)
 {

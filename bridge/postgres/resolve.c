@@ -61,6 +61,7 @@ send_tombstone(const question *q)
     newt__param_array(&p, &none);
     newt__param_array(&p, &none);
     newt__param_text(&p, "off"); /* a barrier follows */
+    newt__param_bytes(&p, NULL, 0);
     newt__send(q->c, NEWT__S_TRANSACTION, &p);
     newt__buffer_free(&none.buf);
 }

@@ -279,6 +279,16 @@ check_incarnation(newt__session *c, newt_error *e)
     return NEWT_OK;
 }
 
+/* The server's session has ended, and its locks with it. */
+static void
+unclaim(newt__session *c)
+{
+    for (int i = 0; i < NEWT__MOST_CLAIMS; i++) {
+        free(c->claims[i]);
+        c->claims[i] = NULL;
+    }
+}
+
 void
 newt__session_close(newt__session *c)
 {
@@ -289,7 +299,7 @@ newt__session_close(newt__session *c)
     c->broken = true;
     c->reopen = false;
     c->in_transaction = false;
-    newt__session_unclaim(c);
+    unclaim(c);
     c->turns.turn = NEWT__NO_TURN;
 }
 

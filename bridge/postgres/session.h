@@ -459,8 +459,6 @@ int newt__session_holder(newt__session *c, int *pid, int64_t *us);
 int newt__session_follower(newt__session *c, const char *name, newt__standing *out, bool *found);
 int newt__session_claim(newt__session *c, const char *name, bool *mine);
 void newt__session_release(newt__session *c, const char *name);
-/* Forgets the claims: the server's session has ended. */
-void newt__session_unclaim(newt__session *c);
 int newt__session_move(newt__session *c, const char *name, const char *kind,
                        const newt__standing *from, const newt__standing *to);
 int newt__session_forget_follower(newt__session *c, const char *name);

@@ -134,11 +134,26 @@ register_classes(newt__session *c, const newt__registered *list, size_t n, newt_
 
 /* ---- for those who follow ------------------------------------------------------------------ */
 
+/* The server has changed under the connection, before anything was handed over: the same again over
+ * a new one. */
+static bool
+changed(newt__session *c, int status)
+{
+    if (status != NEWT_ELOST || !c->reopen)
+        return false;
+    newt__error_clear(&c->error);
+    return true;
+}
+
 static int
 feed_next(newt__session *c, newt__cursor *at, int64_t objects, newt__take_transaction *take,
           void *arg, newt_error *e)
 {
-    return done(c, newt__session_feed(c, at, objects, take, arg), e);
+    int status = newt__session_feed(c, at, objects, take, arg);
+
+    if (changed(c, status))
+        status = newt__session_feed(c, at, objects, take, arg);
+    return done(c, status, e);
 }
 
 static int
@@ -150,20 +165,32 @@ feed_wait(newt__session *c, newt__position after, int at_most_ms, newt_error *e)
 static int
 newest(newt__session *c, newt__position *out, newt_error *e)
 {
-    return done(c, newt__session_newest(c, out), e);
+    int status = newt__session_newest(c, out);
+
+    if (changed(c, status))
+        status = newt__session_newest(c, out);
+    return done(c, status, e);
 }
 
 static int
 scan(newt__session *c, int64_t after, size_t n, newt__take_record *take, void *arg, newt_error *e)
 {
-    return done(c, newt__session_scan(c, after, n, take, arg), e);
+    int status = newt__session_scan(c, after, n, take, arg);
+
+    if (changed(c, status))
+        status = newt__session_scan(c, after, n, take, arg);
+    return done(c, status, e);
 }
 
 static int
 look_at(newt__session *c, const int64_t *oids, size_t n, newt__extent extent, int64_t bytes,
         newt__take_record *take, void *arg, newt_error *e)
 {
-    return done(c, newt__session_look(c, oids, n, extent, bytes, take, arg), e);
+    int status = newt__session_look(c, oids, n, extent, bytes, take, arg);
+
+    if (changed(c, status))
+        status = newt__session_look(c, oids, n, extent, bytes, take, arg);
+    return done(c, status, e);
 }
 
 static int
@@ -181,7 +208,11 @@ holder(newt__session *c, int *pid, int64_t *us, newt_error *e)
 static int
 follower(newt__session *c, const char *name, newt__standing *out, bool *found, newt_error *e)
 {
-    return done(c, newt__session_follower(c, name, out, found), e);
+    int status = newt__session_follower(c, name, out, found);
+
+    if (changed(c, status))
+        status = newt__session_follower(c, name, out, found);
+    return done(c, status, e);
 }
 
 static int

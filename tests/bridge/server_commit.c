@@ -701,7 +701,7 @@ check_plans(newt_conn *c)
     check_plan(c, NEWT__S_LOAD, "('{1,2}')", false);
     check_plan(c, NEWT__S_UPDATE_ONE_SERVER, "(1, 1, 2, '', 'x')", false);
     check_plan(c, NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT, "(1, 1, 2, '', 'x', 3)", false);
-    check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}', NULL)", false);
+    check_plan(c, NEWT__S_TRANSACTION, "(1, 1, '{1}', '{}', NULL, NULL)", false);
     check_plan(c, NEWT__S_CHANGES, "(1, 1)", false);
     check_plan(c, NEWT__S_NEWEST, "", false);
     if (c->jar.session->talk->prepared[NEWT__S_OWN]) /* where newt.committed() is not asked */

@@ -180,7 +180,7 @@ test_new_follower(void **state)
         sum.removed += p.removed;
         calls++;
         if (calls == 2) { /* meanwhile others go on, before and behind */
-            assert_sql(x.s.pg, "0", "SELECT count(*) FROM newt_follower");
+            assert_sql(x.s.pg, "1", "SELECT count(*) FROM newt_follower WHERE copied > 0");
             begin(x.lazy);
             write_n(x.lazy, r[1], 1000);
             write_n(x.lazy, r[99], 1000);
@@ -189,7 +189,7 @@ test_new_follower(void **state)
             commit(x.lazy);
         }
     } while (p.transactions > 0);
-    assert_in_range(calls, 8, 12);
+    assert_in_range(calls, 5, 12);
     assert_true(sum.written >= 101);
     assert_in_range(sum.removed, 1, 2);
     check_exact(&x.s);
@@ -476,7 +476,7 @@ test_two_of_a_name(void **state)
     pg = sql_open();
     sql_do(pg, "SET search_path = %s", x.s.schema);
     sql_do(pg, "BEGIN");
-    sql_do(pg, "UPDATE newt_follower SET tid = (SELECT max(tid) FROM transaction)");
+    sql_do(pg, "UPDATE newt_follower SET serial = NULL, tid = (SELECT max(tid) FROM transaction)");
     r = (rival){.c = x.f};
     assert_int_equal(pthread_create(&t, NULL, project_in_thread, &r), 0);
     wait_until(waiting(&x.s) == 1);
