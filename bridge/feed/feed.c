@@ -229,22 +229,6 @@ look_for_holder(newt_feed *f, newt_error *e)
 /* ---- the next batch
  * ------------------------------------------------------------------------------------- */
 
-static int
-claim(newt_feed *f, newt_error *e)
-{
-    bool mine = true;
-    int status = NEWT_OK;
-
-    if (f->follower && f->alone)
-        status = f->c->jar.storage->feed->claim(f->c->jar.session, f->follower, &mine, e);
-    if (status != NEWT_OK || mine)
-        return status;
-    f->positioned = false;
-    newt__fail(e, NEWT_ECONFLICT, 0, "another process follows as \"%s\"", f->follower);
-    newt__fail_hint(e, "Try again: the name is free when that process ends.");
-    return NEWT_ECONFLICT;
-}
-
 /* Waits for a transaction: 1, 0 or a status. */
 static int
 wait_for_more(newt_feed *f, int64_t until_us, newt_error *e)
@@ -277,7 +261,7 @@ static int
 advance(newt_feed *f, int timeout_ms, bool *any, newt_error *e)
 {
     int64_t until_us = newt__clock() + (int64_t)timeout_ms * 1000;
-    int status = claim(f, e);
+    int status = newt__feed_claim(f, e);
 
     *any = false;
     if (status == NEWT_OK && !f->positioned)

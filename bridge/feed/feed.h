@@ -96,6 +96,8 @@ void newt__feed_batch_free(newt_feed *f);
 
 /* ---- positions (position.c) ------------------------------------------------------------------ */
 
+/* Makes sure that nobody else follows under the name; NEWT_ECONFLICT: somebody does. */
+int newt__feed_claim(newt_feed *f, newt_error *e);
 /* Finds out where the feed begins. */
 int newt__feed_position(newt_feed *f, newt_error *e);
 /* Whoever goes on begins again after the last commit. */

@@ -130,6 +130,24 @@ newt__feed_position(newt_feed *f, newt_error *e)
     return NEWT_OK;
 }
 
+/* ---- who follows under the name -------------------------------------------------------------- */
+
+int
+newt__feed_claim(newt_feed *f, newt_error *e)
+{
+    bool mine = true;
+    int status = NEWT_OK;
+
+    if (f->follower && f->alone)
+        status = f->c->jar.storage->feed->claim(f->c->jar.session, f->follower, &mine, e);
+    if (status != NEWT_OK || mine)
+        return status;
+    f->positioned = false;
+    newt__fail(e, NEWT_ECONFLICT, 0, "another process follows as \"%s\"", f->follower);
+    newt__fail_hint(e, "Try again: the name is free when that process ends.");
+    return NEWT_ECONFLICT;
+}
+
 /* ---- moving it --------------------------------------------------------------------------------
  */
 
@@ -156,8 +174,11 @@ newt_feed_commit(newt_feed *f)
         return NEWT_OK;
     if (f->within)
         to = f->committed;
-    status = c->jar.storage->feed->move(c->jar.session, f->follower, f->kind, &f->committed, &to,
-                                        &e);
+    /* statements of the program's hold the follower's row already */
+    status = f->executing ? NEWT_OK : newt__feed_claim(f, &e);
+    if (status == NEWT_OK)
+        status = c->jar.storage->feed->move(c->jar.session, f->follower, f->kind, &f->committed,
+                                            &to, &e);
     f->executing = false;
     if (status != NEWT_OK) {
         newt__feed_lose(f);
