@@ -46,7 +46,11 @@ INSERT INTO want VALUES
     ('prune_limit(text)', 'bigint', 's', false, 's', false, 'plpgsql'),
     ('prune_batch(text,bigint,bigint,bigint)', 'record', 'v', false, 'u', false, 'plpgsql'),
     ('prune(text,bigint)', 'bigint', 'v', false, 'u', false, 'plpgsql'),
-    ('prune_all(text,bigint)', 'void', 'v', false, 'u', false, 'plpgsql');
+    ('prune_all(text,bigint)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('wait_for(bigint,interval,text,text)', 'boolean', 'v', false, 'u', false, 'plpgsql'),
+    ('freshness(text)', 'record', 's', false, 'u', false, 'plpgsql'),
+    ('health(text)', 'record', 's', false, 'r', false, 'plpgsql'),
+    ('rejects_report(text)', 'record', 's', false, 's', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
@@ -74,7 +78,8 @@ SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_pri
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature$$,
-                  $$VALUES ('newt.rejects(bytea)', 1::real), ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
+                  $$VALUES ('newt.freshness(text)', 10::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real),
+                           ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');
 SELECT results_eq($$SELECT DISTINCT c.relkind::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass

@@ -32,7 +32,7 @@ CREATE TEMP VIEW has AS
       FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
      WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
 
-SELECT plan(42);
+SELECT plan(46);
 SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
 SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
   FROM unnest(ARRAY['reader', 'application', 'updater']) k;
@@ -52,7 +52,11 @@ SELECT is(array(SELECT k FROM unnest(ARRAY['reader', 'application', 'updater', '
 SET ROLE newt_t_member;
 SELECT lives_ok('SELECT count(*) FROM s.newt', 'a member of the reader reads');
 SELECT lives_ok('SELECT count(*) FROM s.typed', 'also typed views');
+SELECT lives_ok($$SELECT f FROM newt.freshness('s') f$$, 'also how far followers are');
+SELECT lives_ok($$SELECT h FROM newt.health('s') h$$, 'and how the store is');
+SELECT lives_ok($$SELECT r FROM newt.rejects_report('s') r$$, 'and what was refused');
 SELECT lives_ok($$SELECT newt.prune_limit('s')$$, 'and what may go');
+SELECT is(newt.wait_for(0, '0', 's', 'f'), true, 'and waits');
 SELECT throws_ok($$SELECT newt.prune('s')$$, '42501', NULL, 'but removes no transaction');
 SELECT throws_ok($$SELECT newt.set_retention('s', '1 h')$$, '42501', NULL, 'and sets nothing');
 SELECT throws_ok('DELETE FROM s.object_state', '42501', NULL, 'and writes nothing');

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Transactions go while others commit and a follower moves; the room is used again. Needs a private server.
+# Transactions go while others commit and a follower moves; the room is used again; wait_for sees a
+# follower that moves. Needs a private server.
 set -uo pipefail
 tmp=$(mktemp -d) && trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$tmp"; dropdb --if-exists --force newt_retention' EXIT
 n=0
@@ -95,4 +96,14 @@ END
 short=$(sql "${v[@]}" <<<"$size")
 ok 'and the file is short when its old end is gone' "$(awk -F'|' -v full="$full" 'BEGIN {split(full, f, "|")} {print ($1 < f[1] / 5)}' <<<"$short")" 1
 
+# wait_for sees a follower that comes while it waits
+sql "${v[@]}" <<<"INSERT INTO :\"store\".newt_follower (name, tid) VALUES ('newt-updater', 5)"
+sql "${v[@]}" <<<"SELECT newt.wait_for(7, '60 s', :'store'), clock_timestamp() - now() < '30 s'" >"$tmp/waited" &
+waiter=$!
+sleep 0.3
+sql "${v[@]}" <<<"UPDATE :\"store\".newt_follower SET tid = 6 WHERE name = 'newt-updater'"
+ok 'a wait goes on while the follower is behind' "$(cat "$tmp/waited")" ''
+sql "${v[@]}" <<<"UPDATE :\"store\".newt_follower SET tid = 8 WHERE name = 'newt-updater'"
+wait $waiter
+ok 'and ends when it has seen the transaction' "$(cat "$tmp/waited")" 't|t'
 echo "1..$n"
