@@ -8,6 +8,7 @@ CREATE ROLE newt_t_reader; CREATE ROLE newt_t_application; CREATE ROLE newt_t_up
 CREATE ROLE "newt_t'""odd""' role";
 CREATE ROLE newt_t_member LOGIN IN ROLE newt_t_reader;
 CREATE VIEW s.typed WITH (security_invoker = true) AS SELECT zoid FROM s.newt_projection;
+CREATE VIEW s.typed_twice WITH (security_invoker = true) AS SELECT zoid FROM s.newt;
 CREATE TABLE s.other (a int);
 SELECT newt.grant_store('s', 'newt_t_' || k, k) FROM unnest(ARRAY['reader', 'application', 'updater', 'owner']) k;
 
@@ -23,6 +24,7 @@ INSERT INTO wanted VALUES
     ('newt_reject_entry', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'),
     ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'),
     ('newt_reprojection', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'), ('newt_reprojected', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'),
+    ('typed_twice', 'SELECT', 'SELECT', 'SELECT'),
     ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
     ('newt_follower', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE'), ('other', '', '', '');
 CREATE TEMP VIEW has AS
@@ -32,7 +34,7 @@ CREATE TEMP VIEW has AS
       FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
      WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
 
-SELECT plan(46);
+SELECT plan(50);
 SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
 SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
   FROM unnest(ARRAY['reader', 'application', 'updater']) k;
@@ -59,6 +61,7 @@ SELECT lives_ok($$SELECT newt.prune_limit('s')$$, 'and what may go');
 SELECT is(newt.wait_for(0, '0', 's', 'f'), true, 'and waits');
 SELECT throws_ok($$SELECT newt.prune('s')$$, '42501', NULL, 'but removes no transaction');
 SELECT throws_ok($$SELECT newt.set_retention('s', '1 h')$$, '42501', NULL, 'and sets nothing');
+SELECT throws_ok($$SELECT newt.set_projection('s', NULL, 'virtual')$$, '42501', NULL, 'nor says who projects');
 SELECT throws_ok('DELETE FROM s.object_state', '42501', NULL, 'and writes nothing');
 SELECT throws_ok('LOCK TABLE s.newt_commit_lock IN EXCLUSIVE MODE', '42501', NULL, 'nor holds commits up');
 SELECT throws_ok('SELECT * FROM another.newt', '42501', NULL, 'nor reads another store');
@@ -85,6 +88,11 @@ SELECT isnt((SELECT relowner FROM pg_class WHERE oid = 's.other'::regclass), 'ne
 SET ROLE newt_t_owner;
 SELECT lives_ok('CREATE INDEX ON s.newt_projection (class_name)', 'it makes indexes');
 SELECT lives_ok($$SELECT newt.set_retention('s', '1 h')$$, 'says how long transactions are kept');
+SELECT lives_ok($$SELECT newt.set_projection('s', NULL, 'virtual')$$, 'and who projects');
+RESET ROLE; SET ROLE newt_t_member;
+SELECT is((SELECT count(*) FROM s.newt), 1::bigint, 'readers read a virtual store');
+RESET ROLE; SET ROLE newt_t_owner;
+SELECT lives_ok($$SELECT newt.set_projection('s', NULL, 'inline')$$, 'and back');
 SELECT lives_ok($$SELECT newt.grant_store('s', 'newt_t_reader', 'reader')$$, 'and gives rights, again if need be');
 RESET ROLE;
 
