@@ -62,7 +62,7 @@ SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, 
        p.procost, p.prosecdef, p.proconfig, p.proacl, p.prorows, p.proretset, p.provariadic, p.prokind
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = 'newt'::regnamespace;
 
-SELECT plan((SELECT count(*)::integer FROM want) + 13);
+SELECT plan((SELECT count(*)::integer FROM want) + 14);
 SELECT is((SELECT to_jsonb(h) - ARRAY['oid', 'procost', 'prosecdef', 'proconfig', 'proacl', 'prorows', 'proretset', 'provariadic', 'prokind'] FROM have h
            WHERE h.signature = 'newt.' || w.signature), to_jsonb(w) || jsonb_build_object('signature', 'newt.' || w.signature),
           w.signature || ' is labelled right')
@@ -78,6 +78,9 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace
                 'a procedure sets its own before anything else');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
                     AND regexp_count(prosrc, '\mCOMMIT;') <> regexp_count(prosrc, '\mset_config\(''search_path''')$$, 'and again in every transaction');
+-- 0.1 s for each of their statements, once a plan's cost is above jit_above_cost
+SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.prune_limit(text)', 'newt.prune_batch(text,bigint,bigint,bigint)',
+              'newt.freshness(text)', 'newt.health(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
 SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
