@@ -76,8 +76,18 @@ check(const char *schema, bool extension)
     if (extension) {
         static const char *const calls[] = {
             "newt.create_text_index($1, 'Item', 'simple', 'name:A')",
-            "newt.create_principals_index($1, 'Item', 'name')", "newt.create_view($1, 'Item')",
-            "newt.create_view($1, 'Item', $1)", "newt.store_version($1)"};
+            "newt.create_principals_index($1, 'Item', 'name')",
+            "newt.create_view($1, 'Item')",
+            "newt.create_view($1, 'Item', $1)",
+            "newt.store_version($1)",
+            "newt.set_retention($1, '1 h')",
+            "newt.prune($1)",
+            "newt.freshness($1)",
+            "newt.wait_for(1, '1 s', $1, (SELECT name FROM newt_follower))",
+            "newt.health($1)",
+            "newt.rejects_report($1)",
+            "newt.set_projection($1, 'Item', 'virtual')",
+            "newt.create_principals_index($1, 'Item', 'name')"};
         const char *params[] = {schema};
 
         for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {

@@ -40,29 +40,54 @@ INSERT INTO want VALUES
     ('create_view(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('grant_store_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('grant_store(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
-    ('revoke_store(text,text)', 'void', 'v', false, 'u', false, 'plpgsql');
+    ('revoke_store(text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('projection_of(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('projection_split(text)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('projection_view_sql(text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('set_projection(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_index_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('check_store(text)', 'void', 's', false, 's', false, 'plpgsql'),
+    ('set_retention(text,interval,bigint,interval)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('prune_limit(text)', 'bigint', 's', false, 's', false, 'plpgsql'),
+    ('prune_batch(text,bigint,bigint,bigint)', 'record', 'v', false, 'u', false, 'plpgsql'),
+    ('prune(text,bigint)', 'bigint', 'v', false, 'u', false, 'plpgsql'),
+    ('prune_all(text,bigint)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('wait_for(bigint,interval,text,text)', 'boolean', 'v', false, 'u', false, 'plpgsql'),
+    ('freshness(text)', 'record', 's', false, 'u', false, 'plpgsql'),
+    ('health(text)', 'record', 's', false, 'r', false, 'plpgsql'),
+    ('rejects_report(text)', 'record', 's', false, 's', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
-       p.procost, p.prosecdef, p.proconfig, p.proacl, p.prorows, p.proretset, p.provariadic
+       p.procost, p.prosecdef, p.proconfig, p.proacl, p.prorows, p.proretset, p.provariadic, p.prokind
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = 'newt'::regnamespace;
 
-SELECT plan((SELECT count(*)::integer FROM want) + 11);
-SELECT is((SELECT to_jsonb(h) - ARRAY['oid', 'procost', 'prosecdef', 'proconfig', 'proacl', 'prorows', 'proretset', 'provariadic'] FROM have h
+SELECT plan((SELECT count(*)::integer FROM want) + 14);
+SELECT is((SELECT to_jsonb(h) - ARRAY['oid', 'procost', 'prosecdef', 'proconfig', 'proacl', 'prorows', 'proretset', 'provariadic', 'prokind'] FROM have h
            WHERE h.signature = 'newt.' || w.signature), to_jsonb(w) || jsonb_build_object('signature', 'newt.' || w.signature),
           w.signature || ' is labelled right')
 FROM (SELECT * FROM want ORDER BY signature OFFSET 0) w;
 SELECT bag_eq($$SELECT signature FROM have$$, $$SELECT 'newt.' || signature FROM want$$, 'these functions and no others');
 SELECT is_empty($$SELECT signature FROM have WHERE obj_description(oid, 'pg_proc') IS NULL$$, 'every function has a comment');
 SELECT is_empty($$SELECT signature FROM have WHERE prosecdef$$, 'none runs with its owner''s rights');
-SELECT is_empty($$SELECT signature FROM have WHERE language <> 'c' AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']$$,
+SELECT is_empty($$SELECT signature FROM have WHERE language <> 'c' AND prokind <> 'p' AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']$$,
                 'what is not C has its own search path');
+-- a procedure that commits cannot have one
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
+                    AND prosrc !~ '^\s*DECLARE( |\w|;|\n)+BEGIN\s+COMMIT;\s+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;\s+PERFORM pg_catalog.set_config\(''search_path'', ''pg_catalog, pg_temp'', true\);'$$,
+                'a procedure sets its own before anything else');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
+                    AND regexp_count(prosrc, '\mCOMMIT;') <> regexp_count(prosrc, '\mset_config\(''search_path''')$$, 'and again in every transaction');
+-- 0.1 s for each of their statements, once a plan's cost is above jit_above_cost
+SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.prune_limit(text)', 'newt.prune_batch(text,bigint,bigint,bigint)',
+              'newt.freshness(text)', 'newt.health(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
 SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature$$,
-                  $$VALUES ('newt.rejects(bytea)', 1::real), ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'two functions return sets');
+                  $$VALUES ('newt.freshness(text)', 10::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real),
+                           ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');
 SELECT results_eq($$SELECT DISTINCT c.relkind::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass

@@ -1,6 +1,6 @@
 -- What each kind of role can do with a store, and nothing else. Every right on every relation of the
 -- store is listed: a table without a line here fails.
-BEGIN;
+BEGIN ISOLATION LEVEL READ COMMITTED;
 CREATE EXTENSION newt;
 SELECT newt.create_store('s');
 SELECT newt.create_store('another');
@@ -8,8 +8,12 @@ CREATE ROLE newt_t_reader; CREATE ROLE newt_t_application; CREATE ROLE newt_t_up
 CREATE ROLE "newt_t'""odd""' role";
 CREATE ROLE newt_t_member LOGIN IN ROLE newt_t_reader;
 CREATE VIEW s.typed WITH (security_invoker = true) AS SELECT zoid FROM s.newt_projection;
+CREATE VIEW s.typed_twice WITH (security_invoker = true) AS SELECT zoid FROM s.newt;
 CREATE TABLE s.other (a int);
 SELECT newt.grant_store('s', 'newt_t_' || k, k) FROM unnest(ARRAY['reader', 'application', 'updater', 'owner']) k;
+
+INSERT INTO s.newt_follower (name, tid) VALUES ('f', 1);
+INSERT INTO s.transaction (tid, serial, nonce, written, removed) VALUES (1000, 1000, 0, '{}', '{}');
 
 CREATE TEMP TABLE wanted (relation text, reader text, application text, updater text);
 INSERT INTO wanted VALUES
@@ -18,7 +22,9 @@ INSERT INTO wanted VALUES
     ('object_state', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT'),
     ('newt_projection', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'),
     ('newt_reject_entry', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'),
-    ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT'),
+    ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'),
+    ('newt_reprojection', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'), ('newt_reprojected', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'),
+    ('typed_twice', 'SELECT', 'SELECT', 'SELECT'),
     ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
     ('newt_follower', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE'), ('other', '', '', '');
 CREATE TEMP VIEW has AS
@@ -28,7 +34,7 @@ CREATE TEMP VIEW has AS
       FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
      WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
 
-SELECT plan(34);
+SELECT plan(50);
 SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
 SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
   FROM unnest(ARRAY['reader', 'application', 'updater']) k;
@@ -48,6 +54,14 @@ SELECT is(array(SELECT k FROM unnest(ARRAY['reader', 'application', 'updater', '
 SET ROLE newt_t_member;
 SELECT lives_ok('SELECT count(*) FROM s.newt', 'a member of the reader reads');
 SELECT lives_ok('SELECT count(*) FROM s.typed', 'also typed views');
+SELECT lives_ok($$SELECT f FROM newt.freshness('s') f$$, 'also how far followers are');
+SELECT lives_ok($$SELECT h FROM newt.health('s') h$$, 'and how the store is');
+SELECT lives_ok($$SELECT r FROM newt.rejects_report('s') r$$, 'and what was refused');
+SELECT lives_ok($$SELECT newt.prune_limit('s')$$, 'and what may go');
+SELECT is(newt.wait_for(0, '0', 's', 'f'), true, 'and waits');
+SELECT throws_ok($$SELECT newt.prune('s')$$, '42501', NULL, 'but removes no transaction');
+SELECT throws_ok($$SELECT newt.set_retention('s', '1 h')$$, '42501', NULL, 'and sets nothing');
+SELECT throws_ok($$SELECT newt.set_projection('s', NULL, 'virtual')$$, '42501', NULL, 'nor says who projects');
 SELECT throws_ok('DELETE FROM s.object_state', '42501', NULL, 'and writes nothing');
 SELECT throws_ok('LOCK TABLE s.newt_commit_lock IN EXCLUSIVE MODE', '42501', NULL, 'nor holds commits up');
 SELECT throws_ok('SELECT * FROM another.newt', '42501', NULL, 'nor reads another store');
@@ -55,10 +69,16 @@ RESET ROLE;
 SET ROLE newt_t_application;
 SELECT lives_ok('LOCK TABLE s.newt_commit_lock IN EXCLUSIVE MODE', 'an application locks the commit lock');
 SELECT throws_ok('DELETE FROM s.transaction', '42501', NULL, 'but rewrites no history');
+SELECT throws_ok($$SELECT newt.prune('s')$$, '42501', NULL, 'nor prunes');
 SELECT throws_ok('TRUNCATE s.object_state', '42501', NULL, 'and empties no table');
 RESET ROLE;
 SET ROLE newt_t_updater;
 SELECT throws_ok('UPDATE s.object_state SET serial = 1', '42501', NULL, 'the updater changes no object');
+SELECT is(newt.prune('s'), 1::bigint, 'it prunes');
+SELECT throws_ok($$SELECT newt.set_retention('s', '1 h')$$, '42501', NULL, 'but does not say what may go');
+SELECT lives_ok($$INSERT INTO s.newt_reprojection (classes, zoid) VALUES ('{}', 0); UPDATE s.newt_reprojection SET zoid = 1;
+    INSERT INTO s.newt_reprojected (zoid, serial) VALUES (1, 1); UPDATE s.newt_reprojected SET serial = 2;
+    DELETE FROM s.newt_reprojected; DELETE FROM s.newt_reprojection$$, 'and projects anew');
 RESET ROLE;
 
 -- ownership
@@ -67,6 +87,12 @@ SELECT is_empty($$SELECT relname FROM pg_class c WHERE relnamespace = 's'::regna
 SELECT isnt((SELECT relowner FROM pg_class WHERE oid = 's.other'::regclass), 'newt_t_owner'::regrole::oid, 'and nothing else');
 SET ROLE newt_t_owner;
 SELECT lives_ok('CREATE INDEX ON s.newt_projection (class_name)', 'it makes indexes');
+SELECT lives_ok($$SELECT newt.set_retention('s', '1 h')$$, 'says how long transactions are kept');
+SELECT lives_ok($$SELECT newt.set_projection('s', NULL, 'virtual')$$, 'and who projects');
+RESET ROLE; SET ROLE newt_t_member;
+SELECT is((SELECT count(*) FROM s.newt), 1::bigint, 'readers read a virtual store');
+RESET ROLE; SET ROLE newt_t_owner;
+SELECT lives_ok($$SELECT newt.set_projection('s', NULL, 'inline')$$, 'and back');
 SELECT lives_ok($$SELECT newt.grant_store('s', 'newt_t_reader', 'reader')$$, 'and gives rights, again if need be');
 RESET ROLE;
 

@@ -55,7 +55,8 @@ sql dump_from "
 SELECT newt.create_text_index('app', 'Task', 'english', 'title:A');
 SELECT newt.create_principals_index('app', NULL, 'acl');
 CREATE INDEX ON app.object_state USING gin (newt.tsvector('simple', newt.try_to_jsonb(state)));
-SELECT newt.create_view('app', 'Task')" >/dev/null
+SELECT newt.create_view('app', 'Task');
+SELECT newt.set_projection('Other \"one\"', NULL, 'virtual')" >/dev/null
 pg_dump -d dump_from -Fc -f "$tmp/all.dump"
 
 createdb dump_new
@@ -66,6 +67,8 @@ check "and works: the projection is that of the records" is dump_new \
 check "the text index is used" is dump_new "SET enable_seqscan = off;
     SELECT zoid FROM app.newt WHERE class_name = 'Task' AND newt.tsvector('english', state, 'title:A') @@ 'word2077'" 2077
 check "sequences go on where they were" is dump_new "SELECT nextval('app.newt_oid'), nextval('app.newt_serial')" "2048|2048"
+
+check "so is a store whose rows are computed" is dump_new 'SELECT zoid, class_name FROM "Other ""one""".newt' "1|newt.Root"
 
 createdb dump_bare
 sql dump_bare 'DROP SCHEMA public'
@@ -89,7 +92,7 @@ check "the extension comes later and finds it" is dump_without "CREATE EXTENSION
 check "what uses the extension holds it back" refused dump_have 'DROP EXTENSION newt' 'other objects depend on it'
 check "dropped with all that uses it" sql dump_have 'DROP EXTENSION newt CASCADE'
 check "the data are the same without it" same dump_from dump_have -n app --data-only
-check "only what used it is gone" is dump_have "SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'S', 'v')" 14
+check "only what used it is gone" is dump_have "SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'S', 'v')" 16
 
 # made within an extension's script, a store would be that extension's
 dir=$NEWT_PG_ROOT$("$PG_CONFIG" --sharedir)/extension
