@@ -215,42 +215,45 @@ CREATE FUNCTION @store@.newt_large(serial bigint, at_most bigint) RETURNS bigint
 $large$;
 COMMENT ON FUNCTION @store@.newt_large(bigint, bigint) IS 'oids of a transaction that are in transaction_object, at most $2';
 
--- Removes the oldest transactions that need not be kept, at most so many: see newt_store. A follower
--- finds its place by the transaction that it has seen last, so that one stays, too.
-CREATE FUNCTION @store@.newt_prune(at_most bigint) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $prune$
-DECLARE
-    us     bigint := (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::bigint;
-    s      record;
-    before bigint; -- what is older may go
-    place  bigint;
-    gone   bigint;
+-- Transactions before this tid may go: see newt_store. Followers that start over anyway are not waited
+-- for; a follower finds its place by the transaction that it has seen last, so that one stays. So does
+-- the newest, and those of five minutes: a client asks for half a minute whether its commit has arrived.
+CREATE FUNCTION @store@.newt_prune_limit() RETURNS bigint
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $limit$
 BEGIN
-    SELECT (pg_catalog.date_part('epoch', n.keep_age) * 1000000)::bigint AS keep_age, n.keep_rows,
-           (pg_catalog.date_part('epoch', n.wait_for) * 1000000)::bigint AS wait_for
-      INTO STRICT s FROM @store@.newt_store n WHERE n.one;
-    before := us - s.keep_age;
-    IF s.keep_rows IS NOT NULL THEN
-        SELECT greatest(before, t.tid + 1) INTO before FROM (
-            SELECT x.tid FROM @store@.transaction x ORDER BY x.tid DESC OFFSET s.keep_rows LIMIT 1) t;
-        before := coalesce(before, us - s.keep_age);
-    END IF;
-    SELECT pg_catalog.min(f.tid) INTO place FROM @store@.newt_follower f
-     WHERE NOT EXISTS (SELECT FROM @store@.transaction t WHERE t.tid > f.tid AND t.tid < us - s.wait_for);
-    before := least(before, place, (SELECT pg_catalog.max(t.tid) FROM @store@.transaction t));
-    WITH o AS MATERIALIZED (
-        SELECT t.tid FROM @store@.transaction t WHERE t.tid < before ORDER BY t.tid LIMIT at_most
-    ), d AS (
-        DELETE FROM @store@.transaction t USING o WHERE t.tid = ANY (ARRAY[o.tid])
-        RETURNING t.serial, t.written IS NULL AS large
-    ), l AS (
-        DELETE FROM @store@.transaction_object x USING d WHERE d.large AND x.serial = ANY (ARRAY[d.serial])
+    RETURN (WITH s AS MATERIALIZED (
+        SELECT (extract(epoch FROM clock_timestamp() - n.keep_age) * 1000000)::bigint AS age,
+               (extract(epoch FROM clock_timestamp() - n.wait_for) * 1000000)::bigint AS patience,
+               (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - 300000000 AS asked, n.keep_rows
+          FROM @store@.newt_store n
+    ), f AS MATERIALIZED (
+        SELECT min(f.tid) AS tid FROM @store@.newt_follower f, s
+         WHERE EXISTS (SELECT FROM @store@.transaction t WHERE t.tid = f.tid AND t.serial = coalesce(f.serial, t.serial))
+           AND coalesce((SELECT t.tid FROM @store@.transaction t WHERE t.tid > f.tid ORDER BY t.tid LIMIT 1) >= s.patience, true)
     )
-    SELECT pg_catalog.count(*) INTO gone FROM d;
-    RETURN gone;
+    SELECT least((SELECT max(t.tid) FROM @store@.transaction t), f.tid, s.asked, greatest(s.age,
+                 CASE WHEN s.keep_rows IS NOT NULL THEN
+                     (SELECT t.tid FROM @store@.transaction t ORDER BY t.tid DESC OFFSET s.keep_rows - 1 LIMIT 1) END))
+      FROM s, f);
+END
+$limit$;
+COMMENT ON FUNCTION @store@.newt_prune_limit() IS 'transactions before this tid may go, by age, number and followers; the newest and those of the last five minutes never';
+
+-- The index keeps what has gone until it is vacuumed, so who calls this again goes on after the last.
+CREATE FUNCTION @store@.newt_prune(after bigint, before bigint, at_most bigint, OUT gone bigint, OUT last bigint) RETURNS record
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $prune$
+BEGIN
+    SELECT max(b.tid) INTO last FROM (
+        SELECT t.tid FROM @store@.transaction t WHERE t.tid > after AND t.tid < before ORDER BY t.tid LIMIT at_most) b;
+    WITH d AS (
+        DELETE FROM @store@.transaction t WHERE t.tid > after AND t.tid <= last RETURNING t.serial, t.written IS NULL AS large
+    ), objects AS (
+        DELETE FROM @store@.transaction_object x WHERE x.serial = ANY (ARRAY(SELECT d.serial FROM d WHERE d.large))
+    )
+    SELECT count(*) INTO gone FROM d;
 END
 $prune$;
-COMMENT ON FUNCTION @store@.newt_prune(bigint) IS 'removes the oldest transactions that need not be kept, at most $1; gives their number';
+COMMENT ON FUNCTION @store@.newt_prune(bigint, bigint, bigint) IS 'removes at most $3 of the oldest transactions between two tids: how many, and the last of them';
 
 -- The root: a map from names to objects, oid 1. It exists from the start, so that no two clients
 -- race to make it. The record is [ "newt.Root", 1, { "items": {} } ].

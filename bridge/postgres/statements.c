@@ -511,7 +511,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* where all followers that write the projection are; one that is copying is nowhere */
     [NEWT__S_PROJECTED] = "SELECT min(CASE WHEN copied IS NULL THEN tid ELSE 0 END), count(*) "
                           "FROM @store@.newt_follower WHERE kind = 'projection'",
-    [NEWT__S_PRUNE] = "SELECT @store@.newt_prune($1)",
+    [NEWT__S_PRUNE] = "SELECT p.gone FROM @store@.newt_prune(-1, @store@.newt_prune_limit(), $1) p",
     /* $1 follower or null, $2 transactions that are counted at most */
     [NEWT__S_HEALTH] =
         "SELECT n.tid, (SELECT min(tid) FROM @store@.transaction), (SELECT "

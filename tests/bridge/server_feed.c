@@ -474,6 +474,15 @@ test_reproject(void **state)
 /* ---- retention
  * -------------------------------------------------------------------------------------------- */
 
+/* All transactions, and followers, as they would be ten minutes later. */
+static void
+grow_older(setting *x)
+{
+    sql_do(x->s.pg, "UPDATE transaction SET tid = -tid");
+    sql_do(x->s.pg, "UPDATE transaction SET tid = -tid - 600000000");
+    sql_do(x->s.pg, "UPDATE newt_follower SET tid = tid - 600000000");
+}
+
 static void
 test_prune(void **state)
 {
@@ -485,9 +494,10 @@ test_prune(void **state)
     open_setting(&x, "prune", state);
     for (int i = 0; i < 20; i++)
         make_item(x.lazy, "x", i);
-    ok(x.f, newt_prune(x.f, 1000, &n));
-    assert_int_equal(n, 0);
     sql_do(x.s.pg, "UPDATE newt_store SET keep_age = '0'");
+    ok(x.f, newt_prune(x.f, 1000, &n)); /* a commit may still be asked for */
+    assert_int_equal(n, 0);
+    grow_older(&x);
     f = open_feed(
         x.f, (newt_feed_options){.follower = "f", .start = NEWT_FEED_OLDEST, .batch_objects = 1});
     for (int i = 0; i < 8; i++)
@@ -516,6 +526,7 @@ test_prune(void **state)
     commit(x.lazy);
     for (int i = 0; i < 9; i++)
         make_item(x.lazy, "x", i);
+    grow_older(&x);
     assert_sql(x.s.pg, "1", "SELECT count(*) FROM transaction_object");
     ok(x.g, newt_prune(x.g, 1000, &n));
     assert_int_equal(n, 7);

@@ -26,7 +26,7 @@ INSERT INTO wanted VALUES
     ('newt_reprojection', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'), ('newt_reprojected', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'),
     ('typed_twice', 'SELECT', 'SELECT', 'SELECT'),
     ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
-    ('newt_follower', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE'), ('other', '', '', '');
+    ('newt_follower', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'), ('other', '', '', '');
 CREATE TEMP VIEW has AS
     SELECT c.relname AS relation, k.kind, (SELECT coalesce(string_agg(p.right_of, ' ' ORDER BY p.n), '')
              FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) WITH ORDINALITY p(right_of, n)

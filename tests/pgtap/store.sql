@@ -9,7 +9,7 @@ SELECT tables_are('s', ARRAY['newt_store', 'object_state', 'newt_projection', 'n
                              'newt_commit_lock', 'newt_incarnation', 'newt_class', 'newt_follower', 'newt_reprojection', 'newt_reprojected']);
 SELECT views_are('s', ARRAY['newt', 'newt_reject']);
 SELECT sequences_are('s', ARRAY['newt_oid', 'newt_serial']);
-SELECT functions_are('s', ARRAY['newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large']);
+SELECT functions_are('s', ARRAY['newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large', 'newt_prune_limit', 'newt_prune']);
 
 SELECT columns_are('s', t, c, t || ' has its columns') FROM (VALUES
     ('object_state'::name, ARRAY['zoid', 'serial', 'state']::name[]), ('newt_projection', ARRAY['zoid', 'class_name', 'serial', 'state']),
