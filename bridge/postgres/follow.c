@@ -377,7 +377,9 @@ carefully(batch *b, int64_t max_objects, int64_t old_tid, const newt__oids *larg
 
     for (;;) {
         status = large ? follow(b, old_tid, large) : scan_on(b, max_objects);
-        if (status == NEWT_OK || b->careful || !newt__is_of_a_row(&b->c->error))
+        /* the store's own primary key has refused what newt.project_new() did not see */
+        if (status == NEWT_OK || b->careful ||
+            (!newt__is_of_a_row(&b->c->error) && !b->c->error.own))
             break;
         b->careful = true;
         b->progress = before;

@@ -105,6 +105,7 @@ typedef enum newt__statement {
     NEWT__S_FOLLOW_SCAN,
     NEWT__S_FOLLOW_ORPHANS,
     NEWT__S_FOLLOW_SERVER,
+    NEWT__S_FOLLOW_NEW_ROWS,
     NEWT__S_FOLLOW_READ,
     NEWT__S_FOLLOW_WRITE,
     NEWT__S_FOLLOW_REFUSE,
@@ -252,6 +253,7 @@ struct newt__session {
     bool savepoint;                     /* ... and the savepoint that queries go back to */
     bool has_extension;                 /* newt.to_jsonb can be called */
     bool has_walk;                      /* newt.walk can be called */
+    bool has_project_new;               /* newt.project_new can be called */
     bool standby;                       /* the server was one when it was connected to */
     bool at_commit;                     /* newt.at_commit can, and is wanted */
     bool async;                         /* where a class does not say otherwise */

@@ -171,6 +171,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_LOOK] =
         "SELECT s.store IS NOT NULL, 'to_jsonb' = ANY (f.names), 'walk' = ANY (f.names), "
         "pg_backend_pid(), pg_is_in_recovery(), 'at_commit' = ANY (f.names), "
+        "'project_new' = ANY (f.names), "
         "abs(hashtextextended(concat_ws(' ', f.names::text, s.store::oid, pg_is_in_recovery(), "
         "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2) "
         "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
@@ -323,8 +324,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                             "WHERE serial = $1 ORDER BY n",
 
     /* A batch that takes longer than a role may would be started again endlessly. There is no
-     * transaction_timeout before PostgreSQL 17. */
+     * transaction_timeout before PostgreSQL 17. Nor need it wait for the disk: what a crash takes
+     * away is done again, for the position goes with it. */
     [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
+                               "set_config('synchronous_commit', 'off', true), "
                                "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
                                "THEN set_config('transaction_timeout', '0', true) END",
     /* $1 name, $2 objects: where the follower stands, whether that transaction is still known; the
@@ -374,6 +377,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
             "SELECT q.* FROM (SELECT r.zoid, r.serial, f.n, f.path, f.reason FROM r "
             "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n) "
             "WHERE r.json IS NOT NULL OFFSET 0) q WHERE q.zoid = ANY (ARRAY(SELECT zoid FROM w))"),
+    /* The objects among them that have no row yet, and which are left for the statement above; $2
+     * the same */
+    [NEWT__S_FOLLOW_NEW_ROWS] = "SELECT written, rest FROM newt.project_new(" TABLE(
+        "newt_projection") ", $1::bigint[], $2::text[])",
     [NEWT__S_FOLLOW_READ] = FOLLOW_STALE,
     /* $1 zoids, $2 seen, $3 class names, $4 serials, $5 documents, $6 rejects as in S_REJECTS */
     [NEWT__S_FOLLOW_WRITE] =
