@@ -47,15 +47,44 @@ typedef newt__follow batch;
 
 /* ---- a list of objects ---------------------------------------------------------------- */
 
+static int
+compare_oids(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Rising, each once; new objects mostly are. */
+static void
+sort(newt__oids *l)
+{
+    size_t n = 1;
+
+    while (n < l->n && l->oids[n - 1] < l->oids[n])
+        n++;
+    if (n >= l->n)
+        return;
+    qsort(l->oids, l->n, sizeof *l->oids, compare_oids);
+    n = 1;
+    for (size_t i = 1; i < l->n; i++)
+        if (l->oids[i] != l->oids[n - 1])
+            l->oids[n++] = l->oids[i];
+    l->n = n;
+}
+
+/* Those of some transactions; in the server this takes longer. */
 static void
 take_oids(batch *b, newt__oids *l)
 {
     PGresult *r = newt__take(b->c);
 
     l->n = 0;
-    if (r && (PQntuples(r) != 1 || !newt__field_oids(r, 0, 0, l)))
-        b->status = l->failed ? NEWT_ENOMEM : NEWT_ESTORE;
+    for (int row = 0; r && row < PQntuples(r) && b->status == NEWT_OK; row++)
+        if (!newt__field_oids(r, row, 0, l))
+            b->status = l->failed ? NEWT_ENOMEM : NEWT_ESTORE;
     PQclear(r);
+    sort(l);
 }
 
 /* A transaction whose oids are in chunks. */

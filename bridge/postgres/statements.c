@@ -142,6 +142,13 @@
     "LEFT JOIN @store@.newt_projection p ON p.zoid = ANY (ARRAY[i.zoid]) "                         \
     "WHERE o.serial IS DISTINCT FROM p.serial"
 
+/* The transaction after tid; objects: of it and of those before. One at a time, since to count the
+ * objects of a transaction takes reading them all. */
+#define FOLLOW_ONE(tid, objects)                                                                   \
+    "SELECT t.tid, t.serial, t.written IS NULL AS large, " objects                                 \
+    " + coalesce(cardinality(t.written) + cardinality(t.removed), $2::bigint) AS objects "         \
+    "FROM @store@.transaction t WHERE t.tid > " tid " ORDER BY t.tid LIMIT 1"
+
 /* A window of zoids after $1, at most $2: how many, the last, and those that matter. */
 #define FOLLOW_WINDOW(table, other, condition)                                                     \
     "WITH w AS MATERIALIZED (SELECT zoid, serial FROM @store@." table                              \
@@ -334,20 +341,27 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
      * next ones: how many, the last, the serials of the large ones; the age of the first after
      * them; the newest of all */
     [NEWT__S_FOLLOW_NEXT] =
-        "WITH f AS MATERIALIZED (SELECT tid FROM @store@.newt_follower WHERE name = $1::text), "
-        "k AS MATERIALIZED (SELECT tid, serial, written IS NULL AS large, "
-        "coalesce(cardinality(written) + cardinality(removed), $2::bigint) AS n "
-        "FROM @store@.transaction WHERE tid > (SELECT tid FROM f) ORDER BY tid LIMIT 10000), "
-        "s AS MATERIALIZED (SELECT tid, serial, large FROM "
-        "(SELECT k.*, sum(n) OVER (ORDER BY tid) - n AS before FROM k) b WHERE before < $2), "
-        "a AS MATERIALIZED (SELECT coalesce((SELECT max(tid) FROM s), (SELECT tid FROM f)) "
-        "AS tid), t AS MATERIALIZED (SELECT tid FROM @store@.transaction "
-        "WHERE tid > coalesce((SELECT tid FROM a), 0) ORDER BY tid LIMIT 1) "
-        "SELECT (SELECT tid FROM f), EXISTS (SELECT FROM @store@.transaction "
-        "WHERE tid = (SELECT tid FROM f)), (SELECT count(*) FROM s), (SELECT tid FROM a), "
-        "(SELECT array_agg(serial ORDER BY tid) FROM s WHERE large), "
-        "(SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - tid) "
-        "FROM t), (SELECT max(tid) FROM @store@.transaction)",
+        "WITH RECURSIVE f AS MATERIALIZED (SELECT tid FROM @store@.newt_follower "
+        "WHERE name = $1::text), "
+        "s AS (SELECT n.*, 1 AS taken FROM (" FOLLOW_ONE(
+            "(SELECT tid FROM f)",
+            "0") ") n "
+                 "UNION ALL SELECT n.*, s.taken + 1 FROM s CROSS JOIN LATERAL (" FOLLOW_ONE(
+                     "s.tid",
+                     "s.objects") ") n WHERE s.objects < $2 AND s.taken < 10000), "
+                                  "a AS MATERIALIZED (SELECT coalesce((SELECT max(tid) FROM s), "
+                                  "(SELECT tid FROM f)) "
+                                  "AS tid), t AS MATERIALIZED (SELECT tid FROM @store@.transaction "
+                                  "WHERE tid > coalesce((SELECT tid FROM a), 0) ORDER BY tid LIMIT "
+                                  "1) "
+                                  "SELECT (SELECT tid FROM f), EXISTS (SELECT FROM "
+                                  "@store@.transaction "
+                                  "WHERE tid = (SELECT tid FROM f)), (SELECT count(*) FROM s), "
+                                  "(SELECT tid FROM a), "
+                                  "(SELECT array_agg(serial ORDER BY tid) FROM s WHERE large), "
+                                  "(SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * "
+                                  "1000000)::bigint - tid) "
+                                  "FROM t), (SELECT max(tid) FROM @store@.transaction)",
     [NEWT__S_FOLLOW_MOVE] =
         "WITH u AS (UPDATE @store@.newt_follower SET tid = $3, updated_at = clock_timestamp() "
         "WHERE name = $1::text AND tid = $2 RETURNING 1" MOVED,
@@ -356,12 +370,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "ON CONFLICT DO NOTHING RETURNING 1" MOVED,
     [NEWT__S_FOLLOW_CLIENT_CLASSES] = "SELECT coalesce(array_agg(DISTINCT name), '{}') "
                                       "FROM @store@.newt_class WHERE projection = 'client'",
-    [NEWT__S_FOLLOW_OBJECTS] =
-        "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT DISTINCT unnest(written || removed) "
-        "AS zoid FROM @store@.transaction WHERE tid > $1 AND tid <= $2) o",
-    [NEWT__S_FOLLOW_CHUNK] = "SELECT array_agg(zoid ORDER BY zoid) FROM (SELECT unnest(written || "
-                             "removed) AS zoid FROM @store@.transaction_object "
-                             "WHERE serial = $1 AND n = $2::bigint) o",
+    [NEWT__S_FOLLOW_OBJECTS] = "SELECT written || removed FROM @store@.transaction "
+                               "WHERE tid > $1 AND tid <= $2 AND written IS NOT NULL",
+    [NEWT__S_FOLLOW_CHUNK] = "SELECT written || removed FROM @store@.transaction_object "
+                             "WHERE serial = $1 AND n = $2::bigint",
     [NEWT__S_FOLLOW_SCAN] = FOLLOW_WINDOW("object_state", "newt_projection",
                                           "o.serial IS DISTINCT FROM w.serial"),
     [NEWT__S_FOLLOW_ORPHANS] = FOLLOW_WINDOW("newt_projection", "object_state", "o.zoid IS NULL"),
