@@ -117,15 +117,16 @@ insert_many(PGconn *pg, int64_t first, int64_t n, bool project, const char *oper
     free(t);
 }
 
-/* The n Tasks that are there before anything is measured, also for Newt's store. */
+/* The n Tasks that are there before anything is measured, also for Newt's store; "async": without
+ * their JSON. */
 static void
 fill(PGconn *pg, int64_t n, const char *argument)
 {
     char sql[128];
-    (void)argument;
+    bool async = argument && strcmp(argument, "async") == 0;
     prepare_bulk(pg);
     for (int64_t at = 0; at < n; at += BULK)
-        insert_many(pg, at, n - at < BULK ? n - at : BULK, true, NULL);
+        insert_many(pg, at, n - at < BULK ? n - at : BULK, !async, NULL);
     snprintf(sql, sizeof sql, "SELECT setval('newt_oid', %lld, false)",
              (long long)(FIRST_OID + n)); /* Newt's next Task is ours */
     run(pg, sql);
@@ -631,6 +632,15 @@ drain(PGconn *pg, int64_t n, const char *argument)
     free(t);
 }
 
+/* Rows that were made before, in a table like the projection: the server's own limit. */
+static void
+drain_large(PGconn *pg, int64_t n, const char *argument)
+{
+    double start = now();
+    run(pg, "INSERT INTO bare SELECT * FROM made");
+    report(argument ? argument : "drain_large", (double)n / (now() - start), "objects/s");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -640,7 +650,8 @@ main(int argc, char **argv)
     } operations[] = {{"fill", fill},       {"bulk", bulk},   {"tx", tx},
                       {"clients", clients}, {"hot", hot},     {"watch", watch},
                       {"cold", cold},       {"load", load},   {"walk", walk_server},
-                      {"search", search},   {"drain", drain}, {NULL, NULL}};
+                      {"search", search},   {"drain", drain}, {"drain_large", drain_large},
+                      {NULL, NULL}};
     if (argc < 4)
         give_up("usage", "limit OPERATION SCHEMA N [ARGUMENT]");
     schema = argv[2];

@@ -34,4 +34,21 @@
 #    define NEWT_PG_NORETURN pg_attribute_noreturn()
 #endif
 
+/* 18 can count what an index scan does. 16 can leave out indexes that do not summarize. Macros,
+ * for most files need none of the headers. */
+#if PG_VERSION_NUM >= 180000
+#    define newt_pg_index_beginscan(heap, index, snapshot, n_keys)                                 \
+        index_beginscan(heap, index, snapshot, NULL, n_keys, 0)
+#else
+#    define newt_pg_index_beginscan(heap, index, snapshot, n_keys)                                 \
+        index_beginscan(heap, index, snapshot, n_keys, 0)
+#endif
+#if PG_VERSION_NUM >= 160000
+#    define newt_pg_insert_index_tuples(result, slot, estate)                                      \
+        ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#else
+#    define newt_pg_insert_index_tuples(result, slot, estate)                                      \
+        ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#endif
+
 #endif

@@ -381,7 +381,7 @@ help(void)
         "\n"
         "  -s, --schema=NAME        schema of the store (default: public)\n"
         "  -n, --name=NAME          follower whose position is used (default: newt-updater)\n"
-        "  -b, --batch=N            objects in one transaction, about (default: 1000)\n"
+        "  -b, --batch=N            objects in one transaction, about (default: 5000)\n"
         "  -1, --once               write all that is committed, then exit\n"
         "  -r, --retry-rejects      first try all objects again whose JSONB the database refused\n"
         "  -i, --interval=MS        shortest pause between two looks (default: 10)\n"
@@ -478,7 +478,7 @@ main(int argc, char **argv)
 {
     updater u = {.set = {.schema = "public",
                          .name = "newt-updater",
-                         .batch = 1000,
+                         .batch = 5000,
                          .interval_ms = 10,
                          .max_pause_ms = 250,
                          .summary_s = 60},

@@ -1,9 +1,10 @@
 /*
  * chunk.c - the rows of some objects, brought up to date in a follower's transaction
  *
- * A chunk is one statement, by which the server computes the rows; or the records come here, and
- * the rows go back. In a careful batch a chunk that the server refuses is halved until the row is
- * found; savepoints keep the pieces apart.
+ * A chunk is one statement, by which the server computes the rows; those of new objects it has
+ * written by another before, which is quicker. Or the records come here, and the rows go back. In a
+ * careful batch a chunk that the server refuses is halved until the row is found; savepoints keep
+ * the pieces apart.
  */
 #include "follow.h"
 
@@ -20,7 +21,7 @@ typedef newt__follow batch;
 /* ---- one chunk, computed in the server ------------------------------------------------ */
 
 static void
-send_server(batch *b, const int64_t *oids, size_t n)
+send_server(batch *b, newt__statement s, const int64_t *oids, size_t n)
 {
     newt__params p = {0};
 
@@ -29,7 +30,9 @@ send_server(batch *b, const int64_t *oids, size_t n)
         newt__array_int(&b->zoids, oids[i]);
     newt__param_array(&p, &b->zoids);
     newt__param_array(&p, &b->classes);
-    newt__send(b->c, NEWT__S_FOLLOW_SERVER, &p);
+    newt__param_array(&p, &b->others);
+    newt__param_int(&p, b->virtual);
+    newt__send(b->c, s, &p);
     newt__sync(b->c);
 }
 
@@ -47,16 +50,52 @@ take_written(batch *b)
     PQclear(r);
 }
 
+/* rest NULL: by the statement that leaves nothing; else what is left is added to it. */
+static void
+take_chunk(batch *b, newt__oids *rest)
+{
+    PGresult *r;
+
+    if (!rest) {
+        take_written(b);
+        return;
+    }
+    r = newt__take(b->c);
+    newt__take_sync(b->c);
+    if (r && PQntuples(r) == 1) {
+        b->progress.written += newt__field_int(r, 0, 0);
+        if (!newt__field_oids(r, 0, 1, rest))
+            b->status = rest->failed ? NEWT_ENOMEM : NEWT_ESTORE;
+    }
+    PQclear(r);
+}
+
+static void
+write_in_server(batch *b, const newt__oids *l, newt__oids *rest)
+{
+    newt__statement s = rest ? NEWT__S_FOLLOW_NEW_ROWS : NEWT__S_FOLLOW_SERVER;
+    size_t sent = 0;
+
+    for (size_t i = 0; i < l->n && newt__follow_going(b); i += CHUNK) {
+        /* the next one is on its way while this one is worked on */
+        send_server(b, s, l->oids + i, l->n - i < CHUNK ? l->n - i : CHUNK);
+        if (++sent > 1)
+            take_chunk(b, rest), sent--;
+    }
+    for (; sent > 0; sent--)
+        take_chunk(b, rest);
+}
+
 /* ---- one chunk, computed here --------------------------------------------------------- */
 
 static bool
-is_client_class(const batch *b, const char *name, size_t n)
+has_name(const newt__array *names, const char *name, size_t n)
 {
     /* the array as it is sent: length and bytes of each, after the head */
-    const uint8_t *at = b->classes.buf.data + b->classes.buf.n, *end = at;
+    const uint8_t *at = names->buf.data + names->buf.n, *end = at;
 
-    at = b->classes.buf.data + 20;
-    while (b->classes.n > 0 && end - at >= 4) {
+    at = names->buf.data + 20;
+    while (names->n > 0 && end - at >= 4) {
         size_t length = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
 
         at += 4;
@@ -107,7 +146,9 @@ compute(batch *b, const PGresult *r, int row)
         return NEWT_ENOMEM;
     if (!none && newt__read_begin(&head, &newt__malloc_env, record, n) != NEWT__OK)
         none = true;
-    if (!none && is_client_class(b, head.class_name, head.class_n)) {
+    if (!none && has_name(&b->others, head.class_name, head.class_n) != b->virtual)
+        none = true; /* it is computed where it is read */
+    if (!none && has_name(&b->classes, head.class_name, head.class_n)) {
         /* ... unless its class is hidden: then nobody writes a row */
         newt__code code = project(b, record, n, &hidden, NULL);
 
@@ -232,7 +273,7 @@ write_piece(batch *b, const int64_t *oids, size_t n, newt_error *why)
 {
     begin_piece(b);
     if (b->c->has_extension) {
-        send_server(b, oids, n);
+        send_server(b, NEWT__S_FOLLOW_SERVER, oids, n);
         take_written(b);
     } else {
         write_here(b, oids, n);
@@ -374,28 +415,28 @@ newt__chunks_tell(newt__follow *b)
 void
 newt__chunks_write(newt__follow *b, const newt__oids *l)
 {
-    size_t chunk = b->c->has_extension ? CHUNK : CHUNK_IN_CLIENT, sent = 0;
+    size_t chunk = b->c->has_extension ? CHUNK : CHUNK_IN_CLIENT;
+    newt__oids rest = {0};
 
     if (l->failed)
         b->status = NEWT_ENOMEM;
-    for (size_t i = 0; b->careful && i < l->n && newt__follow_going(b); i += chunk)
-        divide(b, l->oids + i, l->n - i < chunk ? l->n - i : chunk);
-    if (b->careful)
+    if (b->c->has_extension && !b->careful) {
+        bool quick = b->c->has_project_new && !b->virtual;
+
+        if (quick)
+            write_in_server(b, l, &rest);
+        write_in_server(b, quick ? &rest : l, NULL);
+        free(rest.oids);
         return;
+    }
     for (size_t i = 0; i < l->n && newt__follow_going(b); i += chunk) {
         size_t n = l->n - i < chunk ? l->n - i : chunk;
 
-        if (b->c->has_extension) {
-            /* the next one is on its way while this one is worked on */
-            send_server(b, l->oids + i, n);
-            if (++sent > 1)
-                take_written(b), sent--;
-        } else {
+        if (b->careful)
+            divide(b, l->oids + i, n);
+        else
             write_here(b, l->oids + i, n);
-        }
     }
-    for (; sent > 0; sent--)
-        take_written(b);
 }
 
 void

@@ -305,26 +305,35 @@ take_constraints(batch *b)
 }
 
 static void
-send_client_classes(batch *b)
+send_classes(batch *b)
 {
-    newt__send(b->c, NEWT__S_FOLLOW_CLIENT_CLASSES, NULL);
+    newt__send(b->c, NEWT__S_FOLLOW_CLASSES, NULL);
 }
 
-/* The names come as an array, and go out again as one. */
+/* Names come as an array, and go out again as one. */
 static void
-take_client_classes(batch *b)
+take_names(newt__array *to, const PGresult *r, int column)
+{
+    const char *s = r ? PQgetvalue(r, 0, column) : NULL;
+    size_t n = r ? (size_t)PQgetlength(r, 0, column) : 0;
+
+    newt__array_begin(to, NEWT__OID_TEXT);
+    if (n > 20) {
+        to->buf.n = 0;
+        to->failed = newt__buffer_append(&to->buf, s, n) ? NEWT_OK : NEWT_ENOMEM;
+        to->n = (uint32_t)(uint8_t)s[12] << 24 | (uint32_t)(uint8_t)s[13] << 16 |
+                (uint32_t)(uint8_t)s[14] << 8 | (uint8_t)s[15];
+    }
+}
+
+static void
+take_classes(batch *b)
 {
     PGresult *r = newt__take(b->c);
-    const char *s = r ? PQgetvalue(r, 0, 0) : NULL;
-    size_t n = r ? (size_t)PQgetlength(r, 0, 0) : 0;
 
-    newt__array_begin(&b->classes, NEWT__OID_TEXT);
-    if (n > 20) {
-        b->classes.buf.n = 0;
-        b->classes.failed = newt__buffer_append(&b->classes.buf, s, n) ? NEWT_OK : NEWT_ENOMEM;
-        b->classes.n = (uint32_t)(uint8_t)s[12] << 24 | (uint32_t)(uint8_t)s[13] << 16 |
-                       (uint32_t)(uint8_t)s[14] << 8 | (uint8_t)s[15];
-    }
+    take_names(&b->classes, r, 0);
+    b->virtual = r && newt__field_bool(r, 0, 1);
+    take_names(&b->others, r, 2);
     PQclear(r);
 }
 
@@ -371,12 +380,12 @@ write_part(batch *b, const newt__part *part)
     begin(c);
     send_constraints(b);
     newt__send(c, NEWT__S_FOLLOW_HOLD, &hold);
-    send_client_classes(b);
+    send_classes(b);
     newt__sync(c);
     take_begin(c);
     take_constraints(b);
     newt__take_done(c);
-    take_client_classes(b);
+    take_classes(b);
     newt__take_sync(c);
     newt__chunks_write(b, &l);
     if (part->copy && newt__follow_going(b))
@@ -405,12 +414,12 @@ retry_refused(batch *b, bool only_early, int64_t max_objects, int64_t *zoid)
     newt__talk_begin(c);
     begin(c);
     send_constraints(b);
-    send_client_classes(b);
+    send_classes(b);
     newt__send(c, NEWT__S_FOLLOW_REFUSED, &p);
     newt__sync(c);
     take_begin(c);
     take_constraints(b);
-    take_client_classes(b);
+    take_classes(b);
     r = newt__take(c);
     newt__take_sync(c);
     if (r && PQntuples(r) == 1) {
@@ -488,7 +497,9 @@ project(batch *b, const void *arg)
 
     for (;;) {
         status = write_part(b, arg);
-        if (status == NEWT_OK || b->careful || !newt__is_of_a_row(&b->c->error))
+        /* the store's own primary key has refused what newt.project_new() did not see */
+        if (status == NEWT_OK || b->careful ||
+            (!newt__is_of_a_row(&b->c->error) && !b->c->error.own))
             break;
         b->careful = true;
         b->progress = before;
@@ -520,6 +531,7 @@ run(newt__session *c, const char *follower, batch_work *work, const void *arg, n
     batch b = {.c = c, .name = follower};
     int status;
 
+    b.others.buf.env = &newt__malloc_env;
     b.classes.buf.env = b.zoids.buf.env = b.seen.buf.env = b.names.buf.env = &newt__malloc_env;
     b.serials.buf.env = b.documents.buf.env = b.json.env = &newt__malloc_env;
     for (int attempt = 0; attempt < 2; attempt++) {
@@ -539,6 +551,7 @@ run(newt__session *c, const char *follower, batch_work *work, const void *arg, n
     explain(c, follower, status);
     json_decref(b.rejects);
     newt__buffer_free(&b.classes.buf);
+    newt__buffer_free(&b.others.buf);
     newt__buffer_free(&b.zoids.buf);
     newt__buffer_free(&b.seen.buf);
     newt__buffer_free(&b.names.buf);

@@ -15,7 +15,9 @@ typedef struct newt__follow {
     newt__session *c;
     const char *name;
     newt_progress progress;
-    newt__array classes;                                /* names of those that clients project */
+    newt__array classes; /* names of those that clients project */
+    bool virtual;        /* the store has no rows ... */
+    newt__array others;  /* ... but for these classes it is the other way round */
     newt__array zoids, seen, names, serials, documents; /* under construction */
     newt__buffer json;
     json_t *rejects;

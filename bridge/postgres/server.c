@@ -146,9 +146,10 @@ open_session(newt__session *c, newt_error *e)
     c->at_commit = *PQgetvalue(r, 0, 5) == 't' &&
                    c->storage->options->projector != NEWT_PROJECT_CLIENT &&
                    !c->storage->options->strict;
-    if (c->seen != strtoull(PQgetvalue(r, 0, 6), NULL, 10))
+    c->has_project_new = *PQgetvalue(r, 0, 6) == 't';
+    if (c->seen != strtoull(PQgetvalue(r, 0, 7), NULL, 10))
         newt__talk_forgive(c->talk);
-    c->seen = strtoull(PQgetvalue(r, 0, 6), NULL, 10);
+    c->seen = strtoull(PQgetvalue(r, 0, 7), NULL, 10);
     c->looked_us = newt__clock();
     PQclear(r);
     if (status != NEWT_OK)
@@ -388,7 +389,7 @@ look(newt__session *c)
     newt__send(c, NEWT__S_PROJECTION, NULL);
     newt__sync(c);
     r = newt__take(c);
-    c->reopen |= r && (uint64_t)newt__field_int(r, 0, 6) != c->seen;
+    c->reopen |= r && (uint64_t)newt__field_int(r, 0, 7) != c->seen;
     PQclear(r);
     r = newt__take(c);
     if (r && PQntuples(r) == 1)

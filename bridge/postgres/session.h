@@ -109,9 +109,10 @@ typedef enum newt__statement {
     NEWT__S_FOLLOW_HOLD,
     NEWT__S_FOLLOW_HOLD_ALONE,
     NEWT__S_FOLLOW_FORGET,
-    NEWT__S_FOLLOW_CLIENT_CLASSES,
+    NEWT__S_FOLLOW_CLASSES,
     NEWT__S_FOLLOW_ORPHANS,
     NEWT__S_FOLLOW_SERVER,
+    NEWT__S_FOLLOW_NEW_ROWS,
     NEWT__S_FOLLOW_READ,
     NEWT__S_FOLLOW_WRITE,
     NEWT__S_FOLLOW_REFUSE,
@@ -274,6 +275,7 @@ struct newt__session {
     char *claims[NEWT__MOST_CLAIMS];    /* names that it alone follows under; malloc'ed or NULL */
     bool has_extension;                 /* newt.to_jsonb can be called */
     bool has_walk;                      /* newt.walk can be called */
+    bool has_project_new;               /* newt.project_new can be called */
     bool standby;                       /* the server was one when it was connected to */
     bool at_commit;                     /* newt.at_commit can, and is wanted */
     bool async;                         /* where a class does not say otherwise */

@@ -219,6 +219,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_LOOK] =
         "SELECT s.store IS NOT NULL, 'to_jsonb' = ANY (f.names), 'walk' = ANY (f.names), "
         "pg_backend_pid(), pg_is_in_recovery(), 'at_commit' = ANY (f.names), "
+        "'project_new' = ANY (f.names), "
         "abs(hashtextextended(concat_ws(' ', f.names::text, s.store::oid, pg_is_in_recovery(), "
         "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2) "
         "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
@@ -401,8 +402,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_CLAIM] = "SELECT pg_try_advisory_lock(" FOLLOWER_KEY ", hashtext($1::text))",
     [NEWT__S_RELEASE_CLAIM] = "SELECT pg_advisory_unlock(" FOLLOWER_KEY ", hashtext($1::text))",
     /* A batch that takes longer than a role may would be started again endlessly. There is no
-     * transaction_timeout before PostgreSQL 17. */
+     * transaction_timeout before PostgreSQL 17. Nor need it wait for the disk: what a crash takes
+     * away is done again, for the position goes with it. */
     [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
+                               "set_config('synchronous_commit', 'off', true), "
                                "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
                                "THEN set_config('transaction_timeout', '0', true) END",
     /* $1 name, $2 tid and $3 copied before, $4, $5, $6 tid, serial and copied after, $7 kind */
@@ -422,8 +425,14 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                                   "WHERE name = $1::text AND tid = $2 AND "
                                   "coalesce(copied, -1) = $3 FOR UPDATE" MOVED,
     [NEWT__S_FOLLOW_FORGET] = "DELETE FROM @store@.newt_follower WHERE name = $1::text",
-    [NEWT__S_FOLLOW_CLIENT_CLASSES] = "SELECT coalesce(array_agg(DISTINCT name), '{}') "
-                                      "FROM @store@.newt_class WHERE projection = 'client'",
+    /* classes that clients project; whether the store is virtual; classes for which that is not so
+     */
+    [NEWT__S_FOLLOW_CLASSES] =
+        "SELECT coalesce(array_agg(DISTINCT c.name) FILTER (WHERE c.projection = 'client'), '{}'), "
+        "s.virtual, coalesce(array_agg(DISTINCT c.name) FILTER "
+        "(WHERE (c.projection = 'virtual') <> s.virtual), '{}') "
+        "FROM (SELECT projection = 'virtual' AS virtual FROM @store@.newt_store) s "
+        "LEFT JOIN @store@.newt_class c ON true GROUP BY s.virtual",
     /* $1, $2 a range of zoids */
     [NEWT__S_FOLLOW_ORPHANS] =
         "WITH d AS (DELETE FROM @store@.newt_projection p WHERE p.zoid > $1 AND p.zoid <= $2 "
@@ -432,18 +441,25 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "x AS (DELETE FROM @store@.newt_reject_entry e USING d "
         "WHERE e.zoid = ANY (ARRAY[d.zoid]) AND e.serial = d.serial) "
         "SELECT count(*) FROM d",
-    /* $2 classes that clients project; a record that is none has no row */
+    /* $2 classes that clients project, $3 classes that are virtual or, $4 not 0, those that are
+     * not; a record that is none has no row */
     [NEWT__S_FOLLOW_SERVER] =
         "WITH i AS MATERIALIZED (" FOLLOW_STALE "), "
         "j AS MATERIALIZED (SELECT i.*, newt.try_to_jsonb(i.state) AS json FROM i), "
         "k AS MATERIALIZED (SELECT j.*, CASE WHEN j.json IS NOT NULL "
         "THEN newt.class_name(j.state) END AS class_name FROM j), "
-        "r AS MATERIALIZED (SELECT * FROM k WHERE class_name IS NULL "
-        "OR class_name <> ALL ($2::text[])), " FOLLOW_WRITE(
+        "r AS MATERIALIZED (SELECT zoid, serial, state, seen, class_name, CASE WHEN "
+        "(class_name = ANY ($3::text[])) = ($4::bigint <> 0) THEN json END AS json FROM k "
+        "WHERE class_name IS NULL OR class_name <> ALL ($2::text[])), " FOLLOW_WRITE(
             /* the few rejects first, and no join: w, r and they were nested loops */
             "SELECT q.* FROM (SELECT r.zoid, r.serial, f.n, f.path, f.reason FROM r "
             "CROSS JOIN LATERAL newt.rejects(r.state) WITH ORDINALITY AS f(path, reason, n) "
             "WHERE r.json IS NOT NULL OFFSET 0) q WHERE q.zoid = ANY (ARRAY(SELECT zoid FROM w))"),
+    /* The objects among them that have no row yet, and which are left for the statement above;
+     * parameters as there, and $4 is 0 */
+    [NEWT__S_FOLLOW_NEW_ROWS] = "SELECT written, rest FROM newt.project_new(" TABLE(
+        "newt_projection") ", $1::bigint[], $2::text[] || CASE WHEN $4::bigint = 0 THEN $3::text[] "
+                           "END)",
     [NEWT__S_FOLLOW_READ] = FOLLOW_STALE,
     /* $1 zoids, $2 seen, $3 class names, $4 serials, $5 documents, $6 rejects as in S_REJECTS */
     [NEWT__S_FOLLOW_WRITE] =

@@ -430,6 +430,42 @@ test_not_of_a_row(void **state)
     close_store(&s);
 }
 
+/* Another writes a row while the updater, that did not see it, is about to write it too. That is
+ * not refused, and the row stays as it is: it may be newer. */
+static void
+test_other_first(void **state)
+{
+    PGconn *other;
+    item_ref r;
+    updater u;
+    store s;
+
+    open_as(state, &s, "first");
+    other = sql_open(PQdb(s.pg));
+    begin(s.c);
+    add(s.c, "a");
+    r = add(s.c, "b");
+    add(s.c, "c");
+    commit(s.c);
+    sql_do(other, "BEGIN");
+    sql_do(other,
+           "INSERT INTO newt_projection SELECT zoid, 'Item', serial, '{\"name\": \"first\"}' FROM "
+           "object_state WHERE zoid = %lld",
+           (long long)r.any.oid);
+    updater_start(&u, "--once", s.conninfo, NULL);
+    wait_until(sql_number(s.pg, "SELECT count(*) FROM pg_stat_activity WHERE datname = "
+                                "current_database() AND wait_event_type = 'Lock'") == 1);
+    sql_do(other, "COMMIT");
+    assert_int_equal(updater_wait(&u), 0);
+    updater_forget(&u, false);
+    assert_int_equal(rows(&s), 3);
+    assert_int_equal(refused(&s), 0);
+    assert_int_equal(sql_number(s.pg, "SELECT count(*) FROM newt WHERE state->>'name' = 'first'"),
+                     1);
+    PQfinish(other);
+    close_store(&s);
+}
+
 #define TWICE(test)                                                                                \
     {#test, test, NULL, NULL, (void *)(uintptr_t)&without},                                        \
     {                                                                                              \
@@ -438,7 +474,7 @@ test_not_of_a_row(void **state)
 
 static const struct CMUnitTest refusals[] = {
     TWICE(test_one_row),     TWICE(test_many_rows),    TWICE(test_cost),
-    TWICE(test_handed_over), TWICE(test_not_of_a_row),
+    TWICE(test_handed_over), TWICE(test_not_of_a_row), TWICE(test_other_first),
 };
 
 int

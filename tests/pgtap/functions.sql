@@ -13,6 +13,7 @@ INSERT INTO want VALUES
     ('walk(text,bigint[],bigint,bigint,text[])', 'record', 's', true, 'r', false, 'c'),
     ('at_commit(regclass,bigint,bigint,bigint[],bigint[],text,text,text)', 'void', 'v', false, 'u', false, 'c'),
     ('committed(regclass,bigint,bigint)', 'bigint[]', 'v', false, 'u', false, 'c'),
+    ('project_new(regclass,bigint[],text[])', 'record', 'v', true, 'u', false, 'c'),
     ('rejects(bytea)', 'record', 'i', true, 's', false, 'c'),
     ('ts(text)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
     ('ts(jsonb)', 'timestamp with time zone', 'i', true, 's', true, 'c'),

@@ -1,0 +1,507 @@
+/*
+ * project_new.c - the first rows of objects, written many at a time
+ *
+ * A follower that has fallen behind, or is new, mostly meets objects that have no row yet. Their
+ * rows are written here as COPY writes rows: a page at a time in the table and in WAL, then the
+ * entries of all indexes. A record is read once, and found by going along the primary key, not by
+ * one search for each.
+ *
+ * Only what is plain is done here. All else is handed back, for the statement that can do all of
+ * it: objects that have a row or entries of newt_reject, values that JSON shows only in
+ * part, and everything if the tables are not as they were created, in a way that could matter here:
+ * triggers, rules, more columns, row security, rights that are not all there.
+ *
+ * What was not there for this snapshot may be there when it is written. Then the primary key
+ * refuses it, and with it the whole chunk; the caller does it again by that other statement.
+ */
+#include "newt_pg.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(newt_pg_project_new);
+
+enum {
+    ROWS = 100,            /* written together, at most ... */
+    ROW_BYTES = 256 << 10, /* ... or as many as have this size, with their records */
+    KEPT = 64 << 10,       /* memory for them that is not given back in between */
+    NEAR = 16              /* entries of an index gone past before a search */
+};
+
+enum {
+    ZOID,
+    CLASS_NAME,
+    SERIAL,
+    STATE,
+    N_COLUMNS
+};
+
+/* ---- a table by its zoids ------------------------------------------------------------------- */
+
+typedef struct by_zoid {
+    Relation heap, index; /* index NULL: not as it should be */
+    IndexScanDesc scan;
+    ScanKeyData keys[2];
+    int64 at; /* the entry where the scan stands */
+    bool end; /* it is through */
+} by_zoid;
+
+/* A plain table, first its zoid, that the caller may use in all these ways. */
+static bool
+is_plain(Relation heap, AclMode rights)
+{
+    Form_pg_class form = heap->rd_rel;
+    Form_pg_attribute first;
+
+    if (form->relkind != RELKIND_RELATION || form->relam != HEAP_TABLE_AM_OID ||
+        form->relispartition || form->relhassubclass || heap->rd_rules || form->relnatts < 1)
+        return false;
+    first = TupleDescAttr(RelationGetDescr(heap), 0);
+    return !first->attisdropped && first->atttypid == INT8OID &&
+           strcmp(NameStr(first->attname), "zoid") == 0 &&
+           pg_class_aclmask(RelationGetRelid(heap), GetUserId(), rights, ACLMASK_ALL) == rights &&
+           check_enable_rls(RelationGetRelid(heap), InvalidOid, true) != RLS_ENABLED;
+}
+
+static bool
+open_table(by_zoid *t, Oid table, LOCKMODE lock, AclMode rights)
+{
+    Relation index;
+
+    *t = (by_zoid){0};
+    if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
+        return false;
+    t->heap = table_open(table, lock);
+    if (!is_plain(t->heap, rights))
+        return false;
+    list_free(RelationGetIndexList(t->heap)); /* sets rd_pkindex */
+    if (!OidIsValid(t->heap->rd_pkindex))
+        return false;
+    t->index = index = index_open(t->heap->rd_pkindex, AccessShareLock);
+    return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indkey.values[0] == ZOID + 1 &&
+           index->rd_opfamily[0] == INTEGER_BTREE_FAM_OID && index->rd_indoption[0] == 0;
+}
+
+static void
+close_table(by_zoid *t)
+{
+    if (t->scan)
+        index_endscan(t->scan);
+    if (t->index)
+        index_close(t->index, AccessShareLock);
+    if (t->heap)
+        table_close(t->heap, NoLock);
+}
+
+static void
+step(by_zoid *t)
+{
+    bool isnull;
+
+    t->end = index_getnext_tid(t->scan, ForwardScanDirection) == NULL;
+    if (!t->end)
+        t->at = DatumGetInt64(index_getattr(t->scan->xs_itup, 1, t->scan->xs_itupdesc, &isnull));
+}
+
+/* To go through entries from first to last. */
+static void
+begin_scan(by_zoid *t, int64 first, int64 last)
+{
+    ScanKeyInit(&t->keys[0], 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
+    ScanKeyInit(&t->keys[1], 1, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
+    t->scan = newt_pg_index_beginscan(t->heap, t->index, GetActiveSnapshot(), 2);
+    t->scan->xs_want_itup = true;
+    index_rescan(t->scan, t->keys, 2, NULL, 0);
+    step(t);
+}
+
+/* Whether there is an entry with this zoid; the zoids that are asked for rise. */
+static bool
+find(by_zoid *t, int64 zoid)
+{
+    for (int passed = 1; !t->end && t->at < zoid; passed++) {
+        if (passed % NEAR == 0) {
+            t->keys[0].sk_argument = Int64GetDatum(zoid);
+            index_rescan(t->scan, t->keys, 2, NULL, 0);
+        }
+        step(t);
+    }
+    return !t->end && t->at == zoid;
+}
+
+/* The row with this zoid that the snapshot has. */
+static bool
+fetch(by_zoid *t, int64 zoid, TupleTableSlot *slot)
+{
+    for (bool found = find(t, zoid); found; step(t), found = !t->end && t->at == zoid)
+        if (index_fetch_heap(t->scan, slot))
+            return true;
+    return false;
+}
+
+/* ---- what is to be done --------------------------------------------------------------------- */
+
+typedef struct chunk {
+    by_zoid objects, projection, rejects;
+    int64 *zoids;
+    int n;
+    Datum *rest; /* zoids that are handed back */
+    int n_rest;
+    Datum *client_classes;
+    int n_client_classes;
+
+    EState *estate;
+    ResultRelInfo *result;
+    TupleDesc desc;     /* of the slots, and not counted for each */
+    MemoryContext rows; /* the rows that wait; reset when they are written */
+    TupleTableSlot *slots[ROWS];
+    int n_slots, made; /* that wait; that were made */
+    size_t bytes;      /* of those that wait */
+    text *class_name;  /* of the last record, in rows */
+    int64 written;
+} chunk;
+
+static bool
+is_projection(Relation heap)
+{
+    static const struct {
+        const char *name;
+        Oid type;
+    } columns[N_COLUMNS] = {[ZOID] = {"zoid", INT8OID},
+                            [CLASS_NAME] = {"class_name", TEXTOID},
+                            [SERIAL] = {"serial", INT8OID},
+                            [STATE] = {"state", JSONBOID}};
+    TupleDesc desc = RelationGetDescr(heap);
+
+    if (desc->natts != N_COLUMNS || heap->trigdesc)
+        return false;
+    for (int i = 0; i < N_COLUMNS; i++) {
+        Form_pg_attribute a = TupleDescAttr(desc, i);
+
+        if (a->attisdropped || a->attgenerated || a->atttypid != columns[i].type ||
+            strcmp(NameStr(a->attname), columns[i].name) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool
+is_objects(Relation heap)
+{
+    TupleDesc desc = RelationGetDescr(heap);
+
+    return desc->natts >= 3 && TupleDescAttr(desc, 1)->atttypid == INT8OID &&
+           strcmp(NameStr(TupleDescAttr(desc, 1)->attname), "serial") == 0 &&
+           TupleDescAttr(desc, 2)->atttypid == BYTEAOID &&
+           strcmp(NameStr(TupleDescAttr(desc, 2)->attname), "state") == 0;
+}
+
+static bool
+open_tables(chunk *c, Oid projection)
+{
+    Oid schema = get_rel_namespace(projection);
+
+    return open_table(&c->objects, get_relname_relid("object_state", schema), AccessShareLock,
+                      ACL_SELECT) &&
+           open_table(&c->projection, projection, RowExclusiveLock,
+                      ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE) &&
+           open_table(&c->rejects, get_relname_relid("newt_reject_entry", schema), AccessShareLock,
+                      ACL_SELECT | ACL_INSERT | ACL_DELETE) &&
+           is_objects(c->objects.heap) && is_projection(c->projection.heap);
+}
+
+/* Rising zoids, none twice. */
+static bool
+take_zoids(chunk *c, ArrayType *array)
+{
+    c->n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+    c->zoids = (int64 *)ARR_DATA_PTR(array);
+    if (ARR_HASNULL(array) || c->n == 0)
+        return false;
+    for (int i = 1; i < c->n; i++)
+        if (c->zoids[i] <= c->zoids[i - 1])
+            return false;
+    return true;
+}
+
+static void
+take_client_classes(chunk *c, ArrayType *array)
+{
+    bool *nulls;
+
+    deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &c->client_classes, &nulls,
+                      &c->n_client_classes);
+    for (int i = 0; i < c->n_client_classes; i++)
+        if (nulls[i])
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("element %d of client_classes must not be null", i + 1)));
+}
+
+static bool
+is_client_class(const chunk *c, const newt__reader *head)
+{
+    for (int i = 0; i < c->n_client_classes; i++) {
+        text *name = DatumGetTextPP(c->client_classes[i]);
+
+        if (VARSIZE_ANY_EXHDR(name) == head->class_n &&
+            memcmp(VARDATA_ANY(name), head->class_name, head->class_n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Takes those out that something is known of already. */
+static void
+separate_known(chunk *c)
+{
+    int64 first = c->zoids[0], last = c->zoids[c->n - 1];
+    int64 *unknown = palloc(c->n * sizeof *unknown);
+    TupleTableSlot *row = table_slot_create(c->projection.heap, NULL);
+    TupleTableSlot *entry = table_slot_create(c->rejects.heap, NULL);
+    int n = 0;
+
+    begin_scan(&c->projection, first, last);
+    begin_scan(&c->rejects, first, last);
+    for (int i = 0; i < c->n; i++) {
+        int64 zoid = c->zoids[i];
+
+        if (fetch(&c->projection, zoid, row) || fetch(&c->rejects, zoid, entry))
+            c->rest[c->n_rest++] = Int64GetDatum(zoid);
+        else
+            unknown[n++] = zoid;
+    }
+    c->zoids = unknown;
+    c->n = n;
+    ExecDropSingleTupleTableSlot(row);
+    ExecDropSingleTupleTableSlot(entry);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+static void
+begin_writing(chunk *c)
+{
+    c->estate = CreateExecutorState();
+    c->result = makeNode(ResultRelInfo);
+    InitResultRelInfo(c->result, c->projection.heap, 0, NULL, 0);
+    ExecOpenIndices(c->result, false);
+    c->desc = CreateTupleDescCopyConstr(RelationGetDescr(c->projection.heap));
+    c->rows = AllocSetContextCreate(CurrentMemoryContext, "newt.project_new rows", KEPT, KEPT,
+                                    ALLOCSET_DEFAULT_MAXSIZE);
+}
+
+/* A value may only come free by what is handed back: then all is. */
+static bool
+has_unique_index(const chunk *c)
+{
+    for (int i = 0; i < c->result->ri_NumIndices; i++) {
+        Form_pg_index index = c->result->ri_IndexRelationDescs[i]->rd_index;
+
+        if ((index->indisunique || index->indisexclusion) && !index->indisprimary)
+            return true;
+    }
+    return false;
+}
+
+static void
+write_rows(chunk *c)
+{
+    MemoryContext before = MemoryContextSwitchTo(c->rows);
+
+    for (int i = 0; i < c->n_slots; i++) {
+        ExecConstraints(c->result, c->slots[i], c->estate);
+        ResetPerTupleExprContext(c->estate);
+    }
+    if (c->n_slots > 0)
+        table_multi_insert(c->projection.heap, c->slots, c->n_slots, GetCurrentCommandId(true), 0,
+                           NULL);
+    for (int i = 0; i < c->n_slots; i++) {
+        CHECK_FOR_INTERRUPTS();
+        newt_pg_insert_index_tuples(c->result, c->slots[i], c->estate);
+        ResetPerTupleExprContext(c->estate);
+        ExecClearTuple(c->slots[i]);
+    }
+    c->written += c->n_slots;
+    c->n_slots = 0;
+    c->bytes = 0;
+    c->class_name = NULL;
+    MemoryContextSwitchTo(before);
+    MemoryContextReset(c->rows);
+}
+
+static void
+end_writing(chunk *c)
+{
+    write_rows(c);
+    for (int i = 0; i < c->made; i++)
+        ExecDropSingleTupleTableSlot(c->slots[i]);
+    ExecCloseIndices(c->result);
+    FreeExecutorState(c->estate);
+}
+
+/* A slot that is free, of those that live until the end. */
+static TupleTableSlot *
+next_slot(chunk *c)
+{
+    if (c->n_slots == c->made) {
+        MemoryContext before = MemoryContextSwitchTo(c->estate->es_query_cxt);
+
+        c->slots[c->made++] = MakeSingleTupleTableSlot(c->desc,
+                                                       table_slot_callbacks(c->projection.heap));
+        MemoryContextSwitchTo(before);
+    }
+    return c->slots[c->n_slots++];
+}
+
+static void
+add_row(chunk *c, int64 zoid, const newt__reader *head, Datum serial, Jsonb *state)
+{
+    TupleTableSlot *slot = next_slot(c);
+
+    if (!c->class_name || VARSIZE_ANY_EXHDR(c->class_name) != head->class_n ||
+        memcmp(VARDATA_ANY(c->class_name), head->class_name, head->class_n) != 0)
+        c->class_name = cstring_to_text_with_len(head->class_name, (int)head->class_n);
+    memset(slot->tts_isnull, 0, N_COLUMNS * sizeof *slot->tts_isnull);
+    slot->tts_values[ZOID] = Int64GetDatum(zoid);
+    slot->tts_values[CLASS_NAME] = PointerGetDatum(c->class_name);
+    slot->tts_values[SERIAL] = serial;
+    slot->tts_values[STATE] = JsonbPGetDatum(state);
+    ExecStoreVirtualTuple(slot);
+    slot->tts_tableOid = RelationGetRelid(c->projection.heap);
+    c->bytes += VARSIZE(state);
+}
+
+/* ---- one object -------------------------------------------------------------------------------
+ */
+
+static int
+refuse(void *arg, const newt__path_item *path, size_t n, const char *reason)
+{
+    return 1;
+}
+
+/* Whether that was all there is to do: a record that is none has no row, nor does one of a class
+ * that clients project, or that is not projected. */
+static bool
+project(chunk *c, int64 zoid, TupleTableSlot *object)
+{
+    bool no_serial, no_state, hidden = false, done = true;
+    Datum serial = slot_getattr(object, 2, &no_serial), state = slot_getattr(object, 3, &no_state);
+    bytea *record;
+    newt__fault fault = {0};
+    newt__reader head;
+    newt_pg_jsonb out;
+    newt__sink sink;
+    MemoryContext before;
+    size_t n;
+
+    if (no_serial || no_state)
+        return false;
+    before = MemoryContextSwitchTo(c->rows);
+    record = DatumGetByteaPP(state);
+    n = VARSIZE_ANY_EXHDR(record);
+    fault.code = newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), n);
+    if (fault.code == NEWT__OK && !is_client_class(c, &head)) {
+        newt_pg_jsonb_sink(&sink, &out);
+        sink.reject = refuse;
+        fault.code = newt__project(&newt_pg_env, VARDATA_ANY(record), n, &sink, &hidden, &fault);
+        if (fault.code == NEWT__SINK)
+            done = false;
+        else if (fault.code == NEWT__OK && !hidden)
+            add_row(c, zoid, &head, serial, newt_pg_jsonb_finish(&out));
+    } else if (fault.code != NEWT__OK) {
+        fault = head.fault;
+    }
+    c->bytes += n;
+    MemoryContextSwitchTo(before);
+    if (fault.code != NEWT__OK && fault.code != NEWT__SINK && !newt_pg_is_bad_record(fault.code))
+        newt_pg_raise(&fault, n);
+    return done;
+}
+
+static void
+project_all(chunk *c)
+{
+    TupleTableSlot *object = table_slot_create(c->objects.heap, NULL);
+
+    newt_pg_need_utf8();
+    begin_scan(&c->objects, c->zoids[0], c->zoids[c->n - 1]);
+    for (int i = 0; i < c->n; i++) {
+        CHECK_FOR_INTERRUPTS();
+        if (fetch(&c->objects, c->zoids[i], object) && !project(c, c->zoids[i], object))
+            c->rest[c->n_rest++] = Int64GetDatum(c->zoids[i]);
+        if (c->n_slots == ROWS || c->bytes >= ROW_BYTES)
+            write_rows(c);
+    }
+    ExecDropSingleTupleTableSlot(object);
+}
+
+/* False: nothing is written, and all is handed back. */
+static bool
+project_new(chunk *c, Oid projection, ArrayType *zoids, ArrayType *client_classes)
+{
+    bool done = false;
+
+    take_client_classes(c, client_classes);
+    if (!take_zoids(c, zoids))
+        return false;
+    if (open_tables(c, projection)) {
+        c->rest = palloc(c->n * sizeof *c->rest);
+        separate_known(c);
+        if (c->n > 0) {
+            begin_writing(c);
+            done = c->n_rest == 0 || !has_unique_index(c);
+            if (done)
+                project_all(c);
+            end_writing(c);
+        }
+    }
+    close_table(&c->rejects);
+    close_table(&c->projection);
+    close_table(&c->objects);
+    return done;
+}
+
+Datum
+newt_pg_project_new(PG_FUNCTION_ARGS)
+{
+    ArrayType *zoids = PG_GETARG_ARRAYTYPE_P(1);
+    chunk *c = palloc0(sizeof *c);
+    TupleDesc desc;
+    Datum values[2];
+    bool nulls[2] = {false, false};
+
+    PreventCommandIfReadOnly("newt.project_new()");
+    if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "newt.project_new gives a row");
+    if (!project_new(c, PG_GETARG_OID(0), zoids, PG_GETARG_ARRAYTYPE_P(2)))
+        values[1] = PointerGetDatum(zoids);
+    else if (c->n_rest > 0)
+        values[1] = PointerGetDatum(construct_array(c->rest, c->n_rest, INT8OID, sizeof(int64),
+                                                    FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+    else
+        nulls[1] = true;
+    values[0] = Int64GetDatum(c->written);
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
