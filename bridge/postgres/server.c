@@ -201,7 +201,7 @@ check_store(newt__session *c, newt_error *e)
                   ".newt_store WHERE one");
     if (!r)
         return e->status;
-    c->async = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "async") == 0;
+    c->async = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "inline") != 0;
     if (PQntuples(r) == 1 && db->oid_block == 0) { /* of the first connection, before others are */
         db->async = c->async;
         db->oid_block = atoll(PQgetvalue(r, 0, 1));
@@ -393,7 +393,7 @@ look(newt__session *c)
     PQclear(r);
     r = newt__take(c);
     if (r && PQntuples(r) == 1)
-        async = PQgetlength(r, 0, 0) == 5 && memcmp(PQgetvalue(r, 0, 0), "async", 5) == 0;
+        async = PQgetlength(r, 0, 0) != 6 || memcmp(PQgetvalue(r, 0, 0), "inline", 6) != 0;
     PQclear(r);
     c->reopen |= async != c->async;
     newt__take_rest(c);

@@ -278,7 +278,7 @@ struct newt__session {
     bool has_project_new;               /* newt.project_new can be called */
     bool standby;                       /* the server was one when it was connected to */
     bool at_commit;                     /* newt.at_commit can, and is wanted */
-    bool async;                         /* where a class does not say otherwise */
+    bool async; /* no row is written, or later, where a class does not say otherwise */
     int64_t looked_us;                  /* monotonic clock of the last look at all these */
     uint64_t seen;                      /* what that look has found */
     bool doubtful; /* the cache is of a server that was restarted or replaced since */

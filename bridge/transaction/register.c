@@ -74,6 +74,16 @@ differing_field(const json_t *ours, const json_t *theirs)
     return "?";
 }
 
+/* What the DBA has said of a class (newt.set_projection) whose program says nothing. The database
+ * is being opened: nobody else uses its classes yet. */
+static void
+adopt(const newt__class *k, const char *projection)
+{
+    newt__class *own = (newt__class *)(uintptr_t)k;
+
+    own->flags |= strcmp(projection, "inline") == 0 ? NEWT_C_INLINE : NEWT_C_ASYNC;
+}
+
 /* Compares what the store has of a class with ours. */
 static int
 compare_class(newt_error *e, const newt__class *k, const newt__registered *ours,
@@ -91,6 +101,8 @@ compare_class(newt_error *e, const newt__class *k, const newt__registered *ours,
             e, NEWT_ECLASS, 0,
             "class \"%s\" version %d is registered with other fields: field \"%s\" differs",
             k->name, (int)k->version, differing_field(a, b));
+    else if (!ours->projection && *their_projection && strcmp(their_projection, "client") != 0)
+        adopt(k, their_projection);
     else if (strcmp(their_projection, our_projection) != 0)
         status = newt__fail(
             e, NEWT_ECLASS, 0,

@@ -1,0 +1,205 @@
+/*
+ * server_modes.c - inline, async and virtual: the same rows, byte for byte; and who says which
+ *
+ * Random records of all kinds, damaged ones and the fuzzers' corpus, in stores whose rows come
+ * about in every way there is.
+ */
+#include "server.h"
+
+#include "../../bridge/conn.h"
+#include "../generate.h"
+
+#include <dirent.h>
+
+enum {
+    RANDOM = 3000,
+    FIRST = 100000 /* oid */
+};
+
+static void
+insert(PGconn *pg, int64_t oid, const void *record, size_t n)
+{
+    char number[24];
+    const char *values[] = {number, record};
+    int lengths[] = {0, (int)n}, formats[] = {0, 1};
+    PGresult *r;
+
+    snprintf(number, sizeof number, "%lld", (long long)oid);
+    r = PQexecParams(pg,
+                     "INSERT INTO object_state (zoid, serial, state) VALUES ($1::bigint, 77, "
+                     "$2::bytea)",
+                     2, NULL, values, lengths, formats, 0);
+    assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+    PQclear(r);
+}
+
+static void
+insert_corpus(PGconn *pg, int64_t *oid)
+{
+    const char *path = "tests/fuzz/corpus/decoder";
+    DIR *dir = opendir(path);
+    struct dirent *d;
+
+    assert_non_null(dir);
+    while ((d = readdir(dir))) {
+        static uint8_t bytes[1 << 20];
+        char name[512];
+        size_t n;
+        FILE *f;
+
+        if (*d->d_name == '.')
+            continue;
+        snprintf(name, sizeof name, "%s/%s", path, d->d_name);
+        f = fopen(name, "rb");
+        assert_non_null(f);
+        n = fread(bytes, 1, sizeof bytes, f);
+        fclose(f);
+        insert(pg, ++*oid, bytes, n);
+    }
+    closedir(dir);
+}
+
+static int64_t
+fill(PGconn *pg, uint64_t seed)
+{
+    int64_t oid = FIRST;
+    generate g;
+
+    generate_init(&g, seed);
+    sql_do(pg, "BEGIN");
+    for (int i = 0; i < RANDOM; i++) {
+        newt__writer w = {.buf.env = &newt__malloc_env};
+
+        if (generate_record(&g, &w, i % 3 ? NULL : "Named") == NEWT__OK) {
+            insert(pg, ++oid, w.buf.data, w.buf.n);
+            if (i % 10 == 0) /* damaged */
+                insert(pg, ++oid, w.buf.data, w.buf.n - 1);
+        }
+        newt__writer_free(&w);
+    }
+    insert_corpus(pg, &oid);
+    sql_do(pg, "INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT "
+               "max(tid) + 1, 77, 0, array(SELECT zoid FROM object_state WHERE serial = 77), '{}' "
+               "FROM transaction");
+    sql_do(pg, "COMMIT");
+    return oid;
+}
+
+/* All rows of a view or a query, as one hash each. */
+static char *
+rows_of(PGconn *pg, const char *what)
+{
+    return sql_text(pg,
+                    "SELECT count(*) || ' ' || md5(coalesce(string_agg(zoid || class_name || "
+                    "serial || state::text, '|' ORDER BY zoid), '')) FROM (%s) r "
+                    "WHERE zoid >= %d",
+                    what, FIRST);
+}
+
+static char *
+drained(const store *s)
+{
+    newt_db *db = store_db(s, NULL, (newt_options){0});
+    newt_conn *c = connect_(db);
+    newt_progress p = {.size = sizeof p};
+
+    do
+        ok(c, newt_project(c, "updater", 1000, &p));
+    while (p.transactions > 0);
+    newt_close(c);
+    newt_db_close(db);
+    return rows_of(s->pg, "SELECT * FROM newt");
+}
+
+static void
+test_same(void **state)
+{
+    uint64_t seed = generate_seed();
+    char *in_client, *in_server, *computed, *virtual;
+    store s;
+
+    (void)state;
+    use_database(false);
+    store_open(&s, "client");
+    fill(s.pg, seed);
+    in_client = drained(&s);
+    store_close(&s);
+    use_database(true);
+    store_open(&s, "server");
+    fill(s.pg, seed);
+    in_server = drained(&s);
+    computed = rows_of(s.pg, "SELECT zoid, newt.class_name(state) AS class_name, serial, "
+                             "newt.to_jsonb(state) AS state FROM object_state "
+                             "WHERE newt.try_to_jsonb(state) IS NOT NULL");
+    sql_do(s.pg, "SELECT newt.set_projection('%s', NULL, 'virtual')", s.schema);
+    assert_sql(s.pg, "0", "SELECT count(*) FROM newt_projection");
+    virtual = rows_of(s.pg, "SELECT * FROM newt");
+    store_close(&s);
+    assert_string_equal(in_client, in_server);
+    assert_string_equal(in_server, computed);
+    assert_string_equal(in_server, virtual);
+    assert_true(atoi(in_client) > RANDOM * 3 / 4);
+    free(in_client);
+    free(in_server);
+    free(computed);
+    free(virtual);
+}
+
+/* Rows of a class that becomes virtual go, those of others stay; and come back. */
+static void
+test_virtual_class(void **state)
+{
+    newt_sweep w = {.size = sizeof w, .kind = NEWT_SWEEP_MISSING};
+    newt_progress p = {.size = sizeof p};
+    item_ref r;
+    newt_db *db;
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    use_database(true);
+    store_open(&s, "virtual_class");
+    r = make_item(s.a, "x", 1);
+    sql_do(s.pg, "UPDATE newt_class SET projection = 'virtual'"); /* without rows being removed */
+    begin(s.a);
+    write_n(s.a, r, 2); /* a program that was there before goes on as it did */
+    commit(s.a);
+    assert_sql(s.pg, "1", "SELECT count(*) FROM newt_projection WHERE class_name = 'Item'");
+    db = store_db(&s, classes, (newt_options){0});
+    c = connect_(db);
+    begin(c);
+    write_n(c, r, 3); /* one that opens the store now writes no row */
+    commit(c);
+    assert_sql(s.pg, "2", "SELECT state->>'n' FROM newt_projection WHERE class_name = 'Item'");
+    do
+        ok(c, newt_project(c, "updater", 1000, &p));
+    while (p.transactions > 0);
+    assert_sql(s.pg, "0", "SELECT count(*) FROM newt_projection WHERE class_name = 'Item'");
+    assert_sql(s.pg, "1", "SELECT count(*) FROM newt_projection");
+    sql_do(s.pg, "SELECT newt.set_projection('%s', 'Item', 'virtual')", s.schema);
+    assert_sql(s.pg, "3", "SELECT state->>'n' FROM newt WHERE class_name = 'Item'");
+    w.kind = NEWT_SWEEP_CHECK;
+    while (!w.over)
+        ok(c, newt_project_sweep(c, &w));
+    assert_int_equal(w.missing + w.wrong + w.stale + w.extra, 0);
+    sql_do(s.pg, "SELECT newt.set_projection('%s', 'Item', 'async')", s.schema);
+    assert_sql(s.pg, "0", "SELECT count(*) FROM newt WHERE class_name = 'Item'");
+    w = (newt_sweep){.size = sizeof w, .kind = NEWT_SWEEP_MISSING};
+    while (!w.over)
+        ok(c, newt_project_sweep(c, &w));
+    assert_sql(s.pg, "3", "SELECT state->>'n' FROM newt WHERE class_name = 'Item'");
+    newt_close(c);
+    newt_db_close(db);
+    store_close(&s);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_same),
+    cmocka_unit_test(test_virtual_class),
+};
+
+int
+main(void)
+{
+    return run_all(tests);
+}
