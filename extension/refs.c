@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(newt_pg_class_name);
+PG_FUNCTION_INFO_V1(newt_pg_try_class_name);
 PG_FUNCTION_INFO_V1(newt_pg_class_version);
 PG_FUNCTION_INFO_V1(newt_pg_refs);
 
@@ -31,6 +32,22 @@ newt_pg_class_name(PG_FUNCTION_ARGS)
 
     newt_pg_need_utf8();
     read_head(&r, PG_GETARG_BYTEA_PP(0));
+    PG_RETURN_TEXT_P(cstring_to_text_with_len(r.class_name, (int)r.class_n));
+}
+
+Datum
+newt_pg_try_class_name(PG_FUNCTION_ARGS)
+{
+    bytea *record = PG_GETARG_BYTEA_PP(0);
+    size_t n = VARSIZE_ANY_EXHDR(record);
+    newt__reader r;
+
+    newt_pg_need_utf8();
+    if (newt__read_begin(&r, &newt_pg_env, VARDATA_ANY(record), n)) {
+        if (!newt_pg_is_bad_record(r.fault.code))
+            newt_pg_raise(&r.fault, n);
+        PG_RETURN_NULL();
+    }
     PG_RETURN_TEXT_P(cstring_to_text_with_len(r.class_name, (int)r.class_n));
 }
 

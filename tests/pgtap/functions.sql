@@ -7,7 +7,7 @@ INSERT INTO want VALUES
     ('try_to_jsonb(bytea)', 'jsonb', 'i', true, 's', false, 'c'),
     ('get(bytea,text[])', 'jsonb', 'i', true, 's', false, 'c'),
     ('get_text(bytea,text[])', 'text', 'i', true, 's', false, 'c'),
-    ('class_name(bytea)', 'text', 'i', true, 's', false, 'c'),
+    ('class_name(bytea)', 'text', 'i', true, 's', false, 'c'), ('try_class_name(bytea)', 'text', 'i', true, 's', false, 'c'),
     ('class_version(bytea)', 'integer', 'i', true, 's', false, 'c'),
     ('refs(bytea)', 'bigint[]', 'i', true, 's', false, 'c'),
     ('walk(text,bigint[],bigint,bigint,text[])', 'record', 's', true, 'r', false, 'c'),

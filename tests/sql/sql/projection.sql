@@ -104,7 +104,7 @@ SELECT pg_temp.nodes_of(:'join');
 SELECT pg_temp.nodes_of(:'words');
 SELECT pg_temp.nodes_of(:'acl');
 :acl;
--- damaged records have no row; where even the class cannot be read, a question for a class finds out
+-- damaged records have no row, and are in nobody's way
 BEGIN;
 INSERT INTO store_p.object_state VALUES (9003, 1, '\x83645461736b01a1');
 SELECT pg_temp.differ();
