@@ -7,7 +7,8 @@
 #include <time.h>
 
 enum {
-    ROWS = 1000, /* of one statement */
+    FIRST_ROWS = 16, /* of the first statement */
+    MOST_ROWS = 1000,
     FIRST_PAUSE_MS = 10,
     LONGEST_PAUSE_MS = 250,
     SHORTEST_RECORD = 1024, /* that may be left out of many */
@@ -21,6 +22,7 @@ typedef struct feed {
     void *arg;
     newt__cursor *at;
     int64_t wanted, objects; /* so far */
+    int64_t taken;           /* transactions */
     newt__oids written, removed;
     newt__buffer classes;
     bool missing; /* a part of a large transaction is */
@@ -49,6 +51,7 @@ read_objects(feed *f, newt__transaction *t, const PGresult *r, int row, int colu
     t->n_removed = f->removed.n;
     t->removed_classes = f->classes.n > 0 ? (const char *)f->classes.data : NULL;
     f->objects += (int64_t)(t->n_written + t->n_removed);
+    f->taken++;
     return NEWT_OK;
 }
 
@@ -163,6 +166,15 @@ missing(newt__session *c, newt__position after)
     return NEWT_EMISSING;
 }
 
+/* Rows that have about so many objects, as far as transactions have been seen. */
+static int
+rows_for(const newt__session *c, int64_t objects)
+{
+    int64_t rows = c->per_transaction ? objects / c->per_transaction + 2 : FIRST_ROWS;
+
+    return (int)(rows < MOST_ROWS ? rows : MOST_ROWS);
+}
+
 int
 newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
                    newt__take_transaction *take, void *arg)
@@ -173,14 +185,15 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
               .at = at,
               .wanted = objects,
               .classes.env = &newt__malloc_env};
-    int status = newt__session_server(c), first = 0, rows = ROWS;
+    int status = newt__session_server(c), first = 0, asked = 0, rows = 0;
 
-    while (status == NEWT_OK && rows == ROWS && !f.missing && !enough(&f)) {
+    while (status == NEWT_OK && rows == asked && !f.missing && !enough(&f)) {
         newt__params p = {0};
         PGresult *r;
 
         newt__param_int(&p, at->after.tid);
-        newt__param_int(&p, ROWS);
+        asked = 1 + rows_for(c, objects - f.objects); /* the one that is known comes first */
+        newt__param_int(&p, asked);
         newt__talk_begin(c);
         newt__send(c, NEWT__S_FEED, &p);
         newt__sync(c);
@@ -200,6 +213,8 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
             status = newt__talk_end(c);
         else if (first < 0)
             f.missing = true;
+        if (f.taken > 0)
+            c->per_transaction = (c->per_transaction + f.objects / f.taken) / 2 + 1;
     }
     if (status == NEWT_OK && f.missing)
         status = missing(c, at->after);

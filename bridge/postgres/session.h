@@ -268,6 +268,7 @@ struct newt__session {
     int64_t system, timeline, database;
     char *plans[NEWT__N_PLAN_SETTINGS]; /* the server's own, for queries of the application */
     newt__refusals refusals;            /* of its follower */
+    int64_t per_transaction;            /* objects, of those it has followed; 0: none yet */
     uint64_t nonce;                     /* of the next commit; where they begin is random */
     newt__oids others;                  /* of the last commit */
     bool in_transaction;                /* the server has been told BEGIN and not yet its end */
@@ -278,12 +279,12 @@ struct newt__session {
     bool has_project_new;               /* newt.project_new can be called */
     bool standby;                       /* the server was one when it was connected to */
     bool at_commit;                     /* newt.at_commit can, and is wanted */
-    bool async; /* no row is written, or later, where a class does not say otherwise */
-    int64_t looked_us;                  /* monotonic clock of the last look at all these */
-    uint64_t seen;                      /* what that look has found */
-    bool doubtful; /* the cache is of a server that was restarted or replaced since */
-    bool reopen;   /* the server connection is to be replaced at the next chance */
-    bool broken;   /* ... is of no use any more */
+    bool async;        /* no row is written, or later, where a class does not say otherwise */
+    int64_t looked_us; /* monotonic clock of the last look at all these */
+    uint64_t seen;     /* what that look has found */
+    bool doubtful;     /* the cache is of a server that was restarted or replaced since */
+    bool reopen;       /* the server connection is to be replaced at the next chance */
+    bool broken;       /* ... is of no use any more */
 };
 
 /* Takes e as the error of the present call; returns its status. */
