@@ -7,8 +7,8 @@
  *   database    newt_db      classes and a store; shared by threads
  *   connection  newt_conn    one transaction and one thread at a time; its own cache of objects
  *   object      struct task  a struct of yours that Newt gave you; has an oid
- *   reference   task_ref     an oid that knows its class; a value, keep it anywhere, as long as you
- * like ghost                    a reference whose object is not loaded: it has no struct
+ *   reference   task_ref     an oid that knows its class; a value, to be kept anywhere and for ever
+ *   ghost                    a reference whose object is not loaded: it has no struct
  *
  * References are values, pointers are borrowed. A pointer comes from _new, _read, _write or _edit
  * and is valid until its _done, at the latest until commit, abort or the next begin. There is one

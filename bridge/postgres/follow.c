@@ -127,11 +127,15 @@ newt__session_release(newt__session *c, const char *name)
     *claim = NULL;
 }
 
+/* durable: when its COMMIT is answered; else a crash may take it away. */
 static void
-begin(newt__session *c)
+begin(newt__session *c, bool durable)
 {
+    newt__params p = {0};
+
+    newt__param_text(&p, durable ? NULL : "off");
     newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
-    newt__send(c, NEWT__S_FOLLOW_UNTIMED, NULL);
+    newt__send(c, NEWT__S_FOLLOW_UNTIMED, &p);
     c->in_transaction = true;
 }
 
@@ -142,29 +146,44 @@ take_begin(newt__session *c)
     newt__take_done(c);
 }
 
-/* Ends the transaction: everything is there, or nothing. */
+static int
+roll_back(newt__session *c)
+{
+    newt__take_rest(c);
+    newt__send(c, NEWT__S_ROLLBACK, NULL);
+    newt__sync(c);
+    newt__forget(c);
+    c->in_transaction = false;
+    return newt__talk_end(c);
+}
+
+/* The answer to COMMIT: everything is there, or nothing. What failed before it, it was not run. */
+static int
+take_commit(newt__session *c)
+{
+    newt_error *e = &c->talk->error;
+    PGresult *r = newt__take(c);
+
+    if (r && strcmp(PQcmdStatus(r), "COMMIT") != 0)
+        newt__fail(e, NEWT_ESQL, 0, "the server has rolled back instead of committing");
+    PQclear(r);
+    newt__take_sync(c);
+    if (e->status != NEWT_OK)
+        return roll_back(c);
+    c->in_transaction = false;
+    return newt__talk_end(c);
+}
+
+/* Ends the transaction. */
 static int
 finish(newt__session *c, bool commit)
 {
-    newt_error *e = &c->talk->error;
-    PGresult *r;
-
     newt__take_rest(c);
-    if (commit && e->status == NEWT_OK && !c->broken) {
-        newt__send(c, NEWT__S_COMMIT, NULL);
-        newt__sync(c);
-        r = newt__take(c);
-        if (r && strcmp(PQcmdStatus(r), "COMMIT") != 0)
-            newt__fail(e, NEWT_ESQL, 0, "the server has rolled back instead of committing");
-        PQclear(r);
-        newt__take_sync(c);
-    } else {
-        newt__send(c, NEWT__S_ROLLBACK, NULL);
-        newt__sync(c);
-        newt__forget(c);
-    }
-    c->in_transaction = false;
-    return newt__talk_end(c);
+    if (!commit || c->talk->error.status != NEWT_OK || c->broken)
+        return roll_back(c);
+    newt__send(c, NEWT__S_COMMIT, NULL);
+    newt__sync(c);
+    return take_commit(c);
 }
 
 /* The error of a comparison that failed says what to do. */
@@ -201,15 +220,16 @@ newt__session_move(newt__session *c, const char *name, const char *kind, const n
     newt__param_int(&p, to->copied);
     newt__param_text(&p, kind);
     newt__talk_begin(c);
+    /* a position alone may be lost, and what comes after it is done once more */
     if (!begun)
-        begin(c);
+        begin(c, false);
     newt__send(c, from ? NEWT__S_FOLLOW_MOVE : NEWT__S_FOLLOW_NEW, &p);
+    newt__send(c, NEWT__S_COMMIT, NULL);
     newt__sync(c);
     if (!begun)
         take_begin(c);
     newt__take_done(c);
-    newt__take_sync(c);
-    return explain(c, name, finish(c, true));
+    return explain(c, name, take_commit(c));
 }
 
 int
@@ -222,7 +242,7 @@ newt__session_forget_follower(newt__session *c, const char *name)
         return status;
     newt__param_text(&p, name);
     newt__talk_begin(c);
-    begin(c);
+    begin(c, true);
     newt__send(c, NEWT__S_FOLLOW_FORGET, &p);
     newt__sync(c);
     take_begin(c);
@@ -249,7 +269,7 @@ newt__session_execute(newt__session *c, const char *name, const newt__standing *
     add_place(&p, from);
     newt__talk_begin(c);
     if (!begun) {
-        begin(c);
+        begin(c, true);
         if (name)
             newt__send(c, NEWT__S_FOLLOW_HOLD_ALONE, &p);
         newt__plans_send(c);
@@ -377,7 +397,7 @@ write_part(batch *b, const newt__part *part)
     newt__param_text(&hold, part->follower);
     add_place(&hold, &part->from);
     newt__talk_begin(c);
-    begin(c);
+    begin(c, false);
     send_constraints(b);
     newt__send(c, NEWT__S_FOLLOW_HOLD, &hold);
     send_classes(b);
@@ -412,7 +432,7 @@ retry_refused(batch *b, bool only_early, int64_t max_objects, int64_t *zoid)
     newt__param_int(&p, only_early);
     b->careful = b->again = true;
     newt__talk_begin(c);
-    begin(c);
+    begin(c, false);
     send_constraints(b);
     send_classes(b);
     newt__send(c, NEWT__S_FOLLOW_REFUSED, &p);

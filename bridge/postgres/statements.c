@@ -402,10 +402,10 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_CLAIM] = "SELECT pg_try_advisory_lock(" FOLLOWER_KEY ", hashtext($1::text))",
     [NEWT__S_RELEASE_CLAIM] = "SELECT pg_advisory_unlock(" FOLLOWER_KEY ", hashtext($1::text))",
     /* A batch that takes longer than a role may would be started again endlessly. There is no
-     * transaction_timeout before PostgreSQL 17. Nor need it wait for the disk: what a crash takes
-     * away is done again, for the position goes with it. */
+     * transaction_timeout before PostgreSQL 17. $1 synchronous_commit; null: as it is */
     [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
-                               "set_config('synchronous_commit', 'off', true), "
+                               "set_config('synchronous_commit', coalesce($1::text, "
+                               "current_setting('synchronous_commit')), true), "
                                "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
                                "THEN set_config('transaction_timeout', '0', true) END",
     /* $1 name, $2 tid and $3 copied before, $4, $5, $6 tid, serial and copied after, $7 kind */

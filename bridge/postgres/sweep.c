@@ -218,8 +218,11 @@ check(sweep *w)
 static void
 begin(newt__session *c)
 {
+    newt__params p = {0};
+
+    newt__param_text(&p, "off"); /* what a crash takes away is done again */
     newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
-    newt__send(c, NEWT__S_FOLLOW_UNTIMED, NULL);
+    newt__send(c, NEWT__S_FOLLOW_UNTIMED, &p);
     c->in_transaction = true;
 }
 
