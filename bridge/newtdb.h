@@ -764,12 +764,12 @@ NEWT_API void newt_result_free(newt_result *r); /* NULL is fine */
  *         if (batch) { ... batch->events[i] ...; newt_feed_commit(f); }
  *     }
  *
- * A position is where a follower stands: behind it everything was seen. It is kept in the store
- * under the follower's name, and moved by newt_feed_commit; rows that newt_feed_exec has written
- * are committed together with it, so that they are written exactly once. What goes elsewhere is
- * written before newt_feed_commit, and handed over again if the program fails in between: at least
- * once, and (oid, tid) of an event tell that it is the same. Who keeps the position himself takes
- * it as a token, a text without white space.
+ * A position is a transaction: everything up to it has been seen. It is kept in the store under the
+ * follower's name, and moved by newt_feed_commit; rows that newt_feed_exec has written are
+ * committed with it, so that they are written exactly once. What goes elsewhere is written before
+ * newt_feed_commit, and handed over again if the program fails in between: at least once; (oid,
+ * tid) of an event tells that it is the same one. A program that keeps the position itself takes it
+ * as a token, a text without white space. docs/feed.md has more, examples/feed.c a whole program.
  */
 typedef struct newt_feed newt_feed;
 
@@ -864,6 +864,7 @@ NEWT_API void newt_feed_close(newt_feed *f); /* before its connection; NULL is f
  * held the commit lock for a second is told to newt_options.notice, with pid and age.
  *
  * NEWT_ECONFLICT: another process follows under this name: call again, to take over when it ends.
+ * (With newt_options.transaction_pooling only newt_feed_commit finds out.)
  * NEWT_EMISSING: the position is not in the store (any more): transactions were pruned, or the
  * store was restored, or a standby was promoted that lacked the last ones; the error says which.
  * Open the feed once more with NEWT_FEED_COPY (and newt_feed_forget). NEWT_EBUSY: the connection is

@@ -86,6 +86,18 @@ block() { # KIND [N]: the first, or the Nth, such block of README.md
         /^```$/ { inside = 0 } inside' README.md
 }
 
+feed() { # a table that follows the store, from the beginning and on
+    ok "$1: feed" "$bin/feed"
+    before=$(sql 'SELECT changes FROM object_log WHERE oid = 1')
+    is "$1: feed has every object" "$(sql 'SELECT count(*) FROM object_state o FULL JOIN object_log l ON l.oid = o.zoid
+        WHERE o.zoid IS NULL OR l.oid IS NULL')" 0
+    "$bin/bag" put kon Ship '{"name": "Kon-Tiki"}' >/dev/null
+    ok "$1: feed goes on" "$bin/feed"
+    is "$1: feed has what came since" "$(sql "SELECT class, changes FROM object_log ORDER BY oid DESC LIMIT 1")" 'Ship|1'
+    ok "$1: feed, with nothing to do" "$bin/feed"
+    is "$1: and has counted nothing twice" "$(sql 'SELECT changes FROM object_log WHERE oid = 1')" $((before + 1))
+}
+
 unit_test() { # a store in memory
     ok "$1: unit_test, without a server" env -u NEWT_URI PGHOST=/nowhere "$bin/unit_test"
 }
@@ -103,9 +115,9 @@ readme() { # its program is examples/hello.c, and its SQL runs beside it
 }
 
 bin=build/examples
-hello plain && tracker plain && bag plain && unit_test plain && readme
+hello plain && tracker plain && bag plain && feed plain && unit_test plain && readme
 ok 'builds with the sanitizers' make -s SANITIZE=1 lib examples
 bin=build-asan/examples
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
-hello sanitized && tracker sanitized && bag sanitized && unit_test sanitized
+hello sanitized && tracker sanitized && bag sanitized && feed sanitized && unit_test sanitized
 done_testing
