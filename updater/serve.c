@@ -174,20 +174,21 @@ serve_client(serve *s, client *c)
     }
 }
 
+/* Where all places are taken, the client that has been there longest gives way. */
 static void
 accept_client(serve *s)
 {
-    for (int i = 0; i < SERVE_CLIENTS; i++) {
-        client *c = &s->clients[i];
-        if (c->fd >= 0)
-            continue;
-        c->fd = accept(s->listener, NULL, NULL);
-        c->got = c->sent = c->n = 0;
-        c->until = now() + SERVE_SECONDS;
-        if (c->fd >= 0)
-            fcntl(c->fd, F_SETFL, O_NONBLOCK);
-        return;
-    }
+    client *c = &s->clients[0];
+    for (int i = 0; i < SERVE_CLIENTS && c->fd >= 0; i++)
+        if (s->clients[i].fd < 0 || s->clients[i].until < c->until)
+            c = &s->clients[i];
+    if (c->fd >= 0)
+        hang_up(c);
+    c->fd = accept(s->listener, NULL, NULL);
+    c->got = c->sent = c->n = 0;
+    c->until = now() + SERVE_SECONDS;
+    if (c->fd >= 0)
+        fcntl(c->fd, F_SETFL, O_NONBLOCK);
 }
 
 /* ---- all of them ---------------------------------------------------------------------- */
@@ -204,7 +205,7 @@ run(void *arg)
             fds[i + 2] = (struct pollfd){.fd = c->fd, .events = c->n ? POLLOUT : POLLIN};
             busy += c->fd >= 0;
         }
-        fds[1] = (struct pollfd){.fd = busy < SERVE_CLIENTS ? s->listener : -1, .events = POLLIN};
+        fds[1] = (struct pollfd){.fd = s->listener, .events = POLLIN};
         poll(fds, SERVE_CLIENTS + 2, busy ? 200 : -1);
         if (fds[0].revents)
             return NULL;
