@@ -373,7 +373,7 @@ test_torn_at_every_byte(void **state)
     char *text = malloc((size_t)size);
     assert_int_equal(pread(fd, text, (size_t)size, 0), size);
     stand then = *store;
-    off_t step = getenv("NEWT_SOAK") ? 1 : 13;
+    off_t step = getenv("NEWT_SOAK") ? 1 : 97;
     for (off_t n = size; n >= 0; n -= step) {
         assert_int_equal(ftruncate(fd, n), 0);
         *store = then;
@@ -488,7 +488,7 @@ test_killed_at_every_step(void **state)
 {
     (void)state;
     static const char *const steps[] = {"fetch", "apply", "sync", "commit", "committed"};
-    int most = getenv("NEWT_SOAK") ? 12 : 6;
+    int most = getenv("NEWT_SOAK") ? 12 : 4;
     seen *s = calloc(1, sizeof *s);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         for (int n = 1; n < most; n++) {
