@@ -52,7 +52,8 @@ care_publish(updater *u)
     m->refused = (double)u->all.refused;
     if (u->manager.ready) {
         snprintf(status, sizeof status, "%s, %.3f s behind, %.0f transactions seen",
-                 u->active    ? "following"
+                 u->stuck     ? "the output is in trouble"
+                 : u->active  ? "following"
                  : u->standby ? "standby"
                               : "waiting for the server",
                  m->lag_s, m->transactions);

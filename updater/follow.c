@@ -86,12 +86,14 @@ sink_trouble_of(updater *u, sink_status status, phase at)
             say_trouble(u, REPORT_INFO, t, 0);
         return stand_by(u, at);
     case SINK_WAIT:
-        u->metrics.retries++;
         if (!*t->message)
             return updater_wait(u, SLOW_READER_MS, at);
         phase next = updater_back_off(u, at);
-        if (!u->stuck)
+        u->metrics.retries++;
+        if (!u->stuck) {
             say_trouble(u, REPORT_WARNING, t, u->wait_ms);
+            manager_status(&u->manager, t->message);
+        }
         u->stuck = true;
         return next;
     default:

@@ -450,17 +450,129 @@ test_classes_and_pipes(void **state)
     PQfinish(pg);
 }
 
+/* ---- outputs in trouble -------------------------------------------------------------------- */
+
+/* How often it has said something. */
+static int
+times_said(const updater *u, const char *what)
+{
+    static char text[1 << 20];
+    int n = 0;
+    updater_said(u, text, sizeof text);
+    for (const char *p = text; (p = strstr(p, what)) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* A FIFO without a reader, with one that goes away and comes again, and a stop in between. */
+static void
+test_fifo(void **state)
+{
+    (void)state;
+    char conninfo[64], command[256], copy[96];
+    item_ref refs[50];
+    updater u;
+    PGconn *pg = make_database("sinks_fifo", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    make_items(c, refs, 50);
+    assert_int_equal(mkfifo(output, 0600), 0);
+    snprintf(copy, sizeof copy, "%s.copy", output);
+    updater_start(&u, "--sink=ndjson", output_option, conninfo, NULL);
+    wait_until(updater_says(&u, "nobody reads from"));
+    updater_stop(&u); /* also while it waits */
+    updater_start(&u, "--sink=ndjson", output_option, conninfo, NULL);
+    for (int k = 0; k < 4; k++) {
+        /* a reader that takes some lines, and not a byte more */
+        snprintf(command, sizeof command,
+                 "bash -c 'for ((n = %d; n > 0; n--)); do IFS= read -r l || break; echo \"$l\";"
+                 " done <%s >>%s'",
+                 10 + k, output, copy);
+        assert_int_equal(system(command), 0);
+        make_items(c, refs, 50);
+    }
+    /* and one that stays */
+    snprintf(command, sizeof command, "cat %s >>%s & echo $! >%s.pid", output, copy, output);
+    assert_int_equal(system(command), 0);
+    int64_t last = sql_number(pg, "SELECT max(tid) FROM transaction");
+    wait_until(position(pg, "newt-ndjson") >= last);
+    updater_stop(&u); /* the reader ends with it */
+    snprintf(command, sizeof command,
+             "while kill -0 $(cat %s.pid) 2>/dev/null; do :; done; rm %s.pid", output, output);
+    assert_int_equal(system(command), 0);
+    snprintf(command, sizeof command, "sed -i '/^$/d' %s", copy);
+    assert_int_equal(system(command), 0);
+    load_lines(pg, copy, true);
+    assert_int_equal(wrong_states(pg), 0);
+    unlink(copy);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
+/* A device that is always full: it is said once, and nothing moves; then another output. */
+static void
+test_full(void **state)
+{
+    (void)state;
+    char conninfo[64], conf[96], option[112], text[256];
+    item_ref refs[50];
+    updater u;
+    PGconn *pg = make_database("sinks_full", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    make_items(c, refs, 50);
+    snprintf(conf, sizeof conf, "%s.conf", output);
+    snprintf(option, sizeof option, "--config=%s", conf);
+    for (int k = 0; k < 2; k++) {
+        FILE *f = fopen(conf, "w");
+        fprintf(f, "connection = %s\nsink = ndjson\noutput = %s\nlog-format = json\n", conninfo,
+                k ? output : "/dev/full");
+        fclose(f);
+        if (k) {
+            kill(u.pid, SIGHUP);
+            break;
+        }
+        updater_start(&u, option, NULL);
+        wait_until(updater_says(&u, "No space left on device"));
+        snprintf(text, sizeof text,
+                 "SELECT count(*) FROM pg_stat_activity WHERE datname ="
+                 " current_database() AND application_name = 'newt-updater'");
+        assert_int_equal(sql_number(pg, "%s", text), 1);
+        assert_int_equal(position(pg, "newt-ndjson"),
+                         sql_number(pg, "SELECT max(tid) FROM transaction"));
+        assert_int_equal(sql_number(pg, "SELECT copied FROM newt_follower"), 0);
+        assert_int_equal(times_said(&u, "No space left on device"), 1);
+    }
+    wait_until(sql_number(pg, "SELECT count(*) FROM newt_follower WHERE copied IS NULL") == 1);
+    updater_stop(&u);
+    load_lines(pg, output, true);
+    assert_lines(pg);
+    unlink(conf);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
 #define WITH_OUTPUT(test) cmocka_unit_test_setup_teardown(test, make_output, remove_output)
 
 int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        WITH_OUTPUT(test_projection_killed),        WITH_OUTPUT(test_lines_killed),
-        WITH_OUTPUT(test_large_transaction_killed), WITH_OUTPUT(test_serials_out_of_order),
-        WITH_OUTPUT(test_moved_while_it_writes),    WITH_OUTPUT(test_starts_over),
-        WITH_OUTPUT(test_server_crashes),           WITH_OUTPUT(test_check_finds),
+        WITH_OUTPUT(test_projection_killed),
+        WITH_OUTPUT(test_lines_killed),
+        WITH_OUTPUT(test_large_transaction_killed),
+        WITH_OUTPUT(test_serials_out_of_order),
+        WITH_OUTPUT(test_moved_while_it_writes),
+        WITH_OUTPUT(test_starts_over),
+        WITH_OUTPUT(test_server_crashes),
+        WITH_OUTPUT(test_check_finds),
         WITH_OUTPUT(test_classes_and_pipes),
+        WITH_OUTPUT(test_fifo),
+        WITH_OUTPUT(test_full),
     };
     seed = generate_seed();
     cmocka_set_message_output(CM_OUTPUT_TAP);
