@@ -147,8 +147,13 @@ test_stopped(void **state)
     wait_until(says_standby(&second));
     wait_for_progress(pg, false, &all);
     kill(first.pid, SIGSTOP);
+    /* within a batch it has rows that inline writers wait for */
     long seen = atomic_load(&all.committed);
-    wait_until(atomic_load(&all.committed) > seen + 20 || !crowd_well(&all));
+    wait_until(atomic_load(&all.committed) > seen + 20 || !crowd_well(&all) ||
+               sql_number(pg,
+                          "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'first'"
+                          " AND datname = current_database()"
+                          " AND state = 'idle in transaction'") > 0);
     assert_false(updater_says(&second, "following"));
     wait_until(sql_number(pg, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE"
                               " application_name = 'first' AND datname = current_database()") == 0);
