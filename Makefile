@@ -249,6 +249,7 @@ installcheck:
 # ---- installation -------------------------------------------------------------------------
 
 MAN_PAGES := $(wildcard docs/man/*.[1-9])
+UNITS := $(wildcard updater/systemd/*.service)
 HERE := $(DESTDIR)$(PREFIX)
 install: install-newtdb
 .PHONY: install-newtdb uninstall-newtdb
@@ -262,13 +263,16 @@ ifneq ($(BRIDGE_OBJ),)
 	$(if $(NEWTDB_PC),$(INSTALL_DATA) build/newtdb.pc '$(DESTDIR)$(LIBDIR)/pkgconfig')
 endif
 	$(if $(UPDATER_OBJ),$(INSTALL_PROGRAM) build/newt-updater '$(HERE)/bin')
+	$(MKDIR_P) '$(HERE)/lib/systemd/system'
+	$(foreach unit,$(UNITS),sed 's|@PREFIX@|$(PREFIX)|' $(unit) >'$(HERE)/lib/systemd/system/$(notdir $(unit))';)
 	$(foreach page,$(MAN_PAGES),$(INSTALL_DATA) -D $(page) \
 		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)
 
 uninstall: uninstall-newtdb
 uninstall-newtdb:
 	rm -f $(addprefix '$(DESTDIR)$(LIBDIR)'/,libnewtdb.so libnewtdb.so.$(SOVERSION) \
-		libnewtdb.a pkgconfig/newtdb.pc) '$(HERE)/include/newtdb.h' '$(HERE)/bin/newt-updater'
+		libnewtdb.a pkgconfig/newtdb.pc) '$(HERE)/include/newtdb.h' '$(HERE)/bin/newt-updater' \
+		$(UNITS:updater/systemd/%='$(HERE)/lib/systemd/system/%')
 	$(foreach page,$(MAN_PAGES),rm -f \
 		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)
 

@@ -85,31 +85,70 @@ put_line_text(report_level level, const char *time, const char *message, const r
 }
 
 void
+report_init(report *r)
+{
+    *r = (report){.json = false};
+    pthread_mutex_init(&r->lock, NULL);
+}
+
+void
 report_line(report *r, report_level level, const char *message, const report_field *fields)
 {
     char time[48];
     stamp(time, sizeof time);
+    pthread_mutex_lock(&r->lock);
     if (r->bar)
         fputc('\n', stderr);
     r->bar = false;
     (r->json ? put_line_json : put_line_text)(level, time, message, fields);
     fflush(stderr);
+    pthread_mutex_unlock(&r->lock);
 }
 
-void
-report_progress(report *r, int64_t done, int64_t total, int64_t objects, double seconds)
+/* ---- progress ------------------------------------------------------------------------- */
+
+static void
+put_bar(report *r, const report_done *d, double part, double rate, int64_t left)
 {
     enum {
         WIDTH = 40
     };
-    char bar[WIDTH + 1];
-    double part = total > 0 && done < total ? (double)done / (double)total : 1;
+    char bar[WIDTH + 1], time[32] = "";
     int full = (int)(part * WIDTH);
     memset(bar, '#', (size_t)full);
     memset(bar + full, '.', (size_t)(WIDTH - full));
     bar[WIDTH] = 0;
-    fprintf(stderr, "\r[%s] %3d %%  %" PRId64 " objects, %.0f/s\033[K", bar, (int)(part * 100),
-            objects, seconds > 0 ? (double)objects / seconds : 0);
+    if (left > 0)
+        snprintf(time, sizeof time, ", %" PRId64 ":%02d:%02d left", left / 3600,
+                 (int)(left / 60 % 60), (int)(left % 60));
+    pthread_mutex_lock(&r->lock);
+    fprintf(stderr, "\r[%s] %3d %%  %" PRId64 " objects, %.0f/s%s\033[K", bar, (int)(part * 100),
+            d->objects, rate, time);
     fflush(stderr);
     r->bar = true;
+    pthread_mutex_unlock(&r->lock);
+}
+
+void
+report_progress(report *r, const report_done *d, bool last)
+{
+    const double pause = r->terminal ? 0.1 : 5;
+    if (r->shown == 0) /* nothing is said of what is done soon */
+        r->shown = r->terminal ? d->now - pause : d->now;
+    if (last ? !r->terminal : d->now - r->shown < pause)
+        return;
+    r->shown = d->now;
+    double part = d->total > 0 && d->done < d->total ? (double)d->done / (double)d->total : 1;
+    double rate = d->seconds > 0 ? (double)d->objects / d->seconds : 0;
+    int64_t left = part > 0 && part < 1 ? (int64_t)(d->seconds / part * (1 - part) + 0.5) : 0;
+    if (r->terminal) {
+        put_bar(r, d, part, rate, left);
+        return;
+    }
+    report_field fields[] = {{"percent", NULL, (int64_t)(part * 100)},
+                             {"objects", NULL, d->objects},
+                             {"objects_per_s", NULL, (int64_t)rate},
+                             {"seconds_left", NULL, left},
+                             {NULL, NULL, 0}};
+    report_line(r, REPORT_INFO, "progress", fields);
 }

@@ -4,6 +4,7 @@
 #ifndef NEWT_UPDATER_REPORT_H
 #define NEWT_UPDATER_REPORT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,13 +23,23 @@ typedef struct report_field {
 } report_field;
 
 typedef struct report {
-    bool json; /* one JSON object a line instead of text */
-    bool bar;  /* the progress bar stands on the last line of the terminal */
+    pthread_mutex_t lock; /* threads that write rows tell of refused ones */
+    bool json;            /* one JSON object a line instead of text */
+    bool terminal;        /* progress is a bar; else a line from time to time */
+    bool bar;             /* it stands on the last line of the terminal */
+    double shown;         /* when progress was shown last */
 } report;
 
+void report_init(report *r);
 void report_line(report *r, report_level level, const char *message, const report_field *fields);
 
-/* Draws the bar: done of total transactions, objects so far and a second. */
-void report_progress(report *r, int64_t done, int64_t total, int64_t objects, double seconds);
+typedef struct report_done {
+    int64_t done, total; /* 0: not known */
+    int64_t objects;
+    double seconds, now;
+} report_done;
+
+/* Shows how far it is, if it is time to; `last`: whatever the time, on a terminal. */
+void report_progress(report *r, const report_done *d, bool last);
 
 #endif

@@ -5,153 +5,11 @@
  * missing or stale. NEWT_KILLS says how often the updater is killed; NEWT_SEED replays the moments
  * and what the writers choose.
  */
-#include "daemon.h"
-
-#include "../generate.h"
+#include "writers.h"
 
 #include <jansson.h>
 
 static uint64_t seed;
-
-/* ---- writers ------------------------------------------------------------------------- */
-
-enum {
-    WRITERS = 3,
-    OBJECTS = 60,
-    PER_TRANSACTION = 5,
-    GONE = 1
-};
-
-typedef struct writer {
-    pthread_t thread;
-    newt_db *db;
-    generate random;
-    struct crowd *all;
-    const char *_Atomic why; /* it gave up; NULL: it did not */
-    char message[256];
-} writer;
-
-/* All of them work on the same objects; a slot of 0 is to be filled. */
-typedef struct crowd {
-    newt_db *db[2]; /* inline, async */
-    writer w[WRITERS];
-    atomic_bool stop;
-    atomic_long committed;
-    _Atomic int64_t slots[OBJECTS];
-} crowd;
-
-typedef struct change {
-    writer *w;
-    size_t slot[PER_TRANSACTION];
-    uint64_t kind[PER_TRANSACTION];
-    int64_t oid[PER_TRANSACTION]; /* what the slots are to hold afterwards */
-} change;
-
-/* Some objects are made, changed or removed. */
-static int
-change_some(newt_conn *c, void *arg)
-{
-    change *m = arg;
-    for (int k = 0; k < PER_TRANSACTION; k++) {
-        newt_ref r = {atomic_load(&m->w->all->slots[m->slot[k]])};
-        struct item *o = newt_is_null(r) ? item_new(c) : item_write(c, item_of(r));
-        m->oid[k] = r.oid;
-        if (!o && newt_status(c) == NEWT_EMISSING) {
-            /* another has removed it, or a crash has taken it back */
-            atomic_compare_exchange_strong(&m->w->all->slots[m->slot[k]], &r.oid, 0);
-            return GONE;
-        }
-        if (!o)
-            return newt_status(c);
-        char name[48];
-        snprintf(name, sizeof name, "item %zu kind %d", m->slot[k], (int)m->kind[k]);
-        newt_set(o, name, name);
-        o->n++;
-        m->oid[k] = item_id(o).any.oid;
-        item_done(o);
-        if (m->kind[k] == 0) {
-            if (newt_delete(c, (newt_ref){m->oid[k]}) != NEWT_OK)
-                return newt_status(c);
-            m->oid[k] = 0;
-        }
-    }
-    return NEWT_OK;
-}
-
-static void *
-write_on(void *arg)
-{
-    writer *w = arg;
-    newt_conn *c = NULL;
-    newt_transact_options patient = {.size = sizeof patient, .attempts = 1000};
-    while (!atomic_load(&w->all->stop) && !w->why) {
-        change m = {.w = w};
-        for (int k = 0; k < PER_TRANSACTION; k++) {
-            const size_t share = OBJECTS / PER_TRANSACTION;
-            m.slot[k] = (size_t)k * share + generate_below(&w->random, share);
-            m.kind[k] = generate_below(&w->random, 8);
-        }
-        if (!c && newt_connect(w->db, &c) != NEWT_OK) {
-            newt_close(c); /* the server is not up yet */
-            c = NULL;
-            pause_ms(5);
-            continue;
-        }
-        int rc = newt_transact(c, change_some, &m, &patient);
-        if (rc == NEWT_OK) {
-            for (int k = 0; k < PER_TRANSACTION; k++)
-                atomic_store(&w->all->slots[m.slot[k]], m.oid[k]);
-            atomic_fetch_add(&w->all->committed, 1);
-        } else if (rc == NEWT_EUNKNOWN || rc == NEWT_ELOST) {
-            newt_close(c); /* the server is restarting */
-            c = NULL;
-        } else if (rc != GONE) {
-            snprintf(w->message, sizeof w->message, "%s: %s", newt_status_text(rc),
-                     newt_error_message(newt_conn_error(c)));
-            w->why = w->message;
-        }
-    }
-    newt_close(c);
-    return NULL;
-}
-
-static void
-crowd_start(crowd *all, const char *conninfo)
-{
-    memset(all, 0, sizeof *all);
-    all->db[0] = open_db(conninfo, NULL, false);
-    all->db[1] = open_db(conninfo, NULL, true);
-    for (int i = 0; i < WRITERS; i++) {
-        writer *w = &all->w[i];
-        w->all = all;
-        w->db = all->db[i != 0];
-        generate_init(&w->random, seed + (uint64_t)i + 1);
-        assert_int_equal(pthread_create(&w->thread, NULL, write_on, w), 0);
-    }
-}
-
-static void
-crowd_stop(crowd *all)
-{
-    atomic_store(&all->stop, true);
-    for (int i = 0; i < WRITERS; i++)
-        pthread_join(all->w[i].thread, NULL);
-    for (int i = 0; i < 2; i++)
-        newt_db_close(all->db[i]);
-    for (int i = 0; i < WRITERS; i++)
-        if (all->w[i].why)
-            fail_msg("writer %d: %s", i, all->w[i].why);
-}
-
-/* A writer that has given up is reported by crowd_stop, and waits for nothing. */
-static bool
-crowd_well(const crowd *all)
-{
-    for (int i = 0; i < WRITERS; i++)
-        if (all->w[i].why)
-            return false;
-    return true;
-}
 
 static int64_t
 position(PGconn *pg)
@@ -173,7 +31,7 @@ loses_nothing_when_killed(void **state)
     PGconn *pg = make_database("daemon_kills", true, conninfo);
     make_store(conninfo, "public");
     crowd all;
-    crowd_start(&all, conninfo);
+    crowd_start(&all, conninfo, seed);
     int64_t at = 0;
     for (long k = 0; k < kills; k++) {
         updater u;
@@ -226,7 +84,7 @@ two_of_one_name_take_turns(void **state)
     for (int i = 0; i < 2; i++)
         updater_start(&u[i], "--interval=1", "--batch=20", "--log-format=json", conninfo, NULL);
     crowd all;
-    crowd_start(&all, conninfo);
+    crowd_start(&all, conninfo, seed);
     int64_t at = 0;
     while (atomic_load(&all.committed) < 300 && crowd_well(&all)) {
         int64_t then = position(pg);
@@ -276,7 +134,7 @@ survives_its_server(void **state)
     updater u;
     updater_start(&u, conninfo, NULL);
     crowd all;
-    crowd_start(&all, conninfo);
+    crowd_start(&all, conninfo, seed);
     for (int i = 0; i < 3; i++) {
         long seen = atomic_load(&all.committed);
         int64_t at = position(pg);

@@ -25,6 +25,7 @@ ok 'make install' make install "${there[@]}"
 for file in $($pg_config --pkglibdir)/newt.so $($pg_config --sharedir)/extension/newt.control \
     $($pg_config --sharedir)/extension/newt--0.1.0.sql /opt/newt/include/newtdb.h \
     /opt/newt/lib/libnewtdb.{a,so,so.0} /opt/newt/lib/pkgconfig/newtdb.pc /opt/newt/bin/newt-updater \
+    /opt/newt/lib/systemd/system/newt-updater{,@}.service \
     $(for page in docs/man/*; do echo "/opt/newt/share/man/man${page##*.}/${page##*/}"; done); do
     ok "$file" test -s "$work/root$file"
 done
@@ -37,6 +38,20 @@ ok 'also statically' gcc -std=c11 examples/hello.c -o "$work/static" $(pkg-confi
     "$work/root/opt/newt/lib/libnewtdb.a" $(sed -n 's/^Libs.private: //p' "$PKG_CONFIG_PATH/newtdb.pc")
 ok 'the program needs the library by its soname' grep -q 'NEEDED.*\[libnewtdb\.so\.0\]' <(readelf -d "$work/hello")
 ok 'the installed updater finds the library beside it' "$work/root/opt/newt/bin/newt-updater" --help
+
+ok 'the units start it' grep -qx 'ExecStart=/opt/newt/bin/newt-updater --config=/etc/newt/[a-z%-]*\.conf' \
+    "$work"/root/opt/newt/lib/systemd/system/newt-updater{,@}.service
+# the program is looked for where the unit says, so a copy names one that is there
+verify() {
+    local unit
+    for unit in newt-updater newt-updater@; do
+        sed "s|/opt/newt/bin|$work/root/opt/newt/bin|" "$work/root/opt/newt/lib/systemd/system/$unit.service" \
+            >"$work/$unit.service"
+    done
+    empty "$(systemd-analyze --man=no verify "$work/newt-updater.service" "$work/newt-updater@x.service" 2>&1 |
+        grep -F newt-updater)"
+}
+if command -v systemd-analyze >/dev/null; then ok 'systemd understands the units' verify; fi
 
 ok 'make uninstall' make uninstall "${there[@]}"
 ok 'nothing is left' empty "$(find "$work/root" ! -type d)"

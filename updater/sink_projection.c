@@ -1,0 +1,194 @@
+/*
+ * sink_projection.c - the rows of the view newt
+ *
+ * Rows and position are one transaction, but for a backlog: that is written in parts at the same
+ * time, each in a transaction of its own, and then the position. A part may be written again.
+ */
+#include "sink.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MOST_PARTS = 64,
+    PART_LEAST = 100 /* events that are worth a thread */
+};
+
+typedef struct part {
+    pthread_t thread;
+    newt_db *db;
+    newt_feed *feed;
+    newt_conn *c;
+    int number, of;
+    bool started;
+    int status;
+    newt_progress done;
+} part;
+
+typedef struct projection {
+    sink base;
+    bool wrote;   /* rows, since the position was committed last */
+    bool settled; /* nothing is left that another row was in the way of */
+} projection;
+
+static sink *
+projection_open(const settings *set, fault *f)
+{
+    projection *s = calloc(1, sizeof *s);
+    (void)set;
+    if (s)
+        s->base = (sink){.type = &projection_sink, .fault = f};
+    return s ? &s->base : NULL;
+}
+
+static sink_status
+projection_begin(sink *base, bool anew, const char **token)
+{
+    projection *s = (projection *)base;
+    (void)anew;
+    s->wrote = s->settled = false;
+    *token = NULL;
+    return SINK_OK;
+}
+
+static void
+add(newt_progress *sum, const newt_progress *p)
+{
+    sum->written += p->written;
+    sum->removed += p->removed;
+    sum->rejects += p->rejects;
+    sum->refused += p->refused;
+}
+
+static void *
+work(void *arg)
+{
+    part *p = arg;
+    p->done = (newt_progress){.size = sizeof p->done};
+    if (!p->c)
+        p->status = newt_connect(p->db, &p->c);
+    if (p->status == NEWT_OK)
+        p->status = newt_feed_project(p->feed, p->c, p->number, p->of, &p->done);
+    return NULL;
+}
+
+/* Part 0 is written over the feed's connection, here. A thread that cannot be had is no loss. */
+static sink_status
+write_parts(projection *s, const sink_source *from, int n, newt_progress *done)
+{
+    part parts[MOST_PARTS];
+    sink_status status = SINK_OK;
+    for (int i = 0; i < n; i++) {
+        parts[i] = (part){.db = from->db, .feed = from->feed, .number = i, .of = n};
+        if (i == 0)
+            parts[i].c = from->c;
+        else
+            parts[i].started = pthread_create(&parts[i].thread, NULL, work, &parts[i]) == 0;
+    }
+    for (int i = 0; i < n; i++)
+        if (!parts[i].started)
+            work(&parts[i]);
+    for (int i = 0; i < n; i++) {
+        if (parts[i].started)
+            pthread_join(parts[i].thread, NULL);
+        add(done, &parts[i].done);
+        s->wrote |= parts[i].done.written + parts[i].done.removed > 0;
+        s->settled = false;
+        if (parts[i].status != NEWT_OK && status == SINK_OK) {
+            status = SINK_STORE;
+            s->base.culprit = i ? parts[i].c : NULL;
+        } else if (i > 0) {
+            newt_close(parts[i].c);
+        }
+        if (i + 1 < n)
+            fault_at(s->base.fault, FAULT_WRITE);
+    }
+    return status;
+}
+
+static sink_status
+projection_apply(sink *base, const sink_source *from, const newt_batch *b, newt_progress *done)
+{
+    int64_t most = (int64_t)b->n_events / PART_LEAST;
+    int n = (int)(most < 1 ? 1 : most < from->set->workers ? most : from->set->workers);
+    return write_parts((projection *)base, from, n, done);
+}
+
+/* One notice a batch, in the transaction of the position: nobody waits for its lock but followers.
+ */
+static int
+notify(const sink_source *from, const newt_batch *b)
+{
+    int64_t tid = b->tid              ? b->tid
+                  : b->n_transactions ? b->transactions[b->n_transactions - 1].tid
+                                      : 0;
+    char payload[300];
+    const char *params[] = {payload};
+    snprintf(payload, sizeof payload, "%.255s %" PRId64, from->set->schema, tid);
+    return newt_feed_exec(from->feed, "SELECT pg_catalog.pg_notify('newt', $1)", 1, params);
+}
+
+static sink_status
+projection_commit(sink *base, const sink_source *from, const newt_batch *b)
+{
+    projection *s = (projection *)base;
+    fault_at(base->fault, FAULT_SYNC);
+    if (s->wrote && notify(from, b) != NEWT_OK)
+        return SINK_STORE;
+    fault_at(base->fault, FAULT_COMMIT);
+    if (newt_feed_commit(from->feed) != NEWT_OK)
+        return SINK_STORE;
+    s->wrote = false;
+    return SINK_OK;
+}
+
+/* Rows that other rows were in the way of. newt_project tries them where it has nothing else to do;
+ * if it had, the feed is to begin behind that. */
+static sink_status
+projection_idle(sink *base, const sink_source *from, newt_progress *done)
+{
+    projection *s = (projection *)base;
+    newt_health h = {.size = sizeof h};
+    newt_progress p = {.size = sizeof p};
+    if (s->settled)
+        return SINK_OK;
+    if (newt_store_health(from->c, from->set->name, &h) != NEWT_OK)
+        return SINK_STORE;
+    s->settled = h.rejects == 0;
+    if (s->settled)
+        return SINK_OK;
+    if (newt_project(from->c, from->set->name, from->set->batch, &p) != NEWT_OK)
+        return SINK_STORE;
+    add(done, &p);
+    return p.tid == h.position ? SINK_OK : SINK_BEGIN;
+}
+
+static void
+projection_reopen(sink *base, const settings *set)
+{
+    (void)base;
+    (void)set;
+}
+
+static void
+projection_close(sink *base)
+{
+    free(base);
+}
+
+const sink_type projection_sink = {
+    .name = "projection",
+    /* rows are in the same database: what a crash of the server takes back, it takes from them, too
+     */
+    .want = NEWT_FEED_OIDS | NEWT_FEED_EARLY,
+    .open = projection_open,
+    .begin = projection_begin,
+    .apply = projection_apply,
+    .commit = projection_commit,
+    .idle = projection_idle,
+    .reopen = projection_reopen,
+    .close = projection_close,
+};

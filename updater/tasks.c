@@ -1,0 +1,106 @@
+/* tasks.c - what is done once: refused rows, --check, --compute-missing, --reproject */
+#include "updater.h"
+
+#include <stdio.h>
+
+phase
+task_rejects(updater *u)
+{
+    newt_progress p = {.size = sizeof p};
+    care_pulse(u);
+    if (newt_retry_rejects(u->c, u->set.batch, &p) != NEWT_OK)
+        return updater_fail(u, newt_conn_error(u->c));
+    u->sum.written += p.written;
+    u->sum.removed += p.removed;
+    u->sum.rejects += p.rejects;
+    u->sum.refused += p.refused;
+    if (p.behind_us > 0)
+        return REJECTS;
+    say_work(u, "rejects retried", &u->sum, updater_now() - u->since);
+    u->sum = (newt_progress){.size = sizeof u->sum};
+    u->set.retry_rejects = false; /* once is enough, also after another connection */
+    return BEGIN;
+}
+
+/* ---- sweeps --------------------------------------------------------------------------- */
+
+static void
+sweep_begin(updater *u)
+{
+    const settings *s = &u->set;
+    newt_result *r = NULL;
+    u->sweep = (newt_sweep){.size = sizeof u->sweep,
+                            .kind = s->check             ? NEWT_SWEEP_CHECK
+                                    : s->compute_missing ? NEWT_SWEEP_MISSING
+                                                         : NEWT_SWEEP_REPROJECT,
+                            .classes = s->reproject[0] ? s->reproject
+                                       : s->classes[0] ? s->classes
+                                                       : NULL,
+                            .objects = s->batch,
+                            .dry_run = s->dry_run};
+    /* for the bar: objects are taken in the order of their oids */
+    if (newt_begin(u->c) == NEWT_OK &&
+        newt_search(u->c, &r, "SELECT zoid FROM object_state ORDER BY zoid DESC LIMIT 1", 0,
+                    NULL) == NEWT_OK)
+        u->progress.total = newt_result_ref(r, 0).oid;
+    newt_result_free(r);
+    newt_abort(u->c);
+}
+
+static phase
+sweep_end(updater *u)
+{
+    const newt_sweep *s = &u->sweep;
+    report_progress(&u->report, &u->progress, true);
+    say_sweep(u, s->kind == NEWT_SWEEP_CHECK     ? "checked"
+                 : s->kind == NEWT_SWEEP_MISSING ? "missing rows computed"
+                                                 : "reprojected");
+    if (s->kind == NEWT_SWEEP_CHECK && s->missing + s->stale + s->wrong + s->extra > 0)
+        u->status = EXIT_DIFFERENT;
+    return END;
+}
+
+/* Works for its share of the time, then leaves the server to others. */
+phase
+task_sweep(updater *u)
+{
+    newt_sweep *s = &u->sweep;
+    care_pulse(u);
+    if (!s->size)
+        sweep_begin(u);
+    double begun = updater_now();
+    if (newt_project_sweep(u->c, s) != NEWT_OK)
+        return updater_fail(u, newt_conn_error(u->c));
+    double t = updater_now();
+    u->back_off_ms = 0;
+    u->progress.done = s->over ? u->progress.total : s->after;
+    u->progress.objects = s->looked;
+    u->progress.seconds = t - u->start;
+    u->progress.now = t;
+    report_progress(&u->report, &u->progress, false);
+    if (s->over)
+        return sweep_end(u);
+    double share = s->kind == NEWT_SWEEP_REPROJECT ? (double)u->set.throttle : 100;
+    return updater_wait(u, (int64_t)((t - begun) * 1e3 * (100 - share) / share), SWEEP);
+}
+
+/* ---- files ---------------------------------------------------------------------------- */
+
+phase
+task_compare(updater *u)
+{
+    comparison c;
+    if (!compare_files(u, &c))
+        return updater_fail(u, newt_conn_error(u->c));
+    if (*c.trouble) {
+        sink_trouble t = {.detail = "", .hint = ""};
+        snprintf(t.message, sizeof t.message, "%s", c.trouble);
+        say_trouble(u, REPORT_ERROR, &t, 0);
+        u->status = EXIT_PERMANENT;
+        return END;
+    }
+    say_comparison(u, &c);
+    if (c.missing + c.wrong + c.extra > 0)
+        u->status = EXIT_DIFFERENT;
+    return END;
+}
