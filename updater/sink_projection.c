@@ -118,7 +118,7 @@ projection_apply(sink *base, const sink_source *from, const newt_batch *b, newt_
 }
 
 /* One notice a batch, in the transaction of the position: nobody waits for its lock but followers.
- */
+ * Nor does that wait for the disk: rows and position that a crash takes are written again. */
 static int
 notify(const sink_source *from, const newt_batch *b)
 {
@@ -128,7 +128,10 @@ notify(const sink_source *from, const newt_batch *b)
     char payload[300];
     const char *params[] = {payload};
     snprintf(payload, sizeof payload, "%.255s %" PRId64, from->set->schema, tid);
-    return newt_feed_exec(from->feed, "SELECT pg_catalog.pg_notify('newt', $1)", 1, params);
+    return newt_feed_exec(from->feed,
+                          "SELECT pg_catalog.pg_notify('newt', $1), "
+                          "pg_catalog.set_config('synchronous_commit', 'off', true)",
+                          1, params);
 }
 
 static sink_status

@@ -70,7 +70,7 @@ struct newt_feed {
 
 /* ---- the queue (queue.c) ------------------------------------------------------------------ */
 
-/* Fetches the next transactions, if there are any and none is waiting. */
+/* Fetches the next transactions, as many as a batch has. What has been handed out is gone. */
 int newt__feed_fetch(newt_feed *f, newt_error *e);
 void newt__feed_discard(newt_feed *f);
 /* Whether objects of this class are wanted; n 0: it is not known. */

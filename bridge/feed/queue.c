@@ -106,19 +106,32 @@ free_texts(newt_feed_transaction *t)
     free((char *)(uintptr_t)t->extension);
 }
 
-/* Empties the queue, all of which has been handed out, or is to be fetched again. */
+/* Forgets what has been handed out. */
 static void
-empty(newt__fetched *q)
+compact(newt__fetched *q)
 {
-    for (size_t i = 0; i < q->n_transactions; i++)
+    size_t n = q->n_transactions - q->next_transaction;
+
+    for (size_t i = 0; i < q->next_transaction; i++)
         free_texts(&q->transactions[i]);
-    q->next = q->n = q->next_transaction = q->n_transactions = 0;
+    if (n > 0)
+        memmove(q->transactions, q->transactions + q->next_transaction,
+                n * sizeof *q->transactions);
+    for (size_t i = 0; i < n; i++)
+        q->transactions[i].first_event -= q->next;
+    if (q->n > q->next)
+        memmove(q->events, q->events + q->next, (q->n - q->next) * sizeof *q->events);
+    q->n -= q->next;
+    q->next = q->next_transaction = 0;
+    q->n_transactions = n;
 }
 
 void
 newt__feed_discard(newt_feed *f)
 {
-    empty(&f->fetched);
+    f->fetched.next = f->fetched.n;
+    f->fetched.next_transaction = f->fetched.n_transactions;
+    compact(&f->fetched);
     f->batch = (newt_batch){0};
     f->n_oids = 0;
 }
@@ -192,13 +205,14 @@ int
 newt__feed_fetch(newt_feed *f, newt_error *e)
 {
     newt__fetched *q = &f->fetched;
+    int64_t wanted;
     int status;
 
-    if (q->next_transaction < q->n_transactions)
+    compact(q);
+    wanted = f->o.batch_objects + 1 - (int64_t)q->n;
+    if (wanted <= 0)
         return NEWT_OK;
-    empty(q);
-    status = f->c->jar.storage->feed->next(f->c->jar.session, &f->cursor, f->o.batch_objects + 1,
-                                           take, f, e);
+    status = f->c->jar.storage->feed->next(f->c->jar.session, &f->cursor, wanted, take, f, e);
     if (status == 1) {
         f->ended = q->n_transactions == 0;
         return NEWT_OK;
