@@ -843,7 +843,7 @@ typedef struct newt_batch {
      * known of others in there is out of date. */
     bool copy;
     int64_t after, up_to;
-    const char *token; /* to go on after this batch; NULL: within a transaction, or a copy */
+    const char *token; /* to go on after this batch; NULL: within a transaction or a copy */
     int64_t tid;       /* the same as a tid; 0: NULL */
     int64_t behind_us; /* age of the first transaction after it; 0: there is none */
 } newt_batch;

@@ -402,12 +402,17 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_CLAIM] = "SELECT pg_try_advisory_lock(" FOLLOWER_KEY ", hashtext($1::text))",
     [NEWT__S_RELEASE_CLAIM] = "SELECT pg_advisory_unlock(" FOLLOWER_KEY ", hashtext($1::text))",
     /* A batch that takes longer than a role may would be started again endlessly. There is no
-     * transaction_timeout before PostgreSQL 17. $1 synchronous_commit; null: as it is */
-    [NEWT__S_FOLLOW_UNTIMED] = "SELECT set_config('statement_timeout', '0', true), "
-                               "set_config('synchronous_commit', coalesce($1::text, "
-                               "current_setting('synchronous_commit')), true), "
-                               "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
-                               "THEN set_config('transaction_timeout', '0', true) END",
+     * transaction_timeout before PostgreSQL 17. $1 synchronous_commit; null: as it is. Then the
+     * program decides when it ends; else a process that is stopped in it, or cut off, must not keep
+     * writers waiting for its rows. */
+    [NEWT__S_FOLLOW_UNTIMED] =
+        "SELECT set_config('statement_timeout', '0', true), "
+        "CASE WHEN $1::text IS NOT NULL THEN "
+        "set_config('idle_in_transaction_session_timeout', '30s', true) END, "
+        "set_config('synchronous_commit', coalesce($1::text, "
+        "current_setting('synchronous_commit')), true), "
+        "CASE WHEN current_setting('transaction_timeout', true) IS NOT NULL "
+        "THEN set_config('transaction_timeout', '0', true) END",
     /* $1 name, $2 tid and $3 copied before, $4, $5, $6 tid, serial and copied after, $7 kind */
     [NEWT__S_FOLLOW_MOVE] =
         "WITH u AS (UPDATE @store@.newt_follower SET tid = $4, serial = nullif($5::bigint, 0), "
