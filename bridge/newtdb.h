@@ -928,7 +928,8 @@ NEWT_API int newt_feed_project(newt_feed *f, newt_conn *c, int part, int parts,
  * An object whose row the database refuses (an index, a constraint or a trigger of yours) is left
  * out: it has an entry in the view newt_reject and no row, and newt_options.notice is told of the
  * first ten of a batch, and of the number of the others. It is tried again when it is next written;
- * if another object's row was in the way, also when there is nothing else to do.
+ * if another object's row was in the way, also when there is nothing else to do; and else every
+ * minute then, for an index or a constraint may have gone.
  *
  * A new name, or one whose transactions have been pruned, first goes through all objects, once:
  * each call does the next max_objects of them (at most 5,000) and counts as one transaction.

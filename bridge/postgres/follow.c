@@ -31,7 +31,8 @@
 
 enum {
     WINDOW = 5000, /* refused objects of one statement */
-    REST = 20      /* between two attempts at the same objects: times what one has taken */
+    REST = 20,     /* between two attempts at the same objects: times what one has taken */
+    ANY_AFTER_US = 60 * 1000000 /* ... or so long, where nothing says that one may help */
 };
 
 typedef newt__follow batch;
@@ -489,6 +490,28 @@ retry_early(batch *b, int64_t max_objects)
     return NEWT_OK;
 }
 
+/* What was refused for any reason: an index or a constraint may have gone. */
+static int
+retry_any(batch *b, int64_t max_objects)
+{
+    newt__refusals *f = &b->c->refusals;
+    int64_t begun = newt__clock(), took;
+    int status = NEWT_OK;
+
+    if (f->any_not_before_us == 0) {
+        f->any_not_before_us = begun + ANY_AFTER_US;
+    } else if (begun >= f->any_not_before_us) {
+        b->early.n = 0;
+        status = retry_refused(b, false, max_objects, &f->any_zoid);
+        took = newt__clock() - begun;
+        f->any_not_before_us = newt__clock() + REST * took + (f->any_zoid ? 0 : ANY_AFTER_US);
+        newt__chunks_forget(b); /* no news either */
+        b->progress.refused = 0;
+        b->progress.transactions = b->progress.written > 0;
+    }
+    return status;
+}
+
 /* After a batch, by whichever follower: what was refused early is worth another attempt. */
 static void
 remember(batch *b)
@@ -542,7 +565,10 @@ retry(batch *b, const void *arg)
 static int
 retry_in_passing(batch *b, const void *arg)
 {
-    return retry_early(b, *(const int64_t *)arg);
+    int64_t max_objects = *(const int64_t *)arg;
+    int status = retry_early(b, max_objects);
+
+    return status == NEWT_OK && b->progress.written == 0 ? retry_any(b, max_objects) : status;
 }
 
 static int

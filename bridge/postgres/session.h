@@ -229,12 +229,14 @@ typedef struct newt__turns {
 
 /* What a follower knows of rows that the database has refused (follow.c). */
 typedef struct newt__refusals {
-    bool settled;          /* nothing has changed since those that came early were last tried */
-    bool none_early;       /* there are none of them */
-    bool left;             /* some of those tried so far are refused still */
-    int64_t early_zoid;    /* how far that is; 0: at the beginning */
-    int64_t not_before_us; /* the next attempt, by newt__clock */
-    int64_t zoid;          /* how far newt_retry_rejects is; 0: at the beginning */
+    bool settled;              /* nothing has changed since those that came early were last tried */
+    bool none_early;           /* there are none of them */
+    bool left;                 /* some of those tried so far are refused still */
+    int64_t early_zoid;        /* how far that is; 0: at the beginning */
+    int64_t not_before_us;     /* the next attempt, by newt__clock */
+    int64_t zoid;              /* how far newt_retry_rejects is; 0: at the beginning */
+    int64_t any_zoid;          /* the same of the attempts at all of them in passing */
+    int64_t any_not_before_us; /* the next of these; 0: none has been thought of */
 } newt__refusals;
 
 struct newt__storage {

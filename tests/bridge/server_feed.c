@@ -4,6 +4,9 @@
  */
 #include "server.h"
 
+#include "../../bridge/postgres/session.h"
+#include "../../bridge/transaction/transaction.h"
+
 #include <poll.h>
 #include <unistd.h>
 
@@ -368,6 +371,48 @@ test_parts(void **state)
     close_setting(&x);
 }
 
+/* ---- what was refused -------------------------------------------------------------- */
+
+static newt_progress
+project_all(newt_conn *c)
+{
+    newt_progress p = {.size = sizeof p}, sum = {0};
+
+    do {
+        ok(c, newt_project(c, "updater", 1000, &p));
+        sum.written += p.written;
+        sum.refused += p.refused;
+    } while (p.transactions > 0);
+    return sum;
+}
+
+/* A constraint that has gone is in nobody's way any more, a minute later. */
+static void
+test_mended(void **state)
+{
+    setting x;
+
+    open_setting(&x, "mended", state);
+    sql_do(x.s.pg, "ALTER TABLE newt_projection ADD CONSTRAINT small CHECK "
+                   "((state->>'n')::bigint < 5)");
+    for (int i = 0; i < 10; i++)
+        make_item(x.lazy, "x", i);
+    assert_int_equal(project_all(x.f).refused, 5);
+    assert_int_equal(x.told.n, 5);
+    assert_int_equal(project_all(x.f).written, 0);
+    x.f->jar.session->refusals.any_not_before_us = 1;
+    assert_int_equal(project_all(x.f).written, 0);
+    assert_int_equal(x.told.n, 5); /* no news */
+    assert_true(x.f->jar.session->refusals.any_not_before_us > newt__clock());
+    sql_do(x.s.pg, "ALTER TABLE newt_projection DROP CONSTRAINT small");
+    assert_int_equal(project_all(x.f).written, 0);
+    x.f->jar.session->refusals.any_not_before_us = 1;
+    assert_int_equal(project_all(x.f).written, 5);
+    assert_sql(x.s.pg, "0", "SELECT count(*) FROM newt_reject");
+    assert_sql(x.s.pg, "11", "SELECT count(*) FROM newt");
+    close_setting(&x);
+}
+
 /* ---- sweeps
  * -----------------------------------------------------------------------------------------------
  */
@@ -543,8 +588,8 @@ static bool with_it = true, without_it = false;
     }
 
 static const struct CMUnitTest tests[] = {
-    BOTH(test_exec),  BOTH(test_durable), BOTH(test_holder),    BOTH(test_claim), BOTH(test_lost),
-    BOTH(test_parts), BOTH(test_check),   BOTH(test_reproject), BOTH(test_prune),
+    BOTH(test_exec),  BOTH(test_durable), BOTH(test_holder), BOTH(test_claim),     BOTH(test_lost),
+    BOTH(test_parts), BOTH(test_mended),  BOTH(test_check),  BOTH(test_reproject), BOTH(test_prune),
 };
 
 int
