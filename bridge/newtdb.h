@@ -538,7 +538,7 @@ NEWT_API void newt_abort(newt_conn *c);
 /*
  * Describes this transaction, if it writes, in the store's table `transaction`: username (NULL: the
  * server's CURRENT_USER), description, and extension, a JSON object of your own; NULL: none.
- * In memory the storage keeps it, but no function reads it. Copied; the last call wins. Each at
+ * A feed shows them (newt_feed_transaction), also in memory. Copied; the last call wins. Each at
  * most 65,535 bytes (NEWT_ELIMIT) of UTF-8 without NUL (NEWT_EINVAL); failure dooms the
  * transaction.
  */
