@@ -1004,6 +1004,8 @@ typedef struct newt_health {
     int64_t position;               /* of the follower; 0: none */
     int64_t waiting;   /* transactions it has not seen; at most 1,000,000 are counted */
     int64_t behind_us; /* age of the first of them */
+    bool copying;      /* it is copying all objects: what it has seen says little */
+    int64_t copied;    /* ... up to this oid */
     int64_t rejects;   /* objects that the database refuses */
     int holder_pid;    /* of the commit lock; 0: nobody */
     int64_t holder_us; /* since its transaction began */

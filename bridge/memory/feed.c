@@ -171,6 +171,8 @@ health(newt__session *x, const char *follower, newt_health *out, newt_error *e)
         const newt__logged *first = newt__heap_next(h, place.at, &known);
 
         out->position = place.at.tid;
+        out->copying = place.copied >= 0;
+        out->copied = out->copying ? place.copied : 0;
         for (size_t i = 0; i < h->n_log; i++)
             out->waiting += h->log[(h->log_at + i) & (h->cap_log - 1)]->tid > place.at.tid;
         if (first)

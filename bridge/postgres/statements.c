@@ -197,6 +197,21 @@
     "SELECT (SELECT count(*) FROM w), CASE WHEN (SELECT count(*) FROM w) < $2 "                    \
     "THEN 9223372036854775807 ELSE (SELECT max(zoid) FROM w) END, (SELECT count(*) FROM i)"
 
+/* clang-format off */
+#define HEALTH                                                                                     \
+    "SELECT n.tid, (SELECT min(tid) FROM @store@.transaction), "                                   \
+    "(SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = " TABLE("transaction") "), " \
+    "f.tid, (SELECT count(*) FROM (SELECT FROM @store@.transaction t WHERE t.tid > f.tid "         \
+    "LIMIT $2) w), (SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint " \
+    "- min(t.tid)) FROM @store@.transaction t WHERE t.tid > f.tid), "                              \
+    "(SELECT count(*) FROM @store@.newt_reject_entry e JOIN @store@.object_state o "               \
+    "ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial WHERE e.n = 0), "                     \
+    "(SELECT (extract(epoch FROM clock_timestamp() - min(xact_start)) * 1000000)::bigint "         \
+    "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()), "      \
+    "f.copied IS NOT NULL, f.copied FROM (SELECT max(tid) AS tid FROM @store@.transaction) n "     \
+    "LEFT JOIN @store@.newt_follower f ON f.name = $1::text"
+/* clang-format on */
+
 /* Advisory locks, whose first key is the store. */
 #define STORE_KEY    TABLE("newt_commit_lock") "::oid::integer"
 #define FOLLOWER_KEY TABLE("newt_follower") "::oid::integer"
@@ -534,26 +549,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                           "FROM @store@.newt_follower WHERE kind = 'projection'",
     [NEWT__S_PRUNE] = "SELECT p.gone FROM @store@.newt_prune(-1, @store@.newt_prune_limit(), $1) p",
     /* $1 follower or null, $2 transactions that are counted at most */
-    [NEWT__S_HEALTH] =
-        "SELECT n.tid, (SELECT min(tid) FROM @store@.transaction), (SELECT "
-        "greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = " TABLE(
-            "transaction") "), "
-                           "f.tid, (SELECT count(*) FROM (SELECT FROM @store@.transaction t WHERE "
-                           "t.tid > f.tid "
-                           "LIMIT $2) w), (SELECT greatest(1, (extract(epoch FROM "
-                           "clock_timestamp()) * "
-                           "1000000)::bigint - min(t.tid)) FROM @store@.transaction t WHERE t.tid "
-                           "> f.tid), "
-                           "(SELECT count(*) FROM @store@.newt_reject_entry e JOIN "
-                           "@store@.object_state o "
-                           "ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial WHERE e.n = "
-                           "0), "
-                           "(SELECT (extract(epoch FROM clock_timestamp() - min(xact_start)) * "
-                           "1000000)::bigint "
-                           "FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
-                           "pg_backend_pid()) "
-                           "FROM (SELECT max(tid) AS tid FROM @store@.transaction) n "
-                           "LEFT JOIN @store@.newt_follower f ON f.name = $1::text",
+    [NEWT__S_HEALTH] = HEALTH,
 };
 
 /* What the statements ask for the server's incarnation. A standby cannot read an UNLOGGED table: it

@@ -69,6 +69,8 @@ newt__session_health(newt__session *c, const char *follower, newt_health *out)
         out->behind_us = newt__field_int(r, 0, 5);
         out->rejects = newt__field_int(r, 0, 6);
         out->oldest_us = newt__field_int(r, 0, 7);
+        out->copying = newt__field_bool(r, 0, 8);
+        out->copied = newt__field_int(r, 0, 9);
     }
     PQclear(r);
     if (status == NEWT_OK)
