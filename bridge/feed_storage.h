@@ -81,9 +81,10 @@ struct newt__feed_type {
      * began. */
     int (*holder)(newt__session *x, int *pid, int64_t *us, newt_error *e);
 
-    /* Followers, by name. *found: there is one. */
-    int (*follower)(newt__session *x, const char *name, newt__standing *out, bool *found,
-                    newt_error *e);
+    /* Followers, by name. *found: there is one; NEWT_EINVAL: it writes something else than kind
+     * (NULL: anything). */
+    int (*follower)(newt__session *x, const char *name, const char *kind, newt__standing *out,
+                    bool *found, newt_error *e);
     /* Makes this session the only one that follows under the name, until release or its end. *mine
      * false: another one is. A storage that cannot tell says true: follow decides. */
     int (*claim)(newt__session *x, const char *name, bool *mine, newt_error *e);
@@ -115,5 +116,14 @@ struct newt__feed_type {
     /* The position that all followers have reached who write the projection; *any: there are. */
     int (*projected)(newt__session *x, int64_t *tid, bool *any, newt_error *e);
 };
+
+/* The error of a follower that writes something else. */
+static inline int
+newt__fail_kind(newt_error *e, const char *name, const char *is, const char *wanted)
+{
+    newt__fail(e, NEWT_EINVAL, 0, "follower \"%s\" writes \"%s\", not \"%s\"", name, is, wanted);
+    newt__fail_hint(e, "Choose another name, or forget that follower.");
+    return NEWT_EINVAL;
+}
 
 #endif

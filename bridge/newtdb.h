@@ -850,8 +850,8 @@ typedef struct newt_batch {
 
 /*
  * Opens a feed over a connection, which is used for it outside of transactions: between the calls
- * the program may use it for transactions. options NULL: from now on, for nobody. NEWT_EINVAL: a
- * wrong option or token; *f is NULL then.
+ * the program may use it for transactions, and for other feeds. options NULL: from now on, for
+ * nobody. *f is NULL on failure; NEWT_EINVAL: a wrong option or token.
  */
 NEWT_API int newt_feed_open(newt_conn *c, newt_feed **f,
                             const newt_feed_options *options) NEWT_CHECK;
@@ -863,6 +863,7 @@ NEWT_API void newt_feed_close(newt_feed *f); /* before its connection; NULL is f
  * events than batch_objects comes in several batches (more). While a follower waits, whoever has
  * held the commit lock for a second is told to newt_options.notice, with pid and age.
  *
+ * NEWT_EINVAL: the follower of this name is of another kind.
  * NEWT_ECONFLICT: another process follows under this name: call again, to take over when it ends.
  * (With newt_options.transaction_pooling only newt_feed_commit finds out.)
  * NEWT_EMISSING: the position is not in the store (any more): transactions were pruned, or the
@@ -889,7 +890,8 @@ NEWT_API int newt_feed_exec(newt_feed *f, const char *sql, int n, const char *co
  * newt_feed_next begins where that stands. NEWT_EINVAL: no follower.
  */
 NEWT_API int newt_feed_commit(newt_feed *f) NEWT_CHECK;
-/* Where the follower stands, as committed; NULL: nowhere. Valid until the next call. */
+/* Where the follower stands, as committed; without one, after the last batch. NULL: nowhere yet, or
+ * within a copy. Valid until the next call. */
 NEWT_API const char *newt_feed_token(const newt_feed *f);
 /* Forgets the follower: its position, and that retention waits for it. */
 NEWT_API int newt_feed_forget(newt_conn *c, const char *follower) NEWT_CHECK;

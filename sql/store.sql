@@ -152,7 +152,7 @@ CREATE TABLE @store@.newt_follower (
     tid        bigint      NOT NULL,
     serial     bigint,               -- of that transaction: a store that was restored has another
     copied     bigint,               -- objects up to this zoid have been copied, the others are next; null: all have
-    kind       text        NOT NULL DEFAULT 'feed', -- what the follower writes
+    kind       text,                 -- what the follower writes; null: not known
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE @store@.newt_follower IS 'position of each follower: it has seen every transaction up to tid';

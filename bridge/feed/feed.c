@@ -117,7 +117,11 @@ newt_feed_open(newt_conn *c, newt_feed **out, const newt_feed_options *options)
     f->fd = -1;
     f->alone = true;
     f->looked.texts.env = &newt__malloc_env;
-    if (take_options(f, options, &e) != NEWT_OK) {
+    status = take_options(f, options, &e);
+    /* "from now on" is from this call on */
+    if (status == NEWT_OK && !f->follower && !f->given && f->o.start == NEWT_FEED_NOW)
+        status = newt__feed_position(f, &e);
+    if (status != NEWT_OK) {
         newt_feed_close(f);
         return newt__feed_fail(c, &e);
     }
@@ -229,6 +233,20 @@ look_for_holder(newt_feed *f, newt_error *e)
 /* ---- the next batch
  * ------------------------------------------------------------------------------------- */
 
+/* The same for those who never wait: once in a second. */
+static int
+look_at_times(newt_feed *f, newt_error *e)
+{
+    int64_t now = newt__clock();
+
+    if (f->looked_us == 0)
+        f->looked_us = now;
+    if (now - f->looked_us < (int64_t)SLICE_MS * 1000)
+        return NEWT_OK;
+    f->looked_us = now;
+    return look_for_holder(f, e);
+}
+
 /* Waits for a transaction: 1, 0 or a status. */
 static int
 wait_for_more(newt_feed *f, int64_t until_us, newt_error *e)
@@ -240,14 +258,12 @@ wait_for_more(newt_feed *f, int64_t until_us, newt_error *e)
         int64_t left = (until_us - newt__clock()) / 1000;
 
         if (left <= 0)
-            break;
+            return status == NEWT_OK ? look_at_times(f, e) : status;
         found = type->wait(f->c->jar.session, f->cursor.after,
                            (int)(left < SLICE_MS ? left : SLICE_MS), e);
         if (found == 0)
             status = look_for_holder(f, e);
     }
-    if (found > 0)
-        f->holder = 0;
     return status != NEWT_OK ? status : found;
 }
 
@@ -274,6 +290,8 @@ advance(newt_feed *f, int timeout_ms, bool *any, newt_error *e)
         status = newt__feed_fetch(f, e);
         if (status == NEWT_OK && has_more(f)) {
             *any = true;
+            f->holder = 0; /* nobody is in the way */
+            f->looked_us = 0;
             return newt__feed_batch(f, e);
         }
         if (status != NEWT_OK || f->ended)

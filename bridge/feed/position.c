@@ -85,7 +85,7 @@ find(newt_feed *f, newt__standing *out, newt_error *e)
 
     f->stands = false;
     if (f->follower)
-        status = type->follower(x, f->follower, &f->committed, &f->stands, e);
+        status = type->follower(x, f->follower, f->kind, &f->committed, &f->stands, e);
     if (status != NEWT_OK)
         return status;
     if (f->given) {
@@ -192,10 +192,11 @@ const char *
 newt_feed_token(const newt_feed *f)
 {
     newt_feed *own = (newt_feed *)(uintptr_t)f; /* for the text alone */
+    const newt__standing *at = f->follower ? &f->committed : &f->handed;
 
-    if (!f->follower || !f->stands || f->committed.copied >= 0)
+    if (!(f->follower ? f->stands : f->positioned) || at->copied >= 0)
         return NULL;
-    newt__token_write(own->token_text[1], sizeof own->token_text[1], f->committed.at);
+    newt__token_write(own->token_text[1], sizeof own->token_text[1], at->at);
     return f->token_text[1];
 }
 

@@ -43,7 +43,11 @@ next_entry(newt__session *x, newt__position after, newt__logged **out, newt_erro
     if (!known) {
         newt__fail(e, NEWT_EMISSING, 0, "transaction %lld is not in the store",
                    (long long)after.tid);
-        newt__fail_detail(e, "A store in memory keeps only the most recent transactions.");
+        newt__fail_detail(e,
+                          "A store in memory keeps only the most recent transactions, and is gone "
+                          "with its process.");
+        newt__fail_hint(e, "Start over with a copy of all objects (NEWT_FEED_COPY); "
+                           "newt_feed_forget() forgets a follower.");
         status = NEWT_EMISSING;
     } else if (found && !(*out = copy_entry(found))) {
         status = newt__fail_memory(e);
@@ -157,7 +161,7 @@ health(newt__session *x, const char *follower, newt_health *out, newt_error *e)
     newt__heap *h = x->heap;
     newt__standing place;
     bool found = false, known;
-    int status = follower ? newt__memory_follower(x, follower, &place, &found, e) : NEWT_OK;
+    int status = follower ? newt__memory_follower(x, follower, NULL, &place, &found, e) : NEWT_OK;
 
     if (status != NEWT_OK)
         return status;

@@ -122,19 +122,21 @@ find_or_add(newt__heap *h, const char *name)
 }
 
 int
-newt__memory_follower(newt__session *x, const char *name, newt__standing *out, bool *found,
-                      newt_error *e)
+newt__memory_follower(newt__session *x, const char *name, const char *kind, newt__standing *out,
+                      bool *found, newt_error *e)
 {
     const newt__named_place *f;
+    int status = NEWT_OK;
 
-    (void)e;
     pthread_mutex_lock(&x->heap->lock);
     f = find(x->heap, name);
     *found = f && f->known;
     if (*found)
         *out = f->place;
+    if (*found && kind && strcmp(f->kind, kind) != 0)
+        status = newt__fail_kind(e, name, f->kind, kind);
     pthread_mutex_unlock(&x->heap->lock);
-    return NEWT_OK;
+    return status;
 }
 
 int
@@ -188,17 +190,23 @@ newt__memory_move(newt__session *x, const char *name, const char *kind, const ne
                   const newt__standing *to, newt_error *e)
 {
     newt__named_place *f;
+    char *copy = strdup(kind);
     bool moved;
 
-    (void)kind;
+    if (!copy)
+        return newt__fail_memory(e);
     pthread_mutex_lock(&x->heap->lock);
     f = find_or_add(x->heap, name);
     moved = f && stands_at(f, from);
     if (moved) {
         f->place = *to;
         f->known = true;
+        free(f->kind);
+        f->kind = copy;
+        copy = NULL;
     }
     pthread_mutex_unlock(&x->heap->lock);
+    free(copy);
     if (!f)
         return newt__fail_memory(e);
     return moved ? NEWT_OK

@@ -438,6 +438,7 @@ newt__heap_free(newt__heap *h)
     }
     for (newt__named_place *next; h->followers; h->followers = next) {
         next = h->followers->next;
+        free(h->followers->kind);
         free(h->followers);
     }
     free(h->places);

@@ -46,6 +46,7 @@ typedef struct newt__named_place {
     newt__standing place;
     const void *holder; /* the session that follows under this name; NULL: none */
     bool known;         /* it has a place */
+    char *kind;         /* what it writes; malloc'ed */
     char name[];
 } newt__named_place;
 

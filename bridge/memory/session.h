@@ -66,8 +66,8 @@ int newt__memory_scan(newt__session *x, int64_t after, size_t n, newt__take_reco
                       newt_error *e);
 int newt__memory_look(newt__session *x, const int64_t *oids, size_t n, newt__extent extent,
                       int64_t bytes, newt__take_record *take, void *arg, newt_error *e);
-int newt__memory_follower(newt__session *x, const char *name, newt__standing *out, bool *found,
-                          newt_error *e);
+int newt__memory_follower(newt__session *x, const char *name, const char *kind, newt__standing *out,
+                          bool *found, newt_error *e);
 int newt__memory_claim(newt__session *x, const char *name, bool *mine, newt_error *e);
 void newt__memory_release(newt__session *x, const char *name);
 /* All names that the session holds. */

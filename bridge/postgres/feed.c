@@ -151,8 +151,10 @@ missing(newt__session *c, newt__position after)
     newt__fail(&c->error, NEWT_EMISSING, 0, "transaction %lld is not in the store",
                (long long)after.tid);
     if (after.tid < oldest)
-        newt__fail_detail(&c->error, "It was pruned: the oldest transaction that is kept is %lld.",
-                          (long long)oldest);
+        newt__fail_detail(
+            &c->error,
+            "It was pruned, or is of another store: the oldest transaction that is kept is %lld.",
+            (long long)oldest);
     else if (after.tid > newest)
         newt__fail_detail(&c->error,
                           "The newest one is %lld: the store was restored from an older backup, or "
@@ -161,8 +163,10 @@ missing(newt__session *c, newt__position after)
     else
         newt__fail_detail(&c->error, "Another history has taken its place: the store was restored, "
                                      "or a standby was promoted that lacked this transaction.");
-    newt__fail_hint(&c->error,
-                    "Start over: forget the follower and copy all objects (NEWT_FEED_COPY).");
+    newt__fail_hint(
+        &c->error,
+        "Start over with a copy of all objects (NEWT_FEED_COPY); newt_feed_forget() forgets a "
+        "follower.");
     return NEWT_EMISSING;
 }
 

@@ -40,7 +40,8 @@ typedef newt__follow batch;
 /* ---- where followers stand ------------------------------------------------------------------ */
 
 int
-newt__session_follower(newt__session *c, const char *name, newt__standing *out, bool *found)
+newt__session_follower(newt__session *c, const char *name, const char *kind, newt__standing *out,
+                       bool *found)
 {
     int status = newt__session_server(c);
     newt__params p = {0};
@@ -59,6 +60,8 @@ newt__session_follower(newt__session *c, const char *name, newt__standing *out, 
     if (*found)
         *out = (newt__standing){.at = {newt__field_int(r, 0, 0), newt__field_int(r, 0, 1)},
                                 .copied = newt__field_int(r, 0, 2)};
+    if (*found && kind && !PQgetisnull(r, 0, 3) && strcmp(PQgetvalue(r, 0, 3), kind) != 0)
+        newt__fail_kind(&c->talk->error, name, PQgetvalue(r, 0, 3), kind);
     PQclear(r);
     return newt__talk_end(c);
 }

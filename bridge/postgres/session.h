@@ -461,7 +461,8 @@ int newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__ex
                        int64_t bytes, newt__take_record *take, void *arg);
 int newt__session_barrier(newt__session *c);
 int newt__session_holder(newt__session *c, int *pid, int64_t *us);
-int newt__session_follower(newt__session *c, const char *name, newt__standing *out, bool *found);
+int newt__session_follower(newt__session *c, const char *name, const char *kind,
+                           newt__standing *out, bool *found);
 int newt__session_claim(newt__session *c, const char *name, bool *mine);
 void newt__session_release(newt__session *c, const char *name);
 int newt__session_move(newt__session *c, const char *name, const char *kind,

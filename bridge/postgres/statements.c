@@ -412,7 +412,7 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
                                                       "(SELECT oid FROM pg_database WHERE datname "
                                                       "= current_database()) LIMIT 1",
 
-    [NEWT__S_FOLLOWER] = "SELECT tid, coalesce(serial, 0), coalesce(copied, -1) "
+    [NEWT__S_FOLLOWER] = "SELECT tid, coalesce(serial, 0), coalesce(copied, -1), kind "
                          "FROM @store@.newt_follower WHERE name = $1::text",
     [NEWT__S_CLAIM] = "SELECT pg_try_advisory_lock(" FOLLOWER_KEY ", hashtext($1::text))",
     [NEWT__S_RELEASE_CLAIM] = "SELECT pg_advisory_unlock(" FOLLOWER_KEY ", hashtext($1::text))",

@@ -206,12 +206,13 @@ holder(newt__session *c, int *pid, int64_t *us, newt_error *e)
 }
 
 static int
-follower(newt__session *c, const char *name, newt__standing *out, bool *found, newt_error *e)
+follower(newt__session *c, const char *name, const char *kind, newt__standing *out, bool *found,
+         newt_error *e)
 {
-    int status = newt__session_follower(c, name, out, found);
+    int status = newt__session_follower(c, name, kind, out, found);
 
     if (changed(c, status))
-        status = newt__session_follower(c, name, out, found);
+        status = newt__session_follower(c, name, kind, out, found);
     return done(c, status, e);
 }
 

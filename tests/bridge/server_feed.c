@@ -236,6 +236,18 @@ test_holder(void **state)
     ok(x.f, newt_feed_next(f, 1100, &b)); /* told once */
     assert_int_equal(x.told.n, 1);
     sql_do(pg, "ROLLBACK");
+    /* who never waits hears of it, too */
+    x.told.n = 0;
+    make_item(x.lazy, "x", 1);
+    next(x.f, f);
+    sql_do(pg, "BEGIN");
+    sql_do(pg, "LOCK TABLE %s.newt_commit_lock IN EXCLUSIVE MODE", x.s.schema);
+    for (int i = 0; i < 60000 && x.told.n == 0; i++) {
+        ok(x.f, newt_feed_next(f, 0, &b));
+        usleep(1000);
+    }
+    assert_int_equal(x.told.n, 1);
+    sql_do(pg, "ROLLBACK");
     PQfinish(pg);
     newt_feed_close(f);
     close_setting(&x);

@@ -445,6 +445,38 @@ test_until(void **state)
     store_close(&s);
 }
 
+/* From now on is from the opening on; and one name is for one purpose. */
+static void
+test_now(void **state)
+{
+    char token[64];
+    const newt_batch *b;
+    newt_feed *f, *g;
+    store s;
+
+    (void)state;
+    store_open(&s, "now");
+    make_item(s.a, "before", 1);
+    f = open_feed(s.b, (newt_feed_options){0});
+    strcpy(token, newt_feed_token(f));
+    make_item(s.a, "after", 2);
+    b = next(s.b, f);
+    assert_int_equal(b->n_events, 1);
+    assert_string_equal(newt_feed_token(f), b->token);
+    g = open_feed(s.b, (newt_feed_options){.token = token});
+    assert_int_equal(next(s.b, g)->n_events, 1);
+    newt_feed_close(f);
+    newt_feed_close(g);
+    f = open_feed(s.b, (newt_feed_options){.follower = "f", .kind = "table"});
+    nothing(s.b, f);
+    newt_feed_close(f);
+    f = open_feed(s.b, (newt_feed_options){.follower = "f", .kind = "file"});
+    assert_int_equal(newt_feed_next(f, 0, &b), NEWT_EINVAL);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(s.b)), "\"table\""));
+    newt_feed_close(f);
+    store_close(&s);
+}
+
 /* ---- copies
  * ---------------------------------------------------------------------------------------- */
 
@@ -592,8 +624,9 @@ test_upkeep(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_events),  cmocka_unit_test(test_gone),    cmocka_unit_test(test_large),
     cmocka_unit_test(test_bytes),   cmocka_unit_test(test_filters), cmocka_unit_test(test_follower),
-    cmocka_unit_test(test_unknown), cmocka_unit_test(test_until),   cmocka_unit_test(test_copy),
-    cmocka_unit_test(test_fd),      cmocka_unit_test(test_shared),  cmocka_unit_test(test_upkeep),
+    cmocka_unit_test(test_unknown), cmocka_unit_test(test_until),   cmocka_unit_test(test_now),
+    cmocka_unit_test(test_copy),    cmocka_unit_test(test_fd),      cmocka_unit_test(test_shared),
+    cmocka_unit_test(test_upkeep),
 };
 
 int
