@@ -50,9 +50,10 @@ newt__feed_lose(newt_feed *f)
 {
     const newt__feed_type *type = f->c->jar.storage->feed;
 
-    if (f->executing)
+    if (newt__feed_executes(f)) {
         type->undo(f->c->jar.session);
-    f->executing = false;
+        f->c->writer = NULL;
+    }
     newt__feed_discard(f);
     if (f->follower && f->stands) {
         f->positioned = false;
@@ -158,7 +159,7 @@ newt_feed_commit(newt_feed *f)
     newt_conn *c = f->c;
     newt__standing to = f->handed;
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_commit");
+    int status = newt__feed_check(c, f, "newt_feed_commit");
 
     if (status != NEWT_OK)
         return status;
@@ -170,16 +171,16 @@ newt_feed_commit(newt_feed *f)
     if (!f->positioned)
         return newt__feed_fail(c,
                                (newt__fail(&e, NEWT_EBUSY, 0, "there is no batch to commit"), &e));
-    if (f->within && !f->executing)
+    if (f->within && !newt__feed_executes(f))
         return NEWT_OK;
     if (f->within)
         to = f->committed;
     /* statements of the program's hold the follower's row already */
-    status = f->executing ? NEWT_OK : newt__feed_claim(f, &e);
+    status = newt__feed_executes(f) ? NEWT_OK : newt__feed_claim(f, &e);
     if (status == NEWT_OK)
         status = c->jar.storage->feed->move(c->jar.session, f->follower, f->kind, &f->committed,
                                             &to, &e);
-    f->executing = false;
+    f->c->writer = NULL;
     if (status != NEWT_OK) {
         newt__feed_lose(f);
         return newt__feed_fail(c, &e);
@@ -203,7 +204,7 @@ int
 newt_feed_forget(newt_conn *c, const char *follower)
 {
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_forget");
+    int status = newt__feed_check(c, NULL, "newt_feed_forget");
 
     if (status == NEWT_OK && (!follower || !*follower))
         newt__fail(&e, NEWT_EINVAL, 0, "newt_feed_forget without a name");
@@ -220,7 +221,7 @@ newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params)
 {
     newt_conn *c = f->c;
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_exec");
+    int status = newt__feed_check(c, f, "newt_feed_exec");
 
     if (status != NEWT_OK)
         return status;
@@ -233,7 +234,7 @@ newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params)
         return newt__feed_fail(c, &e);
     status = c->jar.storage->feed->execute(c->jar.session, f->follower, &f->committed, sql, n,
                                            params, &e);
-    f->executing = status == NEWT_OK;
+    c->writer = status == NEWT_OK ? f : NULL;
     if (status == NEWT_OK)
         return NEWT_OK;
     newt__feed_lose(f);

@@ -138,6 +138,20 @@ test_exec(void **state)
     ok(x.f, add_row(f, "c"));
     newt_feed_close(f); /* without a commit */
     assert_sql(x.s.pg, "2", "SELECT count(*) FROM seen");
+    /* nothing else may use the connection meanwhile: it could end the transaction */
+    f = open_feed(x.f, (newt_feed_options){.follower = "f"});
+    g = open_feed(x.f, (newt_feed_options){0});
+    next(x.f, f);
+    ok(x.f, add_row(f, "c"));
+    assert_int_equal(newt_begin(x.f), NEWT_EBUSY);
+    assert_int_equal(newt_feed_forget(x.f, "other"), NEWT_EBUSY);
+    assert_int_equal(newt_feed_next(g, 0, &b), NEWT_EBUSY);
+    ok(x.f, newt_feed_commit(f));
+    assert_sql(x.s.pg, "3", "SELECT count(*) FROM seen");
+    begin(x.f);
+    newt_abort(x.f);
+    newt_feed_close(g);
+    newt_feed_close(f);
     g = open_feed(x.g, (newt_feed_options){0});
     assert_int_equal(newt_feed_exec(g, "SELECT 1", 0, NULL), NEWT_EINVAL);
     newt_feed_close(g);
