@@ -134,6 +134,11 @@ newt__memory_follower(newt__session *x, const char *name, newt__standing *out, b
     if (*found)
         *out = f->place;
     pthread_mutex_unlock(&x->heap->lock);
+    /* who goes on with a copy must not be given a list that is older than where that began */
+    if (*found && out->copied >= 0) {
+        free(x->scan);
+        x->scan = NULL;
+    }
     return NEWT_OK;
 }
 
