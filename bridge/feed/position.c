@@ -122,7 +122,6 @@ newt__feed_position(newt_feed *f, newt_error *e)
     if (status != NEWT_OK)
         return status;
     newt__feed_discard(f);
-    f->given = false; /* the store knows now, or we do */
     f->handed = place;
     f->cursor = (newt__cursor){place.at, 0};
     f->copying = place.copied >= 0;
@@ -181,6 +180,9 @@ newt_feed_commit(newt_feed *f)
         status = c->jar.storage->feed->move(c->jar.session, f->follower, f->kind, &f->committed,
                                             &to, &e);
     f->c->writer = NULL;
+    /* until the follower has moved once, who fails begins at the token again */
+    if ((status == NEWT_OK && !f->within) || status == NEWT_ECONFLICT)
+        f->given = false;
     if (status != NEWT_OK) {
         newt__feed_lose(f);
         return newt__feed_fail(c, &e);

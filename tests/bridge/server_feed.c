@@ -158,6 +158,39 @@ test_exec(void **state)
     close_setting(&x);
 }
 
+/* A follower that is sent back, or ahead, begins there until it has been committed once. */
+static void
+test_token(void **state)
+{
+    char token[64];
+    const newt_batch *b;
+    newt_feed *f;
+    setting x;
+
+    open_setting(&x, "token", state);
+    sql_do(x.s.pg, "CREATE TABLE seen (what text UNIQUE)");
+    f = open_feed(x.f, (newt_feed_options){.follower = "f"});
+    ok(x.f, newt_feed_next(f, 0, &b));
+    snprintf(token, sizeof token, "%s", newt_feed_token(f));
+    make_item(x.lazy, "1", 1);
+    next(x.f, f);
+    ok(x.f, add_row(f, "a"));
+    ok(x.f, newt_feed_commit(f));
+    newt_feed_close(f);
+    f = open_feed(x.f, (newt_feed_options){.follower = "f", .token = token});
+    assert_int_equal(next(x.f, f)->n_events, 1);
+    assert_int_equal(add_row(f, "a"), NEWT_EUNIQUE);
+    assert_int_equal(next(x.f, f)->n_events, 1);
+    ok(x.f, add_row(f, "b"));
+    ok(x.f, newt_feed_commit(f));
+    make_item(x.lazy, "2", 2);
+    assert_int_equal(next(x.f, f)->n_events, 1);
+    assert_int_equal(add_row(f, "a"), NEWT_EUNIQUE);
+    assert_int_equal(next(x.f, f)->n_events, 1); /* from the store again */
+    newt_feed_close(f);
+    close_setting(&x);
+}
+
 /* ---- what is durable
  * ------------------------------------------------------------------------------ */
 
@@ -557,8 +590,8 @@ static bool with_it = true, without_it = false;
     }
 
 static const struct CMUnitTest tests[] = {
-    BOTH(test_exec),  BOTH(test_durable), BOTH(test_holder),    BOTH(test_claim), BOTH(test_lost),
-    BOTH(test_parts), BOTH(test_check),   BOTH(test_reproject), BOTH(test_prune),
+    BOTH(test_exec), BOTH(test_token), BOTH(test_durable), BOTH(test_holder),    BOTH(test_claim),
+    BOTH(test_lost), BOTH(test_parts), BOTH(test_check),   BOTH(test_reproject), BOTH(test_prune),
 };
 
 int
