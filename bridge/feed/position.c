@@ -60,7 +60,7 @@ newt__feed_lose(newt_feed *f)
         return;
     }
     /* nobody keeps the position: what was handed out is not handed out again */
-    f->cursor = (newt__cursor){f->handed.at, 0};
+    f->cursor = (newt__cursor){.after = f->handed.at};
     f->within = false;
 }
 
@@ -123,7 +123,7 @@ newt__feed_position(newt_feed *f, newt_error *e)
         return status;
     newt__feed_discard(f);
     f->handed = place;
-    f->cursor = (newt__cursor){place.at, 0};
+    f->cursor = (newt__cursor){.after = place.at};
     f->copying = place.copied >= 0;
     f->within = false;
     f->positioned = true;

@@ -85,8 +85,8 @@ hand_over_parts(feed *f, newt__transaction *t)
             if (status == NEWT_OK)
                 status = f->take(f->arg, t);
             if (status == NEWT_OK)
-                *f->at = t->more ? (newt__cursor){f->at->after, f->at->parts + 1}
-                                 : (newt__cursor){t->at, 0};
+                *f->at = t->more ? (newt__cursor){f->at->after, f->at->parts + 1, t->at.serial}
+                                 : (newt__cursor){.after = t->at};
         }
         PQclear(r);
         if (!r || f->missing)
@@ -105,13 +105,17 @@ hand_over(feed *f, const PGresult *r, int row)
                            .extension = text_at(r, row, 5)};
     int status;
 
+    /* that of which there were parts is gone */
+    f->missing = f->at->parts > 0 && f->at->serial != t.at.serial;
+    if (f->missing)
+        return NEWT_OK;
     if (PQgetisnull(r, row, 6))
         return hand_over_parts(f, &t);
     status = read_objects(f, &t, r, row, 6);
     if (status == NEWT_OK)
         status = f->take(f->arg, &t);
     if (status == NEWT_OK)
-        *f->at = (newt__cursor){t.at, 0};
+        *f->at = (newt__cursor){.after = t.at};
     return status;
 }
 
