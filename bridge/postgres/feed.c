@@ -220,6 +220,7 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
         if (f.taken > 0)
             c->per_transaction = (c->per_transaction + f.objects / f.taken) / 2 + 1;
     }
+    c->read_n = c->opened_n;
     if (status == NEWT_OK && f.missing)
         status = missing(c, at->after);
     free(f.written.oids);
@@ -322,6 +323,7 @@ newt__session_scan(newt__session *c, int64_t after, size_t n, newt__take_record 
     newt__param_int(&p, after);
     newt__param_int(&p, (int64_t)n);
     newt__talk_begin(c);
+    c->read_n = c->opened_n;
     newt__send(c, NEWT__S_FEED_SCAN, &p);
     newt__sync(c);
     newt__take_rows(c, take_rows, &t);
@@ -369,12 +371,15 @@ newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__extent
 
 /* ---- what is durable, and who is in the way ------------------------------------------------- */
 
-/* What a standby has, the primary had made durable before it sent it. */
+/* What a standby has, the primary had made durable before it sent it. Of what was read over an
+ * earlier connection nothing is known: the server may have crashed since, or be another. */
 int
 newt__session_barrier(newt__session *c)
 {
     int status = newt__session_server(c);
 
+    if (status == NEWT_OK && c->read_n != c->opened_n)
+        status = newt__fail(&c->error, NEWT_ELOST, 0, "the server connection was lost");
     if (status != NEWT_OK || c->standby)
         return status;
     newt__talk_begin(c);

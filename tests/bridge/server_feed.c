@@ -253,6 +253,31 @@ test_durable(void **state)
     close_setting(&x);
 }
 
+/* What was read over a connection that is lost may be lost, too: it is read again. */
+static void
+test_reconnects(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f;
+    setting x;
+
+    open_setting(&x, "reconnects", state);
+    f = open_feed(x.f, (newt_feed_options){.batch_objects = 10});
+    ok(x.f, newt_feed_next(f, 0, &b));
+    begin(x.lazy);
+    for (int i = 0; i < 100; i++)
+        item_done(new_item(x.lazy, "x", i));
+    commit(x.lazy);
+    assert_int_equal(next(x.f, f)->n_events, 10);
+    assert_true(next(x.f, f)->transactions[0].begun);
+    sql_do(x.s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
+                   "datname = current_database() AND pid <> pg_backend_pid()");
+    assert_int_equal(newt_feed_next(f, 0, &b), NEWT_ELOST);
+    assert_false(next(x.f, f)->transactions[0].begun);
+    newt_feed_close(f);
+    close_setting(&x);
+}
+
 /* ---- who is in the way
  * ----------------------------------------------------------------------------- */
 
@@ -607,7 +632,7 @@ static bool with_it = true, without_it = false;
     }
 
 static const struct CMUnitTest tests[] = {
-    BOTH(test_exec),   BOTH(test_token),     BOTH(test_durable), 
+    BOTH(test_exec),   BOTH(test_token),     BOTH(test_durable), BOTH(test_reconnects),
     BOTH(test_holder), BOTH(test_claim),     BOTH(test_lost),    BOTH(test_parts),
     BOTH(test_check),  BOTH(test_reproject), BOTH(test_prune),
 };
