@@ -32,6 +32,7 @@ typedef int newt__take_transaction(void *arg, const newt__transaction *t);
 typedef struct newt__cursor {
     newt__position after;
     int64_t parts;
+    int64_t serial; /* of that next one, if there are parts */
 } newt__cursor;
 
 /* Where a follower stands. */

@@ -216,7 +216,7 @@ $large$;
 COMMENT ON FUNCTION @store@.newt_large(bigint, bigint) IS 'oids of a transaction that are in transaction_object, at most $2';
 
 -- Transactions before this tid may go: see newt_store. Followers that start over anyway are not waited
--- for; a follower finds its place by the transaction that it has seen last, so that one stays. So does
+-- for; a follower finds its place by the transaction that it has seen last (tid 0: none), so that one stays. So does
 -- the newest, and those of five minutes: a client asks for half a minute whether its commit has arrived.
 CREATE FUNCTION @store@.newt_prune_limit() RETURNS bigint
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $limit$
@@ -228,7 +228,7 @@ BEGIN
           FROM @store@.newt_store n
     ), f AS MATERIALIZED (
         SELECT min(f.tid) AS tid FROM @store@.newt_follower f, s
-         WHERE EXISTS (SELECT FROM @store@.transaction t WHERE t.tid = f.tid AND t.serial = coalesce(f.serial, t.serial))
+         WHERE (f.tid = 0 OR EXISTS (SELECT FROM @store@.transaction t WHERE t.tid = f.tid AND t.serial = coalesce(f.serial, t.serial)))
            AND coalesce((SELECT t.tid FROM @store@.transaction t WHERE t.tid > f.tid ORDER BY t.tid LIMIT 1) >= s.patience, true)
     )
     SELECT least((SELECT max(t.tid) FROM @store@.transaction t), f.tid, s.asked, greatest(s.age,

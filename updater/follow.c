@@ -17,6 +17,8 @@ static void
 close_feed(updater *u)
 {
     newt_feed_close(u->feed);
+    newt_close(u->sink->culprit); /* its error has been told */
+    u->sink->culprit = NULL;
     u->feed = NULL;
     u->batch = NULL;
     u->active = false;

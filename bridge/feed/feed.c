@@ -103,7 +103,7 @@ take_options(newt_feed *f, const newt_feed_options *options, newt_error *e)
 int
 newt_feed_open(newt_conn *c, newt_feed **out, const newt_feed_options *options)
 {
-    int status = newt__feed_check(c, "newt_feed_open");
+    int status = newt__feed_check(c, NULL, "newt_feed_open");
     newt_error e = {0};
     newt_feed *f;
 
@@ -137,8 +137,10 @@ newt_feed_close(newt_feed *f)
     if (newt__process_is(&f->c->db->process) && f->c->jar.base.phase == NEWT__IDLE) {
         const newt__feed_type *type = f->c->jar.storage->feed;
 
-        if (f->executing)
+        if (newt__feed_executes(f)) {
             type->undo(f->c->jar.session);
+            f->c->writer = NULL;
+        }
         if (f->follower && f->alone)
             type->release(f->c->jar.session, f->follower);
     }
@@ -310,17 +312,17 @@ newt_feed_next(newt_feed *f, int timeout_ms, const newt_batch **batch)
     newt_conn *c = f->c;
     newt_error e = {0};
     bool any;
-    int status = newt__feed_check(c, "newt_feed_next");
+    int status = newt__feed_check(c, f, "newt_feed_next");
 
     *batch = NULL;
     if (status != NEWT_OK)
         return status;
-    if (f->executing)
+    if (newt__feed_executes(f))
         newt__fail(&e, NEWT_EBUSY, 0, "newt_feed_exec has written something for the last batch");
     if (timeout_ms < 0)
         newt__fail(&e, NEWT_EINVAL, 0, "newt_feed_next with a time-out of %d ms", timeout_ms);
     if (e.status != NEWT_OK) {
-        if (f->executing)
+        if (newt__feed_executes(f))
             newt__fail_hint(&e, "Call newt_feed_commit() before the next batch is asked for.");
         return newt__feed_fail(c, &e);
     }

@@ -49,7 +49,6 @@ struct newt_feed {
     bool within;           /* the last batch ended in the middle of a transaction */
     bool ended;
     int64_t until;
-    bool executing; /* statements of the program's wait to be committed */
 
     newt__fetched fetched;
     newt__looked looked;
@@ -99,6 +98,12 @@ void newt__feed_batch_free(newt_feed *f);
 
 /* Makes sure that nobody else follows under the name; NEWT_ECONFLICT: somebody does. */
 int newt__feed_claim(newt_feed *f, newt_error *e);
+/* Whether statements of the program's wait to be committed. */
+static inline bool
+newt__feed_executes(const newt_feed *f)
+{
+    return f->c->writer == f;
+}
 /* Finds out where the feed begins. */
 int newt__feed_position(newt_feed *f, newt_error *e);
 /* Whoever goes on begins again after the last commit. */
@@ -108,8 +113,8 @@ bool newt__token_read(const char *text, newt__position *out);
 
 /* ---- calls (call.c) ------------------------------------------------------------------------- */
 
-/* Whether a feed may be used now, through this connection. */
-int newt__feed_check(newt_conn *c, const char *function);
+/* Whether the connection may be used now, for this feed; NULL: for none. */
+int newt__feed_check(newt_conn *c, const newt_feed *f, const char *function);
 /* The error becomes the connection's; returns its status. */
 int newt__feed_fail(newt_conn *c, newt_error *e);
 

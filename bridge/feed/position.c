@@ -50,16 +50,17 @@ newt__feed_lose(newt_feed *f)
 {
     const newt__feed_type *type = f->c->jar.storage->feed;
 
-    if (f->executing)
+    if (newt__feed_executes(f)) {
         type->undo(f->c->jar.session);
-    f->executing = false;
+        f->c->writer = NULL;
+    }
     newt__feed_discard(f);
     if (f->follower && f->stands) {
         f->positioned = false;
         return;
     }
     /* nobody keeps the position: what was handed out is not handed out again */
-    f->cursor = (newt__cursor){f->handed.at, 0};
+    f->cursor = (newt__cursor){.after = f->handed.at};
     f->within = false;
 }
 
@@ -121,9 +122,8 @@ newt__feed_position(newt_feed *f, newt_error *e)
     if (status != NEWT_OK)
         return status;
     newt__feed_discard(f);
-    f->given = false; /* the store knows now, or we do */
     f->handed = place;
-    f->cursor = (newt__cursor){place.at, 0};
+    f->cursor = (newt__cursor){.after = place.at};
     f->copying = place.copied >= 0;
     f->within = false;
     f->positioned = true;
@@ -158,7 +158,7 @@ newt_feed_commit(newt_feed *f)
     newt_conn *c = f->c;
     newt__standing to = f->handed;
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_commit");
+    int status = newt__feed_check(c, f, "newt_feed_commit");
 
     if (status != NEWT_OK)
         return status;
@@ -170,16 +170,19 @@ newt_feed_commit(newt_feed *f)
     if (!f->positioned)
         return newt__feed_fail(c,
                                (newt__fail(&e, NEWT_EBUSY, 0, "there is no batch to commit"), &e));
-    if (f->within && !f->executing)
+    if (f->within && !newt__feed_executes(f))
         return NEWT_OK;
     if (f->within)
         to = f->committed;
     /* statements of the program's hold the follower's row already */
-    status = f->executing ? NEWT_OK : newt__feed_claim(f, &e);
+    status = newt__feed_executes(f) ? NEWT_OK : newt__feed_claim(f, &e);
     if (status == NEWT_OK)
         status = c->jar.storage->feed->move(c->jar.session, f->follower, f->kind, &f->committed,
                                             &to, &e);
-    f->executing = false;
+    f->c->writer = NULL;
+    /* until the follower has moved once, who fails begins at the token again */
+    if ((status == NEWT_OK && !f->within) || status == NEWT_ECONFLICT)
+        f->given = false;
     if (status != NEWT_OK) {
         newt__feed_lose(f);
         return newt__feed_fail(c, &e);
@@ -204,7 +207,7 @@ int
 newt_feed_forget(newt_conn *c, const char *follower)
 {
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_forget");
+    int status = newt__feed_check(c, NULL, "newt_feed_forget");
 
     if (status == NEWT_OK && (!follower || !*follower))
         newt__fail(&e, NEWT_EINVAL, 0, "newt_feed_forget without a name");
@@ -221,7 +224,7 @@ newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params)
 {
     newt_conn *c = f->c;
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_exec");
+    int status = newt__feed_check(c, f, "newt_feed_exec");
 
     if (status != NEWT_OK)
         return status;
@@ -234,7 +237,7 @@ newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params)
         return newt__feed_fail(c, &e);
     status = c->jar.storage->feed->execute(c->jar.session, f->follower, &f->committed, sql, n,
                                            params, &e);
-    f->executing = status == NEWT_OK;
+    c->writer = status == NEWT_OK ? f : NULL;
     if (status == NEWT_OK)
         return NEWT_OK;
     newt__feed_lose(f);

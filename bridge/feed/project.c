@@ -65,7 +65,7 @@ newt_feed_project(newt_feed *f, newt_conn *c, int part, int parts, newt_progress
 {
     newt_progress progress = {0};
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_feed_project");
+    int status = newt__feed_check(c, NULL, "newt_feed_project");
 
     if (status == NEWT_OK)
         status = check_progress(c, "newt_feed_project", out);
@@ -77,8 +77,6 @@ newt_feed_project(newt_feed *f, newt_conn *c, int part, int parts, newt_progress
                    "newt_feed_project without a follower or a batch, for part %d of %d, or over a "
                    "connection of another database",
                    part, parts);
-    if (f->executing && f->c == c)
-        newt__fail(&e, NEWT_EBUSY, 0, "newt_feed_exec has begun a transaction");
     if (e.status == NEWT_OK)
         status = project(f, c, part, parts, &progress, &e);
     if (e.status != NEWT_OK)
@@ -200,7 +198,7 @@ newt_project(newt_conn *c, const char *name, int64_t max_objects, newt_progress 
     newt_progress progress = {0};
     newt_error e = {0};
     newt_feed *f;
-    int status = newt__feed_check(c, "newt_project");
+    int status = newt__feed_check(c, NULL, "newt_project");
 
     if (status == NEWT_OK)
         status = check_progress(c, "newt_project", out);
@@ -228,7 +226,7 @@ newt_retry_rejects(newt_conn *c, int64_t max_objects, newt_progress *out)
 {
     newt_progress progress = {0};
     newt_error e = {0};
-    int status = newt__feed_check(c, "newt_retry_rejects");
+    int status = newt__feed_check(c, NULL, "newt_retry_rejects");
 
     if (status == NEWT_OK)
         status = check_progress(c, "newt_retry_rejects", out);

@@ -151,22 +151,24 @@ add_event(newt_feed *f, const newt__transaction *t, int64_t oid, newt_event_kind
         .oid = oid, .tid = t->at.tid, .kind = kind, .class_name = class_name};
 }
 
-static void
+static bool
 add_removed(newt_feed *f, const newt__transaction *t)
 {
     const char *name = t->removed_classes;
 
     for (size_t i = 0; i < t->n_removed; i++) {
         size_t n = name ? strlen(name) : 0;
-        const char *interned = n > 0 ? newt__class_intern(f->c->jar.classes, name, n) : NULL;
+        const char *interned = n > 0 ? newt__class_intern(f->c->jar.classes, name, n) : "";
 
-        if (newt__feed_wants_object(f, t->removed[i]) &&
-            newt__feed_wants_class(f, interned ? interned : "", n))
+        if (!interned)
+            return false;
+        if (newt__feed_wants_object(f, t->removed[i]) && newt__feed_wants_class(f, interned, n))
             add_event(f, t, t->removed[i], NEWT_EVENT_REMOVED,
-                      interned && !newt__feed_is_blind(f) ? interned : "");
+                      newt__feed_is_blind(f) ? "" : interned);
         if (name)
             name += n + 1;
     }
+    return true;
 }
 
 /* A newt__take_transaction. */
@@ -195,7 +197,8 @@ take(void *arg, const newt__transaction *t)
     for (size_t i = 0; i < t->n_written; i++)
         if (newt__feed_wants_object(f, t->written[i]))
             add_event(f, t, t->written[i], NEWT_EVENT_WRITTEN, "");
-    add_removed(f, t);
+    if (!add_removed(f, t))
+        return NEWT_ENOMEM;
     x->n_events = q->n - x->first_event;
     return NEWT_OK;
 }

@@ -136,6 +136,11 @@ newt__memory_follower(newt__session *x, const char *name, const char *kind, newt
     if (*found && kind && strcmp(f->kind, kind) != 0)
         status = newt__fail_kind(e, name, f->kind, kind);
     pthread_mutex_unlock(&x->heap->lock);
+    /* who goes on with a copy must not be given a list that is older than where that began */
+    if (*found && out->copied >= 0) {
+        free(x->scan);
+        x->scan = NULL;
+    }
     return status;
 }
 

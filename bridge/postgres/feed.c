@@ -85,8 +85,8 @@ hand_over_parts(feed *f, newt__transaction *t)
             if (status == NEWT_OK)
                 status = f->take(f->arg, t);
             if (status == NEWT_OK)
-                *f->at = t->more ? (newt__cursor){f->at->after, f->at->parts + 1}
-                                 : (newt__cursor){t->at, 0};
+                *f->at = t->more ? (newt__cursor){f->at->after, f->at->parts + 1, t->at.serial}
+                                 : (newt__cursor){.after = t->at};
         }
         PQclear(r);
         if (!r || f->missing)
@@ -105,13 +105,17 @@ hand_over(feed *f, const PGresult *r, int row)
                            .extension = text_at(r, row, 5)};
     int status;
 
+    /* that of which there were parts is gone */
+    f->missing = f->at->parts > 0 && f->at->serial != t.at.serial;
+    if (f->missing)
+        return NEWT_OK;
     if (PQgetisnull(r, row, 6))
         return hand_over_parts(f, &t);
     status = read_objects(f, &t, r, row, 6);
     if (status == NEWT_OK)
         status = f->take(f->arg, &t);
     if (status == NEWT_OK)
-        *f->at = (newt__cursor){t.at, 0};
+        *f->at = (newt__cursor){.after = t.at};
     return status;
 }
 
@@ -220,6 +224,7 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
         if (f.taken > 0)
             c->per_transaction = (c->per_transaction + f.objects / f.taken) / 2 + 1;
     }
+    c->read_n = c->opened_n;
     if (status == NEWT_OK && f.missing)
         status = missing(c, at->after);
     free(f.written.oids);
@@ -322,6 +327,7 @@ newt__session_scan(newt__session *c, int64_t after, size_t n, newt__take_record 
     newt__param_int(&p, after);
     newt__param_int(&p, (int64_t)n);
     newt__talk_begin(c);
+    c->read_n = c->opened_n;
     newt__send(c, NEWT__S_FEED_SCAN, &p);
     newt__sync(c);
     newt__take_rows(c, take_rows, &t);
@@ -369,12 +375,15 @@ newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__extent
 
 /* ---- what is durable, and who is in the way ------------------------------------------------- */
 
-/* What a standby has, the primary had made durable before it sent it. */
+/* What a standby has, the primary had made durable before it sent it. Of what was read over an
+ * earlier connection nothing is known: the server may have crashed since, or be another. */
 int
 newt__session_barrier(newt__session *c)
 {
     int status = newt__session_server(c);
 
+    if (status == NEWT_OK && c->read_n != c->opened_n)
+        status = newt__fail(&c->error, NEWT_ELOST, 0, "the server connection was lost");
     if (status != NEWT_OK || c->standby)
         return status;
     newt__talk_begin(c);

@@ -349,6 +349,7 @@ newt__session_open(newt__session *c)
         goto fail;
     }
     c->broken = false;
+    c->opened_n++;
     if (db->options->transaction_pooling)
         stock_up(c);
     return NEWT_OK;

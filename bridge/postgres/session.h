@@ -273,6 +273,8 @@ struct newt__session {
     int64_t per_transaction;            /* objects, of those it has followed; 0: none yet */
     uint64_t nonce;                     /* of the next commit; where they begin is random */
     newt__oids others;                  /* of the last commit */
+    uint64_t opened_n;                  /* connections to the server, so far */
+    uint64_t read_n;                    /* the one of these over which a feed has read last */
     bool in_transaction;                /* the server has been told BEGIN and not yet its end */
     bool savepoint;                     /* ... and the savepoint that queries go back to */
     char *claims[NEWT__MOST_CLAIMS];    /* names that it alone follows under; malloc'ed or NULL */

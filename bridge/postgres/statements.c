@@ -153,12 +153,13 @@
     "j AS MATERIALIZED (SELECT w.*, newt.try_to_jsonb(w.state) AS json FROM w), "                  \
     "r AS MATERIALIZED (SELECT j.zoid, j.serial, CASE WHEN j.json IS NOT NULL "                    \
     "THEN newt.class_name(j.state) END AS class_name, j.json FROM j), "
-/* the same, computed by the client: $4 zoids, $5 class names, $6 serials, $7 documents */
+/* The same, computed by the client: $4 zoids, $5 class names, $6 serials, $7 documents. What has
+ * changed since the records were read is left to those who changed it. */
 #define SWEEP_HERE                                                                                 \
-    "w AS MATERIALIZED (SELECT zoid FROM @store@.object_state WHERE zoid > $1 "                    \
-    "ORDER BY zoid LIMIT $2), "                                                                    \
-    "r AS MATERIALIZED (SELECT * FROM unnest($4::bigint[], $5::text[], $6::bigint[], "             \
-    "$7::jsonb[]) AS i(zoid, class_name, serial, json)), "
+    "w AS MATERIALIZED (SELECT zoid FROM unnest($4::bigint[]) AS i(zoid) WHERE zoid > $1), "       \
+    "r AS MATERIALIZED (SELECT i.* FROM (SELECT * FROM unnest($4::bigint[], $5::text[], "          \
+    "$6::bigint[], $7::jsonb[]) AS i(zoid, class_name, serial, json) OFFSET 0) i "                 \
+    "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial), "
 /* $3 classes, null: all. Those that clients project, and virtual ones, are not compared. */
 #define SWEEP_MODES                                                                                \
     "m AS MATERIALIZED (SELECT array(SELECT DISTINCT name FROM @store@.newt_class "                \

@@ -242,6 +242,10 @@ newt__begin(newt_conn *c, bool lazily, const int64_t *wanted, size_t n)
         newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "a transaction is open already");
         return NEWT_EBUSY;
     }
+    if (c->writer) {
+        newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "newt_feed_exec has begun a transaction");
+        return NEWT_EBUSY;
+    }
     c->jar.base.owner = pthread_self();
     c->committed_tid = 0;
     newt__error_clear(&c->jar.base.error);

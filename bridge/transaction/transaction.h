@@ -42,6 +42,7 @@ struct newt_conn {
     bool connected; /* the session has been ready once, and at its last use */
     void *rider;    /* what a room above keeps with the connection, and how it is closed; or NULL */
     void (*rider_close)(void *rider);
+    const void *writer; /* the feed whose statements wait to be committed; or NULL */
 };
 
 /* ---- transactions (transaction.c) ---------------------------------------------------------------

@@ -141,9 +141,56 @@ test_exec(void **state)
     ok(x.f, add_row(f, "c"));
     newt_feed_close(f); /* without a commit */
     assert_sql(x.s.pg, "2", "SELECT count(*) FROM seen");
+    /* nothing else may use the connection meanwhile: it could end the transaction */
+    f = open_feed(x.f, (newt_feed_options){.follower = "f"});
+    g = open_feed(x.f, (newt_feed_options){0});
+    next(x.f, f);
+    ok(x.f, add_row(f, "c"));
+    assert_int_equal(newt_begin(x.f), NEWT_EBUSY);
+    assert_int_equal(newt_feed_forget(x.f, "other"), NEWT_EBUSY);
+    assert_int_equal(newt_feed_next(g, 0, &b), NEWT_EBUSY);
+    ok(x.f, newt_feed_commit(f));
+    assert_sql(x.s.pg, "3", "SELECT count(*) FROM seen");
+    begin(x.f);
+    newt_abort(x.f);
+    newt_feed_close(g);
+    newt_feed_close(f);
     g = open_feed(x.g, (newt_feed_options){0});
     assert_int_equal(newt_feed_exec(g, "SELECT 1", 0, NULL), NEWT_EINVAL);
     newt_feed_close(g);
+    close_setting(&x);
+}
+
+/* A follower that is sent back, or ahead, begins there until it has been committed once. */
+static void
+test_token(void **state)
+{
+    char token[64];
+    const newt_batch *b;
+    newt_feed *f;
+    setting x;
+
+    open_setting(&x, "token", state);
+    sql_do(x.s.pg, "CREATE TABLE seen (what text UNIQUE)");
+    f = open_feed(x.f, (newt_feed_options){.follower = "f"});
+    ok(x.f, newt_feed_next(f, 0, &b));
+    snprintf(token, sizeof token, "%s", newt_feed_token(f));
+    make_item(x.lazy, "1", 1);
+    next(x.f, f);
+    ok(x.f, add_row(f, "a"));
+    ok(x.f, newt_feed_commit(f));
+    newt_feed_close(f);
+    f = open_feed(x.f, (newt_feed_options){.follower = "f", .token = token});
+    assert_int_equal(next(x.f, f)->n_events, 1);
+    assert_int_equal(add_row(f, "a"), NEWT_EUNIQUE);
+    assert_int_equal(next(x.f, f)->n_events, 1);
+    ok(x.f, add_row(f, "b"));
+    ok(x.f, newt_feed_commit(f));
+    make_item(x.lazy, "2", 2);
+    assert_int_equal(next(x.f, f)->n_events, 1);
+    assert_int_equal(add_row(f, "a"), NEWT_EUNIQUE);
+    assert_int_equal(next(x.f, f)->n_events, 1); /* from the store again */
+    newt_feed_close(f);
     close_setting(&x);
 }
 
@@ -206,6 +253,31 @@ test_durable(void **state)
     assert_int_equal(w.n, 1);
     newt_feed_close(early);
     newt_feed_close(late);
+    close_setting(&x);
+}
+
+/* What was read over a connection that is lost may be lost, too: it is read again. */
+static void
+test_reconnects(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f;
+    setting x;
+
+    open_setting(&x, "reconnects", state);
+    f = open_feed(x.f, (newt_feed_options){.batch_objects = 10});
+    ok(x.f, newt_feed_next(f, 0, &b));
+    begin(x.lazy);
+    for (int i = 0; i < 100; i++)
+        item_done(new_item(x.lazy, "x", i));
+    commit(x.lazy);
+    assert_int_equal(next(x.f, f)->n_events, 10);
+    assert_true(next(x.f, f)->transactions[0].begun);
+    sql_do(x.s.pg, "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE "
+                   "datname = current_database() AND pid <> pg_backend_pid()");
+    assert_int_equal(newt_feed_next(f, 0, &b), NEWT_ELOST);
+    assert_false(next(x.f, f)->transactions[0].begun);
+    newt_feed_close(f);
     close_setting(&x);
 }
 
@@ -320,11 +392,25 @@ test_lost(void **state)
     expect_missing(&x, "pruned");
     sql_do(x.s.pg, "UPDATE newt_follower SET tid = 4000000000000000");
     expect_missing(&x, "older backup");
+    /* the oldest transaction goes while its parts are read */
+    begin(x.lazy);
+    for (int i = 0; i < 6000; i++)
+        item_done(new_item(x.lazy, "x", i));
+    commit(x.lazy);
+    make_item(x.lazy, "z", 1);
+    sql_do(x.s.pg, "DELETE FROM transaction WHERE written IS NOT NULL AND tid < "
+                   "(SELECT max(tid) FROM transaction)");
+    f = open_feed(x.f, (newt_feed_options){.start = NEWT_FEED_OLDEST, .batch_objects = 4000});
+    assert_true(next(x.f, f)->transactions[0].more);
+    sql_do(x.s.pg, "DELETE FROM transaction WHERE written IS NULL");
+    assert_int_equal(newt_feed_next(f, 0, &b), NEWT_EMISSING);
+    newt_feed_close(f);
     ok(x.f, newt_feed_forget(x.f, "f"));
-    f = open_feed(x.f, (newt_feed_options){.follower = "f", .start = NEWT_FEED_COPY});
+    f = open_feed(
+        x.f, (newt_feed_options){.follower = "f", .start = NEWT_FEED_COPY, .batch_objects = 10000});
     b = next(x.f, f);
     assert_true(b->copy);
-    assert_int_equal(b->n_events, 7);
+    assert_int_equal(b->n_events, 6008);
     newt_feed_close(f);
     close_setting(&x);
 }
@@ -557,7 +643,10 @@ test_prune(void **state)
     grow_older(&x);
     f = open_feed(
         x.f, (newt_feed_options){.follower = "f", .start = NEWT_FEED_OLDEST, .batch_objects = 1});
-    for (int i = 0; i < 8; i++)
+    next(x.f, f);
+    ok(x.g, newt_prune(x.g, 1000, &n));
+    assert_int_equal(n, 0); /* it has committed nothing yet */
+    for (int i = 0; i < 7; i++)
         next(x.f, f);
     ok(x.f, newt_feed_commit(f));
     ok(x.g, newt_prune(x.g, 3, &n));
@@ -600,8 +689,9 @@ static bool with_it = true, without_it = false;
     }
 
 static const struct CMUnitTest tests[] = {
-    BOTH(test_exec),  BOTH(test_durable), BOTH(test_holder), BOTH(test_claim),     BOTH(test_lost),
-    BOTH(test_parts), BOTH(test_mended),  BOTH(test_check),  BOTH(test_reproject), BOTH(test_prune),
+    BOTH(test_exec),      BOTH(test_durable), BOTH(test_holder), BOTH(test_claim),
+    BOTH(test_lost),      BOTH(test_parts),   BOTH(test_mended), BOTH(test_check),
+    BOTH(test_reproject), BOTH(test_prune),   BOTH(test_token),  BOTH(test_reconnects),
 };
 
 int

@@ -50,7 +50,7 @@ take(void *arg, const newt__transaction *t)
 static int
 feed(newt_conn *c, newt__position *after, int64_t objects, seen *s)
 {
-    newt__cursor at = {*after, 0};
+    newt__cursor at = {.after = *after};
     newt_error e = {0};
     int status;
 

@@ -539,6 +539,44 @@ test_copy(void **state)
     store_close(&s);
 }
 
+/* A copy that one connection has begun is finished over another, which has copied before that. */
+static void
+test_copy_elsewhere(void **state)
+{
+    newt_feed_options o = {.follower = "copy", .start = NEWT_FEED_COPY, .batch_objects = 2};
+    const newt_batch *b;
+    newt_feed *f;
+    size_t n;
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    store_open(&s, "copy_elsewhere");
+    c = connect_(s.db);
+    for (int i = 0; i < 4; i++)
+        make_item(s.a, "x", i);
+    f = open_feed(c, (newt_feed_options){.start = NEWT_FEED_COPY, .batch_objects = 2});
+    next(c, f);
+    newt_feed_close(f);
+    for (int i = 0; i < 4; i++)
+        make_item(s.a, "x", i);
+    f = open_feed(s.b, o);
+    n = next(s.b, f)->n_events;
+    ok(s.b, newt_feed_commit(f));
+    newt_feed_close(f);
+    f = open_feed(c, o);
+    do {
+        b = next(c, f);
+        n += b->n_events;
+        ok(c, newt_feed_commit(f));
+    } while (b->up_to < INT64_MAX);
+    assert_int_equal(n, 9); /* with the root */
+    nothing(c, f);
+    newt_feed_close(f);
+    newt_close(c);
+    store_close(&s);
+}
+
 /* ---- for event loops
  * ------------------------------------------------------------------------------- */
 
@@ -622,10 +660,19 @@ test_upkeep(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_events),  cmocka_unit_test(test_gone),    cmocka_unit_test(test_large),
-    cmocka_unit_test(test_bytes),   cmocka_unit_test(test_filters), cmocka_unit_test(test_follower),
-    cmocka_unit_test(test_unknown), cmocka_unit_test(test_until),   cmocka_unit_test(test_now),
-    cmocka_unit_test(test_copy),    cmocka_unit_test(test_fd),      cmocka_unit_test(test_shared),
+    cmocka_unit_test(test_events),
+    cmocka_unit_test(test_gone),
+    cmocka_unit_test(test_large),
+    cmocka_unit_test(test_bytes),
+    cmocka_unit_test(test_filters),
+    cmocka_unit_test(test_follower),
+    cmocka_unit_test(test_unknown),
+    cmocka_unit_test(test_until),
+    cmocka_unit_test(test_now),
+    cmocka_unit_test(test_copy),
+    cmocka_unit_test(test_fd),
+    cmocka_unit_test(test_shared),
+    cmocka_unit_test(test_copy_elsewhere),
     cmocka_unit_test(test_upkeep),
 };
 
