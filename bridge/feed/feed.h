@@ -64,7 +64,7 @@ struct newt_feed {
     int fd; /* a timer; -1: not asked for */
     int64_t pause_us;
     int holder; /* of the commit lock, when it was last looked for */
-    int64_t holder_since_us;
+    int64_t holder_since_us, look_at_us;
     bool holder_told;
 };
 
