@@ -31,7 +31,7 @@ typedef struct followers {
 /* ---- the program of one's own ------------------------------------------------------------ */
 
 enum {
-    FOLLOWER_BATCH = 7
+    FOLLOWER_BATCH = 25
 };
 
 static long follower_left[3]; /* kills itself when it comes to a step for the n-th time */
@@ -291,15 +291,14 @@ stands_at(PGconn *pg, follower k, int64_t tid)
                       follower_names[k], (long long)tid) == 1;
 }
 
-/* All that run have seen everything. */
+/* All positions are where the store is, whoever has moved them. */
 UNUSED static void
-wait_for_followers(followers *f)
+wait_for_position(followers *f)
 {
     int64_t last = sql_number(f->pg, "SELECT max(tid) FROM transaction");
     for (int k = 0; k < FOLLOWERS; k++) {
         double until = now() + PATIENCE_S;
-        while (f->runs[k] && !(stands_at(f->pg, (follower)k, last) &&
-                               (k == OWN || updater_says(&f->u[k], "following")))) {
+        while (f->runs[k] && !stands_at(f->pg, (follower)k, last)) {
             expect_alive(f);
             if (now() > until) {
                 updater_forget(&f->u[k], true);
@@ -308,6 +307,15 @@ wait_for_followers(followers *f)
             pause_ms(2);
         }
     }
+}
+
+/* ... and these processes follow. */
+UNUSED static void
+wait_for_followers(followers *f)
+{
+    wait_for_position(f);
+    for (int k = 0; k < OWN; k++)
+        wait_until(!f->runs[k] || updater_says(&f->u[k], "following"));
 }
 
 /* ---- what they have made of it ----------------------------------------------------------- */
