@@ -205,6 +205,7 @@ start_own(updater *u, const char *conninfo)
     assert_true(u->pid >= 0);
     if (u->pid == 0) {
         const char *argv[] = {"follower", "follow", conninfo, NULL};
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(fd, STDERR_FILENO);
         dup2(fd, STDOUT_FILENO);
         execv("/proc/self/exe", (char **)(uintptr_t)argv);
