@@ -120,7 +120,7 @@ static void
 test_server_killed(void **state)
 {
     (void)state;
-    int rounds = getenv("NEWT_SOAK") ? 20 : 2;
+    int rounds = getenv("NEWT_SOAK") ? 20 : 1;
     followers f;
     crowd all;
     open_followers(&f, "cut_off_killed");
@@ -159,7 +159,7 @@ make_small(void)
     strcpy(small, "/tmp/newt-small.XXXXXX");
     if (!mkdtemp(small) || !data || stat(data, &st) != 0)
         return false;
-    snprintf(options, sizeof options, "size=6m,mode=700,uid=%ld,gid=%ld", (long)st.st_uid,
+    snprintf(options, sizeof options, "size=4m,mode=700,uid=%ld,gid=%ld", (long)st.st_uid,
              (long)st.st_gid);
     if (mount("newt", small, "tmpfs", 0, options) == 0)
         return true;
@@ -226,7 +226,7 @@ test_server_full(void **state)
     wait_for_followers(&f);
     fill(f.pg);
     /* each fits into a batch: of a larger one a part may come twice */
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 40; i++)
         make_items(c, refs, 20);
     int64_t last = sql_number(f.pg, "SELECT max(tid) FROM transaction");
     wait_until(stands_at(f.pg, LINES, last));
