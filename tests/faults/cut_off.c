@@ -61,7 +61,8 @@ test_network_cut(void **state)
     proxy_arm(&p, -1, -1, -1);
     crowd_stop(&all);
     wait_for_followers(&f);
-    assert_true(updater_says(&f.u[ROWS], "retry_in_ms") || updater_says(&f.u[LINES], "retry_in_ms"));
+    assert_true(updater_says(&f.u[ROWS], "retry_in_ms") ||
+                updater_says(&f.u[LINES], "retry_in_ms"));
     stop_followers(&f);
     assert_followed(&f, true);
     close_followers(&f);

@@ -25,8 +25,8 @@ open_pair(followers *f, const char *database)
     const char *host = getenv("PGHOST");
     open_followers(f, database);
     snprintf(f->to, sizeof f->to,
-             "dbname=%s host=%s,%s port=5432,5433 user=%s target_session_attrs=read-write", database,
-             host, host, getenv("PGUSER"));
+             "dbname=%s host=%s,%s port=5432,5433 user=%s target_session_attrs=read-write",
+             database, host, host, getenv("PGUSER"));
     control_server("standby");
 }
 
