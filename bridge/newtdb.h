@@ -860,8 +860,8 @@ NEWT_API void newt_feed_close(newt_feed *f); /* before its connection; NULL is f
 /*
  * The next batch, waiting for it for at most timeout_ms (0: not at all); *batch NULL: there is none
  * yet, or newt_feed_ended. Goes on after the last one, committed or not. A transaction of more
- * events than batch_objects comes in several batches (more). While a follower waits, whoever has
- * held the commit lock for a second is told to newt_options.notice, with pid and age.
+ * events than batch_objects comes in several batches (more). While there is none, whoever has held
+ * the commit lock for a second is told to newt_options.notice, with pid and age.
  *
  * NEWT_EINVAL: the follower of this name is of another kind.
  * NEWT_ECONFLICT: another process follows under this name: call again, to take over when it ends.

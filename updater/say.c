@@ -1,13 +1,38 @@
 /* say.c - the log lines of the updater */
 #include "updater.h"
 
+#include <string.h>
+
+/* What the server does not say: what to do where waiting does not help. */
+static const char *
+advice(const newt_error *e)
+{
+    static const struct {
+        const char *sqlstate, *hint;
+    } all[] = {
+        {"42P10", "If newt_projection has lost its primary key: ALTER TABLE newt_projection ADD "
+                  "PRIMARY KEY (zoid). Then start newt-updater again; nothing is lost."},
+        {"42501", "newt.grant_store() gives a role the rights of an updater."},
+        {"42",
+         "A table of the store, or what its indexes and triggers use, was changed or dropped: "
+         "undo that, and start newt-updater again. Nothing is lost."},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strncmp(newt_error_sqlstate(e), all[i].sqlstate, strlen(all[i].sqlstate)) == 0)
+            return all[i].hint;
+    return "";
+}
+
 void
 say_error(updater *u, report_level level, const newt_error *e, int64_t pause_ms)
 {
     int status = newt_error_status(e);
     int64_t oid = newt_error_oid(e);
+    const char *hint = newt_error_hint(e);
+    if (!*hint && level == REPORT_ERROR)
+        hint = advice(e);
     report_field fields[] = {{"detail", newt_error_detail(e), 0},
-                             {"hint", newt_error_hint(e), 0},
+                             {"hint", hint, 0},
                              {"status", status == NEWT_OK ? "" : newt_status_text(status), 0},
                              {"sqlstate", newt_error_sqlstate(e), 0},
                              {"oid", oid ? NULL : "", oid},

@@ -7,7 +7,11 @@
 #ifndef NEWT_TESTS_PROXY_H
 #define NEWT_TESTS_PROXY_H
 
+#ifdef NEWT_TESTS_DAEMON_H
+static char test_database[64]; /* the updater's tests have others than those of the library */
+#else
 #include "server.h"
+#endif
 
 #include <poll.h>
 #include <sys/socket.h>

@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -221,6 +222,7 @@ updater_start(updater *u, ...)
     u->pid = fork();
     assert_true(u->pid >= 0);
     if (u->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
         signal(SIGHUP,
                SIG_DFL); /* the tests may run under nohup, which the updater would respect */
         dup2(fd, STDERR_FILENO);

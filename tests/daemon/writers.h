@@ -9,9 +9,17 @@
 
 #include "../generate.h"
 
+/* A program may want others. */
+#ifndef CROWD_WRITERS
+#    define CROWD_WRITERS 3
+#    define CROWD_INLINE  1 /* of them: they write the projection themselves */
+#    define CROWD_OBJECTS 60
+#endif
+
 enum {
-    WRITERS = 3,
-    OBJECTS = 60,
+    WRITERS = CROWD_WRITERS,
+    INLINE_WRITERS = CROWD_INLINE,
+    OBJECTS = CROWD_OBJECTS,
     PER_TRANSACTION = 5,
     GONE = 1
 };
@@ -119,7 +127,7 @@ crowd_start(crowd *all, const char *conninfo, uint64_t seed)
     for (int i = 0; i < WRITERS; i++) {
         writer *w = &all->w[i];
         w->all = all;
-        w->db = all->db[i != 0];
+        w->db = all->db[i >= INLINE_WRITERS];
         generate_init(&w->random, seed + (uint64_t)i + 1);
         assert_int_equal(pthread_create(&w->thread, NULL, write_on, w), 0);
     }
