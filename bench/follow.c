@@ -26,7 +26,8 @@ enum {
     WRITERS = 4,
     KINDS = 3,      /* of writers whose commits are compared */
     SLICE = 200,    /* commits of one, before it is another's turn */
-    OWN = 1000,     /* Tasks that one writer beside a reprojection changes, one after another */
+    OWN = 1000,     /* Tasks that a writer changes, one after another */
+    AHEAD = 100,    /* Tasks that a writer beside a reprojection loads, then changes */
     ALONE_MS = 1500 /* writers without a reprojection, before and after */
 };
 
@@ -186,7 +187,8 @@ typedef struct writer {
     bool bare, followed;
     newt_conn *c;
     pid_t backend;
-    int64_t done; /* commits */
+    int64_t first; /* of its Tasks: nobody else changes them */
+    int64_t done;  /* commits */
     double *rates;
     double processor; /* of its backend, in seconds */
 } writer;
@@ -237,7 +239,7 @@ write_slice(writer *w, int64_t n)
         if (w->bare)
             change_bare(w->c, i, w->done + 1);
         else
-            change_task(w->c, i, w->done + 1 + 5000 * w->followed);
+            change_task(w->c, w->first + i, w->done + 1);
     }
 }
 
@@ -245,7 +247,7 @@ write_slice(writer *w, int64_t n)
 static void
 caught_up(newt_conn *c)
 {
-    change_task(c, 0, (int64_t)(now() * 1000));
+    change_task(c, 2 * OWN, (int64_t)(now() * 1000));
     check(c, newt_wait_for(c, newt_tid(c), 60000) == NEWT_OK, "newt_wait_for");
 }
 
@@ -258,8 +260,9 @@ cost(int64_t n, const char *const *argv)
     char bare_schema[64];
     int slices = (int)(tx1_transactions() / SLICE) + 1;
     double followers = 0;
-    writer w[KINDS] = {
-        {.name = "limit:", .bare = true}, {.name = "_alone"}, {.name = "", .followed = true}};
+    writer w[KINDS] = {{.name = "limit:", .bare = true},
+                       {.name = "_alone"},
+                       {.name = "", .followed = true, .first = OWN}};
     newt_db *dbs[2] = {db, NULL};
     (void)n;
     snprintf(bare_schema, sizeof bare_schema, "%s_skip", schema);
@@ -274,7 +277,7 @@ cost(int64_t n, const char *const *argv)
         if (w[k].bare)
             make_bares(w[k].c);
         else
-            load_tasks(w[k].c, 0, 1, OWN, OWN);
+            load_tasks(w[k].c, 0, 1, 2 * OWN, 2 * OWN);
         write_slice(&w[k], SLICE);
     }
     pid_t pid = 0;
@@ -381,7 +384,9 @@ next_notice(PGconn *pg)
 static void
 lag(int64_t n, const char *const *argv)
 {
-    int64_t rate = atoll(argv[0]), commits = rate * (rate < 1000 ? 5 : 2), newest = 0;
+    int64_t rate = atoll(argv[0]), newest = 0;
+    int64_t idle = rate / 2; /* commits that end the updater's pause: they do not count */
+    int64_t commits = idle + rate * (rate < 1000 ? 5 : 2);
     committer m[WRITERS];
     sample *samples = allocate((size_t)commits, sizeof *samples);
     sample *notices = allocate((size_t)commits * 2 + 100, sizeof *notices);
@@ -421,12 +426,12 @@ lag(int64_t n, const char *const *argv)
         notices[heard].tid = next_notice(pg);
         notices[heard++].at = now();
     }
-    for (int64_t k = 0; k < commits; k++) {
+    for (int64_t k = idle; k < commits; k++) {
         size_t i = 0;
         while (notices[i].tid < samples[k].tid)
             i++;
         double late = notices[i].at - samples[k].at;
-        ms[k] = late > 0 ? late * 1000 : 0;
+        ms[k - idle] = late > 0 ? late * 1000 : 0;
     }
     newt_conn *c = dial();
     if (number(c, "SELECT count(*)::bigint FROM object_state o LEFT JOIN newt n USING (zoid) WHERE "
@@ -434,8 +439,8 @@ lag(int64_t n, const char *const *argv)
         give_up("lag", "rows are not there that the updater has told of");
     newt_close(c);
     snprintf(name, sizeof name, "lag%lld", (long long)rate);
-    report_as("%s_p50", name, quantile(ms, (size_t)commits, 0.5), "ms");
-    report_as("%s_p99", name, quantile(ms, (size_t)commits, 0.99), "ms");
+    report_as("%s_p50", name, quantile(ms, (size_t)(commits - idle), 0.5), "ms");
+    report_as("%s_p99", name, quantile(ms, (size_t)(commits - idle), 0.99), "ms");
     report_as("%s_rate", name, (double)commits / (ended - begun), "tx/s");
     PQfinish(pg);
     free(samples);
@@ -462,14 +467,16 @@ write_beside(void *arg)
 {
     beside *m = arg;
     newt_conn *c = dial();
-    load_tasks(c, m->number, WRITERS, OWN, m->n);
     for (int64_t k = 0; !ended; k++) {
-        int64_t own = m->number + k % OWN * WRITERS;
+        int64_t own = m->number + k * WRITERS;
+        if (k % AHEAD == 0)
+            load_tasks(c, own, WRITERS, AHEAD, m->n);
+        bool counts = measuring;
         double begun = now();
         change_task(c, own * STEP % m->n, k + 20);
         double took = now() - begun;
         committed++;
-        if (measuring && took > m->longest)
+        if (counts && took > m->longest)
             m->longest = took;
     }
     newt_close(c);
