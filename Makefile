@@ -173,9 +173,11 @@ $(B)/bench/slow_sync.so: $(B)/obj/bench/slow_sync.o
 	$(LINK) -shared $^ -ldl -o $@
 $(B)/obj/bench/slow_sync.o: OUR_CFLAGS += -fvisibility=default
 $(B)/obj/bench/%.o: INCLUDES = -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
-# the codec is measured by itself
+# the codec is measured by itself, and so is the updater's sink
 $(B)/obj/bench/codec.o: INCLUDES = -I.
 $(B)/bench/codec: $(B)/libcodec.a
+$(B)/obj/bench/sink.o: INCLUDES = -I. -I$(B)/include
+$(B)/bench/sink: $(patsubst %,$(B)/obj/updater/%.o,fault lines output sink_ndjson tail)
 define example_dir
 $(B)/examples/$(1): $(patsubst %.c,$(B)/obj/%.o,$(wildcard examples/$(1)/*.c))
 endef

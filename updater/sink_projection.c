@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     MOST_PARTS = 64,
-    PART_LEAST = 100 /* events that are worth a thread */
+    PART_LEAST = 100, /* events that are worth a thread */
+    LOOK_S = 1        /* between two looks for refused rows, while there are none */
 };
 
 typedef struct part {
@@ -30,9 +32,19 @@ typedef struct part {
 
 typedef struct projection {
     sink base;
-    bool wrote;   /* rows, since the position was committed last */
-    bool settled; /* nothing is left that another row was in the way of */
+    bool wrote;    /* rows, since the position was committed last */
+    bool settled;  /* nothing is left that another row was in the way of */
+    bool refused;  /* the database may have refused rows */
+    double looked; /* when that was asked last */
 } projection;
+
+static double
+now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 static sink *
 projection_open(const settings *set, fault *f)
@@ -50,6 +62,7 @@ projection_begin(sink *base, bool anew, const char **token)
     projection *s = (projection *)base;
     (void)anew;
     s->wrote = s->settled = false;
+    s->refused = true;
     *token = NULL;
     return SINK_OK;
 }
@@ -96,6 +109,7 @@ write_parts(projection *s, const sink_source *from, int n, newt_progress *done)
             pthread_join(parts[i].thread, NULL);
         add(done, &parts[i].done);
         s->wrote |= parts[i].done.written + parts[i].done.removed > 0;
+        s->refused |= parts[i].done.refused > 0;
         s->settled = false;
         if (parts[i].status != NEWT_OK && status == SINK_OK) {
             status = SINK_STORE;
@@ -149,18 +163,21 @@ projection_commit(sink *base, const sink_source *from, const newt_batch *b)
 }
 
 /* Rows that other rows were in the way of. newt_project tries them where it has nothing else to do;
- * if it had, the feed is to begin behind that. */
+ * if it had, the feed is to begin behind that. Where nothing was refused, somebody else may have
+ * met something since: that is asked once a second, for it costs as much as to write a row. */
 static sink_status
 projection_idle(sink *base, const sink_source *from, newt_progress *done)
 {
     projection *s = (projection *)base;
     newt_health h = {.size = sizeof h};
     newt_progress p = {.size = sizeof p};
-    if (s->settled)
+    if (s->settled || (!s->refused && now() < s->looked + LOOK_S))
         return SINK_OK;
+    s->looked = now();
     if (newt_store_health(from->c, from->set->name, &h) != NEWT_OK)
         return SINK_STORE;
-    s->settled = h.rejects == 0;
+    s->refused = h.rejects > 0;
+    s->settled = !s->refused;
     if (s->settled)
         return SINK_OK;
     if (newt_project(from->c, from->set->name, from->set->batch, &p) != NEWT_OK)

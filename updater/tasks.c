@@ -3,6 +3,11 @@
 
 #include <stdio.h>
 
+enum {
+    SWEEP_MOST =
+        5000 /* objects of a step, after which it pauses: others wait no longer than that */
+};
+
 phase
 task_rejects(updater *u)
 {
@@ -36,7 +41,7 @@ sweep_begin(updater *u)
                             .classes = s->reproject[0] ? s->reproject
                                        : s->classes[0] ? s->classes
                                                        : NULL,
-                            .objects = s->batch,
+                            .objects = s->batch < SWEEP_MOST ? s->batch : SWEEP_MOST,
                             .dry_run = s->dry_run};
     /* for the bar: objects are taken in the order of their oids */
     if (newt_begin(u->c) == NEWT_OK &&
