@@ -272,6 +272,7 @@ follow_commit(updater *u)
     fine(u);
     fault_at(&u->fault, FAULT_COMMITTED);
     u->batch = NULL;
+    u->tried_again = false;
     account(u, up_to);
     u->pause_ms = 0;
     return more ? FOLLOW : IDLE;

@@ -81,7 +81,10 @@ updater_detach(updater *u)
 phase
 updater_fail(updater *u, const newt_error *e)
 {
-    bool for_ever = permanent(e);
+    /* what has changed under the connection may be told better over a new one */
+    bool again = newt_is_retryable(e) && u->attached && !u->set.once && !u->tried_again;
+    bool for_ever = permanent(e) && !again;
+    u->tried_again = again;
     if (for_ever || !u->attached || u->set.once) {
         say_error(u, REPORT_ERROR, e, 0);
         u->status = for_ever ? EXIT_PERMANENT : EXIT_UNREACHABLE;

@@ -68,6 +68,8 @@ typedef struct updater {
     report_done progress;
     bool by_oid; /* progress is counted in oids; else in transactions */
     bool catching_up;
+    bool
+        tried_again; /* since the last commit, after an error that is not of the connection alone */
 } updater;
 
 double updater_now(void); /* seconds of a clock that is never set */

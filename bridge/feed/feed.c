@@ -14,7 +14,9 @@ enum {
     BYTES = 16 << 20,
     MOST_OBJECTS = 1000000,
     LONGEST_NAME = 255,
-    SLICE_MS = 1000, /* of a wait: then it is looked who is in the way */
+    SLICE_MS = 1000,      /* of a wait: then it is looked who is in the way */
+    LOOK_US = 990 * 1000, /* from one look to the next: a slice may end a little early */
+    HELD_US = 1000 * 1000,
     FIRST_PAUSE_US = 10 * 1000,
     LONGEST_PAUSE_US = 250 * 1000
 };
@@ -188,8 +190,9 @@ newt_feed_fd(newt_feed *f)
 /* ---- who is in the way
  * ---------------------------------------------------------------------------------- */
 
+/* us: since its transaction began; 0: that is not shown to everybody. */
 static void
-tell_holder(newt_feed *f, int64_t us)
+tell_holder(newt_feed *f, int64_t held_us, int64_t us)
 {
     const newt_options *o = &f->c->db->options;
     newt_error e = {0};
@@ -197,8 +200,13 @@ tell_holder(newt_feed *f, int64_t us)
     if (!o->notice)
         return;
     newt__fail(&e, NEWT_OK, 0, "the server process with PID %d has held the commit lock for %lld s",
-               f->holder, (long long)(us / 1000000));
-    newt__fail_detail(&e, "All commits of this store wait for it.");
+               f->holder, (long long)(held_us / 1000000));
+    if (us > 0)
+        newt__fail_detail(
+            &e, "All commits of this store wait for it. Its transaction began %lld s ago.",
+            (long long)(us / 1000000));
+    else
+        newt__fail_detail(&e, "All commits of this store wait for it.");
     newt__fail_hint(&e,
                     "See pg_stat_activity; pg_terminate_backend(%d) ends it, and its transaction "
                     "is rolled back.",
@@ -207,13 +215,19 @@ tell_holder(newt_feed *f, int64_t us)
     newt__error_clear(&e);
 }
 
-/* Nothing has been committed for a while: perhaps since nobody can. */
+/* Nothing has been committed for a while: perhaps since nobody can. Who holds the lock at two looks
+ * in a row, and nothing was committed in between, has held it all the while; how old his
+ * transaction is does not tell, as he may have taken the lock just now. */
 static int
 look_for_holder(newt_feed *f, newt_error *e)
 {
     int64_t us, now = newt__clock();
-    int pid, status = f->c->jar.storage->feed->holder(f->c->jar.session, &pid, &us, e);
+    int pid, status;
 
+    if (now < f->look_at_us)
+        return NEWT_OK;
+    f->look_at_us = now + LOOK_US;
+    status = f->c->jar.storage->feed->holder(f->c->jar.session, &pid, &us, e);
     if (status != NEWT_OK)
         return status;
     if (pid != f->holder) {
@@ -221,33 +235,15 @@ look_for_holder(newt_feed *f, newt_error *e)
         f->holder_since_us = now;
         f->holder_told = false;
     }
-    if (pid == 0 || f->holder_told)
+    if (pid == 0 || f->holder_told || now - f->holder_since_us < HELD_US)
         return NEWT_OK;
-    if (us < now - f->holder_since_us)
-        us = now - f->holder_since_us; /* its age is not shown to everybody */
-    if (us >= (int64_t)SLICE_MS * 1000) {
-        f->holder_told = true;
-        tell_holder(f, us);
-    }
+    f->holder_told = true;
+    tell_holder(f, now - f->holder_since_us, us);
     return NEWT_OK;
 }
 
 /* ---- the next batch
  * ------------------------------------------------------------------------------------- */
-
-/* The same for those who never wait: once in a second. */
-static int
-look_at_times(newt_feed *f, newt_error *e)
-{
-    int64_t now = newt__clock();
-
-    if (f->looked_us == 0)
-        f->looked_us = now;
-    if (now - f->looked_us < (int64_t)SLICE_MS * 1000)
-        return NEWT_OK;
-    f->looked_us = now;
-    return look_for_holder(f, e);
-}
 
 /* Waits for a transaction: 1, 0 or a status. */
 static int
@@ -259,8 +255,10 @@ wait_for_more(newt_feed *f, int64_t until_us, newt_error *e)
     while (found == 0 && status == NEWT_OK) {
         int64_t left = (until_us - newt__clock()) / 1000;
 
-        if (left <= 0)
-            return status == NEWT_OK ? look_at_times(f, e) : status;
+        if (left <= 0) { /* perhaps the program waits elsewhere, and always asks with time-out 0 */
+            status = look_for_holder(f, e);
+            break;
+        }
         found = type->wait(f->c->jar.session, f->cursor.after,
                            (int)(left < SLICE_MS ? left : SLICE_MS), e);
         if (found == 0)
@@ -293,7 +291,6 @@ advance(newt_feed *f, int timeout_ms, bool *any, newt_error *e)
         if (status == NEWT_OK && has_more(f)) {
             *any = true;
             f->holder = 0; /* nobody is in the way */
-            f->looked_us = 0;
             return newt__feed_batch(f, e);
         }
         if (status != NEWT_OK || f->ended)

@@ -64,7 +64,7 @@ struct newt_feed {
     int64_t pause_us;
     int holder; /* of the commit lock, when it was last looked for */
     int64_t holder_since_us;
-    int64_t looked_us; /* for it, by those who never wait */
+    int64_t look_at_us; /* not before */
     bool holder_told;
 };
 

@@ -92,7 +92,7 @@ go_on(feed *f)
         assert_int_equal(read_n(c[1 - i % 2], f->r), ++f->n);
         commit(c[1 - i % 2]);
     }
-    assert_int_equal(follow(f), 6);
+    assert_true(follow(f) >= 6); /* a crash may take the position back some way */
     assert_sql(f->s.pg, "t", "SELECT max(tid) = %lld FROM transaction", (long long)f->tid);
 }
 
