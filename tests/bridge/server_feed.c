@@ -464,6 +464,13 @@ test_parts(void **state)
     assert_int_equal(newt_feed_project(f, x.g, 0, 1, &p), NEWT_ECONFLICT);
     assert_sql(x.s.pg, "7001", "SELECT count(*) FROM newt");
     newt_feed_close(f);
+    ok(x.f, newt_feed_forget(x.f, "p"));
+    /* who copies has reached nothing */
+    f = open_feed(
+        x.f, (newt_feed_options){.follower = "p", .kind = "projection", .start = NEWT_FEED_COPY});
+    next(x.f, f);
+    assert_int_equal(newt_wait_for(x.g, 1, 0), NEWT_EBUSY);
+    newt_feed_close(f);
     /* only rows of the classes that are wanted */
     f = open_feed(x.f, (newt_feed_options){.follower = "roots", .classes = roots});
     ok(x.f, newt_feed_next(f, 0, &b));
