@@ -278,6 +278,20 @@ test_reconnects(void **state)
     assert_int_equal(newt_feed_next(f, 0, &b), NEWT_ELOST);
     assert_false(next(x.f, f)->transactions[0].begun);
     newt_feed_close(f);
+    /* nor is a transaction left in the middle, though what was fetched of it has been handed over
+     */
+    f = open_feed(x.f, (newt_feed_options){.batch_objects = 5000});
+    ok(x.f, newt_feed_next(f, 0, &b));
+    begin(x.lazy);
+    for (int i = 0; i < 12000; i++)
+        item_done(new_item(x.lazy, "x", i));
+    commit(x.lazy);
+    assert_true(next(x.f, f)->transactions[0].more);
+    sql_do(x.s.pg, "ALTER TABLE transaction_object RENAME TO away");
+    assert_int_not_equal(newt_feed_next(f, 0, &b), NEWT_OK);
+    sql_do(x.s.pg, "ALTER TABLE away RENAME TO transaction_object");
+    assert_false(next(x.f, f)->transactions[0].begun);
+    newt_feed_close(f);
     close_setting(&x);
 }
 
@@ -421,6 +435,7 @@ test_lost(void **state)
 static void
 test_parts(void **state)
 {
+    static const char *const roots[] = {"newt.Root", NULL};
     newt_progress p = {.size = sizeof p};
     const newt_batch *b;
     int64_t written = 0, tid = 0;
@@ -462,6 +477,21 @@ test_parts(void **state)
     next(x.f, f);
     sql_do(x.s.pg, "UPDATE newt_follower SET tid = tid + 1");
     assert_int_equal(newt_feed_project(f, x.g, 0, 1, &p), NEWT_ECONFLICT);
+    assert_sql(x.s.pg, "7001", "SELECT count(*) FROM newt");
+    newt_feed_close(f);
+    ok(x.f, newt_feed_forget(x.f, "p"));
+    /* who copies has reached nothing */
+    f = open_feed(
+        x.f, (newt_feed_options){.follower = "p", .kind = "projection", .start = NEWT_FEED_COPY});
+    next(x.f, f);
+    assert_int_equal(newt_wait_for(x.g, 1, 0), NEWT_EBUSY);
+    newt_feed_close(f);
+    /* only rows of the classes that are wanted */
+    f = open_feed(x.f, (newt_feed_options){.follower = "roots", .classes = roots});
+    ok(x.f, newt_feed_next(f, 0, &b));
+    make_item(x.lazy, "not wanted", 1);
+    assert_int_equal(next(x.f, f)->n_events, 0);
+    ok(x.f, newt_feed_project(f, x.f, 0, 1, &p));
     assert_sql(x.s.pg, "7001", "SELECT count(*) FROM newt");
     newt_feed_close(f);
     ok(x.f, newt_feed_forget(x.f, "p"));
