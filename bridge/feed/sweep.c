@@ -50,8 +50,13 @@ write_missing(newt_conn *c, newt_sweep *s)
     newt_progress p = {.size = sizeof p};
     const newt_batch *batch;
     newt_feed *f;
-    int status = open_feed(c, s, &f);
+    int status = NEWT_OK;
 
+    /* one that was left off may have been of other classes */
+    if (s->after == 0 && s->until_ == 0)
+        status = newt_feed_forget(c, follower);
+    if (status == NEWT_OK)
+        status = open_feed(c, s, &f);
     if (status != NEWT_OK)
         return status;
     status = newt_feed_next(f, 0, &batch);
