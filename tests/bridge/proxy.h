@@ -10,7 +10,7 @@
 #ifdef NEWT_TESTS_DAEMON_H
 static char test_database[64]; /* the updater's tests have others than those of the library */
 #else
-#include "server.h"
+#    include "server.h"
 #endif
 
 #include <poll.h>
