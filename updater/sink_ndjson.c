@@ -151,29 +151,18 @@ no_memory(ndjson *s)
     return SINK_END;
 }
 
-/* A FIFO whose reader had gone: all of the batch is for the next one. */
-static sink_status
-open_again(ndjson *s)
-{
-    mark last;
-    bool found;
-    if (s->out.regular)
-        return SINK_BEGIN;
-    sink_status status = output_open(&s->out, &s->base.trouble, &last, &found);
-    if (status == SINK_OK && s->out.regular)
-        return SINK_BEGIN;
-    return status;
-}
-
+/* A FIFO whose reader has gone is opened anew, and begun with what every opening begins with: the
+ * next reader may find a line in front that was cut. */
 static sink_status
 push(ndjson *s)
 {
     if (s->text.failed)
         return no_memory(s);
     while (s->done < s->text.n) {
-        sink_status status = s->out.fd < 0 ? open_again(s) : SINK_OK;
-        if (status == SINK_OK)
-            status = output_write(&s->out, &s->base.trouble, s->text.p, s->text.n, &s->done);
+        if (s->out.fd < 0)
+            return SINK_BEGIN;
+        sink_status status = output_write(&s->out, &s->base.trouble, s->text.p, s->text.n,
+                                          &s->done);
         if (status != SINK_OK)
             return status;
         if (s->done < s->text.n)

@@ -40,37 +40,47 @@ UNUSED static int64_t
 wrong_states(PGconn *pg)
 {
     return sql_number(
-        pg,
-        "WITH copied AS (SELECT coalesce(max(n), 0) AS n FROM lines WHERE line->>'type' = "
-        "'copy-begin'), last AS (SELECT DISTINCT ON (line->'oid') (line->>'oid')::bigint AS zoid,"
-        "   line FROM lines, copied WHERE line ? 'oid' AND lines.n > copied.n"
-        "   ORDER BY line->'oid', lines.n DESC)"
-        "SELECT count(*) FROM (SELECT zoid, line FROM last WHERE line->>'op' = 'write') l"
-        "  FULL JOIN object_state o USING (zoid)"
-        " WHERE o.zoid IS NULL OR l.zoid IS NULL OR line ? 'superseded'"
-        "    OR (line->>'serial')::bigint <> o.serial"
-        "    OR line->>'class' <> newt.class_name(o.state)"
-        "    OR line->'state' IS DISTINCT FROM newt.to_jsonb(o.state)");
+        pg, "WITH copied AS (SELECT coalesce(max(n), 0) AS n FROM lines WHERE line->>'type' = "
+            "'copy-begin' AND line->>'up_to' = '0'), last AS (SELECT DISTINCT ON (line->'oid') "
+            "(line->>'oid')::bigint AS zoid,"
+            "   line FROM lines, copied WHERE line ? 'oid' AND lines.n > copied.n"
+            "   ORDER BY line->'oid', lines.n DESC)"
+            "SELECT count(*) FROM (SELECT zoid, line FROM last WHERE line->>'op' = 'write') l"
+            "  FULL JOIN object_state o USING (zoid)"
+            " WHERE o.zoid IS NULL OR l.zoid IS NULL OR line ? 'superseded'"
+            "    OR (line->>'serial')::bigint <> o.serial"
+            "    OR line->>'class' <> newt.class_name(o.state)"
+            "    OR line->'state' IS DISTINCT FROM newt.to_jsonb(o.state)");
 }
 
-/* Events of transactions after the copy that are not in the lines exactly once, or are there and
- * not in the store. */
+/* Events of transactions after the last copy, expected, and those in the lines, got. */
+#define EXPECTED_AND_GOT                                                                           \
+    "WITH start AS (SELECT (line->>'tid')::bigint AS tid FROM lines"                               \
+    "    WHERE line->>'type' = 'copy-end' ORDER BY n DESC LIMIT 1),"                               \
+    " chunks AS (SELECT tid, written, removed FROM transaction WHERE written IS NOT NULL"          \
+    "    UNION ALL SELECT t.tid, x.written, x.removed FROM transaction_object x"                   \
+    "    JOIN transaction t USING (serial)),"                                                      \
+    " events AS (SELECT tid, unnest(written) AS zoid, 'write' AS op FROM chunks"                   \
+    "    UNION ALL SELECT tid, unnest(removed), 'remove' FROM chunks),"                            \
+    " expected AS (SELECT * FROM events WHERE tid > (SELECT tid FROM start)),"                     \
+    " got AS (SELECT (line->>'tid')::bigint, (line->>'oid')::bigint, line->>'op' FROM lines"       \
+    "    WHERE line ? 'oid' AND (line->>'tid')::bigint > 0)"
+
+/* Those that are not in the lines exactly once, or are there and not in the store. */
 UNUSED static int64_t
 wrong_events(PGconn *pg)
 {
-    return sql_number(
-        pg, "WITH start AS (SELECT (line->>'tid')::bigint AS tid FROM lines"
-            "    WHERE line->>'type' = 'copy-end' ORDER BY n DESC LIMIT 1),"
-            " chunks AS (SELECT tid, written, removed FROM transaction WHERE written IS NOT NULL"
-            "    UNION ALL SELECT t.tid, x.written, x.removed FROM transaction_object x"
-            "    JOIN transaction t USING (serial)),"
-            " events AS (SELECT tid, unnest(written) AS zoid, 'write' AS op FROM chunks"
-            "    UNION ALL SELECT tid, unnest(removed), 'remove' FROM chunks),"
-            " expected AS (SELECT * FROM events WHERE tid > (SELECT tid FROM start)),"
-            " got AS (SELECT (line->>'tid')::bigint, (line->>'oid')::bigint, line->>'op' FROM lines"
-            "    WHERE line ? 'oid' AND (line->>'tid')::bigint > 0)"
-            "SELECT (SELECT count(*) FROM (TABLE expected EXCEPT ALL TABLE got) a)"
-            "     + (SELECT count(*) FROM (TABLE got EXCEPT ALL TABLE expected) b)");
+    return sql_number(pg, EXPECTED_AND_GOT
+                      "SELECT (SELECT count(*) FROM (TABLE expected EXCEPT ALL TABLE got) a)"
+                      "     + (SELECT count(*) FROM (TABLE got EXCEPT ALL TABLE expected) b)");
+}
+
+/* Those that are not there at all. */
+UNUSED static int64_t
+missed_events(PGconn *pg)
+{
+    return sql_number(pg,
+                      EXPECTED_AND_GOT "SELECT count(*) FROM (TABLE expected EXCEPT TABLE got) a");
 }
 
 /* Lines are in the order of transactions. */
