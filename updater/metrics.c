@@ -25,6 +25,8 @@ static const struct {
     {"newt_backlog_transactions", "gauge", AT(backlog), 0, "",
      "Transactions not yet seen; at most 1000000 are counted."},
     {"newt_position_tid", "gauge", AT(position), 0, "", "Everything up to this tid was seen."},
+    {"newt_copying", "gauge", AT(copying), 0, "", "1: it copies all objects; the lag says little."},
+    {"newt_copied_oid", "gauge", AT(copied), 0, "", "The copy has come to this oid; 0: no copy."},
     {"newt_newest_tid", "gauge", AT(newest), 0, "", "Of the newest transaction."},
     {"newt_transactions_total", "counter", AT(transactions), 0, "", "Transactions seen."},
     {"newt_objects_total", "counter", AT(written), 0, "op=\"write\"",
