@@ -127,5 +127,9 @@ say_comparison(updater *u, const comparison *c)
         {"objects", NULL, c->looked},      {"missing", c->whole ? NULL : "", c->missing},
         {"wrong", NULL, c->wrong},         {"extra", NULL, c->extra},
         {"changed_later", NULL, c->later}, {NULL, NULL, 0}};
+    if (!c->whole)
+        report_line(&u->report, REPORT_WARNING,
+                    "the files do not begin with a copy: only the objects in them were compared",
+                    NULL);
     report_line(&u->report, REPORT_INFO, "checked", fields);
 }

@@ -392,6 +392,51 @@ test_check_finds(void **state)
     PQfinish(pg);
 }
 
+/* A copy that was interrupted, and whose file was renamed then, goes on in the next file: both are
+ * one copy. */
+static void
+test_check_of_a_copy_in_two_files(void **state)
+{
+    (void)state;
+    enum {
+        N = 60
+    };
+    char conninfo[64], moved[80], moved_option[96];
+    item_ref refs[N];
+    updater u;
+    PGconn *pg = make_database("sinks_two_files", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    snprintf(moved, sizeof moved, "%s.1", output);
+    snprintf(moved_option, sizeof moved_option, "--output=%s", moved);
+    make_items(c, refs, N);
+    setenv("NEWT_UPDATER_FAULT", "committed:3", 1);
+    updater_start(&u, "--once", "--sink=ndjson", "--batch=10", output_option, conninfo, NULL);
+    assert_int_equal(updater_wait(&u), 128 + SIGKILL);
+    updater_forget(&u, false);
+    unsetenv("NEWT_UPDATER_FAULT");
+    assert_int_equal(rename(output, moved), 0);
+    drain_lines(conninfo, "--batch=10");
+    load_lines(pg, output, true);
+    assert_true(sql_number(pg, "SELECT line->>'up_to' FROM lines"
+                               " WHERE line->>'type' = 'copy-begin'") > 1);
+    updater_start(&u, "--check", "--sink=ndjson", moved_option, output_option, conninfo, NULL);
+    int status = updater_wait(&u);
+    bool said = updater_says(&u, "checked (objects: 61, missing: 0, wrong: 0, extra: 0");
+    updater_forget(&u, status != 0 || !said);
+    assert_int_equal(status, 0);
+    assert_true(said);
+    /* the second alone is a part */
+    assert_int_equal(
+        check(conninfo, "only the objects in them were compared", "--sink=ndjson", output_option),
+        0);
+    newt_close(c);
+    newt_db_close(db);
+    unlink(moved);
+    PQfinish(pg);
+}
+
 /* ---- classes, standard output, descriptions ---------------------------------------------- */
 
 static void
@@ -570,6 +615,7 @@ main(void)
         WITH_OUTPUT(test_starts_over),
         WITH_OUTPUT(test_server_crashes),
         WITH_OUTPUT(test_check_finds),
+        WITH_OUTPUT(test_check_of_a_copy_in_two_files),
         WITH_OUTPUT(test_classes_and_pipes),
         WITH_OUTPUT(test_fifo),
         WITH_OUTPUT(test_full),
