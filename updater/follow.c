@@ -158,6 +158,9 @@ become_active(updater *u)
     u->progress.total = h.waiting;
     if (!u->report.terminal || !u->set.once)
         say_following(u, &h);
+    if (!u->classes_seen)
+        (void)task_classes(u, u->set.classes); /* they may come later */
+    u->classes_seen = true;
     manager_status(&u->manager, "following");
 }
 

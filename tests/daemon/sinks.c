@@ -355,6 +355,7 @@ test_check_finds(void **state)
     (void)state;
     char conninfo[64], text[4096], command[256];
     item_ref refs[20];
+    updater u;
     PGconn *pg = make_database("sinks_check", true, conninfo);
     make_store(conninfo, "public");
     newt_db *db = open_db(conninfo, NULL, true);
@@ -372,6 +373,13 @@ test_check_finds(void **state)
     assert_int_equal(check(conninfo, "wrong: 0", "--class=newt.Root", NULL), 0);
     sql_do(pg, "DELETE FROM newt_projection WHERE zoid = %lld", (long long)refs[4].any.oid);
     assert_int_equal(check(conninfo, "missing: 1", NULL, NULL), 4);
+    /* a class that there is not */
+    assert_int_equal(check(conninfo, "there is no class \"item\"", "--class=item", NULL), 1);
+    updater_start(&u, "--check", "--sink=ndjson", output_option, "--class=item", conninfo, NULL);
+    assert_int_equal(updater_wait(&u), 1);
+    assert_true(updater_says(&u, "there is no class \"item\""));
+    assert_true(updater_says(&u, "checked (objects: 0, "));
+    updater_forget(&u, false);
     /* a line, and a later change that is no difference */
     assert_int_equal(check(conninfo, "wrong: 0", "--sink=ndjson", output_option), 0);
     assert_newt(c, newt_begin(c));
