@@ -97,7 +97,7 @@ look(updater *u)
         give_up(u, &u->no_health);
         return;
     }
-    m->lag_s = (double)h.behind_us * 1e-6;
+    m->lag_s = h.waiting ? (double)h.behind_us * 1e-6 : 0;
     m->backlog = (double)h.waiting;
     m->position = (double)h.position;
     m->newest = (double)h.newest_tid;

@@ -43,7 +43,7 @@ static const struct {
     {"newt_retries_total", "counter", AT(retries), 0, "",
      "Times that a batch was tried again, since the output was in trouble."},
     {"newt_copies_total", "counter", AT(copies), 0, "",
-     "Times that it started over, since its position was lost."},
+     "Copies of all objects that were completed, the first one too."},
     {"newt_commit_lock_holder_pid", "gauge", AT(holder_pid), 0, "",
      "Server process that holds the commit lock; 0: nobody."},
     {"newt_commit_lock_seconds", "gauge", AT(holder_s), 6, "",

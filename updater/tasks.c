@@ -21,6 +21,9 @@ task_rejects(updater *u)
     u->sum.refused += p.refused;
     if (p.behind_us > 0)
         return REJECTS;
+    newt_health h = {.size = sizeof h};
+    if (newt_store_health(u->c, u->set.name, &h) == NEWT_OK)
+        u->metrics.position = (double)h.position;
     say_work(u, "rejects retried", &u->sum, updater_now() - u->since);
     u->sum = (newt_progress){.size = sizeof u->sum};
     u->set.retry_rejects = false; /* once is enough, also after another connection */

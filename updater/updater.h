@@ -59,6 +59,9 @@ typedef struct updater {
     bool standby;  /* another one does; it has been said */
     bool stuck;    /* the output is in trouble; it has been said */
     bool anew;     /* the position is lost: a copy comes */
+    bool copying;
+    double copy_begun;
+    int64_t copy_objects;
     bool no_prune, no_health;
     bool classes_seen; /* it has been said which of them there are not */
 

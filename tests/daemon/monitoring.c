@@ -128,6 +128,9 @@ test_metrics(void **state)
     assert_true(value(text, "newt_active") == 1);
     assert_true(value(text, "newt_retained_transactions") >= 0);
     assert_true(value(text, "newt_transactions_total") >= 1);
+    assert_true(value(text, "newt_copies_total") == 1);
+    assert_true(updater_says(&u, "all objects have been copied (objects: 21, seconds: 0"));
+    wait_until(value(read_file(file, text, sizeof text), "newt_lag_seconds") == 0);
     /* the same by HTTP; and nothing else */
     ask(connect_unix(socket_path), get, other, sizeof other);
     assert_non_null(strstr(other, "HTTP/1.0 200 OK\r\n"));

@@ -503,6 +503,66 @@ test_classes_and_pipes(void **state)
     PQfinish(pg);
 }
 
+static void
+remove_described(newt_conn *c, item_ref r)
+{
+    assert_newt(c, newt_begin(c));
+    assert_newt(c, newt_describe(c, "ada", NULL, NULL));
+    assert_newt(c, newt_delete(c, r.any));
+    assert_newt(c, newt_commit(c));
+}
+
+/* What the updater says of a file with these classes. */
+static bool
+drain_classes(const char *conninfo, const char *one, const char *two, const char *says)
+{
+    updater u;
+    updater_start(&u, "--once", "--sink=ndjson", output_option, conninfo, one, two, NULL);
+    assert_int_equal(updater_wait(&u), 0);
+    bool said = updater_says(&u, says);
+    updater_forget(&u, false);
+    return said;
+}
+
+/* Transactions of other classes have no line; a list of classes that is another one is told. */
+static void
+test_other_classes(void **state)
+{
+    (void)state;
+    static const char described[] = "SELECT count(*) FROM lines WHERE line->>'user' = 'ada'",
+                      warning[] = "was begun with another list of classes",
+                      root[] = "--class=newt.Root", item[] = "--class=Item";
+    char conninfo[64];
+    item_ref refs[5];
+    PGconn *pg = make_database("sinks_classes", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    make_items(c, refs, 5);
+    assert_false(drain_classes(conninfo, root, NULL, warning));
+    remove_described(c, refs[0]);
+    assert_false(drain_classes(conninfo, root, NULL, warning));
+    load_lines(pg, output, true);
+    assert_int_equal(sql_number(pg, described), 0);
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM lines WHERE n = 1 AND"
+                                    " line->'classes' = '[\"newt.Root\"]'"),
+                     1);
+    assert_true(drain_classes(conninfo, root, item, warning));
+    remove_described(c, refs[1]);
+    assert_true(drain_classes(conninfo, item, NULL, "forget the follower and remove the file"));
+    load_lines(pg, output, true);
+    assert_int_equal(sql_number(pg, described), 1);
+    sql_do(pg, "DELETE FROM newt_follower");
+    unlink(output);
+    assert_false(drain_classes(conninfo, root, item, warning));
+    assert_false(drain_classes(conninfo, item, root, warning));
+    load_lines(pg, output, true);
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM lines WHERE line->>'op' = 'write'"), 4);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
 /* ---- outputs in trouble -------------------------------------------------------------------- */
 
 /* How often it has said something. */
@@ -518,6 +578,34 @@ times_said(const updater *u, const char *what)
 }
 
 /* A FIFO without a reader, with one that goes away and comes again, and a stop in between. */
+/* What will not be there by waiting: an error at once with --once, else it is waited for. */
+static void
+test_nowhere(void **state)
+{
+    (void)state;
+    char conninfo[64], option[96];
+    updater u;
+    PGconn *pg = make_database("sinks_nowhere", true, conninfo);
+    make_store(conninfo, "public");
+    unlink(output);
+    snprintf(option, sizeof option, "--output=%s/lines", output);
+    updater_start(&u, "--once", "--sink=ndjson", option, conninfo, NULL);
+    int status = updater_wait(&u);
+    bool said = updater_says(&u, "No such file or directory");
+    updater_forget(&u, status != 1 || !said);
+    assert_int_equal(status, 1);
+    assert_true(said);
+    updater_start(&u, "--sink=ndjson", option, conninfo, NULL);
+    wait_until(updater_says(&u, "retry_in_ms"));
+    assert_int_equal(mkdir(output, 0700), 0);
+    wait_until(updater_says(&u, "the output is written again"));
+    updater_stop(&u);
+    snprintf(option, sizeof option, "%s/lines", output);
+    unlink(option);
+    rmdir(output);
+    PQfinish(pg);
+}
+
 static void
 test_fifo(void **state)
 {
@@ -625,6 +713,8 @@ main(void)
         WITH_OUTPUT(test_check_finds),
         WITH_OUTPUT(test_check_of_a_copy_in_two_files),
         WITH_OUTPUT(test_classes_and_pipes),
+        WITH_OUTPUT(test_other_classes),
+        WITH_OUTPUT(test_nowhere),
         WITH_OUTPUT(test_fifo),
         WITH_OUTPUT(test_full),
     };
