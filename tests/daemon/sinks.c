@@ -563,6 +563,33 @@ test_other_classes(void **state)
     PQfinish(pg);
 }
 
+/* A follower's name is for one sink: another one under that name ends, and the first goes on. */
+static void
+test_name_of_another_sink(void **state)
+{
+    (void)state;
+    char conninfo[64], text[65536];
+    updater u;
+    PGconn *pg = make_database("sinks_name", true, conninfo);
+    make_store(conninfo, "public");
+    drain_with(conninfo, "public", "newt-updater");
+    for (int once = 0; once < 2; once++) {
+        updater_start(&u, "--sink=ndjson", "--name=newt-updater", output_option, conninfo,
+                      once ? "--once" : NULL, NULL);
+        int status = updater_wait(&u);
+        updater_said(&u, text, sizeof text);
+        bool said = strstr(text, " error: ") && strstr(text, "projection") &&
+                    strstr(text, "ndjson");
+        updater_forget(&u, status != 1 || !said);
+        assert_int_equal(status, 1);
+        assert_true(said);
+    }
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM newt_follower WHERE kind = 'projection'"),
+                     1);
+    drain_with(conninfo, "public", "newt-updater");
+    PQfinish(pg);
+}
+
 /* ---- outputs in trouble -------------------------------------------------------------------- */
 
 /* How often it has said something. */
@@ -714,6 +741,7 @@ main(void)
         WITH_OUTPUT(test_check_of_a_copy_in_two_files),
         WITH_OUTPUT(test_classes_and_pipes),
         WITH_OUTPUT(test_other_classes),
+        WITH_OUTPUT(test_name_of_another_sink),
         WITH_OUTPUT(test_nowhere),
         WITH_OUTPUT(test_fifo),
         WITH_OUTPUT(test_full),
