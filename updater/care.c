@@ -40,7 +40,7 @@ care_pulse(updater *u)
 void
 care_publish(updater *u)
 {
-    char text[METRICS_TEXT], status[160];
+    char text[METRICS_TEXT], status[160], copy[64] = "";
     metrics *m = &u->metrics;
     u->publish_at = updater_now() + 1;
     m->time_s = clock_time();
@@ -51,12 +51,14 @@ care_publish(updater *u)
     m->reject_values = (double)u->all.rejects;
     m->refused = (double)u->all.refused;
     if (u->manager.ready) {
-        snprintf(status, sizeof status, "%s, %.3f s behind, %.0f transactions seen",
+        if (m->copying > 0)
+            snprintf(copy, sizeof copy, ", copying, up to oid %.0f", m->copied);
+        snprintf(status, sizeof status, "%s%s, %.3f s behind, %.0f transactions seen",
                  u->stuck     ? "the output is in trouble"
                  : u->active  ? "following"
                  : u->standby ? "standby"
                               : "waiting for the server",
-                 m->lag_s, m->transactions);
+                 copy, m->lag_s, m->transactions);
         manager_status(&u->manager, status);
     }
     if (!u->serve && !u->set.status_file)
@@ -95,10 +97,12 @@ look(updater *u)
         give_up(u, &u->no_health);
         return;
     }
-    m->lag_s = (double)h.behind_us * 1e-6;
+    m->lag_s = h.waiting ? (double)h.behind_us * 1e-6 : 0;
     m->backlog = (double)h.waiting;
     m->position = (double)h.position;
     m->newest = (double)h.newest_tid;
+    m->copying = h.copying;
+    m->copied = (double)h.copied;
     m->rejects = (double)h.rejects;
     m->holder_pid = h.holder_pid;
     m->holder_s = (double)h.holder_us * 1e-6;

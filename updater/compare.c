@@ -37,7 +37,7 @@ typedef struct reader {
     table t;
     uint32_t copies;
     bool copying;
-    int64_t copied;
+    int64_t after, copied; /* the oids that the copy has gone through, in these files */
     char token[MARK_TOKEN];
 } reader;
 
@@ -116,21 +116,36 @@ end_copy(reader *r)
 {
     for (size_t i = 0; r->copying && i < r->t.room; i++) {
         entry *e = &r->t.entries[i];
-        if (e->oid && e->oid <= r->copied && e->copy < r->copies)
+        if (e->oid > r->after && e->oid <= r->copied && e->copy < r->copies)
             e->in_file = 0;
     }
     r->copying = false;
+}
+
+/* A copy begins, or goes on after an oid: what it had before that still takes part in it, what it
+ * had behind that comes again. */
+static void
+begin_copy(reader *r, int64_t up_to)
+{
+    bool goes_on = up_to > 0 && r->copying;
+    for (size_t i = 0; goes_on && i < r->t.room; i++)
+        if (r->t.entries[i].oid > up_to && r->t.entries[i].copy == r->copies)
+            r->t.entries[i].copy--;
+    if (!goes_on) {
+        end_copy(r);
+        r->copies++;
+        r->after = up_to;
+    }
+    r->copying = true;
+    r->copied = up_to;
+    r->out->whole |= up_to == 0;
 }
 
 static void
 take_mark(reader *r, const mark *m)
 {
     if (m->kind == MARK_COPY_BEGIN) {
-        end_copy(r);
-        r->copies++;
-        r->copying = true;
-        r->copied = m->up_to;
-        r->out->whole = true;
+        begin_copy(r, m->up_to);
     } else if (m->kind == MARK_COPY) {
         r->copied = m->up_to;
     } else if (m->kind == MARK_COPY_END) {
@@ -261,13 +276,15 @@ judge(reader *r)
         const entry *e = &r->t.entries[i];
         if (!e->oid || (!e->in_store && !e->in_file))
             continue;
-        c->looked++;
-        if (e->in_file == e->in_store || (!e->in_file && !c->whole))
+        if (!e->in_file && !c->whole)
             continue;
-        if (e->later) {
+        if (e->in_file != e->in_store && e->later) {
             c->later++;
             continue;
         }
+        c->looked++;
+        if (e->in_file == e->in_store)
+            continue;
         const char *what = !e->in_file ? "is missing" : !e->in_store ? "does not exist" : "differs";
         c->missing += !e->in_file;
         c->extra += !e->in_store;

@@ -1,6 +1,7 @@
 /* follow.c - the phases of following: from the feed to the sink, batch after batch */
 #include "updater.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -50,8 +51,17 @@ start_over(updater *u, const newt_error *e)
         return updater_fail(u, newt_conn_error(u->c));
     say_trouble(u, REPORT_WARNING, &t, 0);
     u->anew = true;
-    u->metrics.copies++;
+    u->copying = false;
     return updater_back_off(u, BEGIN);
+}
+
+static void
+say_taken(updater *u)
+{
+    sink_trouble t = {.detail = "This one takes over when it ends.",
+                      .hint = "If it has another output, give each of them a --name."};
+    snprintf(t.message, sizeof t.message, "another process follows as \"%.200s\"", u->set.name);
+    say_trouble(u, REPORT_INFO, &t, 0);
 }
 
 static phase
@@ -64,7 +74,7 @@ store_trouble(updater *u, phase at)
     case NEWT_ECONFLICT:
         if (at == FOLLOW) {
             if (!u->standby)
-                say_error(u, REPORT_INFO, e, 0);
+                say_taken(u);
             return stand_by(u, FOLLOW);
         }
         /* it was not committed: begin where the output and the store stand then */
@@ -128,6 +138,8 @@ follow_begin(updater *u)
     sink_status status = u->sink->type->begin(u->sink, u->anew, &token);
     if (status != SINK_OK)
         return sink_trouble_of(u, status, BEGIN);
+    if (*u->sink->trouble.message)
+        say_trouble(u, REPORT_WARNING, &u->sink->trouble, 0);
     newt_feed_options options = {.size = sizeof options,
                                  .follower = s->name,
                                  .token = token,
@@ -154,10 +166,15 @@ become_active(updater *u)
     u->metrics.active = 1;
     if (newt_store_health(u->c, u->set.name, &h) != NEWT_OK)
         h = (newt_health){.size = sizeof h}; /* what it was asked for can do without */
+    if (h.position)
+        u->metrics.position = (double)h.position;
     u->catching_up = u->set.once || h.waiting > u->set.batch || !h.position;
     u->progress.total = h.waiting;
     if (!u->report.terminal || !u->set.once)
         say_following(u, &h);
+    if (!u->classes_seen)
+        (void)task_classes(u, u->set.classes); /* they may come later */
+    u->classes_seen = true;
     manager_status(&u->manager, "following");
 }
 
@@ -176,6 +193,30 @@ greatest_oid(updater *u)
     return oid;
 }
 
+/* A copy of all objects, or the rest of one that another process has begun. */
+static void
+count_copy(updater *u, size_t n)
+{
+    if (!u->copying) {
+        u->copy_begun = updater_now();
+        u->copy_objects = 0;
+    }
+    u->copying = true;
+    u->copy_objects += (int64_t)n;
+}
+
+static void
+end_copy(updater *u)
+{
+    report_field fields[] = {{"objects", NULL, u->copy_objects},
+                             {"seconds", NULL, (int64_t)(updater_now() - u->copy_begun + 0.5)},
+                             {NULL, NULL, 0}};
+    if (u->copying)
+        report_line(&u->report, REPORT_INFO, "all objects have been copied", fields);
+    u->metrics.copies += u->copying;
+    u->copying = false;
+}
+
 phase
 follow_next(updater *u)
 {
@@ -186,6 +227,8 @@ follow_next(updater *u)
     if (!u->active)
         become_active(u);
     u->back_off_ms = 0;
+    if (!b || !b->copy)
+        end_copy(u);
     if (!b)
         return IDLE;
     fault_at(&u->fault, FAULT_FETCH);
@@ -264,6 +307,8 @@ follow_commit(updater *u)
     const newt_batch *b = u->batch;
     /* the batch is gone after the commit */
     int64_t up_to = b->copy ? b->up_to : 0;
+    bool copy = b->copy, copied = copy && b->token;
+    size_t n = b->n_events;
     bool more = b->copy || !b->token || b->behind_us > 0;
     care_pulse(u);
     sink_status status = u->sink->type->commit(u->sink, &from, b);
@@ -274,6 +319,10 @@ follow_commit(updater *u)
     u->batch = NULL;
     u->tried_again = false;
     account(u, up_to);
+    if (copy)
+        count_copy(u, n);
+    if (copied)
+        end_copy(u);
     u->pause_ms = 0;
     return more ? FOLLOW : IDLE;
 }

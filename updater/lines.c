@@ -1,6 +1,8 @@
 /* lines.c - writing the lines of the NDJSON sink, and reading its marks */
 #include "lines.h"
 
+#include "settings.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,6 +178,35 @@ static const char *const mark_names[] = {[MARK_FILE] = "file",
                                          [MARK_COPY] = "copy",
                                          [MARK_COPY_END] = "copy-end"};
 
+static int
+by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void
+lines_classes(lines *l, const char *const *classes)
+{
+    const char *sorted[SETTINGS_LIST];
+    size_t n = 0;
+    while (classes && classes[n] && n < SETTINGS_LIST) {
+        sorted[n] = classes[n];
+        n++;
+    }
+    qsort(sorted, n, sizeof *sorted, by_name);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && strcmp(sorted[i], sorted[i - 1]) == 0)
+            continue;
+        if (i > 0)
+            PUT(l, ",");
+        else
+            PUT(l, ",\"classes\":[");
+        put_text(l, sorted[i]);
+    }
+    if (n > 0)
+        PUT(l, "]");
+}
+
 void
 lines_mark(lines *l, const mark *m)
 {
@@ -187,6 +218,7 @@ lines_mark(lines *l, const mark *m)
         put_text(l, m->schema);
         PUT(l, ",\"follower\":");
         put_text(l, m->follower);
+        lines_classes(l, m->classes);
     }
     if (m->kind == MARK_COPY) {
         PUT(l, ",\"after\":");
@@ -215,6 +247,20 @@ value_of(const char *line, size_t n, const char *name)
         if (line[i] == ',' && memcmp(line + i, name, length) == 0)
             return line + i + length;
     return NULL;
+}
+
+bool
+lines_same_classes(const char *line, size_t n, const char *const *classes)
+{
+    static const char name[] = ",\"classes\":[";
+    lines l = {0};
+    lines_classes(&l, classes);
+    const char *there = value_of(line, n, name), *at = there ? there - (sizeof name - 1) : NULL;
+    bool same = !at ? l.n == 0
+                    : l.n > 0 && (size_t)(line + n - at) > l.n && memcmp(at, l.p, l.n) == 0;
+    same |= l.failed; /* no reason to warn */
+    lines_free(&l);
+    return same;
 }
 
 static bool

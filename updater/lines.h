@@ -50,10 +50,16 @@ typedef struct mark {
     int64_t tid;
     bool copying;
     int64_t after, up_to;
-    const char *follower, *schema; /* MARK_FILE; not read again */
+    /* MARK_FILE; not read again. classes: those that are written; NULL: all */
+    const char *follower, *schema;
+    const char *const *classes;
 } mark;
 
 void lines_mark(lines *l, const mark *m);
+/* How these classes stand in the line of a file, in order; nothing for an empty list: all. */
+void lines_classes(lines *l, const char *const *classes);
+/* A file's line has the same classes. */
+bool lines_same_classes(const char *line, size_t n, const char *const *classes);
 /* Reads a line of n bytes without its end; false: it is no mark. */
 bool mark_read(const char *line, size_t n, mark *m);
 

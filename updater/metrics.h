@@ -11,7 +11,7 @@
 /* All are numbers of double: they hold integers up to 2^53. */
 typedef struct metrics {
     double time_s, start_s, active;
-    double lag_s, backlog, position, newest;
+    double lag_s, backlog, position, newest, copying, copied;
     double transactions, written, removed, reject_values, refused, rejects;
     double batches, batch_s, batches_s; /* the last one, and all */
     double errors, retries, copies;

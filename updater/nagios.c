@@ -2,7 +2,8 @@
  * nagios.c - how far behind the follower is, in one line for a monitoring system
  *
  * Not by the clock alone: a store in which nothing happens is up to date, however old its last
- * transaction is. With a backlog the position is looked at twice: a follower that is behind moves.
+ * transaction is. With a backlog, or a copy that is not complete, the position is looked at twice:
+ * a follower that is behind moves.
  */
 #include "signals.h"
 #include "updater.h"
@@ -38,28 +39,54 @@ failed(const newt_error *e)
     return v;
 }
 
+/* The first of what is waiting is older than this. */
+static bool
+late(const newt_health *h, int64_t seconds)
+{
+    return h->waiting && (double)h->behind_us >= (double)seconds * 1e6;
+}
+
+static bool
+never_ran(const newt_health *h)
+{
+    return !h->position && !h->copying;
+}
+
+static verdict
+verdict_of(const settings *set, const newt_health *h, bool moves)
+{
+    if (never_ran(h))
+        return CRITICAL;
+    if (!h->copying && !late(h, set->warning_s))
+        return FINE;
+    return late(h, set->critical_s) || !moves ? CRITICAL : WARNING;
+}
+
 static int
 judge(const settings *set, const newt_health *h, bool moves)
 {
     double behind = (double)h->behind_us * 1e-6;
-    bool late = behind >= (double)set->warning_s, very = behind >= (double)set->critical_s;
-    verdict v = !h->waiting ? FINE : !late ? FINE : very || !moves ? CRITICAL : WARNING;
-    printf("NEWT %s - %s ", names[h->position ? v : CRITICAL], set->name);
-    if (!h->position)
+    verdict v = verdict_of(set, h, moves);
+    printf("NEWT %s - %s ", names[v], set->name);
+    if (never_ran(h))
         printf("has no position: it has never run");
+    else if (h->copying && moves)
+        printf("is copying, up to oid %" PRId64, h->copied);
+    else if (h->copying)
+        printf("is stuck, copying, up to oid %" PRId64 ": is newt-updater running?", h->copied);
     else if (!h->waiting)
         printf("is up to date");
-    else if (moves || !late)
+    else if (moves || !late(h, set->warning_s))
         printf("is behind by %" PRId64 " transactions, %.1f s", h->waiting, behind);
     else
         printf("is stuck, behind by %" PRId64 " transactions, %.1f s: is newt-updater running?",
                h->waiting, behind);
     if (h->rejects)
-        printf("; %" PRId64 " objects without a row, since it is refused", h->rejects);
+        printf("; the database refuses the rows of %" PRId64 " objects", h->rejects);
     printf(" | behind=%.3fs;%" PRId64 ";%" PRId64 ";0; waiting=%" PRId64 ";;;0; rejects=%" PRId64
            ";;;0;\n",
            behind, set->warning_s, set->critical_s, h->waiting, h->rejects);
-    return h->position ? v : CRITICAL;
+    return v;
 }
 
 static int
@@ -70,13 +97,13 @@ ask(const settings *set, newt_conn *c)
         return failed(newt_conn_error(c));
     h = first;
     bool moves = false;
-    double late = (double)set->warning_s * 1e6;
-    for (int i = 0; i < LOOKS && h.waiting && (double)h.behind_us >= late && !moves; i++) {
+    for (int i = 0; i < LOOKS && !moves && (h.copying || late(&h, set->warning_s)); i++) {
         signals_sleep(LOOK_MS);
         h = (newt_health){.size = sizeof h};
         if (newt_store_health(c, set->name, &h) != NEWT_OK)
             return failed(newt_conn_error(c));
-        moves = h.position != first.position;
+        moves = h.position != first.position || h.copying != first.copying ||
+                h.copied != first.copied;
     }
     return judge(set, &h, moves);
 }

@@ -85,6 +85,8 @@ open_path(output *o, sink_trouble *t)
     } else {
         o->fd = open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     }
+    o->refused = o->fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES ||
+                               errno == EISDIR || errno == EROFS);
     if (o->fd < 0)
         return trouble(SINK_WAIT, t, "", "cannot open \"%s\": %s", o->path, strerror(errno));
     return SINK_OK;
@@ -95,7 +97,7 @@ output_open(output *o, sink_trouble *t, mark *last, bool *found)
 {
     struct stat st;
     sink_status status = SINK_OK;
-    *found = false;
+    *found = o->refused = false;
     o->standard = strcmp(o->path, "-") == 0;
     o->fd = o->standard ? STDOUT_FILENO : -1;
     if (!o->standard)

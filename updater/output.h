@@ -17,6 +17,7 @@ typedef struct output {
     int fd;       /* -1: not open */
     bool regular; /* a file that is read again, cut, and synced */
     bool standard;
+    bool refused; /* opening it is, and time alone does not change that */
     dev_t device;
     ino_t inode;
     off_t settled; /* of a regular file: what is behind this is not complete */

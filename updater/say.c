@@ -65,13 +65,14 @@ void
 say_work(updater *u, const char *message, const newt_progress *p, double seconds)
 {
     double rate = seconds > 0 ? (double)(p->written + p->removed) / seconds : 0;
+    int64_t position = p->tid ? p->tid : (int64_t)u->metrics.position;
     report_field fields[] = {{"transactions", NULL, p->transactions},
                              {"written", NULL, p->written},
                              {"removed", NULL, p->removed},
                              {"rejects", NULL, p->rejects},
                              {"refused", NULL, p->refused},
                              {"objects_per_s", NULL, (int64_t)rate},
-                             {"position", NULL, p->tid},
+                             {"position", position ? NULL : "", position},
                              {"behind_ms", NULL, p->behind_us / 1000},
                              {NULL, NULL, 0}};
     report_line(&u->report, REPORT_INFO, message, fields);
@@ -127,5 +128,9 @@ say_comparison(updater *u, const comparison *c)
         {"objects", NULL, c->looked},      {"missing", c->whole ? NULL : "", c->missing},
         {"wrong", NULL, c->wrong},         {"extra", NULL, c->extra},
         {"changed_later", NULL, c->later}, {NULL, NULL, 0}};
+    if (!c->whole)
+        report_line(&u->report, REPORT_WARNING,
+                    "the files do not begin with a copy: only the objects in them were compared",
+                    NULL);
     report_line(&u->report, REPORT_INFO, "checked", fields);
 }

@@ -29,7 +29,9 @@ typedef enum sink_status {
     SINK_END    /* waiting cannot help */
 } sink_status;
 
-/* With SINK_WAIT, SINK_TAKEN and SINK_END; message "": nothing is wrong. */
+/* With SINK_WAIT, SINK_TAKEN and SINK_END, and with SINK_OK of begin, where it is a warning;
+ * message
+ * "": nothing is wrong. */
 typedef struct sink_trouble {
     char message[512];
     const char *detail, *hint;

@@ -19,6 +19,8 @@ typedef struct ndjson {
     size_t done; /* bytes of it */
     bool full;   /* the whole batch is in there */
     bool fresh;  /* the output has no mark yet */
+    bool warned; /* of another list of classes */
+    bool told;   /* the transaction at hand has its line */
     bool copying;
     int64_t copied;         /* up to this oid */
     char token[MARK_TOKEN]; /* of the last mark; "": it has none */
@@ -43,6 +45,26 @@ empty(ndjson *s)
     s->full = false;
 }
 
+/* The file was begun for other classes. */
+static void
+compare_classes(ndjson *s)
+{
+    char *line = NULL;
+    size_t room = 0;
+    FILE *f = fopen(s->out.path, "r");
+    ssize_t n = f ? getline(&line, &room, f) : -1;
+    if (n > 0 && !lines_same_classes(line, (size_t)n, s->set->classes)) {
+        s->warned = true;
+        snprintf(s->base.trouble.message, sizeof s->base.trouble.message,
+                 "\"%s\" was begun with another list of classes", s->out.path);
+        s->base.trouble.detail = "What there was of an added class before now is not in it.";
+        s->base.trouble.hint = "To have a copy, forget the follower and remove the file.";
+    }
+    free(line);
+    if (f)
+        fclose(f);
+}
+
 static sink_status
 ndjson_begin(sink *base, bool anew, const char **token)
 {
@@ -53,7 +75,10 @@ ndjson_begin(sink *base, bool anew, const char **token)
     empty(s);
     sink_status status = output_open(&s->out, &base->trouble, &last, &found);
     if (status != SINK_OK)
-        return status;
+        return s->out.refused && s->set->once ? SINK_END : status;
+    base->trouble.message[0] = 0;
+    if (found && !s->warned)
+        compare_classes(s);
     s->fresh = !found;
     s->copying = last.copying && !anew;
     s->copied = last.up_to;
@@ -80,6 +105,7 @@ put_file_mark(ndjson *s, const char *token)
     mark m = {.kind = MARK_FILE,
               .schema = s->set->schema,
               .follower = s->set->name,
+              .classes = s->set->classes,
               .copying = s->copying,
               .up_to = s->copied};
     if (!s->out.regular && !s->out.standard)
@@ -111,8 +137,12 @@ put_batch(ndjson *s, const newt_batch *b)
     size_t i = 0;
     for (size_t k = 0; k < b->n_transactions; k++) {
         const newt_feed_transaction *t = &b->transactions[k];
-        if (!t->begun && (t->user || t->description || t->extension))
-            lines_transaction(&s->text, t);
+        s->told &= t->begun;
+        if (!s->told && (t->n_events > 0 || !s->set->classes[0])) {
+            s->told = true;
+            if (t->user || t->description || t->extension)
+                lines_transaction(&s->text, t);
+        }
         for (; i < t->first_event + t->n_events; i++)
             lines_event(&s->text, &b->events[i]);
     }
@@ -236,6 +266,7 @@ ndjson_reopen(sink *base, const settings *set)
     ndjson *s = (ndjson *)base;
     output_close(&s->out);
     empty(s);
+    s->warned = false;
     s->set = set;
     s->out.path = set->output[0];
 }

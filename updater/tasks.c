@@ -21,10 +21,50 @@ task_rejects(updater *u)
     u->sum.refused += p.refused;
     if (p.behind_us > 0)
         return REJECTS;
+    newt_health h = {.size = sizeof h};
+    if (newt_store_health(u->c, u->set.name, &h) == NEWT_OK)
+        u->metrics.position = (double)h.position;
     say_work(u, "rejects retried", &u->sum, updater_now() - u->since);
     u->sum = (newt_progress){.size = sizeof u->sum};
     u->set.retry_rejects = false; /* once is enough, also after another connection */
     return BEGIN;
+}
+
+/* ---- classes ----------------------------------------------------------------------------- */
+
+/* Registered, or with rows: who cannot look finds no fault. */
+static bool
+known(updater *u, const char *class_name)
+{
+    newt_result *r = NULL;
+    bool found = newt_begin(u->c) != NEWT_OK ||
+                 newt_search(
+                     u->c, &r,
+                     "SELECT 1::bigint WHERE EXISTS (SELECT FROM newt_class WHERE name = $1)"
+                     " OR EXISTS (SELECT FROM newt_projection WHERE class_name = $1)",
+                     1, &class_name) != NEWT_OK ||
+                 newt_result_size(r) > 0;
+    newt_result_free(r);
+    newt_abort(u->c);
+    return found;
+}
+
+bool
+task_classes(updater *u, const char *const *classes)
+{
+    bool all = true;
+    for (size_t i = 0; classes[i]; i++) {
+        sink_trouble t = {.detail = "",
+                          .hint = "Names are compared letter by letter; SELECT DISTINCT name FROM "
+                                  "newt_class shows those that are registered."};
+        if (known(u, classes[i]))
+            continue;
+        all = false;
+        snprintf(t.message, sizeof t.message, "there is no class \"%.200s\" in this store",
+                 classes[i]);
+        say_trouble(u, REPORT_WARNING, &t, 0);
+    }
+    return all;
 }
 
 /* ---- sweeps --------------------------------------------------------------------------- */
@@ -60,6 +100,9 @@ sweep_end(updater *u)
     say_sweep(u, s->kind == NEWT_SWEEP_CHECK     ? "checked"
                  : s->kind == NEWT_SWEEP_MISSING ? "missing rows computed"
                                                  : "reprojected");
+    /* what is missing is of a class that there is */
+    if (s->classes && s->missing + s->refused == 0 && !task_classes(u, s->classes))
+        u->status = EXIT_PERMANENT;
     if (s->kind == NEWT_SWEEP_CHECK && s->missing + s->stale + s->wrong + s->extra > 0)
         u->status = EXIT_DIFFERENT;
     return END;
@@ -105,6 +148,8 @@ task_compare(updater *u)
         return END;
     }
     say_comparison(u, &c);
+    if (c.looked + c.later == 0 && !task_classes(u, u->set.classes))
+        u->status = EXIT_PERMANENT;
     if (c.missing + c.wrong + c.extra > 0)
         u->status = EXIT_DIFFERENT;
     return END;

@@ -59,7 +59,11 @@ typedef struct updater {
     bool standby;  /* another one does; it has been said */
     bool stuck;    /* the output is in trouble; it has been said */
     bool anew;     /* the position is lost: a copy comes */
+    bool copying;
+    double copy_begun;
+    int64_t copy_objects;
     bool no_prune, no_health;
+    bool classes_seen; /* it has been said which of them there are not */
 
     newt_sweep sweep;
     double start, since, batch_begun;
@@ -92,6 +96,9 @@ phase follow_idle(updater *u);
 phase task_rejects(updater *u);
 phase task_sweep(updater *u);
 phase task_compare(updater *u);
+/* Warns of those of these classes that are not registered and have no rows. False: there are some.
+ */
+bool task_classes(updater *u, const char *const *classes);
 
 /* compare.c: the files of the sink ndjson against the store. False: the store's trouble. */
 typedef struct comparison {

@@ -128,6 +128,9 @@ test_metrics(void **state)
     assert_true(value(text, "newt_active") == 1);
     assert_true(value(text, "newt_retained_transactions") >= 0);
     assert_true(value(text, "newt_transactions_total") >= 1);
+    assert_true(value(text, "newt_copies_total") == 1);
+    assert_true(updater_says(&u, "all objects have been copied (objects: 21, seconds: 0"));
+    wait_until(value(read_file(file, text, sizeof text), "newt_lag_seconds") == 0);
     /* the same by HTTP; and nothing else */
     ask(connect_unix(socket_path), get, other, sizeof other);
     assert_non_null(strstr(other, "HTTP/1.0 200 OK\r\n"));
@@ -164,6 +167,54 @@ test_metrics(void **state)
     assert_int_not_equal(access(socket_path, F_OK), 0);
     unlink(file);
     assert_int_equal(rmdir(directory), 0); /* nothing else is left there */
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
+/* A copy whose reader is slow, so that it can be looked at. */
+static void
+test_copying(void **state)
+{
+    (void)state;
+    char conninfo[64], text[32768], directory[] = "/tmp/newt-copying.XXXXXX", file[64], output[64],
+                                    status_option[96], output_option[96];
+    updater u;
+    assert_non_null(mkdtemp(directory));
+    snprintf(file, sizeof file, "%s/newt.prom", directory);
+    snprintf(output, sizeof output, "%s/fifo", directory);
+    snprintf(status_option, sizeof status_option, "--status-file=%s", file);
+    snprintf(output_option, sizeof output_option, "--output=%s", output);
+    assert_int_equal(mkfifo(output, 0600), 0);
+    PGconn *pg = make_database("monitoring_copying", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    static item_ref refs[2000];
+    make_items(c, refs, 2000);
+    int fd = open(output, O_RDONLY | O_NONBLOCK);
+    updater_start(&u, "--sink=ndjson", "--batch=50", status_option, output_option, conninfo, NULL);
+    double until = now() + PATIENCE_S;
+    bool seen = false, copies = true;
+    for (char some[1024]; copies && now() < until;) {
+        ssize_t n = read(fd, some, sizeof some);
+        if (!seen || n <= 0)
+            pause_ms(8);
+        if (!seen && value(read_file(file, text, sizeof text), "newt_copying") == 1) {
+            seen = true;
+            assert_true(value(text, "newt_copied_oid") > 0);
+        }
+        copies = sql_number(pg, "SELECT count(*) FROM newt_follower WHERE copied IS NULL") == 0;
+    }
+    assert_true(seen);
+    assert_false(copies);
+    wait_until(value(read_file(file, text, sizeof text), "newt_copying") == 0);
+    assert_true(value(text, "newt_copied_oid") == 0);
+    updater_stop(&u);
+    close(fd);
+    unlink(output);
+    unlink(file);
+    assert_int_equal(rmdir(directory), 0);
     newt_close(c);
     newt_db_close(db);
     PQfinish(pg);
@@ -256,6 +307,34 @@ move_on(void *arg)
     return NULL;
 }
 
+/* A copy that moves. */
+static void *
+copy_on(void *arg)
+{
+    PGconn *pg = sql_open("monitoring_nagios");
+    while (!atomic_load((atomic_bool *)arg)) {
+        sql_do(pg, "UPDATE newt_follower SET copied = copied + 1");
+        pause_ms(20);
+    }
+    PQfinish(pg);
+    return NULL;
+}
+
+/* A follower that copies is not up to date, although no transaction is waiting. */
+static void
+nagios_of_a_copy(const char *conninfo, PGconn *pg)
+{
+    pthread_t thread;
+    atomic_bool stop = false;
+    sql_do(pg, "UPDATE newt_follower SET copied = 1000");
+    expect(conninfo, "60,300", 2, "is stuck, copying, up to oid 1000: is newt-updater running?");
+    assert_int_equal(pthread_create(&thread, NULL, copy_on, &stop), 0);
+    expect(conninfo, "60,300", 1, "NEWT WARNING - newt-updater is copying, up to oid 1");
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    sql_do(pg, "UPDATE newt_follower SET copied = NULL");
+}
+
 static void
 test_nagios(void **state)
 {
@@ -298,6 +377,11 @@ test_nagios(void **state)
     pthread_join(thread, NULL);
     drain_with(conninfo, "public", "newt-updater");
     expect(conninfo, "60,300", 0, "is up to date");
+    nagios_of_a_copy(conninfo, pg);
+    /* what it is about to say of rows that are refused */
+    sql_do(pg, "INSERT INTO newt_reject_entry SELECT zoid, serial, 0, '{}', 'm', '23505', 'u' FROM"
+               " object_state WHERE zoid > 1 LIMIT 3");
+    expect(conninfo, "60,300", 0, "is up to date; the database refuses the rows of 3 objects |");
     newt_close(c);
     newt_db_close(db);
     PQfinish(pg);
@@ -369,9 +453,8 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics),
-        cmocka_unit_test(test_dashboard),
-        cmocka_unit_test(test_nagios),
+        cmocka_unit_test(test_metrics),         cmocka_unit_test(test_copying),
+        cmocka_unit_test(test_dashboard),       cmocka_unit_test(test_nagios),
         cmocka_unit_test(test_service_manager),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

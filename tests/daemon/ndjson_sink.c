@@ -355,6 +355,33 @@ test_marks(void **state)
     }
 }
 
+/* The classes in a file's line, in whatever order they were named. */
+static void
+test_classes(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL}, *const two[] = {"b", "a\"],", NULL},
+                             *const same[] = {"a\"],", "b", "b", NULL}, *const one[] = {"b", NULL},
+                             *const three[] = {"b", "a\"],", "c", NULL};
+    lines l = {0};
+    mark m = {.kind = MARK_FILE, .schema = ",\"classes\":[", .follower = "f", .classes = two};
+    lines_mark(&l, &m);
+    static const char expected[] = "\"follower\":\"f\",\"classes\":[\"a\\\"],\",\"b\"]}\n";
+    assert_memory_equal(l.p + l.n - (sizeof expected - 1), expected, sizeof expected - 1);
+    assert_true(lines_same_classes(l.p, l.n, two));
+    assert_true(lines_same_classes(l.p, l.n, same));
+    assert_false(lines_same_classes(l.p, l.n, none));
+    assert_false(lines_same_classes(l.p, l.n, one));
+    assert_false(lines_same_classes(l.p, l.n, three));
+    assert_true(mark_read(l.p, l.n - 1, &m));
+    lines_free(&l);
+    m = (mark){.kind = MARK_FILE, .schema = "s", .follower = "f", .classes = none};
+    lines_mark(&l, &m);
+    assert_true(lines_same_classes(l.p, l.n, none));
+    assert_false(lines_same_classes(l.p, l.n, one));
+    lines_free(&l);
+}
+
 /* ---- the end of a file ----------------------------------------------------------------- */
 
 /* A file that ends anywhere: what is behind its last complete mark goes, and it goes on from there.
@@ -720,9 +747,16 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        ALONE(test_lines),         ALONE(test_marks),       ALONE(test_long_lines),
-        ALONE(test_torn_anywhere), ALONE(test_other_files), ALONE(test_killed_at_every_step),
-        ALONE(test_rotation),      ALONE(test_fifo),        ALONE(test_full_disk),
+        ALONE(test_lines),
+        ALONE(test_marks),
+        ALONE(test_classes),
+        ALONE(test_long_lines),
+        ALONE(test_torn_anywhere),
+        ALONE(test_other_files),
+        ALONE(test_killed_at_every_step),
+        ALONE(test_rotation),
+        ALONE(test_fifo),
+        ALONE(test_full_disk),
         ALONE(test_speed),
     };
     store = mmap(NULL, sizeof *store, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -355,6 +355,7 @@ test_check_finds(void **state)
     (void)state;
     char conninfo[64], text[4096], command[256];
     item_ref refs[20];
+    updater u;
     PGconn *pg = make_database("sinks_check", true, conninfo);
     make_store(conninfo, "public");
     newt_db *db = open_db(conninfo, NULL, true);
@@ -372,6 +373,13 @@ test_check_finds(void **state)
     assert_int_equal(check(conninfo, "wrong: 0", "--class=newt.Root", NULL), 0);
     sql_do(pg, "DELETE FROM newt_projection WHERE zoid = %lld", (long long)refs[4].any.oid);
     assert_int_equal(check(conninfo, "missing: 1", NULL, NULL), 4);
+    /* a class that there is not */
+    assert_int_equal(check(conninfo, "there is no class \"item\"", "--class=item", NULL), 1);
+    updater_start(&u, "--check", "--sink=ndjson", output_option, "--class=item", conninfo, NULL);
+    assert_int_equal(updater_wait(&u), 1);
+    assert_true(updater_says(&u, "there is no class \"item\""));
+    assert_true(updater_says(&u, "checked (objects: 0, "));
+    updater_forget(&u, false);
     /* a line, and a later change that is no difference */
     assert_int_equal(check(conninfo, "wrong: 0", "--sink=ndjson", output_option), 0);
     assert_newt(c, newt_begin(c));
@@ -389,6 +397,51 @@ test_check_finds(void **state)
     assert_int_equal(check(conninfo, "missing: 1", "--sink=ndjson", output_option), 4);
     newt_close(c);
     newt_db_close(db);
+    PQfinish(pg);
+}
+
+/* A copy that was interrupted, and whose file was renamed then, goes on in the next file: both are
+ * one copy. */
+static void
+test_check_of_a_copy_in_two_files(void **state)
+{
+    (void)state;
+    enum {
+        N = 60
+    };
+    char conninfo[64], moved[80], moved_option[96];
+    item_ref refs[N];
+    updater u;
+    PGconn *pg = make_database("sinks_two_files", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    snprintf(moved, sizeof moved, "%s.1", output);
+    snprintf(moved_option, sizeof moved_option, "--output=%s", moved);
+    make_items(c, refs, N);
+    setenv("NEWT_UPDATER_FAULT", "committed:3", 1);
+    updater_start(&u, "--once", "--sink=ndjson", "--batch=10", output_option, conninfo, NULL);
+    assert_int_equal(updater_wait(&u), 128 + SIGKILL);
+    updater_forget(&u, false);
+    unsetenv("NEWT_UPDATER_FAULT");
+    assert_int_equal(rename(output, moved), 0);
+    drain_lines(conninfo, "--batch=10");
+    load_lines(pg, output, true);
+    assert_true(sql_number(pg, "SELECT line->>'up_to' FROM lines"
+                               " WHERE line->>'type' = 'copy-begin'") > 1);
+    updater_start(&u, "--check", "--sink=ndjson", moved_option, output_option, conninfo, NULL);
+    int status = updater_wait(&u);
+    bool said = updater_says(&u, "checked (objects: 61, missing: 0, wrong: 0, extra: 0");
+    updater_forget(&u, status != 0 || !said);
+    assert_int_equal(status, 0);
+    assert_true(said);
+    /* the second alone is a part */
+    assert_int_equal(
+        check(conninfo, "only the objects in them were compared", "--sink=ndjson", output_option),
+        0);
+    newt_close(c);
+    newt_db_close(db);
+    unlink(moved);
     PQfinish(pg);
 }
 
@@ -450,6 +503,93 @@ test_classes_and_pipes(void **state)
     PQfinish(pg);
 }
 
+static void
+remove_described(newt_conn *c, item_ref r)
+{
+    assert_newt(c, newt_begin(c));
+    assert_newt(c, newt_describe(c, "ada", NULL, NULL));
+    assert_newt(c, newt_delete(c, r.any));
+    assert_newt(c, newt_commit(c));
+}
+
+/* What the updater says of a file with these classes. */
+static bool
+drain_classes(const char *conninfo, const char *one, const char *two, const char *says)
+{
+    updater u;
+    updater_start(&u, "--once", "--sink=ndjson", output_option, conninfo, one, two, NULL);
+    assert_int_equal(updater_wait(&u), 0);
+    bool said = updater_says(&u, says);
+    updater_forget(&u, false);
+    return said;
+}
+
+/* Transactions of other classes have no line; a list of classes that is another one is told. */
+static void
+test_other_classes(void **state)
+{
+    (void)state;
+    static const char described[] = "SELECT count(*) FROM lines WHERE line->>'user' = 'ada'",
+                      warning[] = "was begun with another list of classes",
+                      root[] = "--class=newt.Root", item[] = "--class=Item";
+    char conninfo[64];
+    item_ref refs[5];
+    PGconn *pg = make_database("sinks_classes", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db);
+    make_items(c, refs, 5);
+    assert_false(drain_classes(conninfo, root, NULL, warning));
+    remove_described(c, refs[0]);
+    assert_false(drain_classes(conninfo, root, NULL, warning));
+    load_lines(pg, output, true);
+    assert_int_equal(sql_number(pg, described), 0);
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM lines WHERE n = 1 AND"
+                                    " line->'classes' = '[\"newt.Root\"]'"),
+                     1);
+    assert_true(drain_classes(conninfo, root, item, warning));
+    remove_described(c, refs[1]);
+    assert_true(drain_classes(conninfo, item, NULL, "forget the follower and remove the file"));
+    load_lines(pg, output, true);
+    assert_int_equal(sql_number(pg, described), 1);
+    sql_do(pg, "DELETE FROM newt_follower");
+    unlink(output);
+    assert_false(drain_classes(conninfo, root, item, warning));
+    assert_false(drain_classes(conninfo, item, root, warning));
+    load_lines(pg, output, true);
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM lines WHERE line->>'op' = 'write'"), 4);
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
+/* A follower's name is for one sink: another one under that name ends, and the first goes on. */
+static void
+test_name_of_another_sink(void **state)
+{
+    (void)state;
+    char conninfo[64], text[65536];
+    updater u;
+    PGconn *pg = make_database("sinks_name", true, conninfo);
+    make_store(conninfo, "public");
+    drain_with(conninfo, "public", "newt-updater");
+    for (int once = 0; once < 2; once++) {
+        updater_start(&u, "--sink=ndjson", "--name=newt-updater", output_option, conninfo,
+                      once ? "--once" : NULL, NULL);
+        int status = updater_wait(&u);
+        updater_said(&u, text, sizeof text);
+        bool said = strstr(text, " error: ") && strstr(text, "projection") &&
+                    strstr(text, "ndjson");
+        updater_forget(&u, status != 1 || !said);
+        assert_int_equal(status, 1);
+        assert_true(said);
+    }
+    assert_int_equal(sql_number(pg, "SELECT count(*) FROM newt_follower WHERE kind = 'projection'"),
+                     1);
+    drain_with(conninfo, "public", "newt-updater");
+    PQfinish(pg);
+}
+
 /* ---- outputs in trouble -------------------------------------------------------------------- */
 
 /* How often it has said something. */
@@ -465,6 +605,34 @@ times_said(const updater *u, const char *what)
 }
 
 /* A FIFO without a reader, with one that goes away and comes again, and a stop in between. */
+/* What will not be there by waiting: an error at once with --once, else it is waited for. */
+static void
+test_nowhere(void **state)
+{
+    (void)state;
+    char conninfo[64], option[96];
+    updater u;
+    PGconn *pg = make_database("sinks_nowhere", true, conninfo);
+    make_store(conninfo, "public");
+    unlink(output);
+    snprintf(option, sizeof option, "--output=%s/lines", output);
+    updater_start(&u, "--once", "--sink=ndjson", option, conninfo, NULL);
+    int status = updater_wait(&u);
+    bool said = updater_says(&u, "No such file or directory");
+    updater_forget(&u, status != 1 || !said);
+    assert_int_equal(status, 1);
+    assert_true(said);
+    updater_start(&u, "--sink=ndjson", option, conninfo, NULL);
+    wait_until(updater_says(&u, "retry_in_ms"));
+    assert_int_equal(mkdir(output, 0700), 0);
+    wait_until(updater_says(&u, "the output is written again"));
+    updater_stop(&u);
+    snprintf(option, sizeof option, "%s/lines", output);
+    unlink(option);
+    rmdir(output);
+    PQfinish(pg);
+}
+
 static void
 test_fifo(void **state)
 {
@@ -570,7 +738,11 @@ main(void)
         WITH_OUTPUT(test_starts_over),
         WITH_OUTPUT(test_server_crashes),
         WITH_OUTPUT(test_check_finds),
+        WITH_OUTPUT(test_check_of_a_copy_in_two_files),
         WITH_OUTPUT(test_classes_and_pipes),
+        WITH_OUTPUT(test_other_classes),
+        WITH_OUTPUT(test_name_of_another_sink),
+        WITH_OUTPUT(test_nowhere),
         WITH_OUTPUT(test_fifo),
         WITH_OUTPUT(test_full),
     };

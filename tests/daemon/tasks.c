@@ -62,7 +62,14 @@ test_missing(void **state)
            "--dry-run", NULL);
     assert_int_equal(sql_number(s.pg, "SELECT count(*) FROM newt_projection WHERE zoid %% 10 = 0"),
                      0);
-    expect(0, "written: 0", "--compute-missing", "--class=Other", NULL);
+    /* a class that there is not */
+    expect(1, "there is no class \"item\" in this store", "--compute-missing", "--class=item",
+           NULL);
+    expect(1, "there is no class \"Other\"", "--check", "--class=Other", NULL);
+    expect(1, "SELECT DISTINCT name FROM newt_class", "--reproject=Other", NULL, NULL);
+    /* one that is not registered, and has objects */
+    sql_do(s.pg, "DELETE FROM newt_class WHERE name = 'Item'");
+    expect(4, "missing: 10", "--check", "--class=Item", NULL);
     expect(0, "missing rows computed", "--compute-missing", "--class=Item", "--batch=7");
     assert_exact(s.pg, "public");
     close_store();

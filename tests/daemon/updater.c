@@ -47,7 +47,7 @@ drains_20000_objects(void **state)
         assert_true(json_is_string(json_object_get(last, "time")));
         assert_string_equal(json_string_value(json_object_get(last, "level")), "info");
     }
-    assert_int_equal(lines, 2);
+    assert_int_equal(lines, 3); /* following, copied, done */
     assert_string_equal(json_string_value(json_object_get(last, "message")), "done");
     assert_int_equal(json_integer_value(json_object_get(last, "written")), MANY);
     assert_int_equal(json_integer_value(json_object_get(last, "behind_ms")), 0);
@@ -58,6 +58,18 @@ drains_20000_objects(void **state)
     updater_start(&u, "--once", conninfo, NULL);
     assert_int_equal(updater_wait(&u), 0);
     assert_true(updater_says(&u, "done (transactions: 0, written: 0"));
+    assert_false(updater_says(&u, "copied"));
+    char place[64];
+    snprintf(place, sizeof place, "position: %lld",
+             (long long)sql_number(pg, "SELECT max(tid) FROM transaction"));
+    updater_said(&u, text, sizeof text);
+    assert_non_null(strstr(strstr(text, "done ("), place));
+    updater_forget(&u, false);
+    updater_start(&u, "--once", "--retry-rejects", conninfo, NULL);
+    assert_int_equal(updater_wait(&u), 0);
+    updater_said(&u, text, sizeof text);
+    assert_non_null(strstr(strstr(text, "rejects retried ("), place));
+    assert_false(updater_says(&u, "position: 0"));
     updater_forget(&u, false);
 
     /* a new follower goes through all objects: what is missing or stale is written */

@@ -41,6 +41,17 @@ ok 'the installed updater finds the library beside it' "$work/root/opt/newt/bin/
 
 ok 'the units start it' grep -qx 'ExecStart=/opt/newt/bin/newt-updater --config=/etc/newt/[a-z%-]*\.conf' \
     "$work"/root/opt/newt/lib/systemd/system/newt-updater{,@}.service
+one_user() { [ "$(cat "$work"/root/opt/newt/lib/systemd/system/newt-updater{,@}.service | grep -c '^User=newt-updater$')" = 2 ]; }
+ok 'as a user whose name peer authentication knows' one_user
+ok 'each in a directory of its own, that its group may read' diff <(sort <<'END'
+StateDirectory=newt-updater
+StateDirectory=newt-updater-%i
+StateDirectoryMode=0750
+StateDirectoryMode=0750
+UMask=0027
+UMask=0027
+END
+) <(grep -hE '^(StateDirectory|UMask)' "$work"/root/opt/newt/lib/systemd/system/newt-updater{,@}.service | sort)
 # the program is looked for where the unit says, so a copy names one that is there
 verify() {
     local unit

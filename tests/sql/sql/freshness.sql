@@ -72,8 +72,17 @@ BEGIN;
 LOCK TABLE store_f.newt_commit_lock IN EXCLUSIVE MODE;
 SELECT lock_pid = pg_backend_pid() AS held, lock_since = now() AS since, lock_waiters, longest_pid = pg_backend_pid() AS longest FROM newt.health('store_f');
 COMMIT;
+-- a copy that is not complete, although no transaction is waiting
+UPDATE store_f.newt_follower SET tid = (SELECT max(tid) FROM store_f.transaction);
+SELECT followers, copying, slowest_follower, slowest_lag FROM newt.health('store_f');
+UPDATE store_f.newt_follower SET copied = 7;
+SELECT followers, copying, slowest_follower,
+       abs(extract(epoch FROM slowest_lag - (clock_timestamp() - to_timestamp(tid / 1000000.0)))) < 60 AS since_it_began
+  FROM newt.health('store_f'), store_f.newt_follower;
+UPDATE store_f.newt_follower SET tid = 0, updated_at = clock_timestamp() - interval '1 hour';
+SELECT copying, slowest_lag BETWEEN '1 hour' AND '2 hours' AS since_it_moved FROM newt.health('store_f');
 DELETE FROM store_f.newt_follower;
-SELECT followers, slowest_follower, slowest_lag FROM newt.health('store_f');
+SELECT followers, copying, slowest_follower, slowest_lag FROM newt.health('store_f');
 
 SELECT pg_temp.error_of('SELECT newt.freshness(''no_store'')');
 SELECT pg_temp.error_of('SELECT newt.health(''no_store'')');
