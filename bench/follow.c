@@ -455,8 +455,7 @@ typedef struct beside {
     pthread_t thread;
     int number;
     int64_t n;
-    int64_t done;   /* its commits */
-    double longest; /* of them, in seconds, since it was set to 0 */
+    double longest; /* of its commits beside the reprojection, in seconds */
 } beside;
 
 static atomic_bool ended, measuring;
