@@ -48,8 +48,8 @@ care_publish(updater *u)
     m->transactions = (double)u->all.transactions;
     m->written = (double)u->all.written;
     m->removed = (double)u->all.removed;
-    m->reject_values = (double)u->all.rejects;
-    m->refused = (double)u->all.refused;
+    m->partial = (double)u->all.rejects;
+    m->rejected = (double)u->all.refused;
     if (u->manager.ready) {
         if (m->copying > 0)
             snprintf(copy, sizeof copy, ", copying, up to oid %.0f", m->copied);

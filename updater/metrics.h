@@ -12,7 +12,7 @@
 typedef struct metrics {
     double time_s, start_s, active;
     double lag_s, backlog, position, newest, copying, copied;
-    double transactions, written, removed, reject_values, refused, rejects;
+    double transactions, written, removed, partial, rejected, rejects;
     double batches, batch_s, batches_s; /* the last one, and all */
     double errors, retries, copies;
     double holder_pid, holder_s, oldest_s;

@@ -69,8 +69,8 @@ say_work(updater *u, const char *message, const newt_progress *p, double seconds
     report_field fields[] = {{"transactions", NULL, p->transactions},
                              {"written", NULL, p->written},
                              {"removed", NULL, p->removed},
-                             {"rejects", NULL, p->rejects},
-                             {"refused", NULL, p->refused},
+                             {"partial", NULL, p->rejects},
+                             {"rejects", NULL, p->refused},
                              {"objects_per_s", NULL, (int64_t)rate},
                              {"position", position ? NULL : "", position},
                              {"behind_ms", NULL, p->behind_us / 1000},
@@ -115,7 +115,7 @@ say_sweep(updater *u, const char *message)
                              {"wrong", NULL, s->wrong},
                              {"extra", NULL, s->extra},
                              {"written", NULL, s->written},
-                             {"refused", NULL, s->refused},
+                             {"rejects", NULL, s->refused},
                              {"objects_per_s", NULL, (int64_t)rate},
                              {NULL, NULL, 0}};
     report_line(&u->report, REPORT_INFO, message, fields);

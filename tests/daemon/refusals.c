@@ -200,13 +200,13 @@ test_one_row(void **state)
         assert_non_null(strstr(text, name));
         assert_non_null(strstr(text, obstacles[i].sqlstate));
         assert_non_null(strstr(text, "\"class\": \"Item\""));
-        assert_non_null(strstr(text, "\"refused\": 2"));
+        assert_non_null(strstr(text, "\"rejects\": 2"));
         /* as long as nothing changes it stays so; the feed goes on */
         begin(s.c);
         add(s.c, "another");
         commit(s.c);
         drain(&s, "--retry-rejects", text, sizeof text);
-        assert_non_null(strstr(text, "\"refused\": 2"));
+        assert_non_null(strstr(text, "\"rejects\": 2"));
         assert_int_equal(refused(&s), 2);
         assert_int_equal(rows(&s), 502);
         /* written again, and refused again: one entry, of what it is now */
