@@ -227,7 +227,7 @@ follow_next(updater *u)
     if (!u->active)
         become_active(u);
     u->back_off_ms = 0;
-    if (!b || !b->copy)
+    if (b ? !b->copy : newt_feed_token(u->feed) != NULL)
         end_copy(u);
     if (!b)
         return IDLE;
