@@ -67,7 +67,7 @@ test_poisoned(void **state)
     enum {
         N = sizeof poisons / sizeof *poisons
     };
-    int rounds = getenv("NEWT_SOAK") ? 30 : 2;
+    int rounds = getenv("NEWT_SOAK") ? 8 : 2;
     followers f;
     crowd all;
     generate g;
