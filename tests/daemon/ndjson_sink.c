@@ -172,6 +172,8 @@ run_on(run *r, int batches)
             r->waits++;
             status = SINK_OK;
         }
+        if (status == SINK_BEGIN) /* a pipe has another reader */
+            continue;
         if (status != SINK_OK)
             return status;
         fault_at(&r->fault, FAULT_COMMITTED);
@@ -634,7 +636,7 @@ test_fifo(void **state)
     assert_non_null(strstr(r.sink->trouble.message, "nobody reads"));
     reader.writer = (const ndjson *)r.sink;
     assert_int_equal(pthread_create(&thread, NULL, read_fifo, &reader), 0);
-    assert_int_equal(run_on(&r, BATCHES), SINK_OK);
+    assert_int_equal(run_on(&r, 100 * BATCHES), SINK_OK); /* some again */
     assert_int_equal(store->committed, BATCHES);
     atomic_store(&reader.stop, true);
     pthread_join(thread, NULL);
