@@ -185,7 +185,7 @@
     "@store@.object_state o WHERE o.zoid = ANY (ARRAY[p.zoid])) "                                  \
     "AND ($3::text[] IS NULL OR p.class_name = ANY ($3))), "                                       \
     "y AS MATERIALIZED (SELECT * FROM f WHERE fault > 0 UNION ALL SELECT * FROM x) "               \
-    "SELECT l.n, l.last, (SELECT array_agg(zoid ORDER BY zoid) FROM y), "                          \
+    "SELECT (SELECT count(*) FROM s), l.last, (SELECT array_agg(zoid ORDER BY zoid) FROM y), "     \
     "(SELECT array_agg(fault::bigint ORDER BY zoid) FROM y) FROM l"
 /* Only rows of the record that is computed from: others are written by whoever is to write them. */
 #define REPROJECT                                                                                  \
