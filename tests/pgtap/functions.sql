@@ -85,7 +85,7 @@ SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('p
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
-SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature$$,
+SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
                   $$VALUES ('newt.freshness(text)', 10::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real),
                            ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
