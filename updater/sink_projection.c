@@ -1,8 +1,9 @@
 /*
  * sink_projection.c - the rows of the view newt
  *
- * Rows and position are one transaction, but for a backlog: that is written in parts at the same
- * time, each in a transaction of its own, and then the position. A part may be written again.
+ * A batch is written in parts, each in a transaction of its own: at the same time over several
+ * connections, or one after the other where one would take long; and then the position is moved. A
+ * part may be written again.
  */
 #include "sink.h"
 
@@ -15,8 +16,10 @@
 
 enum {
     MOST_PARTS = 64,
-    PART_LEAST = 100, /* events that are worth a thread */
-    LOOK_S = 1        /* between two looks for refused rows, while there are none */
+    PART_LEAST = 100, /* events that are worth a thread, or a measurement */
+    LOOK_S = 1,       /* between two looks for refused rows, while there are none */
+    TRANSACTION_S = 1,
+    MOST_ROUNDS = 1000
 };
 
 typedef struct part {
@@ -32,10 +35,11 @@ typedef struct part {
 
 typedef struct projection {
     sink base;
-    bool wrote;    /* rows, since the position was committed last */
-    bool settled;  /* nothing is left that another row was in the way of */
-    bool refused;  /* the database may have refused rows */
-    double looked; /* when that was asked last */
+    bool wrote;      /* rows, since the position was committed last */
+    bool settled;    /* nothing is left that another row was in the way of */
+    bool refused;    /* the database may have refused rows */
+    double looked;   /* when that was asked last */
+    double object_s; /* that the rows of one object take, about */
 } projection;
 
 static double
@@ -90,12 +94,12 @@ work(void *arg)
 
 /* Part 0 is written over the feed's connection, here. A thread that cannot be had is no loss. */
 static sink_status
-write_parts(projection *s, const sink_source *from, int n, newt_progress *done)
+write_parts(projection *s, const sink_source *from, int first, int n, int of, newt_progress *done)
 {
     part parts[MOST_PARTS];
     sink_status status = SINK_OK;
     for (int i = 0; i < n; i++) {
-        parts[i] = (part){.db = from->db, .feed = from->feed, .number = i, .of = n};
+        parts[i] = (part){.db = from->db, .feed = from->feed, .number = first + i, .of = of};
         if (i == 0)
             parts[i].c = from->c;
         else
@@ -117,18 +121,37 @@ write_parts(projection *s, const sink_source *from, int n, newt_progress *done)
         } else if (i > 0) {
             newt_close(parts[i].c);
         }
-        if (i + 1 < n)
+        if (first + i + 1 < of)
             fault_at(s->base.fault, FAULT_WRITE);
     }
     return status;
 }
 
+/* How many transactions a batch takes at each connection, so that none is much longer than a
+ * second: objects may be large, and indexes slow. */
+static int
+rounds_of(const projection *s, int64_t objects)
+{
+    double seconds = s->object_s * (double)objects;
+    int64_t n = seconds > TRANSACTION_S ? (int64_t)(seconds / TRANSACTION_S) + 1 : 1;
+    n = n < objects ? n : objects;
+    return (int)(n < 1 ? 1 : n < MOST_ROUNDS ? n : MOST_ROUNDS);
+}
+
 static sink_status
 projection_apply(sink *base, const sink_source *from, const newt_batch *b, newt_progress *done)
 {
+    projection *s = (projection *)base;
     int64_t most = (int64_t)b->n_events / PART_LEAST;
     int n = (int)(most < 1 ? 1 : most < from->set->workers ? most : from->set->workers);
-    return write_parts((projection *)base, from, n, done);
+    int rounds = rounds_of(s, (int64_t)b->n_events);
+    double begun = now();
+    sink_status status = SINK_OK;
+    for (int i = 0; i < rounds && status == SINK_OK; i++)
+        status = write_parts(s, from, i * n, n, rounds * n, done);
+    if (b->n_events >= PART_LEAST) /* of fewer it is the batch that takes its time */
+        s->object_s = (s->object_s + (now() - begun) / (double)b->n_events) / 2;
+    return status;
 }
 
 /* One notice a batch, in the transaction of the position: nobody waits for its lock but followers.

@@ -112,6 +112,33 @@ test_reproject(void **state)
     close_store();
 }
 
+/* A batch that would take long is several transactions. */
+static void
+test_bounded(void **state)
+{
+    (void)state;
+    updater u;
+    open_store("tasks_bounded", true);
+    drain_with(s.conninfo, "public", "newt-updater");
+    /* 10 ms a row: 300 of them are three seconds */
+    sql_do(s.pg, "CREATE TABLE seen (tx xid8);"
+                 "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+                 "PERFORM pg_sleep(0.01); INSERT INTO public.seen VALUES (pg_current_xact_id()); "
+                 "RETURN new; END';"
+                 "CREATE TRIGGER slow BEFORE INSERT ON newt_projection "
+                 "FOR EACH ROW EXECUTE FUNCTION slow()");
+    updater_start(&u, s.conninfo, NULL);
+    make_items(s.c, s.refs, 150);
+    wait_until(sql_number(s.pg, "SELECT count(*) FROM seen") == 150);
+    sql_do(s.pg, "TRUNCATE seen");
+    make_items(s.c, s.refs, 300);
+    wait_until(sql_number(s.pg, "SELECT count(*) FROM seen") == 300);
+    assert_true(sql_number(s.pg, "SELECT count(DISTINCT tx) FROM seen") >= 2);
+    updater_stop(&u);
+    assert_exact(s.pg, "public");
+    close_store();
+}
+
 /* A backlog over several connections at once, one of which is ended. */
 static void
 test_workers(void **state)
@@ -264,9 +291,10 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_missing),   cmocka_unit_test(test_reproject),
-        cmocka_unit_test(test_workers),   cmocka_unit_test(test_notifies),
-        cmocka_unit_test(test_retention), cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_missing),  cmocka_unit_test(test_reproject),
+        cmocka_unit_test(test_bounded),  cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_notifies), cmocka_unit_test(test_retention),
+        cmocka_unit_test(test_reload),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
