@@ -78,7 +78,7 @@ static const option_row rows[] = {
     {"interval", 'i', NUMBER, AT(interval_ms), "MS", 1, 60000, 10,
      .help = "shortest pause between two looks (default: 10)"},
     {"max-pause", 'm', NUMBER, AT(max_pause_ms), "MS", 1, 600000, 250,
-     .help = "longest pause, when nothing happens (default: 150)"},
+     .help = "longest pause, when nothing happens (default: 250)"},
     {"summary", 'S', NUMBER, AT(summary_s), "SECONDS", 0, 86400, 60,
      .help = "time between two lines about the work done, 0: none\n(default: 60)"},
     {"log-format", 'l', CHOICE, AT(log_format), "FORMAT", .choices = "text json",
