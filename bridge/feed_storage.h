@@ -95,7 +95,7 @@ struct newt__feed_type {
     int (*move)(newt__session *x, const char *name, const char *kind, const newt__standing *from,
                 const newt__standing *to, newt_error *e);
     int (*forget)(newt__session *x, const char *name, newt_error *e);
-    /* Removes transactions that need not be kept, at most so many. */
+    /* Removes at most at_most transactions that need not be kept. */
     int (*prune)(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
     int (*health)(newt__session *x, const char *follower, newt_health *out, newt_error *e);
 

@@ -52,7 +52,7 @@ sync_directory(const char *path)
     }
 }
 
-/* Cuts off what is behind the last mark. A file of somebody else is left as it is. */
+/* Cuts off what follows the last mark. A file that newt-updater has not written is left alone. */
 static sink_status
 open_regular(output *o, sink_trouble *t, off_t size, mark *last, bool *found)
 {

@@ -20,7 +20,7 @@ typedef struct output {
     bool refused; /* opening it is, and time alone does not change that */
     dev_t device;
     ino_t inode;
-    off_t settled; /* of a regular file: what is behind this is not complete */
+    off_t settled; /* of a regular file: what follows this is not complete */
 } output;
 
 /* Opens it. Of a regular file *last is the last mark, after which all has been cut off, and *found

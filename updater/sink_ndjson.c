@@ -241,7 +241,7 @@ ndjson_commit(sink *base, const sink_source *from, const newt_batch *b)
 }
 
 /* What a new output begins with is written at once. A process that was killed may have left the
- * store behind the output. */
+ * position in the store short of that in the output. */
 static sink_status
 ndjson_idle(sink *base, const sink_source *from, newt_progress *done)
 {

@@ -186,7 +186,7 @@ projection_commit(sink *base, const sink_source *from, const newt_batch *b)
 }
 
 /* Rows that other rows were in the way of. newt_project tries them where it has nothing else to do;
- * if it had, the feed is to begin behind that. Where nothing was refused, somebody else may have
+ * if it had, the feed is to begin after that. Where nothing was refused, somebody else may have
  * met something since: that is asked once a second. */
 static sink_status
 projection_idle(sink *base, const sink_source *from, newt_progress *done)

@@ -33,7 +33,7 @@ tail_last(int fd, off_t size, mark *m, off_t *begin, off_t *end)
     bool found = false;
     for (off_t at = size; block && !found && at > 0;) {
         off_t from = at > BLOCK ? at - BLOCK : 0;
-        /* so many bytes more that a prefix on the block's edge is whole */
+        /* with enough bytes more that a prefix on the block's edge is whole */
         size_t want = (size_t)(at - from) + prefix;
         ssize_t got = pread(fd, block, want, from);
         if (got < (ssize_t)(at - from))

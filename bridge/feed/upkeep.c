@@ -36,6 +36,7 @@ newt_wait_for(newt_conn *c, int64_t tid, int timeout_ms)
                                 "the projection has not reached transaction %lld within %d ms",
                                 (long long)tid, timeout_ms);
             newt__fail_detail(&e, "It has reached %lld.", (long long)seen);
+            newt__fail_hint(&e, "See newt.freshness(), and whether newt-updater is running.");
             break;
         }
         if (left < pause)

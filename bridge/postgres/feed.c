@@ -174,7 +174,8 @@ missing(newt__session *c, newt__position after)
     return NEWT_EMISSING;
 }
 
-/* Rows that have about so many objects, as far as transactions have been seen. */
+/* The number of rows to ask for to get about this many objects, judged by the transactions read so
+ * far. */
 static int
 rows_for(const newt__session *c, int64_t objects)
 {

@@ -89,10 +89,13 @@ newt__session_claim(newt__session *c, const char *name, bool *mine)
     if (status != NEWT_OK || *mine)
         return status;
     free_claim = claim_of(c, NULL);
-    if (!free_claim)
-        return newt__fail(&c->error, NEWT_ELIMIT, 0,
-                          "a connection can follow under %d names, and not also as \"%s\"",
-                          NEWT__MOST_CLAIMS, name);
+    if (!free_claim) {
+        newt__fail(&c->error, NEWT_ELIMIT, 0,
+                   "a connection can follow under %d names, and not also as \"%s\"",
+                   NEWT__MOST_CLAIMS, name);
+        newt__fail_hint(&c->error, "Use another connection for it.");
+        return NEWT_ELIMIT;
+    }
     *free_claim = strdup(name);
     if (!*free_claim)
         return newt__fail_memory(&c->error);

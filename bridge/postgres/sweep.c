@@ -320,6 +320,8 @@ reproject_window(sweep *w)
         advance(w, n, last);
         w->s->over = false;
         w->s->wrong += differ;
+    } else if (status == NEWT_ECONFLICT) {
+        newt__fail_hint(&c->error, "One of them is enough: stop this one, or call again.");
     }
     return status;
 }
