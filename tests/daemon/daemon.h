@@ -192,6 +192,18 @@ wrong_rejects(PGconn *pg, const char *schema)
 
 #define assert_exact(pg, schema) assert_int_equal(inexact(pg, schema), 0)
 
+/* A verb of dev/private-server. */
+UNUSED static void
+control_server(const char *verb)
+{
+    char command[512];
+    const char *program = getenv("NEWT_PGCTL");
+    if (!program)
+        fail_msg("run this in dev/private-server");
+    snprintf(command, sizeof command, "'%s' %s </dev/null", program, verb);
+    assert_int_equal(system(command), 0);
+}
+
 /* ---- the updater ---------------------------------------------------------------------- */
 
 typedef struct updater {

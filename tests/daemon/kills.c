@@ -113,17 +113,6 @@ two_of_one_name_take_turns(void **state)
 /* ---- its server goes away ------------------------------------------------------------- */
 
 static void
-control_server(const char *verb)
-{
-    char command[512];
-    const char *program = getenv("NEWT_PGCTL");
-    if (!program)
-        fail_msg("run this in dev/private-server");
-    snprintf(command, sizeof command, "'%s' %s </dev/null", program, verb);
-    assert_int_equal(system(command), 0);
-}
-
-static void
 survives_its_server(void **state)
 {
     (void)state;

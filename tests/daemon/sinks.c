@@ -303,17 +303,6 @@ test_starts_over(void **state)
 
 /* ---- crashes of the server --------------------------------------------------------------- */
 
-static void
-control_server(const char *verb)
-{
-    char command[512];
-    const char *program = getenv("NEWT_PGCTL");
-    if (!program)
-        fail_msg("run this in dev/private-server");
-    snprintf(command, sizeof command, "'%s' %s </dev/null", program, verb);
-    assert_int_equal(system(command), 0);
-}
-
 /* Nothing is in the file that a crash has taken back. */
 static void
 test_server_crashes(void **state)

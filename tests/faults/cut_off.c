@@ -30,6 +30,18 @@ proxy_has_cut(proxy *p)
     return cut;
 }
 
+/* Followers whose connections go through a proxy. */
+static void
+start_behind_proxy(followers *f, proxy *p, const char *name)
+{
+    open_followers(f, name);
+    strcpy(test_database, f->database);
+    proxy_start(p);
+    strcpy(f->to, p->uri);
+    start_followers(f);
+    wait_for_followers(f);
+}
+
 /* Both sides are closed after some message of either; perhaps so soon again that nobody can connect
  * at the first attempt. */
 static void
@@ -42,12 +54,7 @@ test_network_cut(void **state)
     generate g;
     proxy p;
     generate_init(&g, seed);
-    open_followers(&f, "cut_off_network");
-    strcpy(test_database, f.database);
-    proxy_start(&p);
-    strcpy(f.to, p.uri);
-    start_followers(&f);
-    wait_for_followers(&f);
+    start_behind_proxy(&f, &p, "cut_off_network");
     crowd_start(&all, f.conninfo, seed);
     for (int i = 0; i < rounds; i++) {
         int n = (int)generate_below(&g, 60);
@@ -80,12 +87,7 @@ test_network_stalled(void **state)
     generate g;
     proxy p;
     generate_init(&g, seed);
-    open_followers(&f, "cut_off_stalled");
-    strcpy(test_database, f.database);
-    proxy_start(&p);
-    strcpy(f.to, p.uri);
-    start_followers(&f);
-    wait_for_followers(&f);
+    start_behind_proxy(&f, &p, "cut_off_stalled");
     crowd_start(&all, f.conninfo, seed);
     for (int i = 0; i < rounds; i++) {
         proxy_stall(&p, (int)generate_below(&g, 60), -1, false);
@@ -104,17 +106,6 @@ test_network_stalled(void **state)
 }
 
 /* ---- the server -------------------------------------------------------------------------- */
-
-static void
-control_server(const char *verb)
-{
-    char command[512];
-    const char *program = getenv("NEWT_PGCTL");
-    if (!program)
-        fail_msg("run this in dev/private-server");
-    snprintf(command, sizeof command, "'%s' %s </dev/null", program, verb);
-    assert_int_equal(system(command), 0);
-}
 
 /* Rows of a program's own are with its position, also across a crash. */
 static void

@@ -7,17 +7,6 @@
 
 static uint64_t seed;
 
-static void
-control_server(const char *verb)
-{
-    char command[512];
-    const char *program = getenv("NEWT_PGCTL");
-    if (!program)
-        fail_msg("run this in dev/private-server");
-    snprintf(command, sizeof command, "'%s' %s </dev/null", program, verb);
-    assert_int_equal(system(command), 0);
-}
-
 /* The followers find the primary among the two. */
 static void
 open_pair(followers *f, const char *database)
