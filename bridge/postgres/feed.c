@@ -135,14 +135,12 @@ first_new(const PGresult *r, const newt__position *after)
 static int
 missing(newt__session *c, newt__position after)
 {
-    newt__params p = {0};
     int64_t oldest, newest;
     PGresult *r;
     int status;
 
-    newt__param_int(&p, after.tid);
     newt__talk_begin(c);
-    newt__send(c, NEWT__S_FEED_ENDS, &p);
+    newt__send(c, NEWT__S_FEED_ENDS, NULL);
     newt__sync(c);
     r = newt__take(c);
     newt__take_sync(c);
@@ -294,7 +292,6 @@ typedef struct taking {
     newt__take_record *take;
     void *arg;
     int status;
-    int columns;
 } taking;
 
 static void

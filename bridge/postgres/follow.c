@@ -580,7 +580,7 @@ retry_in_passing(batch *b, const void *arg)
 static int
 run(newt__session *c, const char *follower, batch_work *work, const void *arg, newt_progress *out)
 {
-    batch b = {.c = c, .name = follower};
+    batch b = {.c = c};
     int status;
 
     b.others.buf.env = &newt__malloc_env;

@@ -13,7 +13,6 @@ enum {
 
 typedef struct newt__follow {
     newt__session *c;
-    const char *name;
     newt_progress progress;
     newt__array classes; /* names of those that clients project */
     bool virtual;        /* the store has no rows ... */

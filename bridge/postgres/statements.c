@@ -388,10 +388,9 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "SELECT x.written, x.removed, x.removed_classes, EXISTS (SELECT FROM "
         "@store@.transaction_object y WHERE y.serial = $1 AND y.n = $2::bigint + 1) "
         "FROM @store@.transaction_object x WHERE x.serial = $1 AND x.n = $2::bigint",
-    /* $1 tid: the oldest, the newest, the serial of that one */
+    /* tids: the oldest, the newest */
     [NEWT__S_FEED_ENDS] = "SELECT (SELECT min(tid) FROM @store@.transaction), "
-                          "(SELECT max(tid) FROM @store@.transaction), "
-                          "(SELECT serial FROM @store@.transaction WHERE tid = $1)",
+                          "(SELECT max(tid) FROM @store@.transaction)",
     [NEWT__S_FEED_SCAN] = "SELECT zoid, serial FROM @store@.object_state WHERE zoid > $1 "
                           "ORDER BY zoid LIMIT $2",
     /* $1 zoids, $2 bytes of one record: a longer one is left out */
