@@ -71,14 +71,14 @@ take_chunk(batch *b, newt__oids *rest)
 }
 
 static void
-write_in_server(batch *b, const newt__oids *l, newt__oids *rest)
+write_in_server(batch *b, const int64_t *oids, size_t n, newt__oids *rest)
 {
     newt__statement s = rest ? NEWT__S_FOLLOW_NEW_ROWS : NEWT__S_FOLLOW_SERVER;
     size_t sent = 0;
 
-    for (size_t i = 0; i < l->n && newt__follow_going(b); i += CHUNK) {
+    for (size_t i = 0; i < n && newt__follow_going(b); i += CHUNK) {
         /* the next one is on its way while this one is worked on */
-        send_server(b, s, l->oids + i, l->n - i < CHUNK ? l->n - i : CHUNK);
+        send_server(b, s, oids + i, n - i < CHUNK ? n - i : CHUNK);
         if (++sent > 1)
             take_chunk(b, rest), sent--;
     }
@@ -87,24 +87,6 @@ write_in_server(batch *b, const newt__oids *l, newt__oids *rest)
 }
 
 /* ---- one chunk, computed here --------------------------------------------------------- */
-
-static bool
-has_name(const newt__array *names, const char *name, size_t n)
-{
-    /* the array as it is sent: length and bytes of each, after the head */
-    const uint8_t *at = names->buf.data + names->buf.n, *end = at;
-
-    at = names->buf.data + 20;
-    while (names->n > 0 && end - at >= 4) {
-        size_t length = (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
-
-        at += 4;
-        if (length == n && memcmp(at, name, n) == 0)
-            return true;
-        at += length;
-    }
-    return false;
-}
 
 static int
 add_rejects(batch *b, int64_t oid, json_t *rejects)
@@ -146,9 +128,9 @@ compute(batch *b, const PGresult *r, int row)
         return NEWT_ENOMEM;
     if (!none && newt__read_begin(&head, &newt__malloc_env, record, n) != NEWT__OK)
         none = true;
-    if (!none && has_name(&b->others, head.class_name, head.class_n) != b->virtual)
+    if (!none && newt__array_has(&b->others, head.class_name, head.class_n) != b->virtual)
         none = true; /* it is computed where it is read */
-    if (!none && has_name(&b->classes, head.class_name, head.class_n)) {
+    if (!none && newt__array_has(&b->classes, head.class_name, head.class_n)) {
         /* ... unless its class is hidden: then nobody writes a row */
         newt__code code = project(b, record, n, &hidden, NULL);
 
@@ -413,29 +395,30 @@ newt__chunks_tell(newt__follow *b)
 /* ---- a list of objects ---------------------------------------------------------------- */
 
 void
-newt__chunks_write(newt__follow *b, const newt__oids *l)
+newt__chunks_write(newt__follow *b, const int64_t *oids, size_t n)
 {
     size_t chunk = b->c->has_extension ? CHUNK : CHUNK_IN_CLIENT;
     newt__oids rest = {0};
 
-    if (l->failed)
-        b->status = NEWT_ENOMEM;
     if (b->c->has_extension && !b->careful) {
         bool quick = b->c->has_project_new && !b->virtual;
 
-        if (quick)
-            write_in_server(b, l, &rest);
-        write_in_server(b, quick ? &rest : l, NULL);
+        if (quick) {
+            write_in_server(b, oids, n, &rest);
+            oids = rest.oids;
+            n = rest.n;
+        }
+        write_in_server(b, oids, n, NULL);
         free(rest.oids);
         return;
     }
-    for (size_t i = 0; i < l->n && newt__follow_going(b); i += chunk) {
-        size_t n = l->n - i < chunk ? l->n - i : chunk;
+    for (size_t i = 0; i < n && newt__follow_going(b); i += chunk) {
+        size_t m = n - i < chunk ? n - i : chunk;
 
         if (b->careful)
-            divide(b, l->oids + i, n);
+            divide(b, oids + i, m);
         else
-            write_here(b, l->oids + i, n);
+            write_here(b, oids + i, m);
     }
 }
 

@@ -337,30 +337,19 @@ send_classes(batch *b)
     newt__send(b->c, NEWT__S_FOLLOW_CLASSES, NULL);
 }
 
-/* Names come as an array, and go out again as one. */
-static void
-take_names(newt__array *to, const PGresult *r, int column)
-{
-    const char *s = r ? PQgetvalue(r, 0, column) : NULL;
-    size_t n = r ? (size_t)PQgetlength(r, 0, column) : 0;
-
-    newt__array_begin(to, NEWT__OID_TEXT);
-    if (n > 20) {
-        to->buf.n = 0;
-        to->failed = newt__buffer_append(&to->buf, s, n) ? NEWT_OK : NEWT_ENOMEM;
-        to->n = (uint32_t)(uint8_t)s[12] << 24 | (uint32_t)(uint8_t)s[13] << 16 |
-                (uint32_t)(uint8_t)s[14] << 8 | (uint8_t)s[15];
-    }
-}
-
+/* Names come as arrays, and go out again as such. */
 static void
 take_classes(batch *b)
 {
     PGresult *r = newt__take(b->c);
 
-    take_names(&b->classes, r, 0);
-    b->virtual = r && newt__field_bool(r, 0, 1);
-    take_names(&b->others, r, 2);
+    newt__array_begin(&b->classes, NEWT__OID_TEXT);
+    newt__array_begin(&b->others, NEWT__OID_TEXT);
+    if (r) {
+        newt__array_copy(&b->classes, r, 0, 0);
+        b->virtual = newt__field_bool(r, 0, 1);
+        newt__array_copy(&b->others, r, 0, 2);
+    }
     PQclear(r);
 }
 
@@ -397,7 +386,6 @@ delete_orphans(batch *b, const newt__part *part)
 static int
 write_part(batch *b, const newt__part *part)
 {
-    newt__oids l = {.oids = (int64_t *)(uintptr_t)part->oids, .n = part->n};
     newt__session *c = b->c;
     newt__params hold = {0};
 
@@ -414,7 +402,7 @@ write_part(batch *b, const newt__part *part)
     newt__take_done(c);
     take_classes(b);
     newt__take_sync(c);
-    newt__chunks_write(b, &l);
+    newt__chunks_write(b, part->oids, part->n);
     if (part->copy && newt__follow_going(b))
         delete_orphans(b, part);
     newt__chunks_early(b);
@@ -456,7 +444,7 @@ retry_refused(batch *b, bool only_early, int64_t max_objects, int64_t *zoid)
             b->status = NEWT_ENOMEM;
     }
     PQclear(r);
-    newt__chunks_write(b, &l);
+    newt__chunks_write(b, l.oids, l.n);
     free(l.oids);
     newt__chunks_early(b);
     status = finish_batch(b);

@@ -31,7 +31,7 @@ typedef struct newt__follow {
 /* Nothing has failed yet, on either side. */
 bool newt__follow_going(const newt__follow *b);
 /* Brings the rows of these objects up to date. */
-void newt__chunks_write(newt__follow *b, const newt__oids *l);
+void newt__chunks_write(newt__follow *b, const int64_t *oids, size_t n);
 /* Tries those again that were refused because of another object's row, as long as that helps. */
 void newt__chunks_early(newt__follow *b);
 /* Tells the program of what was refused, when it is committed. */

@@ -221,27 +221,65 @@ newt__field_oids(const PGresult *r, int row, int column, newt__oids *l)
     return !l->failed;
 }
 
+/* The element of a text[] that begins at *s, which moves behind it: its length; -1: there is none.
+ */
+static int64_t
+next_text(const char **s, const char *end)
+{
+    int64_t n;
+
+    if (end - *s < 4)
+        return -1;
+    n = get(*s, 4);
+    *s += 4;
+    if (n < 0)
+        n = 0; /* null */
+    if (n > end - *s)
+        n = end - *s;
+    *s += n;
+    return n;
+}
+
 bool
 newt__field_texts(const PGresult *r, int row, int column, newt__buffer *out)
 {
     const char *s = PQgetvalue(r, row, column), *end = s + PQgetlength(r, row, column);
-    int64_t count;
+    int64_t count, n;
 
     if (PQgetisnull(r, row, column) || end - s < ARRAY_HEAD || get(s, 4) != 1 ||
         get(s + 8, 4) != NEWT__OID_TEXT)
         return true;
     count = get(s + 12, 4);
-    for (s += ARRAY_HEAD; count > 0 && end - s >= 4; count--) {
-        int64_t n = get(s, 4);
-
-        s += 4;
-        if (n < 0)
-            n = 0; /* null */
-        if (n > end - s)
-            n = end - s;
-        if (!newt__buffer_append(out, s, (size_t)n) || !newt__buffer_append(out, "", 1))
+    for (s += ARRAY_HEAD; count > 0 && (n = next_text(&s, end)) >= 0; count--)
+        if (!newt__buffer_append(out, s - n, (size_t)n) || !newt__buffer_append(out, "", 1))
             return false;
-        s += n;
-    }
     return true;
+}
+
+void
+newt__array_copy(newt__array *a, const PGresult *r, int row, int column)
+{
+    const char *s = PQgetvalue(r, row, column);
+    size_t n = (size_t)PQgetlength(r, row, column);
+
+    if (n <= ARRAY_HEAD) /* it is empty */
+        return;
+    a->buf.n = 0;
+    a->failed = newt__buffer_append(&a->buf, s, n) ? NEWT_OK : NEWT_ENOMEM;
+    a->n = a->failed ? 0 : (uint32_t)get(s + 12, 4);
+}
+
+bool
+newt__array_has(const newt__array *a, const void *p, size_t n)
+{
+    const char *s = (const char *)a->buf.data + ARRAY_HEAD;
+    const char *end = (const char *)a->buf.data + a->buf.n;
+
+    for (uint32_t i = 0; i < a->n; i++) {
+        int64_t length = next_text(&s, end);
+
+        if (length == (int64_t)n && memcmp(s - n, p, n) == 0)
+            return true;
+    }
+    return false;
 }

@@ -170,6 +170,10 @@ void newt__array_int4(newt__array *a, int32_t x);
 void newt__array_bytes(newt__array *a, const void *p, size_t n); /* bytea and text */
 void newt__array_json(newt__array *a, const void *p, size_t n);  /* jsonb, from its text */
 void newt__array_null(newt__array *a);
+/* Takes the array of a field as it is: it has been begun with the same type of elements. */
+void newt__array_copy(newt__array *a, const PGresult *r, int row, int column);
+/* Whether this is one of its elements, none of which is null: bytea and text. */
+bool newt__array_has(const newt__array *a, const void *p, size_t n);
 
 /* Values are borrowed until they have been sent. */
 void newt__param_int(newt__params *p, int64_t x);
