@@ -445,9 +445,24 @@ typedef enum newt__resolved {
 newt__resolved newt__resolve(newt__session *c, int64_t serial, int64_t nonce, bool answered,
                              int64_t *tid);
 
-/* ---- everything else that a storage does (load.c, query.c, registry.c, feed.c,
- * follow.c, create.c)
- * ------- */
+/* ---- transactions of followers (standing.c) ------------------------------------------------- */
+
+/* Queues what begins one, whose results are taken first. durable: when its COMMIT is answered; else
+ * a crash may take it away, and it is done again. */
+void newt__follower_begin(newt__session *c, bool durable);
+void newt__follower_begun(newt__session *c);
+/* Queues what fails if the follower does not stand there, and keeps it there until the end. how:
+ * NEWT__S_FOLLOW_HOLD, or NEWT__S_FOLLOW_HOLD_ALONE. */
+void newt__follower_hold(newt__session *c, const char *name, const newt__standing *at,
+                         newt__statement how);
+/* Ends the transaction and the exchange: it is committed, unless it is not to be or something has
+ * failed. */
+int newt__follower_finish(newt__session *c, bool commit);
+/* The error of a comparison that failed says what to do; returns the status. */
+int newt__follower_explain(newt__session *c, const char *name, int status);
+
+/* ---- everything else that a storage does (load.c, query.c, registry.c, feed.c, standing.c,
+ * follow.c, sweep.c, upkeep.c, create.c) ------------------------------------------------------ */
 
 int newt__session_load(newt__session *c, const int64_t *oids, size_t n, newt__take_record *take,
                        void *arg);

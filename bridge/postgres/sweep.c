@@ -215,36 +215,6 @@ check(sweep *w)
 /* ---- reprojection ------------------------------------------------------------------------------
  */
 
-static void
-begin(newt__session *c)
-{
-    newt__params p = {0};
-
-    newt__param_text(&p, "off"); /* what a crash takes away is done again */
-    newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
-    newt__send(c, NEWT__S_FOLLOW_UNTIMED, &p);
-    c->in_transaction = true;
-}
-
-static int
-finish(sweep *w)
-{
-    newt__session *c = w->c;
-    bool fine = c->talk->error.status == NEWT_OK && w->status == NEWT_OK && !c->broken;
-
-    newt__take_rest(c);
-    newt__send(c, fine ? NEWT__S_COMMIT : NEWT__S_ROLLBACK, NULL);
-    newt__sync(c);
-    if (fine) {
-        newt__take_done(c);
-        newt__take_sync(c);
-    } else {
-        newt__forget(c);
-    }
-    c->in_transaction = false;
-    return newt__talk_end(c);
-}
-
 /* Where the reprojection is; it begins if there is none. */
 static int
 place(sweep *w)
@@ -260,12 +230,11 @@ place(sweep *w)
     else
         newt__param_bytes(&p, NULL, 0);
     newt__talk_begin(c);
-    begin(c);
+    newt__follower_begin(c, false);
     newt__send(c, NEWT__S_REPROJECT_BEGIN, &p);
     newt__send(c, NEWT__S_REPROJECTION, &p);
     newt__sync(c);
-    newt__take_done(c);
-    newt__take_done(c);
+    newt__follower_begun(c);
     newt__take_done(c);
     r = newt__take(c);
     newt__take_sync(c);
@@ -275,7 +244,7 @@ place(sweep *w)
         same = newt__field_bool(r, 0, 1);
     }
     PQclear(r);
-    status = finish(w);
+    status = newt__follower_finish(c, w->status == NEWT_OK);
     if (status == NEWT_OK && !same) {
         status = newt__fail(&c->error, NEWT_EBUSY, 0,
                             "a reprojection of other classes is under way in this store");
@@ -294,10 +263,9 @@ reproject_window(sweep *w)
     int status;
 
     newt__talk_begin(c);
-    begin(c);
+    newt__follower_begin(c, false);
     newt__sync(c);
-    newt__take_done(c);
-    newt__take_done(c);
+    newt__follower_begun(c);
     newt__take_sync(c);
     send_window(w, NEWT__S_REPROJECT_SERVER, NEWT__S_REPROJECT_HERE);
     newt__sync(c);
@@ -315,7 +283,7 @@ reproject_window(sweep *w)
     newt__sync(c);
     newt__take_done(c);
     newt__take_sync(c);
-    status = finish(w);
+    status = newt__follower_finish(c, w->status == NEWT_OK);
     if (status == NEWT_OK) {
         advance(w, n, last);
         w->s->over = false;
@@ -335,17 +303,16 @@ swap(sweep *w)
     int status;
 
     newt__talk_begin(c);
-    begin(c);
+    newt__follower_begin(c, false);
     newt__send(c, NEWT__S_REPROJECT_SWAP, NULL);
     newt__sync(c);
-    newt__take_done(c);
-    newt__take_done(c);
+    newt__follower_begun(c);
     r = newt__take(c);
     newt__take_sync(c);
     if (r && PQntuples(r) == 1)
         written = newt__field_int(r, 0, 0);
     PQclear(r);
-    status = finish(w);
+    status = newt__follower_finish(c, w->status == NEWT_OK);
     if (status == NEWT_OK) {
         w->s->written += written;
         w->s->over = true;
