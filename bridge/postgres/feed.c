@@ -137,17 +137,11 @@ missing(newt__session *c, newt__position after)
 {
     int64_t oldest, newest;
     PGresult *r;
-    int status;
+    int status = newt__ask_row(c, NEWT__S_FEED_ENDS, NULL, &r);
 
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_FEED_ENDS, NULL);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
     oldest = r ? newt__field_int(r, 0, 0) : 0;
     newest = r ? newt__field_int(r, 0, 1) : 0;
     PQclear(r);
-    status = newt__talk_end(c);
     if (status != NEWT_OK)
         return status;
     newt__fail(&c->error, NEWT_EMISSING, 0, "transaction %lld is not in the store",
@@ -232,37 +226,17 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
     return status;
 }
 
-/* One row of a statement: its first two columns; *found: there is one. */
-static int
-ask_two(newt__session *c, newt__statement s, int64_t *a, int64_t *b, bool *found)
-{
-    int status = newt__session_server(c);
-    PGresult *r;
-
-    *a = *b = 0;
-    *found = false;
-    if (status != NEWT_OK)
-        return status;
-    newt__talk_begin(c);
-    newt__send(c, s, NULL);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
-    *found = r && PQntuples(r) == 1;
-    if (*found) {
-        *a = newt__field_int(r, 0, 0);
-        *b = newt__field_int(r, 0, 1);
-    }
-    PQclear(r);
-    return newt__talk_end(c);
-}
-
 int
 newt__session_newest(newt__session *c, newt__position *out)
 {
-    bool found;
+    PGresult *r;
+    int status = newt__ask_row(c, NEWT__S_NEWEST, NULL, &r);
 
-    return ask_two(c, NEWT__S_NEWEST, &out->tid, &out->serial, &found);
+    *out = (newt__position){0};
+    if (r)
+        *out = (newt__position){newt__field_int(r, 0, 0), newt__field_int(r, 0, 1)};
+    PQclear(r);
+    return status;
 }
 
 int
@@ -395,10 +369,11 @@ newt__session_barrier(newt__session *c)
 int
 newt__session_holder(newt__session *c, int *pid, int64_t *us)
 {
-    int64_t number;
-    bool found;
-    int status = ask_two(c, NEWT__S_HOLDER, &number, us, &found);
+    PGresult *r;
+    int status = newt__ask_row(c, NEWT__S_HOLDER, NULL, &r);
 
-    *pid = (int)number;
+    *pid = r ? (int)newt__field_int(r, 0, 0) : 0;
+    *us = r ? newt__field_int(r, 0, 1) : 0;
+    PQclear(r);
     return status;
 }

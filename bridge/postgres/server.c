@@ -433,3 +433,23 @@ newt__session_server(newt__session *c)
     status = alive ? NEWT_OK : newt__session_open(c);
     return status == NEWT_OK && c->doubtful ? drop_cached(c) : status;
 }
+
+int
+newt__ask_row(newt__session *c, newt__statement s, const newt__params *p, PGresult **out)
+{
+    int status = newt__session_server(c);
+
+    *out = NULL;
+    if (status != NEWT_OK)
+        return status;
+    newt__talk_begin(c);
+    newt__send(c, s, p);
+    newt__sync(c);
+    *out = newt__take(c);
+    newt__take_sync(c);
+    if (*out && PQntuples(*out) == 0) {
+        PQclear(*out);
+        *out = NULL;
+    }
+    return newt__talk_end(c);
+}

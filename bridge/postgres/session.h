@@ -379,6 +379,9 @@ int newt__session_open(newt__session *c);
 bool newt__session_alive(newt__session *c);
 /* A live server connection; the transaction may be idle or begun. */
 int newt__session_server(newt__session *c);
+/* The answer to one statement, outside of a transaction or in the one that is open; the caller
+ * clears it. NULL: it has no row, or a status says why. */
+int newt__ask_row(newt__session *c, newt__statement s, const newt__params *p, PGresult **out);
 void newt__session_close(newt__session *c);
 
 /* ---- snapshots (snapshot.c) ---------------------------------------------------------------------

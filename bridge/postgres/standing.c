@@ -16,27 +16,21 @@ int
 newt__session_follower(newt__session *c, const char *name, const char *kind, newt__standing *out,
                        bool *found)
 {
-    int status = newt__session_server(c);
     newt__params p = {0};
     PGresult *r;
+    int status;
 
-    *found = false;
-    if (status != NEWT_OK)
-        return status;
     newt__param_text(&p, name);
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_FOLLOWER, &p);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
-    *found = r && PQntuples(r) == 1;
+    status = newt__ask_row(c, NEWT__S_FOLLOWER, &p, &r);
+    *found = r != NULL;
     if (*found)
         *out = (newt__standing){.at = {newt__field_int(r, 0, 0), newt__field_int(r, 0, 1)},
                                 .copied = newt__field_int(r, 0, 2)};
-    if (*found && kind && !PQgetisnull(r, 0, 3) && strcmp(PQgetvalue(r, 0, 3), kind) != 0)
-        newt__fail_kind(&c->talk->error, name, PQgetvalue(r, 0, 3), kind);
+    if (status == NEWT_OK && *found && kind && !PQgetisnull(r, 0, 3) &&
+        strcmp(PQgetvalue(r, 0, 3), kind) != 0)
+        status = newt__fail_kind(&c->error, name, PQgetvalue(r, 0, 3), kind);
     PQclear(r);
-    return newt__talk_end(c);
+    return status;
 }
 
 /* The place of a claim; NULL: it is not there. name NULL: a free one. */

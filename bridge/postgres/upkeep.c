@@ -7,23 +7,6 @@ enum {
     MOST_COUNTED = 1000000 /* transactions that a follower has not seen; also in newtdb.h */
 };
 
-/* The first row of a statement, which the caller clears; NULL: a status. */
-static int
-ask(newt__session *c, newt__statement s, const newt__params *p, PGresult **out)
-{
-    int status = newt__session_server(c);
-
-    *out = NULL;
-    if (status != NEWT_OK)
-        return status;
-    newt__talk_begin(c);
-    newt__send(c, s, p);
-    newt__sync(c);
-    *out = newt__take(c);
-    newt__take_sync(c);
-    return newt__talk_end(c);
-}
-
 int
 newt__session_prune(newt__session *c, int64_t at_most, int64_t *pruned)
 {
@@ -32,7 +15,7 @@ newt__session_prune(newt__session *c, int64_t at_most, int64_t *pruned)
     int status;
 
     newt__param_int(&p, at_most);
-    status = ask(c, NEWT__S_PRUNE, &p, &r);
+    status = newt__ask_row(c, NEWT__S_PRUNE, &p, &r);
     *pruned = r ? newt__field_int(r, 0, 0) : 0;
     PQclear(r);
     return status;
@@ -42,7 +25,7 @@ int
 newt__session_projected(newt__session *c, int64_t *tid, bool *any)
 {
     PGresult *r;
-    int status = ask(c, NEWT__S_PROJECTED, NULL, &r);
+    int status = newt__ask_row(c, NEWT__S_PROJECTED, NULL, &r);
 
     *tid = r ? newt__field_int(r, 0, 0) : 0;
     *any = r && newt__field_int(r, 0, 1) > 0;
@@ -59,7 +42,7 @@ newt__session_health(newt__session *c, const char *follower, newt_health *out)
 
     newt__param_text(&p, follower);
     newt__param_int(&p, MOST_COUNTED);
-    status = ask(c, NEWT__S_HEALTH, &p, &r);
+    status = newt__ask_row(c, NEWT__S_HEALTH, &p, &r);
     if (r) {
         out->newest_tid = newt__field_int(r, 0, 0);
         out->oldest_tid = newt__field_int(r, 0, 1);
