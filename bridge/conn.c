@@ -105,11 +105,39 @@ plain_free(void *arg, void *p)
 
 const newt__env newt__malloc_env = {.realloc = plain_realloc, .free = plain_free};
 
-int64_t
-newt__clock(void)
+static int64_t
+read_clock(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t
+newt__clock(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t
+newt__time(void)
+{
+    return read_clock(CLOCK_REALTIME);
+}
+
+int64_t
+newt__age(int64_t tid)
+{
+    int64_t us = newt__time() - tid;
+
+    return us > 0 ? us : 1;
+}
+
+int
+newt__by_oid(const void *pa, const void *pb)
+{
+    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
+
+    return (a > b) - (a < b);
 }

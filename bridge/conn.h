@@ -76,5 +76,11 @@ int newt__base_enter(newt__base *b);
 extern const newt__env newt__malloc_env;
 /* Microseconds of a clock that only rises. */
 int64_t newt__clock(void);
+/* Microseconds since 1970, as tids are. */
+int64_t newt__time(void);
+/* How long ago that was, in microseconds; 1 if the clock says that it is to come. */
+int64_t newt__age(int64_t tid);
+/* Compares two int64_t, for qsort and bsearch. */
+int newt__by_oid(const void *a, const void *b);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     FIRST_LOOK = 64, /* objects whose records are fetched at once, before their size is known */
@@ -302,17 +301,6 @@ newt__feed_look(newt_feed *f, newt_event *events, size_t *n, newt_error *e)
 /* ---- batches ------------------------------------------------------------------------------------
  */
 
-static int64_t
-age_us(int64_t tid)
-{
-    struct timespec now;
-    int64_t us;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - tid;
-    return us > 0 ? us : 1;
-}
-
 /* Leaves out the events of a class that is not wanted. */
 static size_t
 drop_unwanted(const newt_feed *f, newt_event *events, size_t n)
@@ -431,9 +419,9 @@ newt__feed_batch(newt_feed *f, newt_error *e)
         f->batch.tid = f->handed.at.tid;
     }
     if (q->next_transaction < q->n_transactions)
-        f->batch.behind_us = age_us(q->transactions[q->next_transaction].tid);
+        f->batch.behind_us = newt__age(q->transactions[q->next_transaction].tid);
     else if (f->within)
-        f->batch.behind_us = age_us(q->transactions[q->n_transactions - 1].tid);
+        f->batch.behind_us = newt__age(q->transactions[q->n_transactions - 1].tid);
     return NEWT_OK;
 }
 
@@ -491,7 +479,7 @@ newt__feed_copy(newt_feed *f, newt_error *e)
     q->next = q->n;
     f->handed.copied = f->batch.up_to == INT64_MAX ? -1 : f->batch.up_to;
     f->copying = f->handed.copied >= 0;
-    f->batch.behind_us = f->copying ? age_us(f->handed.at.tid) : 0;
+    f->batch.behind_us = f->copying ? newt__age(f->handed.at.tid) : 0;
     if (!f->copying) {
         newt__token_write(f->token_text[0], sizeof f->token_text[0], f->handed.at);
         f->batch.token = f->token_text[0];

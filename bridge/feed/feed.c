@@ -24,14 +24,6 @@ enum {
 /* ---- open and close
  * ------------------------------------------------------------------------------- */
 
-static int
-by_oid(const void *pa, const void *pb)
-{
-    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
-
-    return (a > b) - (a < b);
-}
-
 static bool
 copy_lists(newt_feed *f, const newt_feed_options *o)
 {
@@ -50,7 +42,7 @@ copy_lists(newt_feed *f, const newt_feed_options *o)
         for (size_t i = 0; f->objects && i < o->n_objects; i++)
             f->objects[i] = o->objects[i].oid;
         if (f->objects)
-            qsort(f->objects, o->n_objects, sizeof *f->objects, by_oid);
+            qsort(f->objects, o->n_objects, sizeof *f->objects, newt__by_oid);
     }
     f->kind = strdup(o->kind ? o->kind : "feed");
     f->follower = o->follower ? strdup(o->follower) : NULL;

@@ -22,19 +22,8 @@ newt__feed_wants_class(const newt_feed *f, const char *name, size_t n)
 bool
 newt__feed_wants_object(const newt_feed *f, int64_t oid)
 {
-    size_t low = 0, high = f->o.n_objects;
-
-    if (!f->objects)
-        return true;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (f->objects[middle] < oid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < f->o.n_objects && f->objects[low] == oid;
+    return !f->objects ||
+           bsearch(&oid, f->objects, f->o.n_objects, sizeof oid, newt__by_oid) != NULL;
 }
 
 /* ---- room ----------------------------------------------------------------------------------- */

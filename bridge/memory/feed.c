@@ -144,17 +144,6 @@ prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e)
     return NEWT_OK;
 }
 
-static int64_t
-age_us(int64_t tid)
-{
-    struct timespec now;
-    int64_t us;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - tid;
-    return us > 0 ? us : 1;
-}
-
 static int
 health(newt__session *x, const char *follower, newt_health *out, newt_error *e)
 {
@@ -180,7 +169,7 @@ health(newt__session *x, const char *follower, newt_health *out, newt_error *e)
         for (size_t i = 0; i < h->n_log; i++)
             out->waiting += h->log[(h->log_at + i) & (h->cap_log - 1)]->tid > place.at.tid;
         if (first)
-            out->behind_us = age_us(first->tid);
+            out->behind_us = newt__age(first->tid);
     }
     pthread_mutex_unlock(&h->lock);
     return NEWT_OK;

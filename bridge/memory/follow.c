@@ -8,14 +8,6 @@
 
 /* ---- objects ------------------------------------------------------------------------------- */
 
-static int
-by_oid(const void *pa, const void *pb)
-{
-    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
-
-    return (a > b) - (a < b);
-}
-
 /* The oids of all objects, in order. What is committed meanwhile is in later transactions. */
 static int
 list_oids(newt__session *x, newt_error *e)
@@ -32,7 +24,7 @@ list_oids(newt__session *x, newt_error *e)
     pthread_mutex_unlock(&h->lock);
     if (!x->scan)
         return newt__fail_memory(e);
-    qsort(x->scan, x->n_scan, sizeof *x->scan, by_oid);
+    qsort(x->scan, x->n_scan, sizeof *x->scan, newt__by_oid);
     return NEWT_OK;
 }
 

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     FIRST_OID = 1024,
@@ -215,11 +214,8 @@ newt__heap_close(newt__heap *h, newt__view *v)
 static int64_t
 next_tid(const newt__heap *h)
 {
-    struct timespec t;
-    int64_t us;
+    int64_t us = newt__time();
 
-    clock_gettime(CLOCK_REALTIME, &t);
-    us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
     return us > h->tid ? us : h->tid + 1;
 }
 

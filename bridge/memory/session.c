@@ -100,14 +100,6 @@ newt__memory_ask_turn(newt__session *x, const int64_t *oids, size_t n, int at_mo
     x->patience_ms = at_most_ms;
 }
 
-static int
-by_oid(const void *pa, const void *pb)
-{
-    int64_t a = *(const int64_t *)pa, b = *(const int64_t *)pb;
-
-    return (a > b) - (a < b);
-}
-
 struct timespec
 newt__after_ms(int ms)
 {
@@ -131,7 +123,7 @@ take_turns(newt__session *x, newt__changes *changes)
     int each = x->n_turns ? x->patience_ms / (int)x->n_turns : 0;
     bool memory = true;
 
-    qsort(x->turns, x->n_turns, sizeof *x->turns, by_oid);
+    qsort(x->turns, x->n_turns, sizeof *x->turns, newt__by_oid);
     x->has_turns = true;
     for (size_t i = 0; i < x->n_turns && !changes->in_vain; i++) {
         struct timespec until = newt__after_ms(each);
