@@ -103,7 +103,6 @@ typedef struct look {
     size_t n, hint;
     int64_t *left_out; /* objects whose records were too long, malloc'ed */
     size_t n_left_out;
-    bool hopeless; /* no memory */
 } look;
 
 static const char *
@@ -171,10 +170,8 @@ take(void *arg, const newt__found *found)
     x->serial = found->serial;
     x->class_name = class_of(f, found->record, found->n);
     if (!x->class_name || ((f->o.want & NEWT_FEED_RECORDS) && !add_record(f, place, x, found)) ||
-        ((f->o.want & NEWT_FEED_JSON) && !add_json(f, place, x, found))) {
-        l->hopeless = true;
+        ((f->o.want & NEWT_FEED_JSON) && !add_json(f, place, x, found)))
         return NEWT_ENOMEM;
-    }
     return NEWT_OK;
 }
 
@@ -243,7 +240,7 @@ look_at(newt_feed *f, newt_event *events, size_t *n, bool may_reduce, newt_error
             status = look_singly(&l, extent, e);
         f->looked.average = ((size_t)(f->looked.bytes - before) / m + f->looked.average) / 2 + 1;
     }
-    if (l.hopeless)
+    if (status == NEWT_ENOMEM && e->status == NEWT_OK)
         newt__fail_memory(e);
     free(oids);
     *n = at < *n ? at : *n;

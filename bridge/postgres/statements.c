@@ -221,6 +221,10 @@
     ") SELECT CASE WHEN count(*) = 1 THEN 1 ELSE @store@.newt_raise('40001', "                     \
     "'another process follows under this name', '') END FROM u"
 
+#define HOLD(mode)                                                                                 \
+    "WITH u AS MATERIALIZED (SELECT FROM @store@.newt_follower WHERE name = $1::text "             \
+    "AND tid = $2 AND coalesce(copied, -1) = $3 FOR " mode MOVED
+
 static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     /* said in full: a role's defaults could make max(tid) stale */
@@ -437,13 +441,9 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "WITH u AS (INSERT INTO @store@.newt_follower (name, tid, serial, copied, kind) "
         "VALUES ($1::text, $2, nullif($3::bigint, 0), nullif($4::bigint, -1), $5::text) "
         "ON CONFLICT DO NOTHING RETURNING 1" MOVED,
-    /* as long as the transaction lasts it stays there */
-    [NEWT__S_FOLLOW_HOLD] = "WITH u AS MATERIALIZED (SELECT FROM @store@.newt_follower "
-                            "WHERE name = $1::text AND tid = $2 AND coalesce(copied, -1) = $3 "
-                            "FOR SHARE" MOVED,
-    [NEWT__S_FOLLOW_HOLD_ALONE] = "WITH u AS MATERIALIZED (SELECT FROM @store@.newt_follower "
-                                  "WHERE name = $1::text AND tid = $2 AND "
-                                  "coalesce(copied, -1) = $3 FOR UPDATE" MOVED,
+    /* as long as the transaction lasts it stays there; $1 name, $2 tid, $3 copied */
+    [NEWT__S_FOLLOW_HOLD] = HOLD("SHARE"),
+    [NEWT__S_FOLLOW_HOLD_ALONE] = HOLD("UPDATE"),
     [NEWT__S_FOLLOW_FORGET] = "DELETE FROM @store@.newt_follower WHERE name = $1::text",
     /* classes that clients project; whether the store is virtual; classes for which that is not so
      */
