@@ -173,8 +173,7 @@ typedef struct newt__query {
     int (*row)(void *arg, const char *const *values, const size_t *lengths);
 } newt__query;
 
-/* ---- the registry -----------------------------------------------------------------------------
- */
+/* ---- the registry ----------------------------------------------------------------------- */
 
 /* A version of a class, as docs/class-registry.md says. */
 typedef struct newt__registered {
@@ -186,8 +185,7 @@ typedef struct newt__registered {
 
 typedef int newt__take_class(void *arg, const newt__registered *k);
 
-/* ---- the table --------------------------------------------------------------------------------
- */
+/* ---- the table -------------------------------------------------------------------------- */
 
 typedef struct newt__storage_type {
     const char *scheme; /* of the URI, as messages call it */
@@ -232,8 +230,8 @@ typedef struct newt__storage_type {
      * limits. 1: it cannot be done here, and the caller is to go level by level. */
     int (*walk)(newt__session *x, const int64_t *roots, size_t n, const newt_walk_options *options,
                 newt__take_record *take, void *arg, newt_error *e);
-    /* Absent without SQL. *over: the transaction can only be
-     * aborted; else the query has failed alone. */
+    /* Absent without SQL. *over: the transaction can only be aborted; else the query has failed
+     * alone. */
     int (*query)(newt__session *x, const newt__query *q, bool *over, newt_error *e);
 
     /* An unused oid, which nobody else is given, ever. */

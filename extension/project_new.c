@@ -297,8 +297,7 @@ separate_known(chunk *c)
     ExecDropSingleTupleTableSlot(entry);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ---------------------------------------------------------------------------- */
 
 static void
 begin_writing(chunk *c)
@@ -395,8 +394,7 @@ add_row(chunk *c, int64 zoid, const newt__reader *head, Datum serial, Jsonb *sta
     c->bytes += VARSIZE(state);
 }
 
-/* ---- one object -------------------------------------------------------------------------------
- */
+/* ---- one object ------------------------------------------------------------------------- */
 
 static int
 refuse(void *arg, const newt__path_item *path, size_t n, const char *reason)

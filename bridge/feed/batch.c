@@ -295,8 +295,7 @@ newt__feed_look(newt_feed *f, newt_event *events, size_t *n, newt_error *e)
     return status;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches ---------------------------------------------------------------------------- */
 
 /* Leaves out the events of a class that is not wanted. */
 static size_t
@@ -422,8 +421,7 @@ newt__feed_batch(newt_feed *f, newt_error *e)
     return NEWT_OK;
 }
 
-/* ---- copies -------------------------------------------------------------------------------------
- */
+/* ---- copies ----------------------------------------------------------------------------- */
 
 /* A newt__take_record of a scan. */
 static int

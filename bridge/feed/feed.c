@@ -21,8 +21,7 @@ enum {
     LONGEST_PAUSE_US = 250 * 1000
 };
 
-/* ---- open and close
- * ------------------------------------------------------------------------------- */
+/* ---- open and close --------------------------------------------------------------------- */
 
 static bool
 copy_lists(newt_feed *f, const newt_feed_options *o)
@@ -150,8 +149,7 @@ newt_feed_close(newt_feed *f)
     free(f);
 }
 
-/* ---- for event loops
- * -------------------------------------------------------------------------------- */
+/* ---- for event loops -------------------------------------------------------------------- */
 
 /* Sets when it is time to ask again. */
 static void
@@ -179,8 +177,7 @@ newt_feed_fd(newt_feed *f)
     return f->fd;
 }
 
-/* ---- who is in the way
- * ---------------------------------------------------------------------------------- */
+/* ---- who is in the way ------------------------------------------------------------------ */
 
 /* us: since its transaction began; 0: that is not shown to everybody. */
 static void
@@ -234,8 +231,7 @@ look_for_holder(newt_feed *f, newt_error *e)
     return NEWT_OK;
 }
 
-/* ---- the next batch
- * ------------------------------------------------------------------------------------- */
+/* ---- the next batch --------------------------------------------------------------------- */
 
 /* Waits for a transaction: 1, 0 or a status. */
 static int

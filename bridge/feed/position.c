@@ -148,8 +148,7 @@ newt__feed_claim(newt_feed *f, newt_error *e)
     return NEWT_ECONFLICT;
 }
 
-/* ---- moving it --------------------------------------------------------------------------------
- */
+/* ---- moving it -------------------------------------------------------------------------- */
 
 /* A token given to a follower moves it at the first commit, from where the store has it. */
 int
@@ -216,8 +215,7 @@ newt_feed_forget(newt_conn *c, const char *follower)
     return status != NEWT_OK || e.status == NEWT_OK ? status : newt__feed_fail(c, &e);
 }
 
-/* ---- statements of the program's ----------------------------------------------------------------
- */
+/* ---- statements of the program's -------------------------------------------------------- */
 
 int
 newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params)

@@ -10,8 +10,7 @@ enum {
     COPIED = 5000 /* objects of one call, at most, when all are gone through; also in newtdb.h */
 };
 
-/* ---- progress ----------------------------------------------------------------------------------
- */
+/* ---- progress --------------------------------------------------------------------------- */
 
 static int
 check_progress(newt_conn *c, const char *function, const newt_progress *out)
@@ -35,8 +34,7 @@ give(newt_progress *out, newt_progress *progress)
     memcpy(out, progress, size);
 }
 
-/* ---- one batch
- * ----------------------------------------------------------------------------------- */
+/* ---- one batch -------------------------------------------------------------------------- */
 
 static int
 project(newt_feed *f, newt_conn *c, int part, int parts, newt_progress *progress, newt_error *e)
@@ -85,8 +83,7 @@ newt_feed_project(newt_feed *f, newt_conn *c, int part, int parts, newt_progress
     return status;
 }
 
-/* ---- batch by batch
- * -------------------------------------------------------------------------------- */
+/* ---- batch by batch --------------------------------------------------------------------- */
 
 static void
 close_projector(void *feed)

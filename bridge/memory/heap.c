@@ -207,8 +207,7 @@ newt__heap_close(newt__heap *h, newt__view *v)
     }
 }
 
-/* ---- transactions ------------------------------------------------------------------------------
- */
+/* ---- transactions ----------------------------------------------------------------------- */
 
 /* Microseconds of the clock, but never one that was given. */
 static int64_t
@@ -337,8 +336,7 @@ newt__heap_changes(const newt__heap *h, int64_t after, size_t most, int64_t **li
     return true;
 }
 
-/* ---- turns -------------------------------------------------------------------------------------
- */
+/* ---- turns ------------------------------------------------------------------------------ */
 
 bool
 newt__heap_take_turn(newt__heap *h, int64_t oid, const void *holder, bool *memory)
@@ -374,8 +372,7 @@ newt__heap_end_turns(newt__heap *h, const void *holder)
     h->n_turns = n;
 }
 
-/* ---- from beginning to end ---------------------------------------------------------------------
- */
+/* ---- from beginning to end -------------------------------------------------------------- */
 
 static bool
 put_root(newt__heap *h)

@@ -69,8 +69,7 @@ storage_close(newt__storage *s)
     free(s);
 }
 
-/* ---- the registry
- * -------------------------------------------------------------------------------- */
+/* ---- the registry ----------------------------------------------------------------------- */
 
 /* What is there stays as it is, so only the beginning of the list needs the lock. */
 static const newt__kept_class *

@@ -13,8 +13,7 @@ enum {
     LOOKED_UP = 64        /* objects, under one lock */
 };
 
-/* ---- sessions ----------------------------------------------------------------------------------
- */
+/* ---- sessions --------------------------------------------------------------------------- */
 
 newt__session *
 newt__memory_connect(newt__storage *s, newt__opened *opened, void *arg, newt_stats *stats)
@@ -82,8 +81,7 @@ newt__memory_abandon(newt__session *x)
     (void)x; /* there is nobody to talk to */
 }
 
-/* ---- snapshots ---------------------------------------------------------------------------------
- */
+/* ---- snapshots -------------------------------------------------------------------------- */
 
 void
 newt__memory_begin(newt__session *x, newt__position position)

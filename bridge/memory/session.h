@@ -1,5 +1,5 @@
 /*
- * session.h - a session with a store in memory (session.c, commit.c, feed.c)
+ * session.h - a session with a store in memory (session.c, commit.c, feed.c, follow.c)
  */
 #ifndef NEWT_MEMORY_SESSION_H
 #define NEWT_MEMORY_SESSION_H

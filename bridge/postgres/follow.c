@@ -36,8 +36,7 @@ enum {
 
 typedef newt__follow batch;
 
-/* ---- the projection
- * ------------------------------------------------------------------------------ */
+/* ---- the projection --------------------------------------------------------------------- */
 
 /* What would be checked by COMMIT is checked with each piece. */
 static void
@@ -240,8 +239,7 @@ remember(batch *b)
     }
 }
 
-/* ---- what a session does -----------------------------------------------------------------------
- */
+/* ---- what a session does ---------------------------------------------------------------- */
 
 typedef int batch_work(batch *b, const void *arg);
 

@@ -199,8 +199,7 @@ bool newt__field_texts(const PGresult *r, int row, int column, newt__buffer *out
 /* Some rows of a result that is taken row by row. */
 typedef void newt__rows(void *arg, const PGresult *r);
 
-/* ---- sessions ---------------------------------------------------------------------------------
- */
+/* ---- sessions --------------------------------------------------------------------------- */
 
 /* Blocks of numbers taken from a sequence of the store. */
 typedef struct newt__blocks {
@@ -305,8 +304,7 @@ newt__session_fail(newt__session *c, newt_error *e)
     return status;
 }
 
-/* ---- exchanges (talk.c) -----------------------------------------------------------------------
- */
+/* ---- exchanges (talk.c) ----------------------------------------------------------------- */
 
 struct newt__talk {
     newt_error error;               /* the first failure of this exchange */
@@ -356,8 +354,7 @@ void newt__talk_forgive(struct newt__talk *talk);
 void newt__talk_reset(struct newt__talk *talk);
 void newt__talk_notice(void *talk, const PGresult *notice);
 
-/* ---- sessions (session.c) -----------------------------------------------------------------------
- */
+/* ---- sessions (session.c) --------------------------------------------------------------- */
 
 newt__session *newt__session_new(newt__storage *s, newt__opened *opened, void *arg,
                                  newt_stats *stats);
@@ -365,8 +362,7 @@ void newt__session_end(newt__session *c); /* the end of a transaction, whatever 
 void newt__session_abandon(newt__session *c);
 void newt__session_free(newt__session *c);
 
-/* ---- servers (server.c) ------------------------------------------------------------------------
- */
+/* ---- servers (server.c) ----------------------------------------------------------------- */
 
 /* A connection to uri with the library's time-outs; and whether that server will do. */
 PGconn *newt__connect_to(const char *uri, int timeout);
@@ -384,8 +380,7 @@ int newt__session_server(newt__session *c);
 int newt__ask_row(newt__session *c, newt__statement s, const newt__params *p, PGresult **out);
 void newt__session_close(newt__session *c);
 
-/* ---- snapshots (snapshot.c) ---------------------------------------------------------------------
- */
+/* ---- snapshots (snapshot.c) ------------------------------------------------------------- */
 
 /* Queues the statements that open the snapshot, if it is not open: true. Their results are then
  * taken first, by newt__snapshot_take. */
@@ -406,8 +401,7 @@ bool newt__changes_same_life(newt__session *c, const PGresult *r);
 int newt__changes_read(newt__session *c, const PGresult *r, int64_t own_serial, newt__changes *out,
                        newt__oids *oids);
 
-/* ---- numbers for objects and transactions (blocks.c, numbers.c) ---------------------------------
- */
+/* ---- numbers for objects and transactions (blocks.c, numbers.c) ------------------------- */
 
 void newt__blocks_send(newt__session *c, int64_t oid_blocks, int64_t serial_blocks);
 int newt__blocks_result(newt__session *c, int64_t oid_blocks, int64_t serial_blocks);
@@ -421,8 +415,7 @@ int newt__blocks_fetch(newt__session *c, int64_t oids, int64_t serials);
 int newt__next_number(newt__session *c, int64_t *oid);
 int newt__next_serial(newt__session *c, int64_t *serial);
 
-/* ---- turns (turns.c)
- * ----------------------------------------------------------------------------- */
+/* ---- turns (turns.c) -------------------------------------------------------------------- */
 
 void newt__turns_ask(newt__session *c, const int64_t *oids, size_t n, int at_most_ms);
 /* In front of a snapshot's BEGIN, if it is to wait; and its result. */
@@ -433,8 +426,7 @@ void newt__turn_pass(newt__session *c);
 /* Ends the turn, if there is one, outside of a transaction or in one that has not failed. */
 void newt__turn_over(newt__session *c);
 
-/* ---- commits (commit.c)
- * -------------------------------------------------------------------------- */
+/* ---- commits (commit.c) ----------------------------------------------------------------- */
 
 newt__outcome newt__session_commit(newt__session *c, const newt__writes *writes,
                                    newt__committed *out);

@@ -237,8 +237,7 @@ newt__session_forget_follower(newt__session *c, const char *name)
     return newt__follower_finish(c, true);
 }
 
-/* ---- statements of the program's --------------------------------------------------------------
- */
+/* ---- statements of the program's -------------------------------------------------------- */
 
 /* The savepoint is missed if the statement has ended the transaction. */
 int

@@ -212,8 +212,7 @@ check(sweep *w)
     return status;
 }
 
-/* ---- reprojection ------------------------------------------------------------------------------
- */
+/* ---- reprojection ----------------------------------------------------------------------- */
 
 /* Where the reprojection is; it begins if there is none. */
 static int
@@ -330,8 +329,7 @@ reproject(sweep *w)
     return w->s->after == INT64_MAX ? swap(w) : reproject_window(w);
 }
 
-/* ---- what a session does -----------------------------------------------------------------------
- */
+/* ---- what a session does ---------------------------------------------------------------- */
 
 int
 newt__session_sweep(newt__session *c, newt_sweep *s)

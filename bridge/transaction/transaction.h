@@ -45,8 +45,7 @@ struct newt_conn {
     const void *writer; /* the feed whose statements wait to be committed; or NULL */
 };
 
-/* ---- transactions (transaction.c) ---------------------------------------------------------------
- */
+/* ---- transactions (transaction.c) ------------------------------------------------------- */
 
 /* lazily: if the cache may be used as it is, the storage is asked at first need. wanted: are loaded
  * with the snapshot, in one round trip; or NULL. */
@@ -60,8 +59,7 @@ int newt__changes_apply(newt_conn *c, const newt__changes *changes, int64_t own_
 /* A transaction of this number is visible. */
 void newt__tid_seen(newt_db *db, int64_t tid);
 
-/* ---- what a commit writes (changes.c)
- * -------------------------------------------------------------- */
+/* ---- what a commit writes (changes.c) --------------------------------------------------- */
 
 /* All that was changed in this transaction: from the cache and from spill.c, in one order. */
 typedef struct newt__pending {
@@ -82,8 +80,7 @@ void newt__pending_free(newt__pending *p);
 /* What the class says of who writes the JSONB. k NULL: it has no table. */
 newt__projection newt__class_projection(const newt__class *k);
 
-/* ---- conflicts (conflict.c)
- * -------------------------------------------------------------------------- */
+/* ---- conflicts (conflict.c) ------------------------------------------------------------- */
 
 /* What the storage has told of one commit. */
 typedef struct newt__conflicts {
@@ -100,8 +97,7 @@ newt__clash newt__conflicts_take;
 int newt__conflicts_settle(newt__conflicts *x, newt_error *e);
 void newt__conflicts_free(newt__conflicts *x);
 
-/* ---- turns (queue.c)
- * ---------------------------------------------------------------------------------- */
+/* ---- turns (queue.c) -------------------------------------------------------------------- */
 
 /* The commit of fn has met conflicts, which are the error. */
 void newt__queue_conflict(newt_conn *c, newt_work *fn);
@@ -113,8 +109,7 @@ void newt__queue_used(newt_conn *c);
 /* What has become of the wait. */
 void newt__queue_came(newt__queue *q, const newt__changes *changes);
 
-/* ---- what a transaction says of itself (describe.c)
- * --------------------------------------------------- */
+/* ---- what a transaction says of itself (describe.c) ------------------------------------- */
 
 /* User, description, extension: NULL where not given. */
 void newt__description_get(const newt_conn *c, newt__writes *w);
