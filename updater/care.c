@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     PRUNE_S = 5,          /* between two looks for what need not be kept */
@@ -11,14 +10,6 @@ enum {
     PRUNE_SHARE = 10,     /* of the time, one part at most goes into removing, under load */
     HEALTH_SHARE = 20     /* ... and into looking at the store */
 };
-
-static double
-clock_time(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void
 care_start(updater *u)
@@ -31,7 +22,7 @@ care_start(updater *u)
 void
 care_pulse(updater *u)
 {
-    double t = updater_now();
+    double t = clock_now();
     manager_alive(&u->manager, t);
     if (t >= u->publish_at)
         care_publish(u);
@@ -42,7 +33,7 @@ care_publish(updater *u)
 {
     char text[METRICS_TEXT], status[160], copy[64] = "";
     metrics *m = &u->metrics;
-    u->publish_at = updater_now() + 1;
+    u->publish_at = clock_now() + 1;
     m->time_s = clock_time();
     m->active = u->active;
     m->transactions = (double)u->all.transactions;
@@ -92,7 +83,7 @@ look(updater *u)
 {
     newt_health h = {.size = sizeof h};
     metrics *m = &u->metrics;
-    double begun = updater_now();
+    double begun = clock_now();
     if (newt_store_health(u->c, u->set.name, &h) != NEWT_OK) {
         give_up(u, &u->no_health);
         return;
@@ -109,7 +100,7 @@ look(updater *u)
     m->oldest_s = (double)h.oldest_us * 1e-6;
     m->kept = (double)h.transactions;
     m->kept_s = h.oldest_tid ? clock_time() - (double)h.oldest_tid * 1e-6 : 0;
-    double t = updater_now(), pause = (t - begun) * HEALTH_SHARE;
+    double t = clock_now(), pause = (t - begun) * HEALTH_SHARE;
     u->health_at = t + (pause > 1 ? pause : 1);
 }
 
@@ -117,7 +108,7 @@ bool
 care_prune(updater *u)
 {
     int64_t pruned = 0;
-    double begun = updater_now();
+    double begun = clock_now();
     u->prune_at = begun + PRUNE_S;
     if (!u->set.retention || u->no_prune)
         return false;
@@ -128,14 +119,14 @@ care_prune(updater *u)
     u->metrics.pruned += (double)pruned;
     if (pruned < PRUNE_AT_MOST)
         return false;
-    u->prune_at = updater_now() + (updater_now() - begun) * PRUNE_SHARE;
+    u->prune_at = clock_now() + (clock_now() - begun) * PRUNE_SHARE;
     return true;
 }
 
 void
 care(updater *u)
 {
-    double t = updater_now();
+    double t = clock_now();
     bool watched = u->serve || u->set.status_file || u->manager.fd >= 0;
     if (watched && !u->no_health && t >= u->health_at)
         look(u);

@@ -8,8 +8,8 @@ enum {
     SLOW_READER_MS = 1 /* before a slow reader is looked at again; the sink has waited already */
 };
 
-sink_source
-updater_source(updater *u)
+static sink_source
+source(const updater *u)
 {
     return (sink_source){.set = &u->set, .db = u->db, .c = u->c, .feed = u->feed};
 }
@@ -178,27 +178,12 @@ become_active(updater *u)
     manager_status(&u->manager, "following");
 }
 
-/* The greatest oid: a copy goes through them in order. */
-static int64_t
-greatest_oid(updater *u)
-{
-    newt_result *r = NULL;
-    int64_t oid = 0;
-    if (newt_begin(u->c) == NEWT_OK &&
-        newt_search(u->c, &r, "SELECT zoid FROM object_state ORDER BY zoid DESC LIMIT 1", 0,
-                    NULL) == NEWT_OK)
-        oid = newt_result_ref(r, 0).oid;
-    newt_result_free(r);
-    newt_abort(u->c);
-    return oid;
-}
-
 /* A copy of all objects, or the rest of one that another process has begun. */
 static void
 count_copy(updater *u, size_t n)
 {
     if (!u->copying) {
-        u->copy_begun = updater_now();
+        u->copy_begun = clock_now();
         u->copy_objects = 0;
     }
     u->copying = true;
@@ -209,7 +194,7 @@ static void
 end_copy(updater *u)
 {
     report_field fields[] = {{"objects", NULL, u->copy_objects},
-                             {"seconds", NULL, (int64_t)(updater_now() - u->copy_begun + 0.5)},
+                             {"seconds", NULL, (int64_t)(clock_now() - u->copy_begun + 0.5)},
                              {NULL, NULL, 0}};
     if (u->copying)
         report_line(&u->report, REPORT_INFO, "all objects have been copied", fields);
@@ -233,14 +218,14 @@ follow_next(updater *u)
         return IDLE;
     fault_at(&u->fault, FAULT_FETCH);
     u->batch = b;
-    u->batch_begun = updater_now();
+    u->batch_begun = clock_now();
     u->batch_done = (newt_progress){.size = sizeof u->batch_done, .tid = b->tid};
     u->batch_done.behind_us = b->behind_us;
     for (size_t i = 0; i < b->n_transactions; i++)
         u->batch_done.transactions += !b->transactions[i].begun;
     if (u->catching_up && b->copy && !u->by_oid) {
         u->by_oid = true;
-        u->progress.total = greatest_oid(u);
+        u->progress.total = updater_greatest_oid(u);
     }
     return APPLY;
 }
@@ -248,7 +233,7 @@ follow_next(updater *u)
 phase
 follow_apply(updater *u)
 {
-    sink_source from = updater_source(u);
+    sink_source from = source(u);
     care_pulse(u);
     sink_status status = u->sink->type->apply(u->sink, &from, u->batch, &u->batch_done);
     if (status != SINK_OK)
@@ -265,17 +250,14 @@ add(newt_progress *sum, const newt_progress *p)
         sum->tid = p->tid;
     sum->behind_us = p->behind_us;
     sum->transactions += p->transactions;
-    sum->written += p->written;
-    sum->removed += p->removed;
-    sum->rejects += p->rejects;
-    sum->refused += p->refused;
+    sink_count(sum, p);
 }
 
 /* Counts a batch; from time to time there is a line about what has been done. */
 static void
 account(updater *u, int64_t up_to)
 {
-    double t = updater_now();
+    double t = clock_now();
     metrics *m = &u->metrics;
     add(&u->sum, &u->batch_done);
     add(&u->all, &u->batch_done);
@@ -303,7 +285,7 @@ account(updater *u, int64_t up_to)
 phase
 follow_commit(updater *u)
 {
-    sink_source from = updater_source(u);
+    sink_source from = source(u);
     const newt_batch *b = u->batch;
     /* the batch is gone after the commit */
     int64_t up_to = b->copy ? b->up_to : 0;
@@ -338,7 +320,7 @@ caught_up(updater *u)
 phase
 follow_idle(updater *u)
 {
-    sink_source from = updater_source(u);
+    sink_source from = source(u);
     newt_progress done = {.size = sizeof done};
     sink_status status = u->sink->type->idle(u->sink, &from, &done);
     if (status != SINK_OK)
@@ -348,7 +330,7 @@ follow_idle(updater *u)
     add(&u->sum, &done);
     add(&u->all, &done);
     bool ended = u->set.once && newt_feed_ended(u->feed);
-    bool more = (ended || updater_now() >= u->prune_at) && care_prune(u);
+    bool more = (ended || clock_now() >= u->prune_at) && care_prune(u);
     if (ended && !more)
         return END;
     if (!u->set.once)

@@ -11,22 +11,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-double
-updater_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 phase
 updater_wait(updater *u, int64_t ms, phase next)
 {
     u->wait_ms = ms;
     return next;
+}
+
+int64_t
+updater_greatest_oid(updater *u)
+{
+    newt_result *r = NULL;
+    int64_t oid = 0;
+    if (newt_begin(u->c) == NEWT_OK &&
+        newt_search(u->c, &r, "SELECT zoid FROM object_state ORDER BY zoid DESC LIMIT 1", 0,
+                    NULL) == NEWT_OK)
+        oid = newt_result_ref(r, 0).oid;
+    newt_result_free(r);
+    newt_abort(u->c);
+    return oid;
 }
 
 /* ---- connecting ----------------------------------------------------------------------- */
@@ -159,8 +164,8 @@ wait_here(updater *u)
     enum {
         SLICE_MS = 500
     };
-    double until = updater_now() + (double)u->wait_ms * 1e-3;
-    for (double left; !signal_stop && !signal_reload && (left = until - updater_now()) > 0;) {
+    double until = clock_now() + (double)u->wait_ms * 1e-3;
+    for (double left; !signal_stop && !signal_reload && (left = until - clock_now()) > 0;) {
         int64_t ms = (int64_t)(left * 1e3) + 1;
         signals_sleep(ms < SLICE_MS ? ms : SLICE_MS);
         care_pulse(u);
@@ -243,7 +248,7 @@ main(int argc, char **argv)
         signals_catch();
         u.report.json = strcmp(u.set.log_format, "json") == 0;
         u.report.terminal = !u.report.json && isatty(STDERR_FILENO);
-        u.since = u.start = updater_now();
+        u.since = u.start = clock_now();
         care_start(&u);
         while (u.phase != END)
             u.phase = step(&u);

@@ -88,7 +88,7 @@ say_end(updater *u, const char *message)
     if (u->sweep.size && !u->sweep.over)
         say_sweep(u, message);
     else if (u->attached && !task)
-        say_work(u, message, &u->all, updater_now() - u->start);
+        say_work(u, message, &u->all, clock_now() - u->start);
 }
 
 void
@@ -107,7 +107,7 @@ void
 say_sweep(updater *u, const char *message)
 {
     const newt_sweep *s = &u->sweep;
-    double seconds = updater_now() - u->start;
+    double seconds = clock_now() - u->start;
     double rate = seconds > 0 ? (double)s->looked / seconds : 0;
     report_field fields[] = {{"objects", NULL, s->looked},
                              {"missing", NULL, s->missing},

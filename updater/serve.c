@@ -1,6 +1,7 @@
 /* serve.c - a very small HTTP server, in a thread of its own */
 #include "serve.h"
 
+#include "clock.h"
 #include "metrics.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -40,14 +40,6 @@ struct serve {
     char text[METRICS_TEXT];
     client clients[SERVE_CLIENTS];
 };
-
-static double
-now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- addresses ------------------------------------------------------------------------ */
 
@@ -186,7 +178,7 @@ accept_client(serve *s)
         hang_up(c);
     c->fd = accept(s->listener, NULL, NULL);
     c->got = c->sent = c->n = 0;
-    c->until = now() + SERVE_SECONDS;
+    c->until = clock_now() + SERVE_SECONDS;
     if (c->fd >= 0)
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
 }
@@ -213,7 +205,7 @@ run(void *arg)
             client *c = &s->clients[i];
             if (c->fd >= 0 && fds[i + 2].revents)
                 serve_client(s, c);
-            if (c->fd >= 0 && now() > c->until)
+            if (c->fd >= 0 && clock_now() > c->until)
                 hang_up(c);
         }
         if (fds[1].revents)

@@ -74,6 +74,16 @@ struct sink_type {
     void (*close)(sink *s);
 };
 
+/* Adds what was done to objects. */
+static inline void
+sink_count(newt_progress *sum, const newt_progress *p)
+{
+    sum->written += p->written;
+    sum->removed += p->removed;
+    sum->rejects += p->rejects;
+    sum->refused += p->refused;
+}
+
 extern const sink_type projection_sink, ndjson_sink;
 
 #endif

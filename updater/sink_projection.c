@@ -5,6 +5,7 @@
  * connections, or one after the other where one would take long; and then the position is moved. A
  * part may be written again.
  */
+#include "clock.h"
 #include "sink.h"
 
 #include <inttypes.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     MOST_PARTS = 64,
@@ -42,14 +42,6 @@ typedef struct projection {
     double object_s; /* that the rows of one object take, about */
 } projection;
 
-static double
-now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static sink *
 projection_open(const settings *set, fault *f)
 {
@@ -69,15 +61,6 @@ projection_begin(sink *base, bool anew, const char **token)
     s->refused = true;
     *token = NULL;
     return SINK_OK;
-}
-
-static void
-add(newt_progress *sum, const newt_progress *p)
-{
-    sum->written += p->written;
-    sum->removed += p->removed;
-    sum->rejects += p->rejects;
-    sum->refused += p->refused;
 }
 
 static void *
@@ -111,7 +94,7 @@ write_parts(projection *s, const sink_source *from, int first, int n, int of, ne
     for (int i = 0; i < n; i++) {
         if (parts[i].started)
             pthread_join(parts[i].thread, NULL);
-        add(done, &parts[i].done);
+        sink_count(done, &parts[i].done);
         s->wrote |= parts[i].done.written + parts[i].done.removed > 0;
         s->refused |= parts[i].done.refused > 0;
         s->settled = false;
@@ -145,12 +128,12 @@ projection_apply(sink *base, const sink_source *from, const newt_batch *b, newt_
     int64_t most = (int64_t)b->n_events / PART_LEAST;
     int n = (int)(most < 1 ? 1 : most < from->set->workers ? most : from->set->workers);
     int rounds = rounds_of(s, (int64_t)b->n_events);
-    double begun = now();
+    double begun = clock_now();
     sink_status status = SINK_OK;
     for (int i = 0; i < rounds && status == SINK_OK; i++)
         status = write_parts(s, from, i * n, n, rounds * n, done);
     if (b->n_events >= PART_LEAST) /* of fewer it is the batch that takes its time */
-        s->object_s = (s->object_s + (now() - begun) / (double)b->n_events) / 2;
+        s->object_s = (s->object_s + (clock_now() - begun) / (double)b->n_events) / 2;
     return status;
 }
 
@@ -194,9 +177,9 @@ projection_idle(sink *base, const sink_source *from, newt_progress *done)
     projection *s = (projection *)base;
     newt_health h = {.size = sizeof h};
     newt_progress p = {.size = sizeof p};
-    if (s->settled || (!s->refused && now() < s->looked + LOOK_S))
+    if (s->settled || (!s->refused && clock_now() < s->looked + LOOK_S))
         return SINK_OK;
-    s->looked = now();
+    s->looked = clock_now();
     if (newt_store_health(from->c, from->set->name, &h) != NEWT_OK)
         return SINK_STORE;
     s->refused = h.rejects > 0;
@@ -205,7 +188,7 @@ projection_idle(sink *base, const sink_source *from, newt_progress *done)
         return SINK_OK;
     if (newt_project(from->c, from->set->name, from->set->batch, &p) != NEWT_OK)
         return SINK_STORE;
-    add(done, &p);
+    sink_count(done, &p);
     return p.tid == h.position ? SINK_OK : SINK_BEGIN;
 }
 

@@ -15,16 +15,13 @@ task_rejects(updater *u)
     care_pulse(u);
     if (newt_retry_rejects(u->c, u->set.batch, &p) != NEWT_OK)
         return updater_fail(u, newt_conn_error(u->c));
-    u->sum.written += p.written;
-    u->sum.removed += p.removed;
-    u->sum.rejects += p.rejects;
-    u->sum.refused += p.refused;
+    sink_count(&u->sum, &p);
     if (p.behind_us > 0)
         return REJECTS;
     newt_health h = {.size = sizeof h};
     if (newt_store_health(u->c, u->set.name, &h) == NEWT_OK)
         u->metrics.position = (double)h.position;
-    say_work(u, "rejects retried", &u->sum, updater_now() - u->since);
+    say_work(u, "rejects retried", &u->sum, clock_now() - u->since);
     u->sum = (newt_progress){.size = sizeof u->sum};
     u->set.retry_rejects = false; /* once is enough, also after another connection */
     return BEGIN;
@@ -73,7 +70,6 @@ static void
 sweep_begin(updater *u)
 {
     const settings *s = &u->set;
-    newt_result *r = NULL;
     u->sweep = (newt_sweep){.size = sizeof u->sweep,
                             .kind = s->check             ? NEWT_SWEEP_CHECK
                                     : s->compute_missing ? NEWT_SWEEP_MISSING
@@ -83,13 +79,7 @@ sweep_begin(updater *u)
                                                        : NULL,
                             .objects = s->batch < SWEEP_MOST ? s->batch : SWEEP_MOST,
                             .dry_run = s->dry_run};
-    /* for the bar: objects are taken in the order of their oids */
-    if (newt_begin(u->c) == NEWT_OK &&
-        newt_search(u->c, &r, "SELECT zoid FROM object_state ORDER BY zoid DESC LIMIT 1", 0,
-                    NULL) == NEWT_OK)
-        u->progress.total = newt_result_ref(r, 0).oid;
-    newt_result_free(r);
-    newt_abort(u->c);
+    u->progress.total = updater_greatest_oid(u); /* for the bar */
 }
 
 static phase
@@ -116,10 +106,10 @@ task_sweep(updater *u)
     care_pulse(u);
     if (!s->size)
         sweep_begin(u);
-    double begun = updater_now();
+    double begun = clock_now();
     if (newt_project_sweep(u->c, s) != NEWT_OK)
         return updater_fail(u, newt_conn_error(u->c));
-    double t = updater_now();
+    double t = clock_now();
     u->back_off_ms = 0;
     u->progress.done = s->over ? u->progress.total : s->after;
     u->progress.objects = s->looked;

@@ -6,6 +6,7 @@
 #ifndef NEWT_UPDATER_UPDATER_H
 #define NEWT_UPDATER_UPDATER_H
 
+#include "clock.h"
 #include "manager.h"
 #include "metrics.h"
 #include "report.h"
@@ -76,14 +77,13 @@ typedef struct updater {
         tried_again; /* since the last commit, after an error that is not of the connection alone */
 } updater;
 
-double updater_now(void); /* seconds of a clock that is never set */
-
 /* newt-updater.c */
 phase updater_fail(updater *u, const newt_error *e); /* ends it, or waits and connects again */
 void updater_detach(updater *u);
 phase updater_wait(updater *u, int64_t ms, phase next);
 phase updater_back_off(updater *u, phase next); /* waits, each time twice as long */
-sink_source updater_source(updater *u);
+/* All objects are gone through in the order of their oids: up to this one. 0: it is not known. */
+int64_t updater_greatest_oid(updater *u);
 
 /* follow.c */
 phase follow_begin(updater *u);
