@@ -11,25 +11,8 @@ enum {
     HEALTH_SHARE = 20     /* ... and into looking at the store */
 };
 
-void
-care_start(updater *u)
-{
-    u->metrics.start_s = clock_time();
-    manager_init(&u->manager);
-    care_publish(u);
-}
-
-void
-care_pulse(updater *u)
-{
-    double t = clock_now();
-    manager_alive(&u->manager, t);
-    if (t >= u->publish_at)
-        care_publish(u);
-}
-
-void
-care_publish(updater *u)
+static void
+publish(updater *u)
 {
     char text[METRICS_TEXT], status[160], copy[64] = "";
     metrics *m = &u->metrics;
@@ -64,6 +47,23 @@ care_publish(updater *u)
         say_trouble(u, REPORT_WARNING, &t, 0);
         u->set.status_file = NULL; /* until SIGHUP */
     }
+}
+
+void
+care_start(updater *u)
+{
+    u->metrics.start_s = clock_time();
+    manager_init(&u->manager);
+    publish(u);
+}
+
+void
+care_pulse(updater *u)
+{
+    double t = clock_now();
+    manager_alive(&u->manager, t);
+    if (t >= u->publish_at)
+        publish(u);
 }
 
 /* ---- the store ------------------------------------------------------------------------ */
@@ -139,7 +139,7 @@ void
 care_end(updater *u)
 {
     u->active = u->standby = false;
-    care_publish(u);
+    publish(u);
     manager_stopping(&u->manager);
     serve_stop(u->serve);
     u->serve = NULL;

@@ -184,8 +184,9 @@ by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-void
-lines_classes(lines *l, const char *const *classes)
+/* How classes stand in the line of a file, in order; nothing for an empty list: all. */
+static void
+put_classes(lines *l, const char *const *classes)
 {
     const char *sorted[SETTINGS_LIST];
     size_t n = 0;
@@ -218,7 +219,7 @@ lines_mark(lines *l, const mark *m)
         put_text(l, m->schema);
         PUT(l, ",\"follower\":");
         put_text(l, m->follower);
-        lines_classes(l, m->classes);
+        put_classes(l, m->classes);
     }
     if (m->kind == MARK_COPY) {
         PUT(l, ",\"after\":");
@@ -254,7 +255,7 @@ lines_same_classes(const char *line, size_t n, const char *const *classes)
 {
     static const char name[] = ",\"classes\":[";
     lines l = {0};
-    lines_classes(&l, classes);
+    put_classes(&l, classes);
     const char *there = value_of(line, n, name), *at = there ? there - (sizeof name - 1) : NULL;
     bool same = !at ? l.n == 0
                     : l.n > 0 && (size_t)(line + n - at) > l.n && memcmp(at, l.p, l.n) == 0;

@@ -56,8 +56,6 @@ typedef struct mark {
 } mark;
 
 void lines_mark(lines *l, const mark *m);
-/* How these classes stand in the line of a file, in order; nothing for an empty list: all. */
-void lines_classes(lines *l, const char *const *classes);
 /* A file's line has the same classes. */
 bool lines_same_classes(const char *line, size_t n, const char *const *classes);
 /* Reads a line of n bytes without its end; false: it is no mark. */

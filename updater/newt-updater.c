@@ -66,8 +66,8 @@ updater_back_off(updater *u, phase next)
     return updater_wait(u, u->back_off_ms, next);
 }
 
-void
-updater_detach(updater *u)
+static void
+detach(updater *u)
 {
     newt_feed_close(u->feed);
     if (u->sink) {
@@ -98,7 +98,7 @@ updater_fail(updater *u, const newt_error *e)
     phase next = updater_back_off(u, ATTACH);
     say_error(u, REPORT_WARNING, e, u->wait_ms);
     u->metrics.errors++;
-    updater_detach(u);
+    detach(u);
     return next;
 }
 
@@ -139,7 +139,7 @@ reload(updater *u)
         settings_free(&new);
         fine = false;
     }
-    updater_detach(u);
+    detach(u);
     if (fine) {
         new.retry_rejects = false;
         settings_free(&u->set);
@@ -253,7 +253,7 @@ main(int argc, char **argv)
         while (u.phase != END)
             u.phase = step(&u);
         say_end(&u, signal_stop ? "stopped by a signal" : u.status ? "stopped" : "done");
-        updater_detach(&u);
+        detach(&u);
         care_end(&u);
         u.sink->type->close(u.sink);
         status = u.status;

@@ -79,7 +79,6 @@ typedef struct updater {
 
 /* newt-updater.c */
 phase updater_fail(updater *u, const newt_error *e); /* ends it, or waits and connects again */
-void updater_detach(updater *u);
 phase updater_wait(updater *u, int64_t ms, phase next);
 phase updater_back_off(updater *u, phase next); /* waits, each time twice as long */
 /* All objects are gone through in the order of their oids: up to this one. 0: it is not known. */
@@ -112,7 +111,6 @@ bool compare_files(updater *u, comparison *out);
 void care_start(updater *u);
 void care(updater *u);       /* between two batches, where the connection has nothing else to do */
 void care_pulse(updater *u); /* anywhere: the loop moves */
-void care_publish(updater *u);
 bool care_prune(updater *u); /* true: there may be more */
 void care_end(updater *u);
 

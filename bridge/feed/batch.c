@@ -269,8 +269,9 @@ settle(newt_feed *f, newt_event *events, size_t n)
     }
 }
 
-int
-newt__feed_look(newt_feed *f, newt_event *events, size_t *n, newt_error *e)
+/* What there is to know of the first *n events; *n is less afterwards if they are too large. */
+static int
+look_at_all(newt_feed *f, newt_event *events, size_t *n, newt_error *e)
 {
     newt__looked *l = &f->looked;
     size_t all = *n;
@@ -401,7 +402,7 @@ newt__feed_batch(newt_feed *f, newt_error *e)
     newt__fetched *q = &f->fetched;
     newt_event *events = q->events + q->next;
     size_t transactions, n = measure(f, &transactions);
-    int status = newt__feed_look(f, events, &n, e);
+    int status = look_at_all(f, events, &n, e);
 
     if (status == NEWT_OK)
         status = make_durable(f, e);
@@ -452,7 +453,7 @@ newt__feed_copy(newt_feed *f, newt_error *e)
     if (status != NEWT_OK)
         return status;
     n = all = q->n;
-    status = newt__feed_look(f, q->events, &n, e);
+    status = look_at_all(f, q->events, &n, e);
     if (status == NEWT_OK)
         status = make_durable(f, e);
     if (status != NEWT_OK)

@@ -90,8 +90,6 @@ bool newt__feed_reserve(newt_feed *f, size_t n);
 /* Makes a batch of what has been fetched, or of the next objects of a copy. */
 int newt__feed_batch(newt_feed *f, newt_error *e);
 int newt__feed_copy(newt_feed *f, newt_error *e);
-/* What there is to know of the first *n events; *n is less afterwards if they are too large. */
-int newt__feed_look(newt_feed *f, newt_event *events, size_t *n, newt_error *e);
 void newt__feed_batch_free(newt_feed *f);
 
 /* ---- positions (position.c) ------------------------------------------------------------------ */
