@@ -118,6 +118,16 @@ struct newt__feed_type {
     int (*projected)(newt__session *x, int64_t *tid, bool *any, newt_error *e);
 };
 
+/* The error of a position that is not known, or whose successors are not; why is its detail. */
+static inline int
+newt__fail_missing(newt_error *e, int64_t tid)
+{
+    newt__fail(e, NEWT_EMISSING, 0, "transaction %lld is not in the store", (long long)tid);
+    newt__fail_hint(e, "Start over with a copy of all objects (NEWT_FEED_COPY); "
+                       "newt_feed_forget() forgets a follower.");
+    return NEWT_EMISSING;
+}
+
 /* The error of a follower that writes something else. */
 static inline int
 newt__fail_kind(newt_error *e, const char *name, const char *is, const char *wanted)

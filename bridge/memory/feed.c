@@ -41,14 +41,10 @@ next_entry(newt__session *x, newt__position after, newt__logged **out, newt_erro
     pthread_mutex_lock(&x->heap->lock);
     found = newt__heap_next(x->heap, after, &known);
     if (!known) {
-        newt__fail(e, NEWT_EMISSING, 0, "transaction %lld is not in the store",
-                   (long long)after.tid);
+        status = newt__fail_missing(e, after.tid);
         newt__fail_detail(e,
                           "A store in memory keeps only the most recent transactions, and is gone "
                           "with its process.");
-        newt__fail_hint(e, "Start over with a copy of all objects (NEWT_FEED_COPY); "
-                           "newt_feed_forget() forgets a follower.");
-        status = NEWT_EMISSING;
     } else if (found && !(*out = copy_entry(found))) {
         status = newt__fail_memory(e);
     }

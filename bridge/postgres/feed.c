@@ -144,8 +144,7 @@ missing(newt__session *c, newt__position after)
     PQclear(r);
     if (status != NEWT_OK)
         return status;
-    newt__fail(&c->error, NEWT_EMISSING, 0, "transaction %lld is not in the store",
-               (long long)after.tid);
+    status = newt__fail_missing(&c->error, after.tid);
     if (after.tid < oldest)
         newt__fail_detail(
             &c->error,
@@ -159,11 +158,7 @@ missing(newt__session *c, newt__position after)
     else
         newt__fail_detail(&c->error, "Another history has taken its place: the store was restored, "
                                      "or a standby was promoted that lacked this transaction.");
-    newt__fail_hint(
-        &c->error,
-        "Start over with a copy of all objects (NEWT_FEED_COPY); newt_feed_forget() forgets a "
-        "follower.");
-    return NEWT_EMISSING;
+    return status;
 }
 
 /* The number of rows to ask for to get about this many objects, judged by the transactions read so
