@@ -52,7 +52,7 @@ static const option_row rows[] = {
     {"workers", 'w', NUMBER, AT(workers), "N", 1, 64, 1,
      .help = "connections that write a backlog of rows (default: 1)"},
     {"batch", 'b', NUMBER, AT(batch), "N", 1, 1000000, 20000,
-     .help = "objects in one transaction, about (default: 20000)"},
+     .help = "objects in one batch, about (default: 20000)"},
     {"batch-bytes", 0, NUMBER, AT(batch_bytes), "N", 1, MIB(1024), MIB(16),
      .help = "bytes of JSON in a batch, about (default: 16777216)"},
     {"class", 'c', LIST, AT(classes), "NAME",
