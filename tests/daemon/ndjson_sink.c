@@ -16,8 +16,10 @@
 /* The feed: what the sink asks of it. */
 static const char *feed_token(const newt_feed *f);
 static int feed_commit(newt_feed *f);
+UNUSED static int sync_data(int fd);
 #define newt_feed_token  feed_token
 #define newt_feed_commit feed_commit
+#define fdatasync        sync_data /* and of the kernel */
 
 #include "../../updater/fault.c"
 #include "../../updater/lines.c"
@@ -66,10 +68,28 @@ feed_token(const newt_feed *f)
 
 static int at; /* the batch that was handed out last, from 1 */
 
+static const char *watched; /* the file */
+static off_t synced;        /* bytes of it that are durable */
+static long early;          /* commits that came before that */
+static bool sync_fails;     /* as on a disk that is broken */
+
+static int
+sync_data(int fd)
+{
+    struct stat st;
+    if (sync_fails)
+        return errno = EIO, -1;
+    if (fstat(fd, &st) == 0)
+        synced = st.st_size;
+    return 0;
+}
+
 static int
 feed_commit(newt_feed *f)
 {
+    struct stat st;
     (void)f;
+    early += stat(watched, &st) == 0 && S_ISREG(st.st_mode) && st.st_size != synced;
     if (at <= COPIES || complete(at - 1))
         store->committed = at;
     store->commits++;
@@ -276,6 +296,9 @@ make_directory(void **state)
     snprintf(path, sizeof path, "%s/out", directory);
     snprintf(other, sizeof other, "%s/moved", directory);
     *store = (stand){0};
+    watched = path;
+    synced = early = 0;
+    sync_fails = false;
     return 0;
 }
 
@@ -421,6 +444,35 @@ test_torn_anywhere(void **state)
     }
     close(fd);
     free(text);
+    free(s);
+}
+
+/* A mark whose line feed is missing is none: what was written after it would be on its line. */
+static void
+test_torn_mark(void **state)
+{
+    (void)state;
+    run r;
+    struct stat st;
+    seen *s = calloc(1, sizeof *s);
+    for (int batches = COPIES - 1; batches <= COPIES + 1; batches++) { /* each ends with a mark */
+        *store = (stand){0};
+        unlink(path);
+        run_open(&r, path);
+        assert_int_equal(run_on(&r, batches), SINK_OK);
+        ndjson_sink.close(r.sink);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(truncate(path, st.st_size - 1), 0);
+        if (batches < COPIES) /* a copy goes on from the store's position */
+            store->committed = batches - 1;
+        run_open(&r, path);
+        assert_int_equal(run_on(&r, BATCHES), SINK_OK);
+        ndjson_sink.close(r.sink);
+        memset(s, 0, sizeof *s);
+        look_at(path, s);
+        assert_int_equal(s->torn, 0);
+        assert_all_seen(s, false);
+    }
     free(s);
 }
 
@@ -692,6 +744,56 @@ test_full_disk(void **state)
     free(s);
 }
 
+/* ---- durability -------------------------------------------------------------------------- */
+
+/* The position is moved when all of the file is durable; what could not be made so is written
+ * again.
+ */
+static void
+test_durable(void **state)
+{
+    (void)state;
+    run r;
+    newt_event events[EVENTS];
+    newt_feed_transaction t;
+    newt_progress done = {.size = sizeof done};
+    struct stat before, after;
+    seen *s = calloc(1, sizeof *s);
+    run_open(&r, path);
+    sink_source from = {.set = &r.set};
+    assert_int_equal(run_on(&r, COPIES + 1), SINK_OK);
+    newt_batch b;
+    for (int n = COPIES + 1; n < 12; n++) {
+        b = batch_of(at++, events, &t);
+        assert_int_equal(ndjson_sink.apply(r.sink, &from, &b, &done), SINK_OK);
+        assert_int_equal(ndjson_sink.commit(r.sink, &from, &b), SINK_OK);
+        assert_int_equal(stat(path, &before), 0);
+        assert_true(synced == before.st_size || !complete(n));
+        assert_int_equal(early, 0);
+    }
+    b = batch_of(at++, events, &t);
+    assert_non_null(b.token);
+    sync_fails = true;
+    for (int i = 0; i < 3; i++) {
+        long commits = store->commits;
+        assert_int_equal(ndjson_sink.apply(r.sink, &from, &b, &done), SINK_OK);
+        assert_int_equal(ndjson_sink.commit(r.sink, &from, &b), SINK_WAIT);
+        assert_non_null(strstr(r.sink->trouble.message, "Input/output error"));
+        assert_int_equal(store->commits, commits);
+        assert_int_equal(stat(path, &after), 0);
+        assert_int_equal(after.st_size, before.st_size);
+    }
+    sync_fails = false;
+    assert_int_equal(ndjson_sink.apply(r.sink, &from, &b, &done), SINK_OK);
+    assert_int_equal(ndjson_sink.commit(r.sink, &from, &b), SINK_OK);
+    assert_int_equal(run_on(&r, BATCHES), SINK_OK);
+    ndjson_sink.close(r.sink);
+    assert_int_equal(early, 0);
+    look_at(path, s);
+    assert_all_seen(s, true);
+    free(s);
+}
+
 /* ---- how fast --------------------------------------------------------------------------- */
 
 static void
@@ -749,16 +851,12 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        ALONE(test_lines),
-        ALONE(test_marks),
-        ALONE(test_classes),
-        ALONE(test_long_lines),
-        ALONE(test_torn_anywhere),
-        ALONE(test_other_files),
-        ALONE(test_killed_at_every_step),
-        ALONE(test_rotation),
-        ALONE(test_fifo),
-        ALONE(test_full_disk),
+        ALONE(test_lines),         ALONE(test_marks),
+        ALONE(test_classes),       ALONE(test_long_lines),
+        ALONE(test_torn_anywhere), ALONE(test_torn_mark),
+        ALONE(test_other_files),   ALONE(test_killed_at_every_step),
+        ALONE(test_rotation),      ALONE(test_fifo),
+        ALONE(test_full_disk),     ALONE(test_durable),
         ALONE(test_speed),
     };
     store = mmap(NULL, sizeof *store, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
