@@ -3,6 +3,8 @@
  */
 #include "stored.h"
 
+#include "../../bridge/feed_storage.h"
+
 #include <poll.h>
 
 enum {
@@ -375,6 +377,125 @@ test_follower(void **state)
     store_close(&s);
 }
 
+/* A name has one holder; this connection is it, and has two feeds of that name. The one that
+ * commits second has read what the first one has done since. */
+static void
+second_is_told(store *s, newt_feed_options o)
+{
+    newt_feed *f = open_feed(s->b, o), *g = open_feed(s->b, o);
+    const newt_batch *b = next(s->b, f);
+    int64_t up_to = b->up_to, tid = b->tid;
+
+    assert_int_equal(next(s->b, g)->up_to, up_to);
+    ok(s->b, newt_feed_commit(f));
+    assert_int_equal(newt_feed_commit(g), NEWT_ECONFLICT);
+    b = next(s->b, g); /* goes on where the first one is */
+    if (b->copy)
+        assert_int_equal(b->after, up_to);
+    else
+        assert_true(b->transactions[0].tid > tid);
+    ok(s->b, newt_feed_commit(g));
+    newt_feed_close(f);
+    newt_feed_close(g);
+}
+
+static void
+test_compared(void **state)
+{
+    store s;
+
+    (void)state;
+    store_open(&s, "compared");
+    for (int i = 0; i < 4; i++)
+        make_item(s.a, "x", i);
+    second_is_told(
+        &s, (newt_feed_options){.follower = "f", .start = NEWT_FEED_OLDEST, .batch_objects = 1});
+    second_is_told(
+        &s, (newt_feed_options){.follower = "c", .start = NEWT_FEED_COPY, .batch_objects = 1});
+    store_close(&s);
+}
+
+/* Who has waited for a name begins where the other one has come to meanwhile. */
+static void
+test_takes_over(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f, *g;
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    store_open(&s, "takes_over");
+    c = connect_(s.db);
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    g = open_feed(c, (newt_feed_options){.follower = "f"});
+    nothing(s.b, f);
+    make_item(s.a, "1", 1);
+    next(s.b, f);
+    assert_int_equal(newt_feed_next(g, 0, &b), NEWT_ECONFLICT);
+    ok(s.b, newt_feed_commit(f));
+    newt_feed_close(f);
+    nothing(c, g);
+    /* also who had it before */
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    make_item(s.a, "2", 2);
+    next(c, g);
+    newt_feed_close(g);
+    next(s.b, f);
+    g = open_feed(c, (newt_feed_options){.follower = "f"});
+    assert_int_equal(newt_feed_next(g, 0, &b), NEWT_ECONFLICT);
+    ok(s.b, newt_feed_commit(f));
+    newt_feed_close(f);
+    make_item(s.a, "3", 3);
+    assert_int_equal(next(c, g)->n_events, 1);
+    newt_feed_close(g);
+    newt_close(c);
+    store_close(&s);
+}
+
+/* Within a transaction the position stays: who begins anew gets all of it. */
+static void
+test_within(void **state)
+{
+    const newt_feed_options o = {.follower = "f", .batch_objects = 10};
+    const newt_batch *b;
+    int64_t first = 0;
+    char token[64];
+    newt_feed *f;
+    store s;
+
+    (void)state;
+    store_open(&s, "within");
+    f = open_feed(s.b, o);
+    nothing(s.b, f);
+    strcpy(token, newt_feed_token(f));
+    begin(s.a);
+    for (int i = 0; i < 25; i++)
+        item_done(new_item(s.a, "x", i));
+    commit(s.a);
+    for (int i = 0; i < 2; i++) {
+        b = next(s.b, f);
+        assert_true(b->transactions[0].more);
+        assert_int_equal(b->transactions[0].begun, i);
+        first = i ? first : b->events[0].oid;
+        ok(s.b, newt_feed_commit(f));
+        assert_string_equal(newt_feed_token(f), token);
+    }
+    newt_feed_close(f);
+    f = open_feed(s.b, o);
+    for (int i = 0; i < 3; i++) {
+        ok(s.b, newt_feed_next(f, 0, &b));
+        assert_non_null(b);
+        assert_int_equal(b->transactions[0].begun, i > 0);
+        assert_int_equal(b->events[0].oid, first + 10 * i);
+    }
+    ok(s.b, newt_feed_commit(f));
+    assert_string_not_equal(newt_feed_token(f), token);
+    nothing(s.b, f);
+    newt_feed_close(f);
+    store_close(&s);
+}
+
 /* Positions that are not in the store. */
 static void
 test_unknown(void **state)
@@ -616,6 +737,94 @@ test_copy_elsewhere(void **state)
     store_close(&s);
 }
 
+/* ---- what is durable
+ * ------------------------------------------------------------------------------- */
+
+static const newt__feed_type *real;
+static char calls[64];
+
+static void
+note(char call)
+{
+    size_t n = strlen(calls);
+
+    assert_true(n + 1 < sizeof calls);
+    calls[n] = call;
+    calls[n + 1] = 0;
+}
+
+static int
+next_noted(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction *take,
+           void *arg, newt_error *e)
+{
+    note('n');
+    return real->next(x, c, objects, take, arg, e);
+}
+
+static int
+scan_noted(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *arg,
+           newt_error *e)
+{
+    note('s');
+    return real->scan(x, after, n, take, arg, e);
+}
+
+static int
+look_noted(newt__session *x, const int64_t *oids, size_t n, newt__extent extent, int64_t bytes,
+           newt__take_record *take, void *arg, newt_error *e)
+{
+    note('l');
+    return real->look(x, oids, n, extent, bytes, take, arg, e);
+}
+
+static int
+barrier_noted(newt__session *x, newt_error *e)
+{
+    note('b');
+    return real->barrier(x, e);
+}
+
+/* What is handed over is durable: its transactions, and its records, which may be newer. */
+static void
+test_barrier(void **state)
+{
+    const newt__storage_type *before;
+    newt__storage_type storage;
+    newt__feed_type type;
+    newt_feed *f;
+    store s;
+
+    (void)state;
+    store_open(&s, "barrier");
+    before = s.b->jar.storage;
+    storage = *before;
+    real = storage.feed;
+    type = *real;
+    type.next = next_noted;
+    type.scan = scan_noted;
+    type.look = look_noted;
+    type.barrier = barrier_noted;
+    storage.feed = &type;
+    s.b->jar.storage = &storage;
+    f = open_feed(s.b, (newt_feed_options){.start = NEWT_FEED_COPY, .want = NEWT_FEED_JSON});
+    *calls = 0;
+    assert_true(next(s.b, f)->copy);
+    assert_string_equal(calls, "slb");
+    make_item(s.a, "x", 1);
+    *calls = 0;
+    assert_int_equal(next(s.b, f)->n_events, 1);
+    assert_string_equal(calls, "nlb");
+    newt_feed_close(f);
+    f = open_feed(s.b, (newt_feed_options){.want = NEWT_FEED_JSON | NEWT_FEED_EARLY});
+    make_item(s.a, "x", 2);
+    *calls = 0;
+    assert_int_equal(next(s.b, f)->n_events, 1);
+    assert_string_equal(calls, "nl");
+    newt_feed_close(f);
+    s.b->jar.storage = before;
+    store_close(&s);
+}
+
 /* ---- for event loops
  * ------------------------------------------------------------------------------- */
 
@@ -705,6 +914,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_bytes),
     cmocka_unit_test(test_filters),
     cmocka_unit_test(test_follower),
+    cmocka_unit_test(test_compared),
+    cmocka_unit_test(test_takes_over),
+    cmocka_unit_test(test_within),
+    cmocka_unit_test(test_barrier),
     cmocka_unit_test(test_unknown),
     cmocka_unit_test(test_until),
     cmocka_unit_test(test_now),
