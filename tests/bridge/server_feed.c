@@ -108,7 +108,11 @@ test_exec(void **state)
     ok(x.f, add_row(f, "a"));
     assert_int_equal(newt_feed_next(f, 0, &b), NEWT_EBUSY);
     assert_sql(x.s.pg, "0", "SELECT count(*) FROM seen");
+    /* until then nobody else can move the position, or write a part of a batch */
+    assert_sql(x.s.pg, "0",
+               "SELECT count(*) FROM (SELECT FROM newt_follower FOR SHARE SKIP LOCKED) x");
     ok(x.f, newt_feed_commit(f));
+    assert_sql(x.s.pg, "1", "SELECT count(*) FROM (SELECT FROM newt_follower FOR SHARE) x");
     assert_sql(x.s.pg, "1", "SELECT count(*) FROM seen");
     /* a statement that fails takes the others along, and the batch comes again */
     make_item(x.lazy, "2", 2);
@@ -485,6 +489,10 @@ test_parts(void **state)
         x.f, (newt_feed_options){.follower = "p", .kind = "projection", .start = NEWT_FEED_COPY});
     next(x.f, f);
     assert_int_equal(newt_wait_for(x.g, 1, 0), NEWT_EBUSY);
+    /* another one has copied more */
+    sql_do(x.s.pg, "UPDATE newt_follower SET copied = copied + 1");
+    assert_int_equal(newt_feed_project(f, x.g, 0, 1, &p), NEWT_ECONFLICT);
+    assert_int_equal(newt_feed_exec(f, "SELECT 1", 0, NULL), NEWT_ECONFLICT);
     newt_feed_close(f);
     /* only rows of the classes that are wanted */
     f = open_feed(x.f, (newt_feed_options){.follower = "roots", .classes = roots});
@@ -496,6 +504,105 @@ test_parts(void **state)
     newt_feed_close(f);
     ok(x.f, newt_feed_forget(x.f, "p"));
     assert_int_equal(newt_wait_for(x.g, tid, 0), NEWT_EMISSING);
+    close_setting(&x);
+}
+
+typedef struct worker {
+    newt_conn *c;
+    newt_feed *f;
+    newt_progress p;
+    int status;
+} worker;
+
+static void *
+project_in_thread(void *arg)
+{
+    worker *w = arg;
+
+    w->p = (newt_progress){.size = sizeof w->p};
+    w->status = newt_feed_project(w->f, w->c, 0, 1, &w->p);
+    return NULL;
+}
+
+/* As long as a part is being written nobody can move the position: a later removal would be seen
+ * before the row is there. Other parts are written at the same time. */
+static void
+test_held(void **state)
+{
+    const newt_batch *b;
+    pthread_t thread;
+    worker w;
+    PGconn *pg;
+    setting x;
+
+    open_setting(&x, "held", state);
+    w = (worker){.c = x.g};
+    w.f = open_feed(x.f, (newt_feed_options){.follower = "p", .want = NEWT_FEED_OIDS});
+    ok(x.f, newt_feed_next(w.f, 0, &b));
+    make_item(x.lazy, "x", 1);
+    next(x.f, w.f);
+    pg = sql_open();
+    sql_do(pg, "BEGIN");
+    sql_do(pg, "LOCK TABLE %s.newt_projection IN SHARE MODE", x.s.schema);
+    assert_int_equal(pthread_create(&thread, NULL, project_in_thread, &w), 0);
+    wait_until(sql_int(x.s.pg, "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = "
+                               "'newt_projection'::regclass") == 1);
+    assert_sql(x.s.pg, "0",
+               "SELECT count(*) FROM (SELECT FROM newt_follower FOR NO KEY UPDATE SKIP LOCKED) x");
+    assert_sql(x.s.pg, "1",
+               "SELECT count(*) FROM (SELECT FROM newt_follower FOR SHARE SKIP LOCKED) x");
+    sql_do(pg, "COMMIT");
+    pthread_join(thread, NULL);
+    assert_int_equal(w.status, NEWT_OK);
+    assert_int_equal(w.p.written, 1);
+    PQfinish(pg);
+    newt_feed_close(w.f);
+    close_setting(&x);
+}
+
+/* Rows without an object go with the batch of a copy that passes them: those after `after`, up to
+ * and with up_to, which is the last oid that there can be. */
+static void
+test_orphans(void **state)
+{
+    newt_progress p = {.size = sizeof p};
+    const newt_batch *b;
+    int64_t last;
+    newt_feed *f;
+    setting x;
+
+    open_setting(&x, "orphans", state);
+    for (int i = 0; i < 7; i++)
+        make_item(x.s.a, "x", i);
+    f = open_feed(x.f, (newt_feed_options){.follower = "p",
+                                           .want = NEWT_FEED_OIDS,
+                                           .start = NEWT_FEED_COPY,
+                                           .batch_objects = 4});
+    b = next(x.f, f);
+    last = b->up_to;
+    assert_int_equal(last, b->events[3].oid);
+    /* the last two of this batch, and the first of the next one */
+    sql_do(x.s.pg, "DELETE FROM object_state WHERE zoid BETWEEN %lld AND %lld", (long long)last - 1,
+           (long long)last + 1);
+    ok(x.f, newt_feed_project(f, x.f, 0, 1, &p));
+    assert_int_equal(p.removed, 2);
+    assert_sql(x.s.pg, "1", "SELECT count(*) FROM newt_projection WHERE zoid = %lld",
+               (long long)last + 1);
+    ok(x.f, newt_feed_commit(f));
+    /* what is of the first batch was done with that */
+    sql_do(x.s.pg,
+           "INSERT INTO newt_projection VALUES (%lld, 'Item', 1, '{}'), "
+           "(9223372036854775807, 'Item', 1, '{}')",
+           (long long)last);
+    b = next(x.f, f);
+    assert_int_equal(b->after, last);
+    assert_true(b->up_to == INT64_MAX);
+    ok(x.f, newt_feed_project(f, x.f, 0, 1, &p));
+    assert_int_equal(p.removed, 2);
+    assert_sql(x.s.pg, "1", "SELECT count(*) FROM newt_projection WHERE zoid = %lld",
+               (long long)last);
+    ok(x.f, newt_feed_commit(f));
+    newt_feed_close(f);
     close_setting(&x);
 }
 
@@ -722,6 +829,7 @@ static const struct CMUnitTest tests[] = {
     BOTH(test_exec),      BOTH(test_durable), BOTH(test_holder), BOTH(test_claim),
     BOTH(test_lost),      BOTH(test_parts),   BOTH(test_mended), BOTH(test_check),
     BOTH(test_reproject), BOTH(test_prune),   BOTH(test_token),  BOTH(test_reconnects),
+    BOTH(test_held),      BOTH(test_orphans),
 };
 
 int
