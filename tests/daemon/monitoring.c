@@ -172,6 +172,54 @@ test_metrics(void **state)
     PQfinish(pg);
 }
 
+/* A standby shows how far the one that works is behind: by the oldest transaction, not the newest.
+ */
+static void
+test_lag(void **state)
+{
+    (void)state;
+    char conninfo[64], text[32768], file[] = "/tmp/newt-lag.XXXXXX", option[96];
+    newt_feed_options o = {.size = sizeof o, .follower = "newt-updater", .kind = "projection"};
+    const newt_batch *b;
+    newt_feed *f;
+    updater u;
+    close(mkstemp(file));
+    snprintf(option, sizeof option, "--status-file=%s", file);
+    PGconn *pg = make_database("monitoring_lag", true, conninfo);
+    make_store(conninfo, "public");
+    newt_db *db = open_db(conninfo, NULL, true);
+    newt_conn *c = open_conn(db), *follower = open_conn(db);
+    item_ref refs[2];
+    assert_newt(follower, newt_feed_open(follower, &f, &o));
+    assert_newt(follower, newt_feed_next(f, 0, &b)); /* this program is the one */
+    for (int i = 0; i < 3; i++)
+        make_items(c, refs, 2);
+    /* an hour, two hours and three hours old */
+    sql_do(pg, "UPDATE transaction t SET tid = t.tid - 3600000000 * n FROM (SELECT tid,"
+               " row_number() OVER (ORDER BY tid DESC) AS n FROM transaction) x"
+               " WHERE x.tid = t.tid AND n <= 3;"
+               "UPDATE transaction SET tid = tid - 36000000000 WHERE tid = (SELECT tid FROM"
+               " newt_follower); UPDATE newt_follower SET tid = tid - 36000000000");
+    updater_start(&u, option, "--max-pause=20", conninfo, NULL);
+    wait_until(value(read_file(file, text, sizeof text), "newt_backlog_transactions") == 3);
+    assert_true(value(text, "newt_active") == 0);
+    double lag = value(text, "newt_lag_seconds");
+    assert_true(lag >= 3 * 3600 && lag < 4 * 3600);
+    assert_true(value(text, "newt_position_tid") ==
+                (double)sql_number(pg, "SELECT tid FROM newt_follower"));
+    assert_true(value(text, "newt_newest_tid") ==
+                (double)sql_number(pg, "SELECT max(tid) FROM transaction"));
+    newt_feed_close(f);
+    wait_until(value(read_file(file, text, sizeof text), "newt_active") == 1 &&
+               value(text, "newt_lag_seconds") == 0);
+    updater_stop(&u);
+    unlink(file);
+    newt_close(c);
+    newt_close(follower);
+    newt_db_close(db);
+    PQfinish(pg);
+}
+
 /* A copy whose reader is slow, so that it can be looked at. */
 static void
 test_copying(void **state)
@@ -453,9 +501,9 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics),         cmocka_unit_test(test_copying),
-        cmocka_unit_test(test_dashboard),       cmocka_unit_test(test_nagios),
-        cmocka_unit_test(test_service_manager),
+        cmocka_unit_test(test_metrics), cmocka_unit_test(test_lag),
+        cmocka_unit_test(test_copying), cmocka_unit_test(test_dashboard),
+        cmocka_unit_test(test_nagios),  cmocka_unit_test(test_service_manager),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("monitoring", tests, NULL, NULL);

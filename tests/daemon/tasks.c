@@ -168,6 +168,36 @@ test_workers(void **state)
     close_store();
 }
 
+/* A part that fails, whichever it is: the position stays, and all of the batch comes again. */
+static void
+test_part_fails(void **state)
+{
+    (void)state;
+    open_store("tasks_part", true);
+    drain_with(s.conninfo, "public", "newt-updater");
+    int64_t at = sql_number(s.pg, "SELECT tid FROM newt_follower");
+    make_items(s.c, s.refs, 400);
+    /* no error of a row: those are left out */
+    sql_do(s.pg, "CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE "
+                 "''it fails'' USING ERRCODE = ''42883''; END'");
+    for (int part = 0; part < 4; part++) {
+        sql_do(s.pg,
+               "CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON newt_projection FOR EACH ROW "
+               "WHEN (new.zoid = %lld) EXECUTE FUNCTION fails()",
+               (long long)s.refs[100 * part + 50].any.oid);
+        expect(1, "it fails", "--once", "--workers=4", NULL);
+        assert_int_equal(sql_number(s.pg, "SELECT tid FROM newt_follower"), at);
+        assert_int_equal(sql_number(s.pg, "SELECT count(*) FROM newt_projection WHERE zoid = %lld",
+                                    (long long)s.refs[100 * part + 50].any.oid),
+                         0);
+        sql_do(s.pg, "DELETE FROM newt_projection WHERE class_name = 'Item'");
+    }
+    sql_do(s.pg, "DROP TRIGGER fails ON newt_projection");
+    expect(0, "done", "--once", "--workers=4", NULL);
+    assert_exact(s.pg, "public");
+    close_store();
+}
+
 /* ---- notifications ----------------------------------------------------------------------- */
 
 static int
@@ -291,10 +321,10 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_missing),  cmocka_unit_test(test_reproject),
-        cmocka_unit_test(test_bounded),  cmocka_unit_test(test_workers),
-        cmocka_unit_test(test_notifies), cmocka_unit_test(test_retention),
-        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_missing),    cmocka_unit_test(test_reproject),
+        cmocka_unit_test(test_bounded),    cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_part_fails), cmocka_unit_test(test_notifies),
+        cmocka_unit_test(test_retention),  cmocka_unit_test(test_reload),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
