@@ -193,9 +193,63 @@ test_virtual_class(void **state)
     store_close(&s);
 }
 
+static void
+project_all(newt_conn *c)
+{
+    newt_progress p = {.size = sizeof p};
+
+    do
+        ok(c, newt_project(c, "updater", 1000, &p));
+    while (p.transactions > 0);
+}
+
+/* A follower writes no rows of a virtual class, and removes those that it meets, wherever they are
+ * computed; where the store is virtual it writes those of the classes that are not. */
+static void
+test_virtual_followed(void **state)
+{
+    for (int extension = 0; extension < 2; extension++) {
+        item_ref r;
+        newt_db *db;
+        newt_conn *c;
+        store s;
+
+        (void)state;
+        use_database(extension);
+        store_open(&s, "followed");
+        r = make_item(s.a, "x", 1);
+        sql_do(s.pg, "UPDATE newt_class SET projection = 'virtual'");
+        db = store_db(&s, classes, (newt_options){.no_inline = true});
+        c = connect_(db);
+        project_all(c);
+        assert_sql(s.pg, "1", "SELECT count(*) FROM newt_projection WHERE class_name = 'Item'");
+        for (int i = 0; i < 3; i++)
+            make_item(c, "new", i);
+        project_all(c);
+        assert_sql(s.pg, "1", "SELECT count(*) FROM newt_projection WHERE class_name = 'Item'");
+        begin(c);
+        write_n(c, r, 2);
+        commit(c);
+        project_all(c);
+        assert_sql(s.pg, "0", "SELECT count(*) FROM newt_projection WHERE class_name = 'Item'");
+        sql_do(s.pg, "UPDATE newt_store SET projection = 'virtual'");
+        sql_do(s.pg, "UPDATE newt_class SET projection = 'async'");
+        begin(c);
+        write_n(c, r, 3);
+        commit(c);
+        make_item(c, "new", 1);
+        project_all(c);
+        assert_sql(s.pg, "2", "SELECT count(*) FROM newt_projection WHERE class_name = 'Item'");
+        newt_close(c);
+        newt_db_close(db);
+        store_close(&s);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_same),
     cmocka_unit_test(test_virtual_class),
+    cmocka_unit_test(test_virtual_followed),
 };
 
 int
