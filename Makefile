@@ -63,8 +63,11 @@ MODULE_big = newt
 OBJS = $(EXTENSION_OBJ)
 endif
 SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
+# in this order: what a file calls is in one before it
+SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit values extract stores projection \
+	indexes views retention health roles)
 DATA = $(wildcard sql/newt--*.sql)
-DATA_built = $(if $(wildcard sql/newt.sql.in),$(SCRIPT))
+DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT))
 override with_llvm = no
 EXTRA_CLEAN = build build-asan build-tsan build-clang
 WERROR ?= -Werror
@@ -92,9 +95,10 @@ $(E)/ext/%.o: %.c $(E)/ext/flags
 # the codec's functions are called within newt.so alone
 $(E)/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
 
-$(SCRIPT): sql/newt.sql.in $(wildcard sql/store.sql)
+$(SCRIPT): $(SCRIPT_PARTS) $(wildcard sql/store.sql)
 	@mkdir -p $(@D)
-	sed -e '/^@STORE_SQL@$$/{r sql/store.sql' -e 'd;}' $< >$@
+	awk 'FNR == 1 && NR > 1 { print "" } 1' $(SCRIPT_PARTS) | \
+	    sed -e '/^@STORE_SQL@$$/{r sql/store.sql' -e 'd;}' >$@
 
 # ---- the library --------------------------------------------------------------------------
 

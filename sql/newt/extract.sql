@@ -1,0 +1,17 @@
+-- ---- extraction for indexes ---------------------------------------------------------------------
+
+CREATE FUNCTION newt.text(document jsonb, VARIADIC paths text[] DEFAULT '{}') RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+    AS 'MODULE_PATHNAME', 'newt_pg_text';
+COMMENT ON FUNCTION newt.text(jsonb, text[]) IS 'strings below the paths (none: all strings), one a line';
+
+CREATE FUNCTION newt.tsvector(config regconfig, document jsonb, VARIADIC paths text[] DEFAULT '{}')
+    RETURNS tsvector
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'newt_pg_tsvector';
+COMMENT ON FUNCTION newt.tsvector(regconfig, jsonb, text[]) IS 'strings below the paths (none: all strings) as a tsvector; a path may end with its weight, as in title:A';
+
+CREATE FUNCTION newt.principals(document jsonb, VARIADIC paths text[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+    AS 'MODULE_PATHNAME', 'newt_pg_principals';
+COMMENT ON FUNCTION newt.principals(jsonb, text[]) IS 'strings, numbers and references below the paths, each once, in bytewise order';
