@@ -9,7 +9,7 @@
  * not wait for them either. newt.committed() tells afterwards what the client needs to know: the
  * tid, and what others have committed since the position of its cache.
  */
-#include "newt_pg.h"
+#include "tables.h"
 
 #include "access/genam.h"
 #include "access/table.h"
@@ -353,6 +353,9 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                         errmsg("the first argument of newt.at_commit() must be the table "
                                "\"transaction\" of a store")));
+    newt_pg_keep_transaction(PG_GETARG_OID(0), PG_GETARG_INT64(1),
+                             PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3),
+                             PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4));
     outer = MemoryContextSwitchTo(TopTransactionContext);
     s = palloc(sizeof *s);
     s->table = PG_GETARG_OID(0);

@@ -46,9 +46,29 @@
 #if PG_VERSION_NUM >= 160000
 #    define newt_pg_insert_index_tuples(result, slot, estate)                                      \
         ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#    define newt_pg_insert_unless(result, slot, estate, conflict, arbiter)                         \
+        ExecInsertIndexTuples(result, slot, estate, false, true, conflict, arbiter, false)
+#    define newt_pg_update_indexes TU_UpdateIndexes
+#    define newt_pg_update_index_tuples(result, slot, estate, which)                               \
+        ((which) == TU_None ? (void)0                                                              \
+                            : (void)ExecInsertIndexTuples(result, slot, estate, false, false,      \
+                                                          NULL, NIL, (which) == TU_Summarizing))
 #else
 #    define newt_pg_insert_index_tuples(result, slot, estate)                                      \
         ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#    define newt_pg_insert_unless(result, slot, estate, conflict, arbiter)                         \
+        ExecInsertIndexTuples(result, slot, estate, false, true, conflict, arbiter)
+#    define newt_pg_update_indexes bool
+#    define newt_pg_update_index_tuples(result, slot, estate, which)                               \
+        ((which) ? (void)ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)      \
+                 : (void)0)
+#endif
+#if PG_VERSION_NUM >= 180000
+#    define newt_pg_check_conflict(result, slot, estate, other, arbiter)                           \
+        ExecCheckIndexConstraints(result, slot, estate, other, &(slot)->tts_tid, arbiter)
+#else
+#    define newt_pg_check_conflict(result, slot, estate, other, arbiter)                           \
+        ExecCheckIndexConstraints(result, slot, estate, other, arbiter)
 #endif
 
 #endif

@@ -14,7 +14,7 @@
  * What was not there for this snapshot may be there when it is written. Then the primary key
  * refuses it, and with it the whole chunk; the caller does it again by that other statement.
  */
-#include "newt_pg.h"
+#include "by_zoid.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -44,8 +44,7 @@ PG_FUNCTION_INFO_V1(newt_pg_project_new);
 enum {
     ROWS = 200,            /* written together, at most ... */
     ROW_BYTES = 256 << 10, /* ... or as many as have this size, with their records */
-    KEPT = 128 << 10,      /* memory for them that is not given back in between */
-    NEAR = 16              /* entries of an index gone past before a search */
+    KEPT = 128 << 10       /* memory for them that is not given back in between */
 };
 
 enum {
@@ -56,15 +55,7 @@ enum {
     N_COLUMNS
 };
 
-/* ---- a table by its zoids ------------------------------------------------------------------- */
-
-typedef struct by_zoid {
-    Relation heap, index; /* index NULL: not as it should be */
-    IndexScanDesc scan;
-    ScanKeyData keys[2];
-    int64 at; /* the entry where the scan stands */
-    bool end; /* it is through */
-} by_zoid;
+/* ---- the tables ----------------------------------------------------------------------------- */
 
 /* A plain table, first its zoid, that the caller may use in all these ways. */
 static bool
@@ -84,85 +75,19 @@ is_plain(Relation heap, AclMode rights)
 }
 
 static bool
-open_table(by_zoid *t, Oid table, LOCKMODE lock, AclMode rights)
+open_table(newt_pg_by_zoid *t, Oid table, LOCKMODE lock, AclMode rights)
 {
-    Relation index;
-
-    *t = (by_zoid){0};
+    *t = (newt_pg_by_zoid){0};
     if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
         return false;
     t->heap = table_open(table, lock);
-    if (!is_plain(t->heap, rights))
-        return false;
-    list_free(RelationGetIndexList(t->heap)); /* sets rd_pkindex */
-    if (!OidIsValid(t->heap->rd_pkindex))
-        return false;
-    t->index = index = index_open(t->heap->rd_pkindex, AccessShareLock);
-    return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indkey.values[0] == ZOID + 1 &&
-           index->rd_opfamily[0] == INTEGER_BTREE_FAM_OID && index->rd_indoption[0] == 0;
-}
-
-static void
-close_table(by_zoid *t)
-{
-    if (t->scan)
-        index_endscan(t->scan);
-    if (t->index)
-        index_close(t->index, AccessShareLock);
-    if (t->heap)
-        table_close(t->heap, NoLock);
-}
-
-static void
-step(by_zoid *t)
-{
-    bool isnull;
-
-    t->end = index_getnext_tid(t->scan, ForwardScanDirection) == NULL;
-    if (!t->end)
-        t->at = DatumGetInt64(index_getattr(t->scan->xs_itup, 1, t->scan->xs_itupdesc, &isnull));
-}
-
-/* To go through entries from first to last. */
-static void
-begin_scan(by_zoid *t, int64 first, int64 last)
-{
-    ScanKeyInit(&t->keys[0], 1, BTGreaterEqualStrategyNumber, F_INT8GE, Int64GetDatum(first));
-    ScanKeyInit(&t->keys[1], 1, BTLessEqualStrategyNumber, F_INT8LE, Int64GetDatum(last));
-    t->scan = newt_pg_index_beginscan(t->heap, t->index, GetActiveSnapshot(), 2);
-    t->scan->xs_want_itup = true;
-    index_rescan(t->scan, t->keys, 2, NULL, 0);
-    step(t);
-}
-
-/* Whether there is an entry with this zoid; the zoids that are asked for rise. */
-static bool
-find(by_zoid *t, int64 zoid)
-{
-    for (int passed = 1; !t->end && t->at < zoid; passed++) {
-        if (passed % NEAR == 0) {
-            t->keys[0].sk_argument = Int64GetDatum(zoid);
-            index_rescan(t->scan, t->keys, 2, NULL, 0);
-        }
-        step(t);
-    }
-    return !t->end && t->at == zoid;
-}
-
-/* The row with this zoid that the snapshot has. */
-static bool
-fetch(by_zoid *t, int64 zoid, TupleTableSlot *slot)
-{
-    for (bool found = find(t, zoid); found; step(t), found = !t->end && t->at == zoid)
-        if (index_fetch_heap(t->scan, slot))
-            return true;
-    return false;
+    return is_plain(t->heap, rights) && newt_pg_open_key(t);
 }
 
 /* ---- what is to be done --------------------------------------------------------------------- */
 
 typedef struct chunk {
-    by_zoid objects, projection, rejects;
+    newt_pg_by_zoid objects, projection, rejects;
     int64 *zoids;
     int n;
     Datum *rest; /* zoids that are handed back */
@@ -281,12 +206,12 @@ separate_known(chunk *c)
     TupleTableSlot *entry = table_slot_create(c->rejects.heap, NULL);
     int n = 0;
 
-    begin_scan(&c->projection, first, last);
-    begin_scan(&c->rejects, first, last);
+    newt_pg_scan(&c->projection, GetActiveSnapshot(), first, last);
+    newt_pg_scan(&c->rejects, GetActiveSnapshot(), first, last);
     for (int i = 0; i < c->n; i++) {
         int64 zoid = c->zoids[i];
 
-        if (fetch(&c->projection, zoid, row) || fetch(&c->rejects, zoid, entry))
+        if (newt_pg_fetch(&c->projection, zoid, row) || newt_pg_fetch(&c->rejects, zoid, entry))
             c->rest[c->n_rest++] = Int64GetDatum(zoid);
         else
             unknown[n++] = zoid;
@@ -447,10 +372,10 @@ project_all(chunk *c)
     TupleTableSlot *object = table_slot_create(c->objects.heap, NULL);
 
     newt_pg_need_utf8();
-    begin_scan(&c->objects, c->zoids[0], c->zoids[c->n - 1]);
+    newt_pg_scan(&c->objects, GetActiveSnapshot(), c->zoids[0], c->zoids[c->n - 1]);
     for (int i = 0; i < c->n; i++) {
         CHECK_FOR_INTERRUPTS();
-        if (fetch(&c->objects, c->zoids[i], object) && !project(c, c->zoids[i], object))
+        if (newt_pg_fetch(&c->objects, c->zoids[i], object) && !project(c, c->zoids[i], object))
             c->rest[c->n_rest++] = Int64GetDatum(c->zoids[i]);
         if (c->n_slots == ROWS || c->bytes >= ROW_BYTES)
             write_rows(c);
@@ -478,9 +403,9 @@ project_new(chunk *c, Oid projection, ArrayType *zoids, ArrayType *client_classe
             end_writing(c);
         }
     }
-    close_table(&c->rejects);
-    close_table(&c->projection);
-    close_table(&c->objects);
+    newt_pg_close_by_zoid(&c->rejects);
+    newt_pg_close_by_zoid(&c->projection);
+    newt_pg_close_by_zoid(&c->objects);
     return done;
 }
 

@@ -1,0 +1,271 @@
+/*
+ * cell.c - a value of a record as a value of a column
+ *
+ * A value of its column's kind is taken as the reader gives it. Any other goes the long way, by
+ * the projection and the accessor that a typed view uses: so both give the same, whatever an old
+ * version of a class has left in its records.
+ */
+#include "cell.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "datatype/timestamp.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/float.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+static const int64 epoch_days = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
+
+void
+newt_pg_next_token(newt__reader *r, newt__token *t)
+{
+    if (newt__read(r, t))
+        newt_pg_raise(&r->fault, r->n);
+}
+
+void
+newt_pg_skip(newt__reader *r, const newt__token *t)
+{
+    if (newt__read_skip(r, t))
+        newt_pg_raise(&r->fault, r->n);
+}
+
+/* ---- by the projection ---------------------------------------------------------------------- */
+
+static Jsonb *
+project_item(newt__reader *r, const newt__token *t)
+{
+    newt_pg_jsonb out;
+    newt__sink sink;
+    newt__fault fault = {0};
+
+    newt_pg_jsonb_sink(&sink, &out);
+    if (newt__project_item(r, t, &sink, &fault))
+        newt_pg_raise(&fault, r->n);
+    return newt_pg_jsonb_finish(&out);
+}
+
+/* As ->> gives it; of text that is shown in part, that part. */
+static Datum
+text_of(Jsonb *document, bool *isnull)
+{
+    StringInfoData s;
+    JsonbValue v;
+
+    if (JB_ROOT_IS_SCALAR(document) && JsonbExtractScalar(&document->root, &v)) {
+        *isnull = v.type == jbvNull;
+        if (v.type == jbvString)
+            return PointerGetDatum(cstring_to_text_with_len(v.val.string.val, v.val.string.len));
+    } else if (JB_ROOT_IS_OBJECT(document) &&
+               getKeyJsonValueFromContainer(&document->root, "::text", 6, &v) &&
+               v.type == jbvString)
+        return PointerGetDatum(cstring_to_text_with_len(v.val.string.val, v.val.string.len));
+    if (*isnull)
+        return (Datum)0;
+    initStringInfo(&s);
+    JsonbToCString(&s, &document->root, VARSIZE(document));
+    return PointerGetDatum(cstring_to_text_with_len(s.data, s.len));
+}
+
+static const struct column_kind {
+    Oid type;
+    PGFunction accessor; /* NULL: null but for values of the kind */
+    newt__kind kind;     /* of which the values are as a rule */
+} kinds[NEWT_PG_CELL_N_KINDS] = {
+    [NEWT_PG_CELL_BOOL] = {BOOLOID, newt_pg_bool, NEWT__BOOL},
+    [NEWT_PG_CELL_INT] = {INT8OID, newt_pg_int8, NEWT__INT},
+    [NEWT_PG_CELL_FLOAT] = {FLOAT8OID, newt_pg_float8, NEWT__DOUBLE},
+    [NEWT_PG_CELL_NUMERIC] = {NUMERICOID, newt_pg_numeric, NEWT__DECIMAL},
+    [NEWT_PG_CELL_TEXT] = {TEXTOID, NULL, NEWT__TEXT},
+    [NEWT_PG_CELL_BYTES] = {BYTEAOID, NULL, NEWT__BYTES},
+    [NEWT_PG_CELL_TIME] = {TIMESTAMPTZOID, newt_pg_ts_jsonb, NEWT__TIME},
+    [NEWT_PG_CELL_DURATION] = {INTERVALOID, newt_pg_duration_jsonb, NEWT__DURATION},
+    [NEWT_PG_CELL_DATE] = {DATEOID, newt_pg_date_jsonb, NEWT__DATE},
+    [NEWT_PG_CELL_UUID] = {UUIDOID, newt_pg_uuid, NEWT__UUID},
+    [NEWT_PG_CELL_REF] = {INT8OID, newt_pg_ref, NEWT__REF},
+    [NEWT_PG_CELL_JSON] = {JSONBOID, NULL, NEWT__MAP},
+};
+
+bool
+newt_pg_cell_kind_of(Oid type, bool is_ref, newt_pg_cell_kind *kind)
+{
+    for (int k = 0; k < NEWT_PG_CELL_N_KINDS; k++)
+        if (kinds[k].type == type && (k == NEWT_PG_CELL_REF) == is_ref) {
+            *kind = k;
+            return true;
+        }
+    return false;
+}
+
+Oid
+newt_pg_cell_type(newt_pg_cell_kind kind)
+{
+    return kinds[kind].type;
+}
+
+static Datum
+by_projection(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool *isnull)
+{
+    LOCAL_FCINFO(fcinfo, 1);
+    Jsonb *document;
+    Datum result;
+
+    if (kind == NEWT_PG_CELL_BYTES) {
+        newt_pg_skip(r, t);
+        *isnull = true;
+        return (Datum)0;
+    }
+    document = project_item(r, t);
+    if (kind == NEWT_PG_CELL_JSON)
+        return JsonbPGetDatum(document);
+    if (kind == NEWT_PG_CELL_TEXT)
+        return text_of(document, isnull);
+    InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+    fcinfo->args[0].value = JsonbPGetDatum(document);
+    fcinfo->args[0].isnull = false;
+    result = kinds[kind].accessor(fcinfo);
+    *isnull = fcinfo->isnull;
+    return result;
+}
+
+/* ---- as it is ------------------------------------------------------------------------------- */
+
+NEWT_PG_NORETURN static void
+out_of_range(newt_pg_cell_kind kind, int code, const char *hint)
+{
+    ereport(ERROR, (errcode(code),
+                    errmsg("value is out of range for type %s", format_type_be(kinds[kind].type)),
+                    hint ? errhint("%s", hint) : 0));
+    pg_unreachable();
+}
+
+static Datum
+int_cell(const newt__token *t)
+{
+    if (t->u > (uint64)PG_INT64_MAX)
+        out_of_range(NEWT_PG_CELL_INT, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+                     "Make the table again with this field among its numeric ones.");
+    return Int64GetDatum(t->number.negative ? -1 - (int64)t->u : (int64)t->u);
+}
+
+static int64
+microseconds(const newt__token *t, newt_pg_cell_kind kind)
+{
+    int64 us;
+
+    if (pg_mul_s64_overflow(t->seconds, USECS_PER_SEC, &us) || pg_add_s64_overflow(us, t->us, &us))
+        out_of_range(kind, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL);
+    return us;
+}
+
+static Datum
+time_cell(const newt__token *t)
+{
+    int64 us = microseconds(t, NEWT_PG_CELL_TIME);
+
+    if (pg_sub_s64_overflow(us, epoch_days * USECS_PER_DAY, &us) || !IS_VALID_TIMESTAMP(us))
+        out_of_range(NEWT_PG_CELL_TIME, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL);
+    return TimestampTzGetDatum(us);
+}
+
+static Datum
+date_cell(const newt__token *t)
+{
+    int64 days;
+
+    if (pg_sub_s64_overflow(t->i, epoch_days, &days) || days <= PG_INT32_MIN ||
+        days >= PG_INT32_MAX || !IS_VALID_DATE(days))
+        out_of_range(NEWT_PG_CELL_DATE, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL);
+    return DateADTGetDatum((DateADT)days);
+}
+
+static Datum
+duration_cell(const newt__token *t)
+{
+    Interval *interval = palloc0(sizeof *interval);
+
+    interval->time = microseconds(t, NEWT_PG_CELL_DURATION);
+    return IntervalPGetDatum(interval);
+}
+
+static Datum
+uuid_cell(const newt__token *t)
+{
+    pg_uuid_t *uuid = palloc(sizeof *uuid);
+
+    memcpy(uuid->data, t->s, UUID_LEN);
+    return UUIDPGetDatum(uuid);
+}
+
+Datum
+newt_pg_cell(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool *isnull)
+{
+    *isnull = t->kind == NEWT__NULL;
+    if (*isnull)
+        return (Datum)0;
+    if (t->kind == kinds[kind].kind)
+        switch (kind) {
+        case NEWT_PG_CELL_BOOL: return BoolGetDatum(t->boolean);
+        case NEWT_PG_CELL_INT: return int_cell(t);
+        case NEWT_PG_CELL_FLOAT: /* JSON has no -0 */
+            return Float8GetDatum(t->real == 0 ? 0 : isnan(t->real) ? get_float8_nan() : t->real);
+        case NEWT_PG_CELL_TEXT:
+            if (t->plain || !memchr(t->s, 0, t->n))
+                return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
+            break;
+        case NEWT_PG_CELL_BYTES: return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
+        case NEWT_PG_CELL_TIME: return time_cell(t);
+        case NEWT_PG_CELL_DURATION: return duration_cell(t);
+        case NEWT_PG_CELL_DATE: return date_cell(t);
+        case NEWT_PG_CELL_UUID: return uuid_cell(t);
+        case NEWT_PG_CELL_REF: return Int64GetDatum(t->i);
+        default: break;
+        }
+    if (kind == NEWT_PG_CELL_FLOAT && t->kind == NEWT__FLOAT && isfinite(t->real)) {
+        char digits[NEWT__FLOAT_TEXT];
+
+        newt__float_text((float)t->real, digits);
+        return Float8GetDatum(strtod(digits, NULL));
+    }
+    if (kind == NEWT_PG_CELL_NUMERIC && t->kind == NEWT__INT && t->u <= (uint64)PG_INT64_MAX)
+        return NumericGetDatum(
+            int64_to_numeric(t->number.negative ? -1 - (int64)t->u : (int64)t->u));
+    return by_projection(r, t, kind, isnull);
+}
+
+Datum
+newt_pg_cells(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool *isnull)
+{
+    Oid type = kinds[kind].type;
+    ArrayBuildState *array;
+    newt__token item;
+
+    *isnull = t->kind != NEWT__ARRAY && t->kind != NEWT__SET;
+    if (*isnull) {
+        newt_pg_skip(r, t);
+        return (Datum)0;
+    }
+    array = initArrayResult(type, CurrentMemoryContext, false);
+    for (;;) {
+        bool item_is_null = true;
+        Datum value = (Datum)0;
+
+        newt_pg_next_token(r, &item);
+        if (item.kind == NEWT__END)
+            break;
+        if (item.hidden) {
+            newt_pg_skip(r, &item);
+            continue;
+        }
+        value = newt_pg_cell(r, &item, kind, &item_is_null);
+        accumArrayResult(array, value, item_is_null, type, CurrentMemoryContext);
+    }
+    return makeArrayResult(array, CurrentMemoryContext);
+}
