@@ -37,6 +37,14 @@ INSERT INTO want VALUES
     ('create_text_index(text,text,regconfig,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('create_principals_index_sql(text,text,text[])', 'text', 's', false, 's', false, 'plpgsql'),
     ('create_principals_index(text,text,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('cut_name(text,text)', 'text', 'i', true, 's', false, 'plpgsql'),
+    ('free_name(text,text[])', 'text', 'i', true, 's', false, 'plpgsql'),
+    ('relation_name(text)', 'text', 's', true, 's', false, 'sql'),
+    ('ref_name(text)', 'text', 'i', true, 's', false, 'sql'),
+    ('column_type(text)', 'text', 'i', false, 's', false, 'sql'),
+    ('merged_fields(jsonb[])', 'record', 'i', false, 's', false, 'sql'),
+    ('field_comment(text[],jsonb,boolean)', 'text', 'i', false, 's', false, 'sql'),
+    ('class_layout(text,text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('create_view_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('create_view(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('grant_store_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
@@ -86,7 +94,7 @@ SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_pri
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
-                  $$VALUES ('newt.freshness(text)', 10::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real),
+                  $$VALUES ('newt.class_layout(text,text)', 50::real), ('newt.freshness(text)', 10::real), ('newt.merged_fields(jsonb[])', 20::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real),
                            ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');

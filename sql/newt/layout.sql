@@ -1,0 +1,211 @@
+-- ---- how a class looks as relations ---------------------------------------------------------------
+-- Decided here alone: typed views and typed tables are made from it, and so have the same names and types.
+
+CREATE FUNCTION newt.cut_name(name text, suffix text DEFAULT '') RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    WHILE octet_length(name) + octet_length(suffix) > 63 LOOP
+        name := left(name, -greatest(1, (octet_length(name) + octet_length(suffix) - 63) / 4));
+    END LOOP;
+    RETURN name || suffix;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.cut_name(text, text) IS 'an identifier of at most 63 bytes: the beginning of a name, and a suffix';
+
+CREATE FUNCTION newt.free_name(name text, taken text[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    cut text := newt.cut_name(coalesce(nullif(name, ''), '_'));
+    n integer := 1;
+BEGIN
+    WHILE cut = ANY (taken) LOOP
+        n := n + 1;
+        cut := newt.cut_name(name, '_' || n);
+    END LOOP;
+    RETURN cut;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.free_name(text, text[]) IS 'a name as the server cuts it; if it is taken with the first of _2, _3, ... that makes it another';
+
+CREATE FUNCTION newt.relation_name(class_name text) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT newt.cut_name(pg_catalog.lower(pg_catalog.regexp_replace(class_name, '[^[:alnum:]_]+', '_', 'g') COLLATE "C"))
+$newt_body$;
+COMMENT ON FUNCTION newt.relation_name(text) IS 'name of a class''s table or view: the class in lower case, with _ for what is no letter or digit';
+
+CREATE FUNCTION newt.ref_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT name || CASE WHEN name LIKE '%\_id' THEN '' ELSE '_id' END
+$newt_body$;
+COMMENT ON FUNCTION newt.ref_name(text) IS 'name of the column for a reference: with _id at its end, once';
+
+CREATE FUNCTION newt.column_type(kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT coalesce((SELECT t.type FROM (VALUES
+    ('bool', 'boolean'), ('int', 'bigint'), ('uint', 'bigint'), ('float', 'double precision'), ('text', 'text'), ('enum', 'text'),
+    ('bytes', 'bytea'), ('time', 'timestamp with time zone'), ('duration', 'interval'), ('date', 'date'), ('uuid', 'uuid'),
+    ('decimal', 'numeric'), ('ref', 'bigint')) t (kind, type) WHERE t.kind = column_type.kind), 'jsonb')
+$newt_body$;
+COMMENT ON FUNCTION newt.column_type(text) IS 'type of a column for a field of this kind';
+
+-- The fields of a class or of a struct, of all versions: fields are the tables of the versions, the newest
+-- first, and that says of which kind a field is. inner are such tables of the struct that a field holds.
+CREATE FUNCTION newt.merged_fields(fields jsonb[])
+    RETURNS TABLE (place bigint, name text, field jsonb, "inner" jsonb[], is_old boolean)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+WITH every AS (
+    SELECT v.age, f.place, f.value->>'name' AS name, f.value
+      FROM pg_catalog.unnest(fields) WITH ORDINALITY v (fields, age),
+           pg_catalog.jsonb_array_elements(v.fields) WITH ORDINALITY f (value, place)
+), newest AS (
+    SELECT DISTINCT ON (e.name COLLATE "C") e.* FROM every e ORDER BY e.name COLLATE "C", e.age, e.place
+)
+SELECT pg_catalog.row_number() OVER (ORDER BY n.age, n.place), n.name, n.value,
+       ARRAY(SELECT o.value->'fields' FROM every o
+              WHERE n.value ? 'fields' AND o.value ? 'fields' AND o.name = n.name
+                AND o.value->>'shape' IS NOT DISTINCT FROM n.value->>'shape' ORDER BY o.age),
+       n.age > 1
+  FROM newest n
+ WHERE n.value->>'skip' IS DISTINCT FROM 'true'
+$newt_body$;
+COMMENT ON FUNCTION newt.merged_fields(jsonb[]) IS 'fields of all versions of a class or struct, each as its newest version has it, but for those that are skipped';
+
+CREATE FUNCTION newt.field_comment(path text[], field jsonb, is_old boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT pg_catalog.array_to_string(path, '.') || ': '
+    || CASE field->>'shape' WHEN 'list' THEN 'list of ' WHEN 'set' THEN 'set of ' WHEN 'map' THEN 'map of '
+                            WHEN 'pairs' THEN 'map by ' || (field->'key'->>'kind') || ' of ' ELSE '' END
+    || CASE WHEN field->>'kind' = 'ref' THEN 'reference to ' || coalesce(field->>'class', 'any object')
+            WHEN field->>'kind' = 'struct' THEN 'struct ' || coalesce(field->>'class', '')
+            ELSE (field->>'kind') || coalesce(field->>'bits', '') END
+    || coalesce(' (' || (SELECT pg_catalog.string_agg(n.name, ', ' ORDER BY n.place)
+                           FROM pg_catalog.jsonb_array_elements_text(field->'names') WITH ORDINALITY n (name, place)) || ')', '')
+    || CASE WHEN is_old THEN ', of older versions' ELSE '' END
+$newt_body$;
+COMMENT ON FUNCTION newt.field_comment(text[], jsonb, boolean) IS 'what is said of a column: the field it shows, and of which kind that is';
+
+CREATE FUNCTION newt.class_layout(store text, class_name text)
+    RETURNS TABLE (place integer, child text, shape text, child_path text[], column_name text, data_type text, role text,
+                   path text[], kind text, is_array boolean, class text, field_names text[], comment text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+#variable_conflict use_column
+DECLARE
+    fields jsonb[];
+    relation text := newt.relation_name(class_name);
+    seen text[];            -- child_path of the relation at hand
+    children text[] := '{}'; -- names that are taken
+    columns text[];
+    f record;
+BEGIN
+    PERFORM newt.check_store(store);
+    EXECUTE pg_catalog.format('SELECT array_agg(c.fields ORDER BY c.version DESC) FROM %I.newt_class c WHERE c.name = $1', store)
+        INTO fields USING class_name;
+    IF fields IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = pg_catalog.format('class "%s" is not registered in store "%s"', class_name, store),
+            HINT = pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are.', store);
+    END IF;
+    place := 0;
+    FOR f IN
+        -- A node is a field, as its form says: a column with a value, an array or a document; a struct whose
+        -- own fields are columns; or a child, whose columns are an item's. keys is the collection of a child.
+        WITH RECURSIVE node AS (
+            SELECT '{}'::bigint[] AS place, NULL::bigint[] AS child_place, NULL::text[] AS child_path, NULL::jsonb AS keys,
+                   '{}'::text[] AS path, NULL::jsonb AS field, fields AS inner, 'struct' AS form, false AS is_old
+            UNION ALL
+            SELECT n.place || m.place, CASE m.form WHEN 'child' THEN n.place || m.place ELSE n.child_place END,
+                   CASE m.form WHEN 'child' THEN n.path || m.name ELSE n.child_path END,
+                   CASE m.form WHEN 'child' THEN m.field ELSE n.keys END,
+                   CASE m.form WHEN 'child' THEN '{}' ELSE n.path || m.name END, m.field, m.inner, m.form, n.is_old OR m.is_old
+              FROM node n, LATERAL (
+                   SELECT i.*, CASE
+                          WHEN i.shape IS NULL THEN CASE WHEN i.inner <> '{}' THEN 'struct' ELSE 'value' END
+                          WHEN i.shape IN ('list', 'set') AND i.type <> 'jsonb' AND (i.kind <> 'ref' OR n.child_path IS NOT NULL) THEN 'array'
+                          WHEN n.child_path IS NULL AND (i.shape NOT IN ('list', 'set') OR i.kind = 'ref' OR i.inner <> '{}')
+                               AND i.field->>'recursive' IS NULL THEN 'child'
+                          ELSE 'document' END AS form
+                     FROM (SELECT u.*, u.field->>'shape' AS shape, u.field->>'kind' AS kind, newt.column_type(u.field->>'kind') AS type
+                             FROM newt.merged_fields(n.inner) u) i) m
+             WHERE n.form IN ('struct', 'child')
+        )
+        SELECT n.* FROM node n
+        UNION ALL -- the value of an item that is no struct
+        SELECT n.place || 0, n.child_place, n.child_path, n.keys, '{}', n.field, '{}', 'item', n.is_old
+          FROM node n WHERE n.form = 'child' AND n.inner = '{}'
+        ORDER BY 2 NULLS FIRST, 1
+    LOOP
+        kind := f.field->>'kind';
+        path := f.path;
+        is_array := f.form = 'array';
+        class := CASE kind WHEN 'ref' THEN f.field->>'class' END;
+        data_type := CASE f.form WHEN 'document' THEN 'jsonb' ELSE newt.column_type(kind) || CASE f.form WHEN 'array' THEN '[]' ELSE '' END END;
+        field_names := CASE kind WHEN 'enum' THEN ARRAY(SELECT jsonb_array_elements_text(f.field->'names')) END;
+        IF f.field IS NULL THEN -- the object
+            columns := '{}';
+            role := 'id'; column_name := 'id'; data_type := 'bigint'; kind := 'ref'; class := class_name;
+            comment := pg_catalog.format('id of the object of class %s', class_name);
+        ELSIF f.form = 'child' THEN
+            child := newt.free_name(pg_catalog.array_to_string(f.child_path, '_'), children);
+            children := children || child;
+            child_path := f.child_path;
+            shape := f.keys->>'shape';
+            columns := '{}';
+            role := 'parent'; column_name := relation || '_id'; data_type := 'bigint'; kind := 'ref'; class := class_name;
+            field_names := NULL;
+            comment := pg_catalog.format('id of the object of class %s', class_name);
+        ELSIF f.form = 'struct' THEN
+            CONTINUE;
+        ELSIF f.form = 'item' THEN
+            role := 'value';
+            column_name := CASE WHEN kind <> 'ref' THEN 'value'
+                                WHEN shape IN ('map', 'pairs') THEN 'value_id'
+                                ELSE newt.ref_name(child_path[pg_catalog.cardinality(child_path)]) END;
+            comment := newt.field_comment(child_path, f.field - ARRAY['shape'], f.is_old);
+        ELSE
+            role := 'value';
+            column_name := pg_catalog.array_to_string(path, '_');
+            column_name := CASE WHEN kind <> 'ref' OR f.form = 'document' THEN column_name
+                                WHEN is_array THEN column_name || '_ids' ELSE newt.ref_name(column_name) END;
+            comment := newt.field_comment(coalesce(child_path, '{}') || path, f.field, f.is_old);
+        END IF;
+        column_name := newt.free_name(column_name, columns);
+        columns := columns || column_name;
+        place := place + 1;
+        RETURN NEXT;
+        IF pg_catalog.cardinality(columns) > 1600 THEN
+            RAISE EXCEPTION USING ERRCODE = 'too_many_columns',
+                MESSAGE = pg_catalog.format('class "%s" has too many fields for a table or a view', class_name),
+                DETAIL = pg_catalog.format('Field "%s" would be in column 1601 of at most 1600.', pg_catalog.array_to_string(coalesce(child_path, '{}') || path, '.')),
+                HINT = pg_catalog.format('Make a view of your own that has the fields you need: SELECT state->''...'' FROM %I.newt WHERE class_name = %L.', store, class_name);
+        END IF;
+        IF f.form = 'child' AND shape <> 'set' OR f.form = 'child' AND f.inner <> '{}' THEN
+            role := CASE WHEN shape IN ('list', 'set') THEN 'n' ELSE 'key' END;
+            column_name := newt.free_name(role, columns);
+            columns := columns || column_name;
+            kind := CASE WHEN role = 'n' THEN 'int' WHEN shape = 'map' THEN 'text' ELSE f.keys->'key'->>'kind' END;
+            data_type := CASE role WHEN 'n' THEN 'integer' ELSE newt.column_type(kind) END;
+            class := NULL;
+            comment := CASE role WHEN 'n' THEN 'place of the item, from 1' ELSE 'key of the item' END;
+            place := place + 1;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.class_layout(text, text) IS 'columns of a class as a table or view, one row a column: those of its own relation (child null), then those of the relations of its lists, sets and maps';
