@@ -65,7 +65,7 @@ endif
 SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 # in this order: what a file calls is in one before it
 SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit values extract stores projection \
-	layout indexes views retention health roles)
+	layout indexes tables views retention health roles)
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT))
 override with_llvm = no
@@ -95,7 +95,7 @@ $(E)/ext/%.o: %.c $(E)/ext/flags
 # the codec's functions are called within newt.so alone
 $(E)/ext/codec/%.o: override CFLAGS += -fvisibility=hidden
 
-$(SCRIPT): $(SCRIPT_PARTS) $(wildcard sql/store.sql)
+$(SCRIPT): Makefile $(SCRIPT_PARTS) $(wildcard sql/store.sql)
 	@mkdir -p $(@D)
 	awk 'FNR == 1 && NR > 1 { print "" } 1' $(SCRIPT_PARTS) | \
 	    sed -e '/^@STORE_SQL@$$/{r sql/store.sql' -e 'd;}' >$@

@@ -112,7 +112,8 @@ read_collection(build *b, const newt__token *collection, int child)
             read_item(b, &t, relation, row);
         /* what another version of the class has written, and is no key now, has no row */
         if ((relation->key && row->nulls[relation->key->att - 1]) || t.hidden ||
-            (relation->shape == NEWT_PG_SET && row->nulls[relation->value->att - 1]))
+            (relation->shape == NEWT_PG_SET && relation->value &&
+             row->nulls[relation->value->att - 1]))
             b->rows[child].n--;
     }
     b->where->relation = &b->tables->relations[0];

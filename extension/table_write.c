@@ -260,6 +260,7 @@ insert_unless_there(sheet *s, const newt_pg_row *row)
         token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
         table_tuple_insert_speculative(s->rows.heap, s->new, GetCurrentCommandId(true), 0, NULL,
                                        token);
+        conflict = false;
         newt_pg_insert_unless(s->result, s->new, s->estate, &conflict, arbiter);
         table_tuple_complete_speculative(s->rows.heap, s->new, token, !conflict);
         SpeculativeInsertionLockRelease(GetCurrentTransactionId());

@@ -146,6 +146,22 @@ CREATE TABLE @store@.newt_class (
 );
 COMMENT ON TABLE @store@.newt_class IS 'class registry: fields of each class and version, and who writes its projection (client: its to_json callback, the updater leaves it alone)';
 
+-- Typed tables, made by newt.create_table(): one with a row for each object of a class, and one
+-- for each collection in it. What of a record a column is, is in columns: rows of newt.class_layout().
+CREATE TABLE @store@.newt_table (
+    relation   regclass PRIMARY KEY,
+    class_name text     NOT NULL,
+    parent     regclass,                       -- of a collection: the table of its objects
+    path       text[]   NOT NULL DEFAULT '{}', -- of a collection: the fields that lead to it
+    shape      text     CHECK (shape IN ('list', 'set', 'map', 'pairs')),
+    mode       text     NOT NULL DEFAULT 'inline' CHECK (mode IN ('inline', 'updater')),
+    filled     boolean  NOT NULL DEFAULT false, -- it has the objects that were there before it
+    filled_to  bigint   NOT NULL DEFAULT 0,     -- while it has not: those up to this zoid
+    columns    jsonb    NOT NULL
+);
+CREATE UNIQUE INDEX newt_table_class ON @store@.newt_table (class_name) WHERE parent IS NULL;
+COMMENT ON TABLE @store@.newt_table IS 'typed tables of classes: which there are, who keeps them, what their columns are';
+
 -- Where each follower of the transactions stands.
 CREATE TABLE @store@.newt_follower (
     name       text        PRIMARY KEY,
