@@ -39,8 +39,8 @@ newt_pg_skip(newt__reader *r, const newt__token *t)
 
 /* ---- by the projection ---------------------------------------------------------------------- */
 
-static Jsonb *
-project_item(newt__reader *r, const newt__token *t)
+Jsonb *
+newt_pg_cell_document(newt__reader *r, const newt__token *t)
 {
     newt_pg_jsonb out;
     newt__sink sink;
@@ -122,7 +122,7 @@ by_projection(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, boo
         *isnull = true;
         return (Datum)0;
     }
-    document = project_item(r, t);
+    document = newt_pg_cell_document(r, t);
     if (kind == NEWT_PG_CELL_JSON)
         return JsonbPGetDatum(document);
     if (kind == NEWT_PG_CELL_TEXT)
@@ -137,61 +137,48 @@ by_projection(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, boo
 
 /* ---- as it is ------------------------------------------------------------------------------- */
 
-NEWT_PG_NORETURN static void
-out_of_range(newt_pg_cell_kind kind, int code, const char *hint)
-{
-    ereport(ERROR, (errcode(code),
-                    errmsg("value is out of range for type %s", format_type_be(kinds[kind].type)),
-                    hint ? errhint("%s", hint) : 0));
-    pg_unreachable();
-}
-
+/* What the type cannot hold is null, as it is in a view. */
 static Datum
-int_cell(const newt__token *t)
+int_cell(const newt__token *t, bool *isnull)
 {
-    if (t->u > (uint64)PG_INT64_MAX)
-        out_of_range(NEWT_PG_CELL_INT, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-                     "Make the table again with this field among its numeric ones.");
+    *isnull = t->u > (uint64)PG_INT64_MAX;
     return Int64GetDatum(t->number.negative ? -1 - (int64)t->u : (int64)t->u);
 }
 
-static int64
-microseconds(const newt__token *t, newt_pg_cell_kind kind)
+/* False: more than an int64. */
+static bool
+microseconds(const newt__token *t, int64 *us)
 {
-    int64 us;
-
-    if (pg_mul_s64_overflow(t->seconds, USECS_PER_SEC, &us) || pg_add_s64_overflow(us, t->us, &us))
-        out_of_range(kind, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL);
-    return us;
+    return !pg_mul_s64_overflow(t->seconds, USECS_PER_SEC, us) &&
+           !pg_add_s64_overflow(*us, t->us, us);
 }
 
 static Datum
-time_cell(const newt__token *t)
+time_cell(const newt__token *t, bool *isnull)
 {
-    int64 us = microseconds(t, NEWT_PG_CELL_TIME);
+    int64 us = 0;
 
-    if (pg_sub_s64_overflow(us, epoch_days * USECS_PER_DAY, &us) || !IS_VALID_TIMESTAMP(us))
-        out_of_range(NEWT_PG_CELL_TIME, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL);
+    *isnull = !microseconds(t, &us) || pg_sub_s64_overflow(us, epoch_days * USECS_PER_DAY, &us) ||
+              !IS_VALID_TIMESTAMP(us);
     return TimestampTzGetDatum(us);
 }
 
 static Datum
-date_cell(const newt__token *t)
+date_cell(const newt__token *t, bool *isnull)
 {
     int64 days;
 
-    if (pg_sub_s64_overflow(t->i, epoch_days, &days) || days <= PG_INT32_MIN ||
-        days >= PG_INT32_MAX || !IS_VALID_DATE(days))
-        out_of_range(NEWT_PG_CELL_DATE, ERRCODE_DATETIME_FIELD_OVERFLOW, NULL);
-    return DateADTGetDatum((DateADT)days);
+    *isnull = t->i <= PG_INT32_MIN || t->i >= PG_INT32_MAX ||
+              pg_sub_s64_overflow(t->i, epoch_days, &days) || !IS_VALID_DATE(days);
+    return *isnull ? (Datum)0 : DateADTGetDatum((DateADT)days);
 }
 
 static Datum
-duration_cell(const newt__token *t)
+duration_cell(const newt__token *t, bool *isnull)
 {
     Interval *interval = palloc0(sizeof *interval);
 
-    interval->time = microseconds(t, NEWT_PG_CELL_DURATION);
+    *isnull = !microseconds(t, &interval->time);
     return IntervalPGetDatum(interval);
 }
 
@@ -213,7 +200,7 @@ newt_pg_cell(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool
     if (t->kind == kinds[kind].kind)
         switch (kind) {
         case NEWT_PG_CELL_BOOL: return BoolGetDatum(t->boolean);
-        case NEWT_PG_CELL_INT: return int_cell(t);
+        case NEWT_PG_CELL_INT: return int_cell(t, isnull);
         case NEWT_PG_CELL_FLOAT: /* JSON has no -0 */
             return Float8GetDatum(t->real == 0 ? 0 : isnan(t->real) ? get_float8_nan() : t->real);
         case NEWT_PG_CELL_TEXT:
@@ -221,9 +208,9 @@ newt_pg_cell(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool
                 return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
             break;
         case NEWT_PG_CELL_BYTES: return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
-        case NEWT_PG_CELL_TIME: return time_cell(t);
-        case NEWT_PG_CELL_DURATION: return duration_cell(t);
-        case NEWT_PG_CELL_DATE: return date_cell(t);
+        case NEWT_PG_CELL_TIME: return time_cell(t, isnull);
+        case NEWT_PG_CELL_DURATION: return duration_cell(t, isnull);
+        case NEWT_PG_CELL_DATE: return date_cell(t, isnull);
         case NEWT_PG_CELL_UUID: return uuid_cell(t);
         case NEWT_PG_CELL_REF: return Int64GetDatum(t->i);
         default: break;

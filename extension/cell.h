@@ -30,7 +30,7 @@ extern Oid newt_pg_cell_type(newt_pg_cell_kind kind);
 /*
  * The value that begins with token t, which was just read; r stands after the value then. Gives
  * what the typed view's accessor gives for the same value in the projection, so null for what is
- * no such value; but a number or time of the right kind that the type cannot hold is an error.
+ * no such value, and for what the type cannot hold.
  * The result is in the current memory context.
  */
 extern Datum newt_pg_cell(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind,
@@ -38,6 +38,9 @@ extern Datum newt_pg_cell(newt__reader *r, const newt__token *t, newt_pg_cell_ki
 /* The same of an array or a set: an array of its items. */
 extern Datum newt_pg_cells(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind,
                            bool *isnull);
+
+/* The value as the projection shows it. */
+extern Jsonb *newt_pg_cell_document(newt__reader *r, const newt__token *t);
 
 extern void newt_pg_next_token(newt__reader *r, newt__token *t);
 extern void newt_pg_skip(newt__reader *r, const newt__token *t);

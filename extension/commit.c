@@ -259,6 +259,29 @@ insert_row(struct step *s)
     SetUserIdAndSecContext(user, context); /* after an error the abort does it */
 }
 
+static ArrayType *
+array_of(const struct step *s, int i)
+{
+    return s->nulls[i] == 'n' ? NULL : DatumGetArrayTypeP(s->values[i]);
+}
+
+/* The typed tables follow before the lock is taken. All that the transaction wrote is visible here,
+ * as it is not to newt.at_commit() itself, which may be called by the statement that writes. */
+static void
+keep_tables(const struct step *s)
+{
+    Oid user;
+    int context;
+
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
+    PushActiveSnapshot(GetTransactionSnapshot());
+    newt_pg_keep_transaction(s->table, DatumGetInt64(s->values[SERIAL]), array_of(s, WRITTEN),
+                             array_of(s, REMOVED));
+    PopActiveSnapshot();
+    SetUserIdAndSecContext(user, context); /* after an error the abort does it */
+}
+
 static void
 on_transaction(XactEvent event, void *arg)
 {
@@ -270,6 +293,7 @@ on_transaction(XactEvent event, void *arg)
             break;
         /* first of all: an error leads to the abort of a transaction that has none */
         step = NULL;
+        keep_tables(s);
         insert_row(s);
         /* the variable, and not the setting: that would also change what the wait for standbys
          * waits for, which is still to come */
@@ -353,9 +377,6 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                         errmsg("the first argument of newt.at_commit() must be the table "
                                "\"transaction\" of a store")));
-    newt_pg_keep_transaction(PG_GETARG_OID(0), PG_GETARG_INT64(1),
-                             PG_ARGISNULL(3) ? NULL : PG_GETARG_ARRAYTYPE_P(3),
-                             PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4));
     outer = MemoryContextSwitchTo(TopTransactionContext);
     s = palloc(sizeof *s);
     s->table = PG_GETARG_OID(0);

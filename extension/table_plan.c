@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -19,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 static struct {
     bool registered; /* the callback is */
@@ -309,6 +311,8 @@ load(Relation registry, Oid schema)
     Oid type = OIDOID;
 
     uint64 messages;
+    int context;
+    Oid user;
 
     if (!cache.registered) {
         CacheRegisterRelcacheCallback(on_relcache, (Datum)0);
@@ -319,6 +323,11 @@ load(Relation registry, Oid schema)
         MemoryContextSetParent(cache.context, TopTransactionContext);
     cache.context = AllocSetContextCreate(CacheMemoryContext, "newt typed tables",
                                           ALLOCSET_SMALL_SIZES);
+    /* who commits need not be able to read it */
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(store.owner, context | SECURITY_LOCAL_USERID_CHANGE);
+    /* the message may have come after the statement's snapshot was taken */
+    PushActiveSnapshot(GetLatestSnapshot());
     SPI_connect();
     if (SPI_execute_with_args(psprintf(query, quote_identifier(get_namespace_name(schema))), 1,
                               &type, &owner, NULL, true, 0) != SPI_OK_SELECT)
@@ -328,6 +337,8 @@ load(Relation registry, Oid schema)
     leave_broken_out(&store);
     MemoryContextSwitchTo(before);
     SPI_finish();
+    PopActiveSnapshot();
+    SetUserIdAndSecContext(user, context);
     cache.store = store;
     cache.valid = cache.messages == messages;
 }

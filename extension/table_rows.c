@@ -51,6 +51,23 @@ set_column(build *b, const newt__token *t, const newt_pg_column *c, const newt_p
                                           : newt_pg_cell(b->r, t, c->kind, &row->nulls[c->att - 1]);
 }
 
+/* Text that can only be shown in part is no key: two may look the same. It is shown as JSON does.
+ */
+static void
+set_key(build *b, const newt__token *t, const newt_pg_column *c, const newt_pg_row *row)
+{
+    bool is_text = c->kind == NEWT_PG_CELL_TEXT && !c->is_array &&
+                   (t->kind == NEWT__RAW_TEXT || (t->kind == NEWT__TEXT && memchr(t->s, 0, t->n)));
+
+    b->where->column = c;
+    if (is_text)
+        set(row, c->att,
+            CStringGetTextDatum(
+                JsonbToCString(NULL, &newt_pg_cell_document(b->r, t)->root, (int)t->n)));
+    else
+        set_column(b, t, c, row);
+}
+
 static void read_level(build *b, const newt__token *t, const newt_pg_level *level,
                        const newt_pg_row *row);
 
@@ -71,7 +88,7 @@ is_of_shape(const newt__token *t, newt_pg_shape shape)
     switch (shape) {
     case NEWT_PG_LIST:
     case NEWT_PG_SET: return t->kind == NEWT__ARRAY || t->kind == NEWT__SET;
-    case NEWT_PG_MAP: return t->kind == NEWT__MAP;
+    case NEWT_PG_MAP: /* pairs: a key is not UTF-8 */
     case NEWT_PG_PAIRS: return t->kind == NEWT__PAIRS || t->kind == NEWT__MAP;
     default: return false;
     }
@@ -103,7 +120,7 @@ read_collection(build *b, const newt__token *collection, int child)
         if (relation->n)
             set(row, relation->n, Int32GetDatum(n));
         if (relation->key) {
-            set_column(b, &t, relation->key, row);
+            set_key(b, &t, relation->key, row);
             newt_pg_next_token(b->r, &t);
         }
         if (t.hidden)

@@ -18,6 +18,7 @@
 #include "by_zoid.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -64,14 +65,29 @@ struct newt_pg_writer {
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+/* False: one has been dropped since the registry was read. */
+static bool
+open_heaps(newt_pg_writer *w)
+{
+    LOCKMODE lock = w->task == NEWT_PG_LOOK ? AccessShareLock : RowExclusiveLock;
+
+    for (int i = 0; i < w->n; i++) {
+        w->sheets[i].rows.heap = try_relation_open(w->tables->relations[i].oid, lock);
+        if (w->sheets[i].rows.heap)
+            continue;
+        while (i-- > 0)
+            table_close(w->sheets[i].rows.heap, lock);
+        return false;
+    }
+    return true;
+}
+
 static void
 open_sheet(newt_pg_writer *w, sheet *s, const newt_pg_relation *plan)
 {
     TupleDesc desc;
 
     s->plan = plan;
-    s->rows.heap = table_open(plan->oid,
-                              w->task == NEWT_PG_LOOK ? AccessShareLock : RowExclusiveLock);
     if (!newt_pg_open_key(&s->rows))
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("typed table \"%s\" has no primary key that begins with its object",
@@ -117,7 +133,7 @@ mark_ours(sheet *s)
 
 newt_pg_writer *
 newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last, newt_pg_task task,
-                     newt_pg_where *where)
+                     Snapshot objects, newt_pg_where *where)
 {
     newt_pg_writer *w = palloc0(offsetof(newt_pg_writer, sheets) + t->n * sizeof *w->sheets);
 
@@ -127,7 +143,10 @@ newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last, newt_pg_t
     w->last = last;
     w->where = where;
     w->n = t->n;
-    w->snapshot = RegisterSnapshot(GetLatestSnapshot());
+    if (!open_heaps(w))
+        return NULL;
+    /* to compare, both are looked at as of the same moment */
+    w->snapshot = RegisterSnapshot(task == NEWT_PG_LOOK ? objects : GetLatestSnapshot());
     w->memory = AllocSetContextCreate(CurrentMemoryContext, "newt typed rows",
                                       ALLOCSET_DEFAULT_SIZES);
     for (int i = 0; i < t->n; i++) {
@@ -299,7 +318,6 @@ flush(newt_pg_writer *w)
     for (int i = 0; i < w->n; i++)
         flush_sheet(w, &w->sheets[i]);
     MemoryContextSwitchTo(before);
-    MemoryContextReset(w->memory);
 }
 
 static void
@@ -520,6 +538,7 @@ newt_pg_write(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, size_t bytes)
     w->bytes += bytes;
     if (w->bytes >= ROW_BYTES || w->sheets[0].n_slots == ROWS) {
         flush(w);
+        MemoryContextReset(w->memory);
         w->bytes = 0;
     }
     return deed;

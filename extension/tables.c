@@ -44,7 +44,7 @@ typedef struct work {
     newt_pg_by_zoid objects;
     Snapshot snapshot;
     TupleTableSlot *slot;
-    newt_pg_writer **writers; /* of each of the store's classes; NULL: not needed yet */
+    newt_pg_writer **writers; /* of each of the store's classes; NULL: not needed yet, or dropped */
     newt_pg_rows **rows;
     newt_pg_where where;
     int64 deeds[NEWT_PG_N_DEEDS];
@@ -105,7 +105,7 @@ writer_of(work *w, const newt_pg_tables *t)
     int i = t - w->store->tables;
 
     if (!w->writers[i]) {
-        w->writers[i] = newt_pg_writer_begin(t, w->first, w->last, w->task, &w->where);
+        w->writers[i] = newt_pg_writer_begin(t, w->first, w->last, w->task, w->snapshot, &w->where);
         w->rows[i] = palloc0(t->n * sizeof **w->rows);
     }
     return w->writers[i];
@@ -150,10 +150,14 @@ static void
 write_rows(work *w, int64 zoid, const newt_pg_tables *t, newt_pg_rows *rows, size_t bytes)
 {
     MemoryContext memory = CurrentMemoryContext;
+    newt_pg_writer *writer = writer_of(w, t);
+
+    if (!writer)
+        return;
 
     PG_TRY();
     {
-        count(w, zoid, newt_pg_write(writer_of(w, t), zoid, rows, bytes));
+        count(w, zoid, newt_pg_write(writer, zoid, rows, bytes));
     }
     PG_CATCH();
     {
@@ -177,8 +181,8 @@ write_object(work *w, int64 zoid, const newt_pg_tables *only, int mode)
 
     if (!newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record))) {
         t = newt_pg_tables_of(w->store, head.class_name, head.class_n);
-        if (t && (only ? t == only : mode < 0 || t->is_inline == mode)) {
-            writer = writer_of(w, t);
+        if (t && (only ? t == only : mode < 0 || t->is_inline == mode) &&
+            (writer = writer_of(w, t))) {
             rows = w->rows[t - w->store->tables];
             made = make_rows(w, zoid, t, &head, rows, newt_pg_writer_memory(writer, rows));
             if (made || w->task != NEWT_PG_FILL)

@@ -13,6 +13,7 @@
 
 #include "access/attnum.h"
 #include "utils/array.h"
+#include "utils/snapshot.h"
 
 /* ---- table_plan.c --------------------------------------------------------------------------- */
 
@@ -127,9 +128,11 @@ typedef enum newt_pg_deed {
     NEWT_PG_N_DEEDS
 } newt_pg_deed;
 
-/* To write objects from first to last into the tables of a class. */
+/* To write objects from first to last, as a snapshot has them, into the tables of a class; NULL:
+ * these have been dropped. */
 extern newt_pg_writer *newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last,
-                                            newt_pg_task task, newt_pg_where *where);
+                                            newt_pg_task task, Snapshot objects,
+                                            newt_pg_where *where);
 /* Memory in which the rows of an object are to be made; sets their natts. */
 extern MemoryContext newt_pg_writer_memory(newt_pg_writer *w, newt_pg_rows *rows);
 /* bytes: of the record. rows NULL: there is no such object. Zoids rise. */

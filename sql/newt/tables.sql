@@ -91,9 +91,12 @@ SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c->>'column_name'), ', ' ORD
 $newt_body$;
 COMMENT ON FUNCTION newt.table_key(jsonb) IS 'the primary key of a typed table with these columns';
 
-CREATE FUNCTION newt.create_table_sql(store text, class_name text, table_schema text DEFAULT NULL, table_name text DEFAULT NULL,
-                                      mode text DEFAULT 'inline', numeric_columns text[] DEFAULT '{}') RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
+-- In the order in which they are to run. Steps 1 and 4 may be one transaction each; those of 2 and 3 take a lock
+-- on a table that commits write to, so each is to be one of its own: commits lock tables in the order of
+-- their objects, and whoever holds one lock and waits for another may be waited for.
+CREATE FUNCTION newt.create_table_steps(store text, class_name text, table_schema text, table_name text, mode text, numeric_columns text[])
+    RETURNS TABLE (step integer, statement text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 DECLARE
@@ -103,7 +106,7 @@ DECLARE
     main text;
     t record;
     other record;
-    result text[] := '{}';
+    registry text[] := '{}';
 BEGIN
     PERFORM newt.check_store(store);
     IF mode IS NULL OR mode NOT IN ('inline', 'updater') THEN
@@ -118,11 +121,21 @@ BEGIN
     SELECT pg_catalog.pg_get_userbyid(c.relowner) INTO owner FROM pg_catalog.pg_class c
      WHERE c.oid = pg_catalog.to_regclass(pg_catalog.format('%I.object_state', store));
     IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name)) IS NULL THEN
-        result := result || pg_catalog.format('CREATE SCHEMA %I AUTHORIZATION %I', schema_name, owner);
+        step := 1;
+        statement := pg_catalog.format('CREATE SCHEMA %I AUTHORIZATION %I', schema_name, owner);
+        RETURN NEXT;
     END IF;
     FOR t IN SELECT * FROM newt.table_layout(store, class_name, schema_name, main_name, coalesce(numeric_columns, '{}')) l ORDER BY l.number LOOP
         main := coalesce(main, t.qualified);
-        result := result || ARRAY[
+        IF pg_catalog.to_regclass(t.qualified) IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+                MESSAGE = pg_catalog.format('relation %s already exists', t.qualified),
+                HINT = CASE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass(t.qualified))
+                       WHEN 'v' THEN pg_catalog.format('Drop the view first, or name another schema: CALL newt.create_table(%L, %L, ''reports''); newt.refresh_views(%L) then lets the view read the table.', store, class_name, store)
+                       ELSE pg_catalog.format('Drop it, or name another schema: CALL newt.create_table(%L, %L, ''reports'').', store, class_name) END;
+        END IF;
+        step := 1;
+        FOREACH statement IN ARRAY ARRAY[
             pg_catalog.format(E'CREATE TABLE %s (\n%s,\n    PRIMARY KEY (%s)%s\n) WITH (fillfactor = %s)', t.qualified,
                 (SELECT pg_catalog.string_agg(pg_catalog.format('    %I %s', c->>'column_name', c->>'data_type'), E',\n' ORDER BY n)
                    FROM pg_catalog.jsonb_array_elements(t.columns) WITH ORDINALITY x (c, n)),
@@ -150,8 +163,10 @@ BEGIN
                               WHERE c.oid = pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', store))
                                 AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner) r,
                             (VALUES (1, 'GRANT USAGE ON SCHEMA %3$I TO %2$s'), (2, 'GRANT SELECT ON %1$s TO %2$s')) g (n, statement)
-                      WHERE g.n = 2 OR t.number = 1 ORDER BY r.role, g.n)
-            || pg_catalog.format('INSERT INTO %I.newt_table (relation, class_name, parent, path, shape, mode, columns) VALUES (%L, %L, %L, %L, %L, %L, %L)',
+                      WHERE g.n = 2 OR t.number = 1 ORDER BY r.role, g.n) LOOP
+            RETURN NEXT;
+        END LOOP;
+        registry := registry || pg_catalog.format('INSERT INTO %I.newt_table (relation, class_name, parent, path, shape, mode, columns) VALUES (%L, %L, %L, %L, %L, %L, %L)',
                 store, t.qualified, class_name, CASE WHEN t.number > 1 THEN main END, t.path, t.shape, mode, t.columns);
     END LOOP;
     -- Foreign keys of references are not enforced: an object may refer to one that is gone. NOT VALID, so that
@@ -162,23 +177,42 @@ BEGIN
                     LEFT JOIN LATERAL (SELECT newt.typed_table(store, x.c->>'class') AS relation) c2 ON true
               WHERE x.c->>'role' = 'value' AND x.c->>'kind' = 'ref' AND NOT (x.c->>'is_array')::boolean
                 AND (c2.relation IS NOT NULL OR x.c->>'class' = class_name) ORDER BY l.number, x.n LOOP
-        result := result || pg_catalog.format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED NOT VALID',
+        step := 2;
+        statement := pg_catalog.format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED NOT VALID',
             t.relation, t.c->>'column_name', CASE WHEN t.c->>'class' = class_name THEN main ELSE t.known::text END);
+        RETURN NEXT;
     END LOOP;
     FOR other IN EXECUTE pg_catalog.format($sql$
             SELECT t.relation, x.c->>'column_name' AS column_name FROM %I.newt_table t, jsonb_array_elements(t.columns) x (c)
              WHERE t.class_name <> $1 AND x.c->>'role' = 'value' AND x.c->>'kind' = 'ref' AND NOT (x.c->>'is_array')::boolean AND x.c->>'class' = $1
                AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.relation AND a.attname = x.c->>'column_name')
              ORDER BY t.relation::text COLLATE "C", 2$sql$, store) USING class_name LOOP
-        result := result || pg_catalog.format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED NOT VALID',
+        step := 2;
+        statement := pg_catalog.format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED NOT VALID',
             other.relation, other.column_name, main);
+        RETURN NEXT;
     END LOOP;
     IF mode = 'inline' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g
             WHERE g.tgrelid = pg_catalog.to_regclass(pg_catalog.format('%I.transaction', store)) AND g.tgname = 'newt_keep_tables') THEN
-        result := result || pg_catalog.format('CREATE TRIGGER newt_keep_tables BEFORE INSERT ON %I.transaction FOR EACH ROW EXECUTE FUNCTION newt.keep_tables()', store);
+        step := 3;
+        statement := pg_catalog.format('CREATE TRIGGER newt_keep_tables BEFORE INSERT ON %I.transaction FOR EACH ROW EXECUTE FUNCTION newt.keep_tables()', store);
+        RETURN NEXT;
     END IF;
-    RETURN pg_catalog.array_to_string(result, E';\n') || ';';
+    step := 4;
+    FOREACH statement IN ARRAY registry || pg_catalog.format('SELECT newt.tables_changed(%L)', pg_catalog.format('%I.newt_table', store)) LOOP
+        RETURN NEXT;
+    END LOOP;
 END
+$newt_body$;
+COMMENT ON FUNCTION newt.create_table_steps(text, text, text, text, text, text[]) IS 'the statements of newt.create_table, by steps';
+
+CREATE FUNCTION newt.create_table_sql(store text, class_name text, table_schema text DEFAULT NULL, table_name text DEFAULT NULL,
+                                      mode text DEFAULT 'inline', numeric_columns text[] DEFAULT '{}') RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT pg_catalog.string_agg(s.statement || ';', E'\n' ORDER BY s.n)
+  FROM newt.create_table_steps(store, class_name, table_schema, table_name, mode, numeric_columns) WITH ORDINALITY s (step, statement, n)
 $newt_body$;
 COMMENT ON FUNCTION newt.create_table_sql(text, text, text, text, text, text[]) IS 'the SQL of newt.create_table, but for the filling';
 
@@ -202,6 +236,8 @@ CREATE PROCEDURE newt.create_table(store text, class_name text, table_schema tex
     AS $newt_body$
 DECLARE
     known regclass;
+    s record;
+    done integer := 1;
 BEGIN
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
@@ -215,8 +251,15 @@ BEGIN
             HINT = pg_catalog.format('CALL newt.refresh_table(%L, %L) follows the class; newt.drop_table(%L, %L) drops the table.', store, class_name, store, class_name);
     END IF;
     EXECUTE pg_catalog.format('DELETE FROM %I.newt_table WHERE class_name = $1', store) USING class_name; -- of tables that were dropped
-    EXECUTE newt.create_table_sql(store, class_name, table_schema, table_name, mode, numeric_columns);
-    PERFORM newt.tables_changed(pg_catalog.format('%I.newt_table', store)::regclass);
+    FOR s IN SELECT * FROM newt.create_table_steps(store, class_name, table_schema, table_name, mode, numeric_columns) LOOP
+        IF s.step IN (2, 3) OR s.step <> done THEN
+            COMMIT;
+            SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+            PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        END IF;
+        done := s.step;
+        EXECUTE s.statement;
+    END LOOP;
     COMMIT;
     CALL newt.fill_table(store, class_name);
 END
@@ -335,32 +378,56 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.check_table(text, text) IS 'compares all rows of the typed tables of a class with the records: no row if they are the same';
 
-CREATE FUNCTION newt.drop_table(store text, class_name text) RETURNS void
-    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-    SET search_path = pg_catalog, pg_temp
+-- First it is taken from the registry, and those are waited for who write to it. Then nobody waits for the
+-- locks, and they for nobody.
+CREATE PROCEDURE newt.drop_table(store text, class_name text)
+    LANGUAGE plpgsql
     AS $newt_body$
 DECLARE
+    main regclass;
     relations text;
-    main regclass := newt.table_of(store, class_name);
+    readers text;
     key record;
 BEGIN
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    main := newt.table_of(store, class_name);
+    EXECUTE pg_catalog.format('SELECT string_agg(DISTINCT w.ev_class::regclass::text, '', '') FROM %I.newt_table t '
+            'JOIN pg_depend d ON d.refobjid = t.relation JOIN pg_rewrite w ON d.classid = ''pg_rewrite''::regclass AND d.objid = w.oid WHERE t.class_name = $1', store)
+        INTO readers USING class_name;
+    IF readers IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+            MESSAGE = pg_catalog.format('cannot drop typed table %s because views read it', main),
+            DETAIL = pg_catalog.format('These are %s.', readers),
+            HINT = 'Drop the views first.';
+    END IF;
     EXECUTE pg_catalog.format('WITH d AS (DELETE FROM %I.newt_table WHERE class_name = $1 RETURNING relation)
-            SELECT string_agg(d.relation::text, '', '' ORDER BY d.relation <> $2, d.relation) FROM d JOIN pg_class r ON r.oid = d.relation', store)
-        INTO relations USING class_name, main;
-    -- foreign keys of other classes go; views of people stay, and are named by the error
-    FOR key IN SELECT c.conrelid::regclass AS relation, c.conname FROM pg_catalog.pg_constraint c
-                WHERE c.contype = 'f' AND c.confrelid = main AND c.conrelid <> main LOOP
+            SELECT string_agg(d.relation::text, '', '' ORDER BY d.relation) FROM d JOIN pg_class r ON r.oid = d.relation', store)
+        INTO relations USING class_name;
+    PERFORM newt.tables_changed(pg_catalog.format('%I.newt_table', store)::regclass);
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM newt.wait_for_writers(pg_catalog.format('%I.object_state', store)::regclass);
+    FOR key IN SELECT c.conrelid::regclass AS relation, c.conname FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.confrelid = main LOOP
         EXECUTE pg_catalog.format('ALTER TABLE %s DROP CONSTRAINT %I', key.relation, key.conname);
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     END LOOP;
     EXECUTE pg_catalog.format('DROP TABLE %s', relations);
-    PERFORM newt.tables_changed(pg_catalog.format('%I.newt_table', store)::regclass);
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     EXECUTE pg_catalog.format('SELECT string_agg(t.class_name, '', '') FROM %I.newt_table t WHERE t.mode = ''inline''', store) INTO relations;
     IF relations IS NULL THEN
         EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS newt_keep_tables ON %I.transaction', store);
     END IF;
+    COMMIT;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.drop_table(text, text) IS 'drops the typed tables of a class';
+COMMENT ON PROCEDURE newt.drop_table(text, text) IS 'drops the typed tables of a class';
 
 CREATE FUNCTION newt.tables(store text DEFAULT 'public')
     RETURNS TABLE (class_name text, relation regclass, mode text, filled boolean, "columns" integer, "rows" bigint, size bigint)

@@ -1,0 +1,550 @@
+/*
+ * server_tables.c - typed tables, kept by commits: the same rows as the records, whatever happens
+ */
+#include "everything.h"
+#include "server.h"
+
+struct shelf;
+struct book;
+NEWT_DECLARE(shelf);
+NEWT_DECLARE(book);
+struct page {
+    newt_text title;
+    int32_t number;
+    NEWT_ARRAY(book_ref) see;
+};
+NEWT_DECLARE(page);
+struct book {
+    newt_text name;
+    uint64_t words;
+    newt_time at;
+    shelf_ref shelf;
+    NEWT_ARRAY(newt_text) tags;
+    NEWT_ARRAY(struct page) pages;
+    NEWT_ARRAY(newt_ref) others; /* a set */
+    NEWT_MAP(double) weights;
+};
+struct shelf {
+    newt_text name;
+};
+/* clang-format off */
+NEWT_CLASS(page, "Page", 0, NULL, NEWT_FIELD(struct page, title), NEWT_FIELD(struct page, number),
+           NEWT_REFS(struct page, see, book));
+NEWT_CLASS(shelf, "Shelf", 1, NULL, NEWT_FIELD(struct shelf, name));
+NEWT_CLASS(book, "Book", 1, NULL, NEWT_FIELD(struct book, name), NEWT_FIELD(struct book, words),
+           NEWT_FIELD(struct book, at), NEWT_REF(struct book, shelf, shelf),
+           NEWT_LIST(struct book, tags), NEWT_STRUCTS(struct book, pages, page),
+           NEWT_SET(struct book, others),
+           NEWT_MAPOF(struct book, weights));
+/* clang-format on */
+
+static const newt_class *const books[] = {&book_class, &shelf_class, NULL};
+
+/* ---- helpers ------------------------------------------------------------------------------- */
+
+static void
+open_books(store *s, const char *name, newt_options o)
+{
+    use_database(true);
+    store_make(s, name);
+    s->db = store_db(s, books, o);
+    s->a = connect_(s->db);
+    s->b = connect_(s->db);
+}
+
+static void
+create_table(const store *s, const char *class_name)
+{
+    sql_do(s->pg, "CALL newt.create_table('%s', '%s')", s->schema, class_name);
+}
+
+static void
+assert_clean(const store *s, const char *class_name)
+{
+    assert_sql(s->pg, "",
+               "SELECT problem || ' ' || objects || ' ' || coalesce(examples::text, '') "
+               "FROM newt.check_table('%s', '%s')",
+               s->schema, class_name);
+}
+
+/* A book with as many items of each collection as n says. */
+static void
+write_book(struct book *b, int64_t n, newt_ref other)
+{
+    char text[40];
+
+    snprintf(text, sizeof text, "book %lld", (long long)n);
+    newt_set(b, name, text);
+    b->words = (uint64_t)n * 1000;
+    b->at.us = 1700000000000000 + n;
+    b->tags.n = b->pages.n = b->others.n = 0;
+    for (int64_t i = 0; i < n % 4; i++) {
+        newt_append(b, tags, (newt_text){0});
+        snprintf(text, sizeof text, "tag %lld", (long long)i);
+        newt_text_set((newt_object *)b, &newt_items(b, tags)[i], text);
+    }
+    for (int64_t i = 0; i < n % 5; i++) {
+        newt_append(b, pages, (struct page){.number = (int32_t)i});
+        snprintf(text, sizeof text, "page %lld", (long long)(n + i));
+        newt_text_set((newt_object *)b, &newt_items(b, pages)[i].title, text);
+    }
+    if (other.oid)
+        newt_append(b, others, other);
+    for (int64_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "key %lld", (long long)i);
+        if (i < n % 3)
+            *newt_put(b, weights, text) = (double)n / 2;
+        else
+            newt_drop(b, weights, text);
+    }
+}
+
+static book_ref
+make_book(newt_conn *c, int64_t n)
+{
+    struct book *b = book_new(c);
+
+    assert_non_null(b);
+    write_book(b, n, (newt_ref){0});
+    return book_id(b);
+}
+
+static void
+change_book(newt_conn *c, book_ref r, int64_t n, newt_ref other)
+{
+    struct book *b = book_write(c, r);
+
+    if (!b)
+        fail_error("book_write", newt_conn_error(c));
+    write_book(b, n, other);
+    book_done(b);
+}
+
+/* ---- what a commit keeps ------------------------------------------------------------------- */
+
+static void
+test_kept(void **state)
+{
+    book_ref r[10];
+    store s;
+
+    (void)state;
+    open_books(&s, "kept", (newt_options){0});
+    begin(s.a);
+    for (int i = 0; i < 5; i++)
+        r[i] = make_book(s.a, i);
+    commit(s.a);
+    create_table(&s, "Book"); /* those that were there */
+    create_table(&s, "Shelf");
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "5 10 4",
+               "SELECT (SELECT count(*) FROM book) || ' ' || "
+               "(SELECT count(*) FROM book_pages) || ' ' || (SELECT count(*) FROM book_weights)");
+    begin(s.a); /* new ones */
+    for (int i = 5; i < 10; i++)
+        r[i] = make_book(s.a, i);
+    commit(s.a);
+    assert_sql(s.pg, "10", "SELECT count(*) FROM book");
+    assert_sql(
+        s.pg, "book 7|7000|2023-11-14 22:13:20.000007|{\"tag 0\",\"tag 1\",\"tag 2\"}",
+        "SELECT concat_ws('|', name, words, at AT TIME ZONE 'UTC', tags) FROM book WHERE id = %lld",
+        (long long)r[7].any.oid);
+    assert_sql(s.pg, "1|page 7|0,2|page 8|1",
+               "SELECT string_agg(concat_ws('|', n, title, number), ',' ORDER BY n) "
+               "FROM book_pages WHERE book_id = %lld",
+               (long long)r[7].any.oid);
+    assert_sql(s.pg, "key 0=3.5",
+               "SELECT string_agg(key || '=' || value, ',' ORDER BY key) FROM book_weights WHERE "
+               "book_id = %lld",
+               (long long)r[7].any.oid);
+    begin(s.b); /* changed: every collection grows or shrinks */
+    for (int i = 0; i < 10; i++)
+        change_book(s.b, r[i], 17 - i, r[0].any);
+    commit(s.b);
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "10", "SELECT count(*) FROM book_others WHERE others_id = %lld",
+               (long long)r[0].any.oid);
+    begin(s.b); /* the same again: nothing is written */
+    for (int i = 0; i < 10; i++)
+        change_book(s.b, r[i], 17 - i, r[1].any);
+    commit(s.b);
+    assert_sql(s.pg, "10", "SELECT count(*) FROM book_others WHERE others_id = %lld",
+               (long long)r[1].any.oid);
+    begin(s.a);
+    for (int i = 0; i < 10; i += 2)
+        ok(s.a, newt_delete(s.a, r[i].any));
+    commit(s.a);
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "5 5",
+               "SELECT (SELECT count(*) FROM book) || ' ' || (SELECT count(DISTINCT book_id) FROM "
+               "book_others)");
+    store_close(&s);
+}
+
+/* Oids of more than 1,000 objects are in transaction_object; and only what is there is current. */
+static void
+test_large(void **state)
+{
+    enum {
+        N = 2500
+    };
+    static book_ref r[N];
+    store s;
+
+    (void)state;
+    open_books(&s, "large", (newt_options){0});
+    create_table(&s, "Book");
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        r[i] = make_book(s.a, i);
+    commit(s.a);
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "2500", "SELECT count(*) FROM book");
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        if (i % 3)
+            change_book(s.a, r[i], i + 1, r[0].any);
+        else
+            ok(s.a, newt_delete(s.a, r[i].any));
+    commit(s.a);
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "1666", "SELECT count(*) FROM book");
+    store_close(&s);
+}
+
+/* Commits that do without newt.at_commit() are served by the trigger. */
+static void
+test_trigger(void **state)
+{
+    book_ref one, two;
+    store s;
+
+    (void)state;
+    open_books(&s, "trigger", (newt_options){0});
+    create_table(&s, "Book");
+    begin(s.a);
+    one = make_book(s.a, 1);
+    two = make_book(s.a, 2);
+    commit(s.a);
+    begin(s.a);
+    ok(s.a, newt_read_current(s.a, two.any));
+    change_book(s.a, one, 13, two.any);
+    commit(s.a);
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "13000", "SELECT words FROM book WHERE id = %lld", (long long)one.any.oid);
+    sql_do(s.pg, "REVOKE EXECUTE ON FUNCTION newt.at_commit(regclass, bigint, bigint, bigint[], "
+                 "bigint[], text, text, text, text[]) FROM PUBLIC");
+    sql_do(s.pg, "CREATE ROLE %s_writer LOGIN", s.schema);
+    sql_do(s.pg, "SELECT newt.grant_store('%s', '%s_writer', 'application')", s.schema, s.schema);
+    {
+        char writer_uri[400], role[100];
+        newt_options o = {.size = sizeof o, .schema = s.schema};
+        newt_db *db;
+        newt_conn *c;
+
+        snprintf(role, sizeof role, "%s_writer", s.schema);
+        snprintf(writer_uri, sizeof writer_uri, "postgresql:///%s?host=%s&port=%s&user=%s",
+                 test_database, getenv("PGHOST"), getenv("PGPORT"), role);
+        assert_int_equal(newt_db_open(&db, writer_uri, books, &o), NEWT_OK);
+        c = connect_(db);
+        begin(c);
+        change_book(c, one, 14, two.any);
+        (void)make_book(c, 15);
+        commit(c);
+        newt_close(c);
+        sql_do(s.pg, "GRANT EXECUTE ON FUNCTION newt.at_commit(regclass, bigint, bigint, bigint[], "
+                     "bigint[], text, text, text, text[]) TO PUBLIC");
+        c = connect_(db); /* with the rights of an application, which has none on the table */
+        begin(c);
+        change_book(c, two, 16, one.any);
+        commit(c);
+        newt_close(c);
+        newt_db_close(db);
+    }
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "14000,15000,16000",
+               "SELECT string_agg(words::text, ',' ORDER BY words) FROM book");
+    store_close(&s);
+}
+
+/* ---- refused ------------------------------------------------------------------------------- */
+
+static void
+assert_refused(newt_conn *c, const char *sqlstate, const char *const *words)
+{
+    const newt_error *e;
+
+    assert_int_not_equal(newt_commit(c), NEWT_OK);
+    e = newt_conn_error(c);
+    assert_string_equal(newt_error_sqlstate(e), sqlstate);
+    for (; *words; words++)
+        if (!strstr(newt_error_message(e), *words))
+            fail_msg("no \"%s\" in \"%s\"", *words, newt_error_message(e));
+    newt_abort(c);
+}
+
+static void
+test_refused(void **state)
+{
+    char object[40];
+    book_ref one, two;
+    store s;
+
+    (void)state;
+    open_books(&s, "refused", (newt_options){0});
+    create_table(&s, "Book");
+    begin(s.a);
+    one = make_book(s.a, 1);
+    two = make_book(s.a, 2);
+    commit(s.a);
+    sql_do(s.pg, "ALTER TABLE book ADD CONSTRAINT short CHECK (words < 100000)");
+    sql_do(s.pg, "ALTER TABLE book ADD UNIQUE (name)");
+    sql_do(s.pg, "ALTER TABLE book_pages ADD CONSTRAINT titled CHECK (title <> 'page 44')");
+    snprintf(object, sizeof object, "object %lld", (long long)one.any.oid);
+    begin(s.a);
+    change_book(s.a, two, 3, (newt_ref){0});
+    change_book(s.a, one, 200, (newt_ref){0});
+    assert_refused(s.a, "23514", (const char *const[]){"book", object, "\"short\"", NULL});
+    begin(s.a);
+    change_book(s.a, one, 2, (newt_ref){0});
+    assert_refused(s.a, "23505", (const char *const[]){"book", object, "book_name_key", NULL});
+    begin(s.a);
+    change_book(s.a, one, 44, (newt_ref){0});
+    assert_refused(s.a, "23514", (const char *const[]){"book_pages", object, "\"titled\"", NULL});
+    begin(s.a); /* a new one among many */
+    for (int i = 0; i < 300; i++)
+        (void)make_book(s.a, i == 150 ? 150 : 1000 + i);
+    assert_refused(s.a, "23514", (const char *const[]){"book", "\"short\"", NULL});
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "book 1,book 2", "SELECT string_agg(name, ',' ORDER BY id) FROM book");
+    assert_sql(s.pg, "2",
+               "SELECT count(*) FROM object_state WHERE newt.class_name(state) = 'Book'");
+    store_close(&s);
+}
+
+/* People read; what they write is refused with a reason. */
+static void
+test_read_only(void **state)
+{
+    PGresult *r;
+    store s;
+
+    (void)state;
+    open_books(&s, "read_only", (newt_options){0});
+    begin(s.a);
+    (void)make_book(s.a, 1);
+    commit(s.a);
+    create_table(&s, "Book");
+    for (int i = 0; i < 3; i++) {
+        static const char *const statements[] = {"UPDATE book SET words = 1",
+                                                 "DELETE FROM book_pages", "TRUNCATE book CASCADE"};
+
+        r = PQexec(s.pg, statements[i]);
+        assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "55000");
+        assert_non_null(strstr(PQresultErrorField(r, PG_DIAG_MESSAGE_DETAIL),
+                               "computed from the state records"));
+        PQclear(r);
+    }
+    assert_clean(&s, "Book");
+    store_close(&s);
+}
+
+/* The DBA may add columns, also generated ones, and rename or drop ours. */
+static void
+test_columns(void **state)
+{
+    book_ref r;
+    store s;
+
+    (void)state;
+    open_books(&s, "columns", (newt_options){0});
+    create_table(&s, "Book");
+    sql_do(s.pg, "ALTER TABLE book ADD note text, ADD initial text GENERATED ALWAYS AS (left(name, "
+                 "1)) STORED");
+    sql_do(s.pg, "CREATE INDEX ON book (lower(name))");
+    begin(s.a);
+    r = make_book(s.a, 1);
+    commit(s.a);
+    sql_do(s.pg, "ALTER TABLE book DISABLE TRIGGER USER");
+    sql_do(s.pg, "UPDATE book SET note = 'mine'");
+    sql_do(s.pg, "ALTER TABLE book ENABLE TRIGGER USER");
+    sql_do(s.pg, "ALTER TABLE book RENAME words TO n_words");
+    sql_do(s.pg, "ALTER TABLE book DROP at");
+    begin(s.a);
+    change_book(s.a, r, 7, (newt_ref){0});
+    commit(s.a);
+    assert_sql(s.pg, "book 7|mine|b|1000",
+               "SELECT concat_ws('|', name, note, initial, n_words) FROM book WHERE lower(name) = "
+               "'book 7'");
+    assert_clean(&s, "Book");
+    sql_do(s.pg, "DROP TABLE book CASCADE"); /* commits go on */
+    begin(s.a);
+    change_book(s.a, r, 8, (newt_ref){0});
+    commit(s.a);
+    store_close(&s);
+}
+
+/* ---- every kind ---------------------------------------------------------------------------- */
+
+static void
+test_everything(void **state)
+{
+    enum {
+        N = 200
+    };
+    static everything_ref refs[N];
+    generate g;
+    newt_db *db;
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    use_database(true);
+    store_make(&s, "everything");
+    db = store_db(&s, everything_classes, (newt_options){0});
+    c = connect_(db);
+    generate_init(&g, generate_seed());
+    for (int round = 0; round < 4; round++) {
+        begin(c);
+        for (int i = round * N / 4; i < (round + 1) * N / 4; i++) {
+            struct everything *e = everything_new(c);
+
+            everything_fill(&g, e);
+            refs[i] = everything_id(e);
+            everything_done(e);
+        }
+        commit(c);
+        if (round == 1)
+            create_table(&s, "Everything");
+    }
+    assert_clean(&s, "Everything");
+    assert_sql(s.pg, "200", "SELECT count(*) FROM everything");
+    for (int i = 0; i < N; i++) {
+        begin(c);
+        if (i % 3) {
+            struct everything *e = everything_write(c, refs[i]);
+
+            assert_non_null(e);
+            random_scalars(&(filler){&g, (newt_object *)e}, e);
+            everything_done(e);
+        } else {
+            ok(c, newt_delete(c, refs[i].any));
+        }
+        commit(c);
+    }
+    assert_clean(&s, "Everything");
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(s.pg);
+}
+
+/* ---- beside writers ------------------------------------------------------------------------ */
+
+typedef struct writer {
+    pthread_t thread;
+    newt_db *db;
+    book_ref *shared;
+    int n_shared;
+    uint64_t seed;
+    bool stop, failed;
+    int64_t commits;
+} writer;
+
+static void *
+write_on(void *arg)
+{
+    writer *w = arg;
+    newt_conn *c = connect_(w->db);
+    book_ref own[50] = {{{0}}};
+    generate g;
+
+    generate_init(&g, w->seed);
+    while (!__atomic_load_n(&w->stop, __ATOMIC_RELAXED) && !w->failed) {
+        int k = (int)generate_below(&g, 50);
+        int status = newt_begin(c);
+
+        if (status == NEWT_OK && own[k].any.oid && generate_below(&g, 3) == 0) {
+            status = newt_delete(c, own[k].any);
+            own[k].any.oid = 0;
+        } else if (status == NEWT_OK && own[k].any.oid) {
+            change_book(c, own[k], (int64_t)generate_below(&g, 1000), (newt_ref){0});
+        } else if (status == NEWT_OK) {
+            own[k] = make_book(c, (int64_t)generate_below(&g, 1000));
+        }
+        if (status == NEWT_OK) /* one that others write to as well */
+            change_book(c, w->shared[generate_below(&g, (uint64_t)w->n_shared)],
+                        (int64_t)generate_below(&g, 1000), (newt_ref){0});
+        if (status == NEWT_OK)
+            status = newt_commit(c);
+        if (status == NEWT_ECONFLICT) {
+            memset(own, 0, sizeof own); /* it is not known which there are */
+            newt_abort(c);
+        } else if (status != NEWT_OK) {
+            print_error("%s\n", newt_error_message(newt_conn_error(c)));
+            w->failed = true;
+        } else {
+            __atomic_fetch_add(&w->commits, 1, __ATOMIC_RELAXED);
+        }
+    }
+    newt_close(c);
+    return NULL;
+}
+
+/* Made, filled, mended, dropped and made again while four write. */
+static void
+test_beside_writers(void **state)
+{
+    enum {
+        N = 3000,
+        WRITERS = 4,
+        ROUNDS = 3
+    };
+    static book_ref shared[N];
+    writer w[WRITERS];
+    uint64_t seed = generate_seed();
+    store s;
+
+    (void)state;
+    open_books(&s, "beside", (newt_options){0});
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        shared[i] = make_book(s.a, i);
+    commit(s.a);
+    for (int i = 0; i < WRITERS; i++) {
+        w[i] = (writer){.db = s.db, .shared = shared, .n_shared = N, .seed = seed + (uint64_t)i};
+        assert_int_equal(pthread_create(&w[i].thread, NULL, write_on, &w[i]), 0);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        int64_t before = __atomic_load_n(&w[0].commits, __ATOMIC_RELAXED);
+
+        wait_until(__atomic_load_n(&w[0].commits, __ATOMIC_RELAXED) > before + 20 || w[0].failed);
+        sql_do(s.pg, "CALL newt.create_table('%s', 'Book')", s.schema);
+        before = __atomic_load_n(&w[1].commits, __ATOMIC_RELAXED);
+        wait_until(__atomic_load_n(&w[1].commits, __ATOMIC_RELAXED) > before + 20 || w[1].failed);
+        assert_clean(&s, "Book");
+        sql_do(s.pg, "CALL newt.fill_table('%s', 'Book', 100)", s.schema);
+        assert_clean(&s, "Book");
+        if (round + 1 < ROUNDS)
+            sql_do(s.pg, "CALL newt.drop_table('%s', 'Book')", s.schema);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        __atomic_store_n(&w[i].stop, true, __ATOMIC_RELAXED);
+        pthread_join(w[i].thread, NULL);
+        assert_false(w[i].failed);
+    }
+    assert_clean(&s, "Book");
+    store_close(&s);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_kept),       cmocka_unit_test(test_large),
+    cmocka_unit_test(test_trigger),    cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_read_only),  cmocka_unit_test(test_columns),
+    cmocka_unit_test(test_everything), cmocka_unit_test(test_beside_writers),
+};
+
+int
+main(void)
+{
+    return run_all(tests);
+}
