@@ -94,7 +94,8 @@ COMMENT ON FUNCTION newt.table_key(jsonb) IS 'the primary key of a typed table w
 -- In the order in which they are to run. Steps 1 and 4 may be one transaction each; those of 2 and 3 take a lock
 -- on a table that commits write to, so each is to be one of its own: commits lock tables in the order of
 -- their objects, and whoever holds one lock and waits for another may be waited for.
-CREATE FUNCTION newt.create_table_steps(store text, class_name text, table_schema text, table_name text, mode text, numeric_columns text[])
+CREATE FUNCTION newt.create_table_steps(store text, class_name text, table_schema text, table_name text, mode text, numeric_columns text[],
+                                        one_table bigint DEFAULT NULL)
     RETURNS TABLE (step integer, statement text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
     SET search_path = pg_catalog, pg_temp
@@ -127,6 +128,7 @@ BEGIN
     END IF;
     FOR t IN SELECT * FROM newt.table_layout(store, class_name, schema_name, main_name, coalesce(numeric_columns, '{}')) l ORDER BY l.number LOOP
         main := coalesce(main, t.qualified);
+        CONTINUE WHEN one_table <> t.number; -- a collection that the class has gained
         IF pg_catalog.to_regclass(t.qualified) IS NOT NULL THEN
             RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
                 MESSAGE = pg_catalog.format('relation %s already exists', t.qualified),
@@ -176,7 +178,7 @@ BEGIN
                     pg_catalog.jsonb_array_elements(l.columns) WITH ORDINALITY x (c, n)
                     LEFT JOIN LATERAL (SELECT newt.typed_table(store, x.c->>'class') AS relation) c2 ON true
               WHERE x.c->>'role' = 'value' AND x.c->>'kind' = 'ref' AND NOT (x.c->>'is_array')::boolean
-                AND (c2.relation IS NOT NULL OR x.c->>'class' = class_name) ORDER BY l.number, x.n LOOP
+                AND coalesce(l.number = one_table, true) AND (c2.relation IS NOT NULL OR x.c->>'class' = class_name) ORDER BY l.number, x.n LOOP
         step := 2;
         statement := pg_catalog.format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED NOT VALID',
             t.relation, t.c->>'column_name', CASE WHEN t.c->>'class' = class_name THEN main ELSE t.known::text END);
@@ -184,9 +186,9 @@ BEGIN
     END LOOP;
     FOR other IN EXECUTE pg_catalog.format($sql$
             SELECT t.relation, x.c->>'column_name' AS column_name FROM %I.newt_table t, jsonb_array_elements(t.columns) x (c)
-             WHERE t.class_name <> $1 AND x.c->>'role' = 'value' AND x.c->>'kind' = 'ref' AND NOT (x.c->>'is_array')::boolean AND x.c->>'class' = $1
+             WHERE t.class_name <> $1 AND $2 IS NULL AND x.c->>'role' = 'value' AND x.c->>'kind' = 'ref' AND NOT (x.c->>'is_array')::boolean AND x.c->>'class' = $1
                AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.relation AND a.attname = x.c->>'column_name')
-             ORDER BY t.relation::text COLLATE "C", 2$sql$, store) USING class_name LOOP
+             ORDER BY t.relation::text COLLATE "C", 2$sql$, store) USING class_name, one_table LOOP
         step := 2;
         statement := pg_catalog.format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED NOT VALID',
             other.relation, other.column_name, main);
@@ -204,7 +206,7 @@ BEGIN
     END LOOP;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.create_table_steps(text, text, text, text, text, text[]) IS 'the statements of newt.create_table, by steps';
+COMMENT ON FUNCTION newt.create_table_steps(text, text, text, text, text, text[], bigint) IS 'the statements of newt.create_table, by steps';
 
 CREATE FUNCTION newt.create_table_sql(store text, class_name text, table_schema text DEFAULT NULL, table_name text DEFAULT NULL,
                                       mode text DEFAULT 'inline', numeric_columns text[] DEFAULT '{}') RETURNS text
@@ -342,6 +344,114 @@ BEGIN
 END
 $newt_body$;
 COMMENT ON PROCEDURE newt.fill_table(text, text, bigint) IS 'goes on with the filling of a typed table; one that is full is compared with its objects, and mended';
+
+-- What a class has gained, lost or given another type since its tables were made; a field keeps its column
+-- as long as any version of the class has it. Each statement is to be a transaction of its own.
+CREATE FUNCTION newt.refresh_table_steps(store text, class_name text) RETURNS TABLE (statement text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    main regclass := newt.table_of(store, class_name);
+    schema_name text;
+    table_name text;
+    mode text;
+    numeric_columns text[];
+    t record;
+    c record;
+    known record;
+BEGIN
+    SELECT n.nspname, r.relname INTO schema_name, table_name FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = main;
+    EXECUTE pg_catalog.format($sql$
+        SELECT min(t.mode), coalesce(array_agg(coalesce(array_to_string(nullif(t.path, '{}'), '_') || '.', '') || (x.c->>'column_name'))
+                                     FILTER (WHERE x.c->>'data_type' = 'numeric' AND x.c->>'kind' IN ('int', 'uint')), '{}')
+          FROM %I.newt_table t, jsonb_array_elements(t.columns) x (c) WHERE t.class_name = $1$sql$, store)
+        INTO mode, numeric_columns USING class_name;
+    -- a column that a version has lost is no integer column any more
+    numeric_columns := ARRAY(SELECT u.c FROM unnest(numeric_columns) u (c) WHERE EXISTS (
+        SELECT FROM newt.class_layout(store, class_name) l
+         WHERE coalesce(l.child || '.', '') || l.column_name = u.c AND l.role = 'value' AND l.data_type = 'bigint' AND l.kind <> 'ref'));
+    FOR t IN EXECUTE pg_catalog.format($sql$
+            SELECT l.number, l.qualified, l.columns, k.relation, k.columns AS before
+              FROM newt.table_layout($1, $2, $3, $4, $5) l
+              FULL JOIN (SELECT n.* FROM %I.newt_table n JOIN pg_class r ON r.oid = n.relation WHERE n.class_name = $2) k
+                ON k.path = l.path AND k.shape IS NOT DISTINCT FROM l.shape
+             ORDER BY l.number NULLS FIRST$sql$, store) USING store, class_name, schema_name, table_name, numeric_columns LOOP
+        IF t.number IS NULL THEN -- a collection that is not projected any more
+            statement := pg_catalog.format('WITH d AS (DELETE FROM %I.newt_table WHERE relation = %L::regclass) SELECT newt.tables_changed(%L)', store, t.relation,
+                                           pg_catalog.format('%I.newt_table', store));
+            RETURN NEXT;
+            statement := pg_catalog.format('DROP TABLE %s', t.relation);
+            RETURN NEXT;
+            CONTINUE;
+        ELSIF t.relation IS NULL THEN
+            FOR statement IN SELECT s.statement FROM newt.create_table_steps(store, class_name, schema_name, table_name, mode, numeric_columns, t.number) s LOOP
+                RETURN NEXT;
+            END LOOP;
+            CONTINUE;
+        END IF;
+        FOR c IN SELECT x.c->>'column_name' AS name, x.c->>'data_type' AS type, x.c->>'comment' AS comment, x.c->>'role' AS role,
+                        x.c->>'kind' = 'ref' AND x.c->>'role' = 'value' AS is_ref, a.attnum, a.atttypid
+                   FROM jsonb_array_elements(t.columns) WITH ORDINALITY x (c, n)
+                   LEFT JOIN pg_attribute a ON a.attrelid = t.relation AND a.attname = x.c->>'column_name' AND NOT a.attisdropped
+                  ORDER BY x.n LOOP
+            IF c.attnum IS NULL THEN
+                statement := pg_catalog.format('ALTER TABLE %s ADD %I %s', t.relation, c.name, c.type);
+            ELSIF c.atttypid <> c.type::regtype AND c.role = 'value' THEN
+                statement := pg_catalog.format('ALTER TABLE %1$s DROP %2$I, ADD %2$I %3$s', t.relation, c.name, c.type);
+            ELSE
+                CONTINUE;
+            END IF;
+            RETURN NEXT;
+            statement := pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', t.relation, c.name, c.comment);
+            RETURN NEXT;
+            IF c.is_ref THEN
+                statement := pg_catalog.format('CREATE INDEX ON %s ' || CASE WHEN c.type = 'bigint[]' THEN 'USING gin (%I)' ELSE '(%I)' END, t.relation, c.name);
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+        FOR c IN SELECT b.c->>'column_name' AS name FROM jsonb_array_elements(t.before) WITH ORDINALITY b (c, n)
+                   JOIN pg_attribute a ON a.attrelid = t.relation AND a.attname = b.c->>'column_name' AND NOT a.attisdropped
+                  WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(t.columns) x (c) WHERE x.c->>'column_name' = b.c->>'column_name')
+                  ORDER BY b.n LOOP
+            statement := pg_catalog.format('ALTER TABLE %s DROP %I', t.relation, c.name);
+            RETURN NEXT;
+        END LOOP;
+        IF t.columns <> t.before THEN
+            statement := pg_catalog.format('WITH u AS (UPDATE %I.newt_table SET columns = %L WHERE relation = %L::regclass) SELECT newt.tables_changed(%L)', store, t.columns, t.relation,
+                                           pg_catalog.format('%I.newt_table', store));
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.refresh_table_steps(text, text) IS 'the statements of newt.refresh_table; none: the tables are as the class is';
+
+CREATE PROCEDURE newt.refresh_table(store text, class_name text)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    statements text[];
+    one text;
+BEGIN
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    statements := ARRAY(SELECT s.statement FROM newt.refresh_table_steps(store, class_name) s);
+    FOREACH one IN ARRAY statements LOOP
+        EXECUTE one;
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    END LOOP;
+    IF statements <> '{}' THEN
+        CALL newt.fill_table(store, class_name);
+    ELSE
+        RAISE NOTICE '%', pg_catalog.format('typed table %s is as class "%s" is', newt.table_of(store, class_name), class_name);
+    END IF;
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.refresh_table(text, text) IS 'lets the typed tables of a class follow its newest version, and mends their rows';
 
 CREATE FUNCTION newt.check_table(store text, class_name text)
     RETURNS TABLE (problem text, objects bigint, examples bigint[])

@@ -438,6 +438,82 @@ test_everything(void **state)
     PQfinish(s.pg);
 }
 
+/* ---- the class changes --------------------------------------------------------------------- */
+
+static void
+class_fields(const store *s, int version, const char *fields)
+{
+    sql_do(s->pg, "INSERT INTO newt_class (name, version, fields) VALUES ('Changing', %d, '%s')",
+           version, fields);
+}
+
+/* An object by its record's bytes, and a transaction that tells of it. */
+static void
+put_record(const store *s, int64_t oid, const char *hex)
+{
+    sql_do(s->pg,
+           "BEGIN; INSERT INTO object_state (zoid, serial, state) VALUES (%lld, 5, '\\x%s') ON "
+           "CONFLICT (zoid) "
+           "DO UPDATE SET state = excluded.state; INSERT INTO transaction (tid, serial, nonce, "
+           "written, removed) SELECT max(tid) + 1, "
+           "max(serial) + 1, 0, '{%lld}', '{}' FROM transaction; COMMIT",
+           (long long)oid, hex, (long long)oid);
+}
+
+/* A field that is new, of another kind, without a use, or not projected any more; a collection. */
+static void
+test_class_changes(void **state)
+{
+    /* ["Changing", 1, {"a": 1, "b": "x"}], ["Changing", 2, {"a": "one", "b": "x", "c": [true], "d":
+     * {"k": 2}}] */
+    static const char old[] = "83684368616e67696e6701a261610161626178",
+                      new[] = "83684368616e67696e6702a46161636f6e65616261786163"
+                              "81f56164a1616b02";
+    store s;
+
+    (void)state;
+    open_books(&s, "changes", (newt_options){0});
+    class_fields(&s, 1,
+                 "[{\"name\": \"a\", \"kind\": \"int\", \"bits\": 32}, {\"name\": \"b\", \"kind\": "
+                 "\"text\"}]");
+    put_record(&s, 5001, old);
+    create_table(&s, "Changing");
+    assert_sql(s.pg, "5001|1|x", "SELECT concat_ws('|', id, a, b) FROM changing");
+    class_fields(&s, 2,
+                 "[{\"name\": \"a\", \"kind\": \"text\"}, {\"name\": \"c\", \"kind\": \"bool\", "
+                 "\"shape\": \"list\"}, "
+                 "{\"name\": \"d\", \"kind\": \"int\", \"bits\": 64, \"shape\": \"map\"}]");
+    put_record(&s, 5002, new);
+    assert_clean(&s, "Changing");
+    sql_do(s.pg, "CALL newt.refresh_table('%s', 'Changing')", s.schema);
+    assert_clean(&s, "Changing");
+    assert_sql(s.pg, "5001|1|x;5002|one|x|{t}",
+               "SELECT string_agg(concat_ws('|', id, a, b, c), ';' ORDER BY id) FROM changing");
+    assert_sql(s.pg, "5002|k|2", "SELECT concat_ws('|', changing_id, key, value) FROM changing_d");
+    put_record(&s, 5001, new);
+    assert_sql(s.pg, "5001 5002",
+               "SELECT string_agg(changing_id::text, ' ' ORDER BY changing_id) FROM changing_d");
+    class_fields(&s, 3,
+                 "[{\"name\": \"b\", \"kind\": \"text\", \"skip\": true}, {\"name\": \"d\", "
+                 "\"kind\": \"int\", \"bits\": 64, \"shape\": \"map\", "
+                 "\"skip\": true}]");
+    sql_do(s.pg, "CALL newt.refresh_table('%s', 'Changing')", s.schema);
+    assert_clean(&s, "Changing");
+    assert_sql(s.pg, "id a c",
+               "SELECT string_agg(attname, ' ' ORDER BY attname <> 'id', attname) FROM "
+               "pg_attribute WHERE attrelid = 'changing'::regclass "
+               "AND attnum > 0 AND NOT attisdropped");
+    assert_sql(s.pg, "t", "SELECT to_regclass('changing_d') IS NULL");
+    assert_sql(s.pg, "0", "SELECT count(*) FROM newt.refresh_table_steps('%s', 'Changing')",
+               s.schema);
+    sql_do(s.pg, "CALL newt.drop_table('%s', 'Changing')", s.schema);
+    assert_sql(s.pg, "0 0",
+               "SELECT (SELECT count(*) FROM newt_table) || ' ' || (SELECT count(*) FROM "
+               "pg_trigger WHERE tgname = 'newt_keep_tables' AND "
+               "tgrelid = 'transaction'::regclass)");
+    store_close(&s);
+}
+
 /* ---- beside writers ------------------------------------------------------------------------ */
 
 typedef struct writer {
@@ -537,10 +613,11 @@ test_beside_writers(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_kept),       cmocka_unit_test(test_large),
-    cmocka_unit_test(test_trigger),    cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_read_only),  cmocka_unit_test(test_columns),
-    cmocka_unit_test(test_everything), cmocka_unit_test(test_beside_writers),
+    cmocka_unit_test(test_kept),           cmocka_unit_test(test_large),
+    cmocka_unit_test(test_trigger),        cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_read_only),      cmocka_unit_test(test_columns),
+    cmocka_unit_test(test_class_changes),  cmocka_unit_test(test_everything),
+    cmocka_unit_test(test_beside_writers),
 };
 
 int
