@@ -1,14 +1,17 @@
 /*
  * values.c - the projection's forms of values, read back as SQL types
  *
- * Every function gives NULL for what is not such a value or does not fit the type: a view or an
- * index over documents of many ages must not fail at one of them. All are immutable, which
- * PostgreSQL's own casts to timestamptz and date are not: these forms depend on no setting.
+ * What is not such a value, or does not fit the type, is refused without an error and becomes NULL:
+ * a view or an index over documents of many ages must not fail at one of them. All are immutable,
+ * which PostgreSQL's own casts to timestamptz and date are not: these forms depend on no setting.
  */
-#include "newt_pg.h"
+#include "values.h"
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
+#include "common/base64.h"
+#include "common/int.h"
 #include "datatype/timestamp.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -18,33 +21,24 @@
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(newt_pg_ts_text);
-PG_FUNCTION_INFO_V1(newt_pg_ts_jsonb);
 PG_FUNCTION_INFO_V1(newt_pg_date_text);
-PG_FUNCTION_INFO_V1(newt_pg_date_jsonb);
 PG_FUNCTION_INFO_V1(newt_pg_duration_int8);
-PG_FUNCTION_INFO_V1(newt_pg_duration_jsonb);
-PG_FUNCTION_INFO_V1(newt_pg_ref);
-PG_FUNCTION_INFO_V1(newt_pg_int8);
-PG_FUNCTION_INFO_V1(newt_pg_float8);
-PG_FUNCTION_INFO_V1(newt_pg_numeric);
-PG_FUNCTION_INFO_V1(newt_pg_bool);
-PG_FUNCTION_INFO_V1(newt_pg_uuid);
-
-/* ---- looking into a document ----------------------------------------------------------------- */
-
-/* The document itself, when it is a scalar. */
-static bool
-scalar(Jsonb *document, JsonbValue *v)
-{
-    return JB_ROOT_IS_SCALAR(document) && JsonbExtractScalar(&document->root, v);
-}
 
 /* The value of a wrapper: the only key of an object. */
 static bool
-wrapped(Jsonb *document, const char *key, JsonbValue *v)
+wrapped(const JsonbValue *v, const char *key, JsonbValue *inner)
 {
-    return JB_ROOT_IS_OBJECT(document) && JB_ROOT_COUNT(document) == 1 &&
-           getKeyJsonValueFromContainer(&document->root, key, (int)strlen(key), v);
+    const JsonbContainer *object = v->val.binary.data;
+    size_t n = strlen(key);
+    const char *data;
+
+    if (v->type != jbvBinary || !JsonContainerIsObject(object) || JsonContainerSize(object) != 1)
+        return false;
+    data = (const char *)&object->children[2];
+    if (JBE_OFFLENFLD(object->children[0]) != n || memcmp(data, key, n) != 0)
+        return false;
+    newt_pg_read_entry(object, 1, data, inner);
+    return true;
 }
 
 static bool
@@ -54,15 +48,51 @@ is_text(const JsonbValue *v, const char *s)
            memcmp(v->val.string.val, s, strlen(s)) == 0;
 }
 
+/* ---- numbers -------------------------------------------------------------------------------- */
+
+/*
+ * A number in numeric's short form on disk (see write_int in jsonb.c), if it has few digits:
+ * mantissa * 10000 ^ exponent. PostgreSQL's own way to an integer goes through text, and an error.
+ */
+static bool
+unpack(Numeric number, int64 *mantissa, int *exponent)
+{
+    const char *data = (const char *)number + VARHDRSZ;
+    int n = (int)(VARSIZE(number) - VARHDRSZ - sizeof(uint16)) / (int)sizeof(int16), weight;
+    uint16 header;
+    int16 digit;
+
+    memcpy(&header, data, sizeof header);
+    if ((header & 0xC000) != 0x8000 || n > 4)
+        return false;
+    weight = (header & 0x3F) - (header & 0x40);
+    *mantissa = 0;
+    for (int i = 0; i < n; i++) {
+        memcpy(&digit, data + sizeof header + (size_t)i * sizeof digit, sizeof digit);
+        *mantissa = *mantissa * 10000 + digit;
+    }
+    if (header & 0x2000)
+        *mantissa = -*mantissa;
+    *exponent = n ? weight - n + 1 : 0;
+    return true;
+}
+
 /* Exact: 1.0 is the integer 1, 1.5 none. */
 static bool
 to_int64(const JsonbValue *v, int64 *out)
 {
     char *text, *end;
     size_t n;
+    int exponent;
 
     if (v->type != jbvNumeric)
         return false;
+    if (unpack(v->val.numeric, out, &exponent)) {
+        for (; exponent > 0; exponent--)
+            if (pg_mul_s64_overflow(*out, 10000, out))
+                return false;
+        return exponent == 0; /* no zeros are kept behind the point */
+    }
     text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
     n = strcspn(text, ".");
     if (text[n] == '.' && strspn(text + n + 1, "0") != strlen(text + n + 1))
@@ -71,6 +101,120 @@ to_int64(const JsonbValue *v, int64 *out)
     errno = 0;
     *out = strtoll(text, &end, 10);
     return errno == 0 && end != text && *end == '\0';
+}
+
+static bool
+read_int8(const JsonbValue *v, Datum *out)
+{
+    int64 i;
+
+    if (!to_int64(v, &i))
+        return false;
+    *out = Int64GetDatum(i);
+    return true;
+}
+
+static bool
+read_ref(const JsonbValue *v, Datum *out)
+{
+    JsonbValue oid;
+
+    return wrapped(v, "::=>", &oid) && read_int8(&oid, out);
+}
+
+static const struct special {
+    const char *text;
+    double real;
+} specials[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
+
+static const struct special *
+special_of(const JsonbValue *v)
+{
+    for (size_t i = 0; v->type == jbvString && i < lengthof(specials); i++)
+        if (is_text(v, specials[i].text))
+            return &specials[i];
+    return NULL;
+}
+
+/* The codec's digits are the shortest that read back as the same bits; strtod does that, and so
+ * does one operation on an integer and a power of ten that are both exact. A number beyond the
+ * type's range is refused; one too small for it is 0. */
+static bool
+read_float8(const JsonbValue *v, Datum *out)
+{
+    static const double powers[] = {1, 1e4, 1e8, 1e12, 1e16, 1e20};
+    const struct special *special = special_of(v);
+    double real;
+    int64 mantissa;
+    int exponent;
+
+    if (special)
+        real = special->real;
+    else if (v->type != jbvNumeric)
+        return false;
+    else if (unpack(v->val.numeric, &mantissa, &exponent) &&
+             abs(exponent) < (int)lengthof(powers) && Abs(mantissa) <= INT64CONST(1) << 53)
+        real = exponent < 0 ? (double)mantissa / powers[-exponent]
+                            : (double)mantissa * powers[exponent];
+    else {
+        real = strtod(
+            DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric))),
+            NULL);
+        if (isinf(real))
+            return false;
+    }
+    *out = Float8GetDatum(real);
+    return true;
+}
+
+static Datum
+numeric_of(const char *text)
+{
+    return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+                               Int32GetDatum(-1));
+}
+
+/* {"::num": "-1.5E+500"}: as the codec writes it, and small enough for numeric. */
+static bool
+fits_numeric(const char *s)
+{
+    const char *digit = s + (*s == '-');
+    size_t whole = strspn(digit, "0123456789"), fraction = 0;
+    const char *e = digit + whole;
+    char *end;
+    long exponent;
+
+    if (*e == '.') {
+        fraction = strspn(e + 1, "0123456789");
+        e += 1 + fraction;
+    }
+    if (whole == 0 || *e != 'E' || (e[1] != '+' && e[1] != '-') || e[2] < '0' || e[2] > '9')
+        return false;
+    errno = 0;
+    exponent = strtol(e + 1, &end, 10);
+    return errno == 0 && *end == '\0' && exponent <= 100000 && exponent >= -15000 &&
+           whole <= 30000 && fraction <= 1000;
+}
+
+static bool
+read_numeric(const JsonbValue *v, Datum *out)
+{
+    const struct special *special = special_of(v);
+    JsonbValue number;
+    char *text;
+
+    if (special)
+        *out = numeric_of(special->text);
+    else if (v->type == jbvNumeric)
+        *out = NumericGetDatum(DatumGetNumericCopy(NumericGetDatum(v->val.numeric)));
+    else if (wrapped(v, "::num", &number) && number.type == jbvString) {
+        text = pnstrdup(number.val.string.val, (Size)number.val.string.len);
+        if (!fits_numeric(text))
+            return false;
+        *out = numeric_of(text);
+    } else
+        return false;
+    return true;
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -126,6 +270,68 @@ parse_time(const char *s, size_t n, TimestampTz *out)
     return true;
 }
 
+static bool
+read_ts(const JsonbValue *v, Datum *out)
+{
+    static const int64 epoch = (int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+    JsonbValue number;
+    TimestampTz t;
+    int64 us;
+
+    if (v->type == jbvString) {
+        if (!parse_time(v->val.string.val, (size_t)v->val.string.len, &t))
+            return false;
+    } else if (wrapped(v, "::us", &number) && to_int64(&number, &us) &&
+               us >= PG_INT64_MIN + epoch && IS_VALID_TIMESTAMP(us - epoch))
+        t = us - epoch;
+    else
+        return false;
+    *out = TimestampTzGetDatum(t);
+    return true;
+}
+
+static bool
+read_date(const JsonbValue *v, Datum *out)
+{
+    static const int64 epoch = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
+    JsonbValue number;
+    int days;
+    int64 n;
+
+    if (v->type == jbvString) {
+        if (!parse_date(v->val.string.val, (size_t)v->val.string.len, &days))
+            return false;
+    } else if (wrapped(v, "::days", &number) && to_int64(&number, &n) && n > PG_INT32_MIN &&
+               n < PG_INT32_MAX && IS_VALID_DATE(n - epoch))
+        days = (int)(n - epoch);
+    else
+        return false;
+    *out = DateADTGetDatum(days);
+    return true;
+}
+
+static Interval *
+interval_of(int64 us)
+{
+    Interval *interval = palloc(sizeof *interval);
+
+    interval->time = us;
+    interval->day = 0;
+    interval->month = 0;
+    return interval;
+}
+
+static bool
+read_duration(const JsonbValue *v, Datum *out)
+{
+    int64 us;
+
+    if (!to_int64(v, &us))
+        return false;
+    *out = IntervalPGetDatum(interval_of(us));
+    return true;
+}
+
 Datum
 newt_pg_ts_text(PG_FUNCTION_ARGS)
 {
@@ -135,24 +341,6 @@ newt_pg_ts_text(PG_FUNCTION_ARGS)
     if (!parse_time(VARDATA_ANY(s), VARSIZE_ANY_EXHDR(s), &t))
         PG_RETURN_NULL();
     PG_RETURN_TIMESTAMPTZ(t);
-}
-
-Datum
-newt_pg_ts_jsonb(PG_FUNCTION_ARGS)
-{
-    static const int64 epoch = (int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-    Jsonb *document = PG_GETARG_JSONB_P(0);
-    JsonbValue v;
-    TimestampTz t;
-    int64 us;
-
-    if (scalar(document, &v) && v.type == jbvString &&
-        parse_time(v.val.string.val, (size_t)v.val.string.len, &t))
-        PG_RETURN_TIMESTAMPTZ(t);
-    if (wrapped(document, "::us", &v) && to_int64(&v, &us) && us >= PG_INT64_MIN + epoch &&
-        IS_VALID_TIMESTAMP(us - epoch))
-        PG_RETURN_TIMESTAMPTZ(us - epoch);
-    PG_RETURN_NULL();
 }
 
 Datum
@@ -167,172 +355,54 @@ newt_pg_date_text(PG_FUNCTION_ARGS)
 }
 
 Datum
-newt_pg_date_jsonb(PG_FUNCTION_ARGS)
-{
-    static const int64 epoch = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
-    Jsonb *document = PG_GETARG_JSONB_P(0);
-    JsonbValue v;
-    int days;
-    int64 n;
-
-    if (scalar(document, &v) && v.type == jbvString &&
-        parse_date(v.val.string.val, (size_t)v.val.string.len, &days))
-        PG_RETURN_DATEADT(days);
-    if (wrapped(document, "::days", &v) && to_int64(&v, &n) && n > PG_INT32_MIN &&
-        n < PG_INT32_MAX && IS_VALID_DATE(n - epoch))
-        PG_RETURN_DATEADT((DateADT)(n - epoch));
-    PG_RETURN_NULL();
-}
-
-static Interval *
-interval_of(int64 us)
-{
-    Interval *interval = palloc(sizeof *interval);
-
-    interval->time = us;
-    interval->day = 0;
-    interval->month = 0;
-    return interval;
-}
-
-Datum
 newt_pg_duration_int8(PG_FUNCTION_ARGS)
 {
     PG_RETURN_INTERVAL_P(interval_of(PG_GETARG_INT64(0)));
 }
 
-Datum
-newt_pg_duration_jsonb(PG_FUNCTION_ARGS)
-{
-    JsonbValue v;
-    int64 us;
+/* ---- the rest ---------------------------------------------------------------------------------
+ */
 
-    if (!scalar(PG_GETARG_JSONB_P(0), &v) || !to_int64(&v, &us))
-        PG_RETURN_NULL();
-    PG_RETURN_INTERVAL_P(interval_of(us));
-}
-
-/* ---- references, numbers, and the rest
- * ------------------------------------------------------------------ */
-
-Datum
-newt_pg_ref(PG_FUNCTION_ARGS)
-{
-    JsonbValue v;
-    int64 oid;
-
-    if (!wrapped(PG_GETARG_JSONB_P(0), "::=>", &v) || !to_int64(&v, &oid))
-        PG_RETURN_NULL();
-    PG_RETURN_INT64(oid);
-}
-
-Datum
-newt_pg_int8(PG_FUNCTION_ARGS)
-{
-    JsonbValue v;
-    int64 i;
-
-    if (!scalar(PG_GETARG_JSONB_P(0), &v) || !to_int64(&v, &i))
-        PG_RETURN_NULL();
-    PG_RETURN_INT64(i);
-}
-
-static const struct special {
-    const char *text;
-    double real;
-} specials[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
-
-static const struct special *
-special_of(const JsonbValue *v)
-{
-    for (size_t i = 0; i < lengthof(specials); i++)
-        if (is_text(v, specials[i].text))
-            return &specials[i];
-    return NULL;
-}
-
-/* The codec's digits are the shortest that read back as the same bits; strtod does that. A number
- * beyond the type's range gives NULL; one too small for it is 0. */
-Datum
-newt_pg_float8(PG_FUNCTION_ARGS)
-{
-    const struct special *special;
-    JsonbValue v;
-    double real;
-
-    if (!scalar(PG_GETARG_JSONB_P(0), &v))
-        PG_RETURN_NULL();
-    special = special_of(&v);
-    if (special)
-        PG_RETURN_FLOAT8(special->real);
-    if (v.type != jbvNumeric)
-        PG_RETURN_NULL();
-    real = strtod(DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v.val.numeric))),
-                  NULL);
-    if (isinf(real))
-        PG_RETURN_NULL();
-    PG_RETURN_FLOAT8(real);
-}
-
-static Datum
-numeric_of(const char *text)
-{
-    return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
-                               Int32GetDatum(-1));
-}
-
-/* {"::num": "-1.5E+500"}: as the codec writes it, and small enough for numeric. */
 static bool
-fits_numeric(const char *s)
+read_bool(const JsonbValue *v, Datum *out)
 {
-    const char *digit = s + (*s == '-');
-    size_t whole = strspn(digit, "0123456789"), fraction = 0;
-    const char *e = digit + whole;
-    char *end;
-    long exponent;
+    *out = BoolGetDatum(v->type == jbvBool && v->val.boolean);
+    return v->type == jbvBool;
+}
 
-    if (*e == '.') {
-        fraction = strspn(e + 1, "0123456789");
-        e += 1 + fraction;
-    }
-    if (whole == 0 || *e != 'E' || (e[1] != '+' && e[1] != '-') || e[2] < '0' || e[2] > '9')
+/* Of text that is shown only in part: what is shown. */
+static bool
+read_string(const JsonbValue *v, Datum *out)
+{
+    JsonbValue shown;
+
+    if (v->type == jbvBinary && JsonContainerIsObject(v->val.binary.data) &&
+        getKeyJsonValueFromContainer(v->val.binary.data, "::text", 6, &shown))
+        v = &shown;
+    if (v->type != jbvString)
         return false;
-    errno = 0;
-    exponent = strtol(e + 1, &end, 10);
-    return errno == 0 && *end == '\0' && exponent <= 100000 && exponent >= -15000 &&
-           whole <= 30000 && fraction <= 1000;
+    *out = PointerGetDatum(cstring_to_text_with_len(v->val.string.val, v->val.string.len));
+    return true;
 }
 
-Datum
-newt_pg_numeric(PG_FUNCTION_ARGS)
+/* The projection has no more than 256 bytes. */
+static bool
+read_bytes(const JsonbValue *v, Datum *out)
 {
-    Jsonb *document = PG_GETARG_JSONB_P(0);
-    const struct special *special;
-    JsonbValue v;
-    char *text;
+    JsonbValue shown;
+    bytea *bytes;
+    int room, n;
 
-    if (scalar(document, &v)) {
-        special = special_of(&v);
-        if (special)
-            PG_RETURN_DATUM(numeric_of(special->text));
-        if (v.type == jbvNumeric)
-            PG_RETURN_NUMERIC(DatumGetNumericCopy(NumericGetDatum(v.val.numeric)));
-    } else if (wrapped(document, "::num", &v) && v.type == jbvString) {
-        text = pnstrdup(v.val.string.val, (Size)v.val.string.len);
-        if (fits_numeric(text))
-            PG_RETURN_DATUM(numeric_of(text));
-    }
-    PG_RETURN_NULL();
-}
-
-Datum
-newt_pg_bool(PG_FUNCTION_ARGS)
-{
-    JsonbValue v;
-
-    if (!scalar(PG_GETARG_JSONB_P(0), &v) || v.type != jbvBool)
-        PG_RETURN_NULL();
-    PG_RETURN_BOOL(v.val.boolean);
+    if (!wrapped(v, "::b64", &shown) || shown.type != jbvString)
+        return false;
+    room = pg_b64_dec_len(shown.val.string.len);
+    bytes = palloc((Size)room + VARHDRSZ);
+    n = pg_b64_decode(shown.val.string.val, shown.val.string.len, (void *)VARDATA(bytes), room);
+    if (n < 0)
+        return false;
+    SET_VARSIZE(bytes, n + VARHDRSZ);
+    *out = PointerGetDatum(bytes);
+    return true;
 }
 
 /* 00112233-4455-6677-8899-aabbccddeeff, in lower case, as the projection has it. */
@@ -363,14 +433,36 @@ parse_uuid(const char *s, size_t n, pg_uuid_t *out)
     return true;
 }
 
-Datum
-newt_pg_uuid(PG_FUNCTION_ARGS)
+static bool
+read_uuid(const JsonbValue *v, Datum *out)
 {
     pg_uuid_t *uuid = palloc(sizeof *uuid);
-    JsonbValue v;
 
-    if (!scalar(PG_GETARG_JSONB_P(0), &v) || v.type != jbvString ||
-        !parse_uuid(v.val.string.val, (size_t)v.val.string.len, uuid))
-        PG_RETURN_NULL();
-    PG_RETURN_UUID_P(uuid);
+    *out = UUIDPGetDatum(uuid);
+    return v->type == jbvString && parse_uuid(v->val.string.val, (size_t)v->val.string.len, uuid);
 }
+
+/* Any value but null. */
+static bool
+read_json(const JsonbValue *v, Datum *out)
+{
+    if (v->type == jbvNull)
+        return false;
+    *out = JsonbPGetDatum(JsonbValueToJsonb(unconstify(JsonbValue *, v)));
+    return true;
+}
+
+const newt_pg_type newt_pg_types[] = {
+    [NEWT_PG_BOOL] = {read_bool, BOOLOID, 1, true, TYPALIGN_CHAR},
+    [NEWT_PG_INT8] = {read_int8, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+    [NEWT_PG_FLOAT8] = {read_float8, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+    [NEWT_PG_NUMERIC] = {read_numeric, NUMERICOID, -1, false, TYPALIGN_INT},
+    [NEWT_PG_STRING] = {read_string, TEXTOID, -1, false, TYPALIGN_INT},
+    [NEWT_PG_BYTES] = {read_bytes, BYTEAOID, -1, false, TYPALIGN_INT},
+    [NEWT_PG_TS] = {read_ts, TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+    [NEWT_PG_DURATION] = {read_duration, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE},
+    [NEWT_PG_DATE] = {read_date, DATEOID, 4, true, TYPALIGN_INT},
+    [NEWT_PG_UUID] = {read_uuid, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR},
+    [NEWT_PG_REF] = {read_ref, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+    [NEWT_PG_JSON] = {read_json, JSONBOID, -1, false, TYPALIGN_INT},
+};

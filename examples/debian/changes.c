@@ -147,7 +147,7 @@ change_one(struct demo *d, const char *name, package_ref *ref)
     say(&d->page, "\nIts new word is in the text index at once:");
     snprintf(words, sizeof words, "%s reviewed", name);
     ok = demo_show(d, "tsvector_idx",
-                   "SELECT name, priority, summary FROM package JOIN package_search USING (zoid)\n"
+                   "SELECT name, priority, summary FROM package JOIN package_search USING (id)\n"
                    " WHERE words @@ websearch_to_tsquery('english', $1)",
                    1, &(const char *){words});
 out:
@@ -169,7 +169,7 @@ hold_all(newt_conn *c, void *arg)
 {
     struct hold *h = arg;
     newt_result *r = NULL;
-    int rc = newt_search(c, &r, "SELECT zoid FROM package_search WHERE readers && $1::text[]", 1,
+    int rc = newt_search(c, &r, "SELECT id FROM package_search WHERE readers && $1::text[]", 1,
                          &h->readers);
 
     if (!rc)
@@ -217,7 +217,7 @@ change_many(struct demo *d)
         d, "principals_idx",
         "SELECT s.name AS section, count(*) AS packages,\n"
         "       count(*) FILTER (WHERE p.held) AS held\n"
-        "  FROM package p JOIN package_search USING (zoid) JOIN section s ON s.zoid = p.section\n"
+        "  FROM package p JOIN package_search USING (id) JOIN section s ON s.id = p.section_id\n"
         " WHERE readers && $1::text[] GROUP BY s.name ORDER BY 1",
         1, &h.readers);
 }

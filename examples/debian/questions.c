@@ -14,10 +14,11 @@ static const char *const views[] = {
     /* typed columns, from what the classes say of their fields */
     "SELECT newt.create_view(current_schema(), name) FROM newt_class\n"
     " WHERE name IN ('Package', 'Section', 'Maintainer') AND to_regclass(lower(name)) IS NULL",
-    /* what the two GIN indexes hold, under names to search by */
+    /* what three GIN indexes hold, under names to search by */
     "CREATE OR REPLACE VIEW package_search AS\n"
-    "SELECT zoid, newt.principals(state, 'acl') AS readers,\n"
-    "       newt.tsvector('english', state, 'name:A', 'summary:B', 'description:C') AS words\n"
+    "SELECT zoid AS id, newt.principals(state, 'acl') AS readers,\n"
+    "       newt.tsvector('english', state, 'name:A', 'summary:B', 'description:C') AS words,\n"
+    "       state->'relations' AS relations\n"
     "  FROM newt WHERE class_name = 'Package'",
 };
 
@@ -35,15 +36,14 @@ static const struct {
     {"newt_projection_principals_idx", "readers", "newt.create_principals_index",
      "SELECT newt.create_principals_index(current_schema(), 'Package', 'acl')\n"
      " WHERE to_regclass('newt_projection_principals_idx') IS NULL"},
-    {"package_relations", "dependents", "gin (relations)",
-     ON_PACKAGES("package_relations", "gin ((state->'relations') jsonb_path_ops)")},
+    {"package_dependents", "dependents", "gin (relations)",
+     ON_PACKAGES("package_dependents", "gin ((state->'relations') jsonb_path_ops)")},
     {"package_tags", "tags", "gin (tags)",
-     ON_PACKAGES("package_tags", "gin ((state->'tags') jsonb_path_ops)")},
+     ON_PACKAGES("package_tags", "gin (newt.string_array(state, 'tags'))")},
     {"package_name", "names", "btree (name)",
-     ON_PACKAGES("package_name",
-                 "btree ((coalesce(state #>> '{name,::text}', state ->> 'name')))")},
+     ON_PACKAGES("package_name", "btree (newt.string(state, 'name'))")},
     {"package_section", "sections", "btree (section)",
-     ON_PACKAGES("package_section", "btree (newt.ref(state->'section'))")},
+     ON_PACKAGES("package_section", "btree (newt.ref(state, 'section'))")},
 };
 
 bool
@@ -230,23 +230,23 @@ static const struct question {
 } questions[] = {
     {"SQL: full-text search",
      "tsvector_idx",
-     "SELECT name, priority, summary FROM package JOIN package_search USING (zoid)\n"
+     "SELECT name, priority, summary FROM package JOIN package_search USING (id)\n"
      " WHERE words @@ websearch_to_tsquery('english', $1)\n"
      " ORDER BY ts_rank(words, websearch_to_tsquery('english', $1)) DESC, name LIMIT 6",
      {"text editor -java"}},
     {"SQL: who may see what",
      "principals_idx",
      "SELECT s.name AS section, count(*) AS packages, sum(p.size)::bigint AS download\n"
-     "  FROM package p JOIN package_search USING (zoid) JOIN section s ON s.zoid = p.section\n"
+     "  FROM package p JOIN package_search USING (id) JOIN section s ON s.id = p.section_id\n"
      " WHERE readers && $1::text[]\n"
      " GROUP BY s.name ORDER BY 2 DESC, 1",
      {"{group:dba,group:kernel}"}},
     {"SQL: what depends on it",
-     "package_relations",
-     "SELECT name, priority, installed_size::bigint AS bytes, count(*) OVER () AS \"in all\" FROM "
-     "package\n"
+     "package_dependents",
+     "SELECT name, priority, installed_size AS bytes, count(*) OVER () AS \"in all\"\n"
+     "  FROM package JOIN package_search USING (id)\n"
      " WHERE relations @> format('[{\"kind\": \"depends\", \"any_of\": [{\"::=>\": %s}]}]',\n"
-     "                           (SELECT zoid FROM package WHERE name = $1 LIMIT 1))::jsonb\n"
+     "                           (SELECT id FROM package WHERE name = $1 LIMIT 1))::jsonb\n"
      " ORDER BY installed_size DESC, name LIMIT 6",
      {"?"}},
     {"SQL: a report, programs in C++ by section",
@@ -254,23 +254,23 @@ static const struct question {
      "SELECT s.name AS section, count(*) AS programs, sum(p.installed_size)::bigint AS bytes,\n"
      "       round(100.0 * sum(p.installed_size) / sum(sum(p.installed_size)) OVER (), 1)::float8"
      " AS \"%\"\n"
-     "  FROM package p JOIN section s ON s.zoid = p.section\n"
-     " WHERE p.tags @> '[\"implemented-in::c++\", \"role::program\"]'\n"
+     "  FROM package p JOIN section s ON s.id = p.section_id\n"
+     " WHERE p.tags @> ARRAY['implemented-in::c++', 'role::program']\n"
      " GROUP BY s.name ORDER BY 3 DESC LIMIT 6",
      {NULL}},
     {"SQL: a report over everything, sizes by section",
      NULL,
      "SELECT s.name AS section, p.packages, p.download, p.unpacked\n"
-     "  FROM (SELECT section, count(*) AS packages, sum(size)::bigint AS download,\n"
-     "               sum(installed_size)::bigint AS unpacked FROM package GROUP BY section) p\n"
-     "  JOIN section s ON s.zoid = p.section\n"
+     "  FROM (SELECT section_id, count(*) AS packages, sum(size)::bigint AS download,\n"
+     "               sum(installed_size)::bigint AS unpacked FROM package GROUP BY section_id) p\n"
+     "  JOIN section s ON s.id = p.section_id\n"
      " ORDER BY p.download DESC LIMIT 6",
      {NULL}},
     {"SQL: the maintainers of most packages",
      NULL,
      "SELECT m.name, m.email, count(*) AS packages\n"
-     "  FROM package p JOIN maintainer m ON m.zoid = p.maintainer\n"
-     " GROUP BY m.zoid, m.name, m.email ORDER BY 3 DESC LIMIT 6",
+     "  FROM package p JOIN maintainer m ON m.id = p.maintainer_id\n"
+     " GROUP BY m.id, m.name, m.email ORDER BY 3 DESC LIMIT 6",
      {NULL}},
 };
 
@@ -359,7 +359,7 @@ int
 demo_find(newt_conn *c, const char *name, package_ref *ref)
 {
     newt_result *found = NULL;
-    int rc = newt_search(c, &found, "SELECT zoid FROM package WHERE name = $1", 1, &name);
+    int rc = newt_search(c, &found, "SELECT id FROM package WHERE name = $1", 1, &name);
 
     *ref = package_of(newt_result_ref(found, 0));
     newt_result_free(found);
@@ -512,7 +512,7 @@ struct search {
 };
 
 static const char search_sql[] =
-    "SELECT zoid FROM package JOIN package_search USING (zoid)\n"
+    "SELECT id FROM package JOIN package_search USING (id)\n"
     " WHERE words @@ websearch_to_tsquery('english', $1) AND readers && $2::text[]\n"
     " ORDER BY ts_rank(words, websearch_to_tsquery('english', $1)) DESC, name LIMIT 100";
 

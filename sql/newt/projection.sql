@@ -99,6 +99,10 @@ BEGIN
         EXECUTE pg_catalog.format('CREATE TRIGGER newt_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON %1$I.newt FOR EACH ROW EXECUTE FUNCTION %1$I.newt_read_only()', store);
         EXECUTE pg_catalog.format('COMMENT ON VIEW %I.newt IS ''every projected object: its oid, class, serial and state as JSONB; read-only''', store);
     END IF;
+    FOR split IN SELECT v.relation FROM newt.refresh_views(store) v WHERE v.what LIKE 'left%' LOOP -- they read the rows, or the records
+        RAISE WARNING USING MESSAGE = pg_catalog.format('view %s may read what is no longer there', split.relation),
+            DETAIL = 'It belongs to another role.', HINT = pg_catalog.format('Its owner may call newt.refresh_views(%L).', store);
+    END LOOP;
     IF now_is = 'virtual' THEN
         IF pg_catalog.pg_relation_size(pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', store))) <= 8388608 THEN
             SELECT * INTO split FROM newt.projection_split(store);

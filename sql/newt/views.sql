@@ -1,66 +1,362 @@
 -- ---- typed views --------------------------------------------------------------------------------
+-- The layout of a class as views over the projection. Those of ours are known by the end of their comment.
 
--- The fields of all versions of the class: the newest says of which kind a field is. A column is
--- null where an object has no such value, so that objects of any age can be read.
-CREATE FUNCTION newt.create_view_sql(schema_name text, class_name text, view_name text DEFAULT NULL)
+CREATE FUNCTION newt.path_sql(document text, path text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT document || coalesce((SELECT pg_catalog.string_agg(pg_catalog.format(', %L', CASE WHEN k.name LIKE '::%' THEN ':' ELSE '' END || k.name), '' ORDER BY k.place)
+                               FROM pg_catalog.unnest(path) WITH ORDINALITY k (name, place)), '')
+$newt_body$;
+COMMENT ON FUNCTION newt.path_sql(text, text[]) IS 'the arguments of an accessor: a document, and its keys for the names of fields';
+
+CREATE FUNCTION newt.accessor_sql(document text, path text[], kind text, data_type text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT pg_catalog.format('newt.%I(%s)',
+    CASE WHEN data_type = 'jsonb' THEN 'json'
+         ELSE coalesce((SELECT a.name FROM (VALUES ('int', 'int8'), ('uint', 'int8'), ('float', 'float8'), ('decimal', 'numeric'),
+                  ('text', 'string'), ('enum', 'string'), ('time', 'ts')) a (kind, name) WHERE a.kind = accessor_sql.kind), kind) END
+        || CASE WHEN data_type LIKE '%[]' THEN '_array' ELSE '' END, newt.path_sql(document, path))
+$newt_body$;
+COMMENT ON FUNCTION newt.accessor_sql(text, text[], text, text) IS 'the SQL of a column: the value of this kind to which the names of the fields lead in a document';
+
+-- An object in the projection, or where the class is virtual in the records.
+CREATE FUNCTION newt.view_source(store text, class_name text, OUT relation text, OUT document text, OUT class text, OUT is_virtual boolean)
+    RETURNS record
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    is_virtual := newt.projection_of(store, class_name) = 'virtual';
+    IF is_virtual THEN
+        relation := pg_catalog.format('%I.object_state', store);
+        document := 'newt.try_to_jsonb(p.state)';
+        class := 'newt.try_class_name(p.state)';
+    ELSE
+        relation := pg_catalog.format('%I.newt_projection', store);
+        document := 'p.state';
+        class := 'p.class_name';
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.view_source(text, text) IS 'what a typed view of a class reads: a table, and in it the document and its class';
+
+CREATE FUNCTION newt.class_table(store text, class_name text, child_path text[] DEFAULT NULL) RETURNS regclass
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result regclass;
+BEGIN
+    IF pg_catalog.to_regclass(pg_catalog.format('%I.newt_table', store)) IS NOT NULL THEN
+        EXECUTE pg_catalog.format('SELECT t.relation FROM %I.newt_table t WHERE t.class_name = $1 AND t.parent IS NULL = ($2 IS NULL) '
+                                  'AND coalesce(t.path, ''{}'') = coalesce($2, ''{}'') ORDER BY t.relation LIMIT 1', store)
+            INTO result USING class_name, child_path;
+    END IF;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.class_table(text, text, text[]) IS 'the typed table of a class, or of one of its collections; null if there is none';
+
+-- The columns in first come first, in that order. A planner takes a plain view into the query, and then computes
+-- its columns late: whole documents go through joins and sorts. A member of UNION ALL computes them
+-- where it is read. Conditions reach the member and its indexes, as long as it has none itself, and the other
+-- member, which is empty, leaves no trace in the plan.
+CREATE FUNCTION newt.view_query(store text, class_name text, child text DEFAULT NULL, first text[] DEFAULT '{}') RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    source record;
+    shape text;
+    child_path text[];
+    is_link boolean; -- its items are references
+    typed_table regclass;
+    items text;
+    result record;
+    hidden text;
+    shown text;
+BEGIN
+    SELECT l.shape, l.child_path, bool_or(l.role = 'value' AND l.kind = 'ref' AND l.path = '{}') AND l.shape IN ('list', 'set') INTO shape, child_path, is_link
+      FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child GROUP BY l.shape, l.child_path;
+    typed_table := newt.class_table(store, class_name, child_path);
+    SELECT * INTO source FROM newt.view_source(store, class_name);
+    SELECT string_agg(c.name, ', ' ORDER BY c.rank) AS names, string_agg(c.value || ' AS ' || c.name, E',\n    ' ORDER BY c.rank) AS "values",
+           string_agg(pg_catalog.format('NULL::%s AS %s', c.data_type, c.name), ', ' ORDER BY c.rank) AS nulls, string_agg('u.' || c.name, ', ' ORDER BY c.rank) AS outer_names,
+           string_agg(coalesce('t.' || quote_ident(a.attname), 'NULL::' || c.data_type) || ' AS ' || c.name, ', ' ORDER BY c.rank) AS of_table,
+           array_agg(c.column_name) AS columns
+      INTO result
+      FROM (SELECT l.column_name, l.data_type, quote_ident(l.column_name) AS name,
+                   row_number() OVER (ORDER BY array_position(first, l.column_name), l.place) AS rank,
+                   CASE WHEN l.role IN ('id', 'parent') THEN 'p.zoid'
+                        WHEN l.role = 'n' THEN CASE WHEN is_link THEN 'i.n::integer' ELSE 'i.n' END
+                        WHEN l.role = 'key' THEN CASE l.shape WHEN 'map' THEN 'i.key' ELSE newt.accessor_sql('i.item', '{k}', l.kind, l.data_type) END
+                        WHEN is_link THEN 'i.item'
+                        WHEN l.shape = 'map' THEN newt.accessor_sql('i.value', l.path, l.kind, l.data_type)
+                        WHEN l.shape = 'pairs' THEN newt.accessor_sql('i.item', ARRAY['v'] || l.path, l.kind, l.data_type)
+                        WHEN l.shape IS NOT NULL THEN newt.accessor_sql('i.item', l.path, l.kind, l.data_type)
+                        ELSE newt.accessor_sql(source.document, l.path, l.kind, l.data_type) END AS value
+              FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child) c
+      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = typed_table AND a.attname = c.column_name AND NOT a.attisdropped
+                                         AND pg_catalog.format_type(a.atttypid, NULL) = c.data_type;
+    IF typed_table IS NOT NULL THEN
+        RETURN pg_catalog.format('SELECT %s FROM %s t', result.of_table, typed_table);
+    ELSIF child IS NULL THEN
+        hidden := newt.free_name('class_name', result.columns);
+        shown := newt.free_name('is_shown', result.columns);
+        RETURN pg_catalog.format(E'SELECT %1$s FROM (\n  SELECT %2$s,\n    %3$s AS %4$I%5$s FROM %6$s p\n  UNION ALL SELECT %7$s, NULL::text AS %4$I%8$s FROM %6$s p WHERE false) u\nWHERE u.%4$I = %9$L%10$s',
+            result.outer_names, result.values, source.class, hidden, CASE WHEN source.is_virtual THEN pg_catalog.format(', %s IS NOT NULL AS %I', source.document, shown) END,
+            source.relation, result.nulls, CASE WHEN source.is_virtual THEN pg_catalog.format(', NULL::boolean AS %I', shown) END, class_name,
+            CASE WHEN source.is_virtual THEN pg_catalog.format(' AND u.%I', shown) END);
+    END IF;
+    items := CASE WHEN is_link AND shape = 'list' THEN 'pg_catalog.unnest(newt.ref_array(%s)) WITH ORDINALITY i (item, n)'
+                  WHEN is_link THEN 'pg_catalog.unnest(newt.ref_array(%s)) i (item)'
+                  WHEN shape = 'map' THEN 'newt.entries(%s) i' ELSE 'newt.items(%s) i' END;
+    items := pg_catalog.format(items, newt.path_sql(source.document, child_path));
+    RETURN pg_catalog.format(E'SELECT %s\nFROM %s p, LATERAL %s\nWHERE %s = %L%s', result.values, source.relation, items, source.class, class_name,
+        CASE WHEN is_link AND shape = 'set' THEN ' AND i.item IS NOT NULL' ELSE '' END);
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.view_query(text, text, text, text[]) IS 'the query of a typed view: of a class, or of one of its children';
+
+CREATE FUNCTION newt.view_mark(store text, class_name text, child text DEFAULT NULL) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT pg_catalog.format('made by newt.create_view(%L, %L)', store, class_name) || coalesce(': ' || child, '')
+$newt_body$;
+COMMENT ON FUNCTION newt.view_mark(text, text, text) IS 'the end of the comment of a typed view: by this it is known';
+
+CREATE FUNCTION newt.views(store text DEFAULT 'public')
+    RETURNS TABLE (relation regclass, class_name text, child text, parent regclass)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+#variable_conflict use_column
+BEGIN
+    PERFORM newt.check_store(store);
+    RETURN QUERY EXECUTE pg_catalog.format($sql$
+        WITH v AS MATERIALIZED (
+            SELECT c.oid, c.relnamespace, c.relname, d.description FROM pg_class c JOIN pg_description d ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0
+             WHERE c.relkind = 'v' AND d.description LIKE '%%made by newt.create_view(%%'
+        ), m AS (
+            SELECT k.name, newt.view_mark($1, k.name) AS mark FROM (SELECT DISTINCT n.name FROM %I.newt_class n) k
+        ), main AS (
+            SELECT v.*, m.name FROM v JOIN m ON right(v.description, length(m.mark)) = m.mark
+        )
+        SELECT w.relation, w.name, w.child, w.parent FROM (
+        SELECT main.oid::regclass AS relation, main.name, NULL::text AS child, NULL::regclass AS parent FROM main
+        UNION ALL -- a child is in the schema of its parent, and its name begins with that
+        SELECT c.oid::regclass, c.name, c.child, c.parent FROM (
+            SELECT DISTINCT ON (v.oid) v.oid, m.name, split_part(v.description, m.mark || ': ', 2) AS child, main.oid::regclass AS parent
+              FROM v JOIN m ON strpos(v.description, m.mark || ': ') > 0 JOIN main ON main.name = m.name AND main.relnamespace = v.relnamespace
+             ORDER BY v.oid, left(v.relname, length(main.relname) + 1) = main.relname || '_' DESC, length(main.relname) DESC) c
+) w ORDER BY w.name COLLATE "C", w.child COLLATE "C" NULLS FIRST, w.relation::text COLLATE "C"$sql$, store) USING store;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.views(text) IS 'the typed views of a store: which class each is of, of a child also which and of which view';
+
+-- first: columns that the view has already, which must stay where they are.
+CREATE FUNCTION newt.one_view_sql(store text, class_name text, child text, relation text, first text[] DEFAULT '{}') RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    comments text;
+    about text;
+BEGIN
+    SELECT string_agg(pg_catalog.format(E';\nCOMMENT ON COLUMN %s.%I IS %L', relation, l.column_name, l.comment), '' ORDER BY l.place),
+           coalesce(max(l.shape || ' ' || pg_catalog.array_to_string(l.child_path, '.')) || ' of ', '')
+      INTO comments, about FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM one_view_sql.child;
+    RETURN pg_catalog.format(E'CREATE%s VIEW %s WITH (security_invoker = true) AS %s;\nCOMMENT ON VIEW %s IS %L%s',
+        CASE WHEN first = '{}' THEN '' ELSE ' OR REPLACE' END, relation, newt.view_query(store, class_name, child, first),
+        relation, pg_catalog.format('%sobjects of class %s, %s', about, class_name, newt.view_mark(store, class_name, child)), comments);
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.one_view_sql(text, text, text, text, text[]) IS 'the SQL of one typed view, with its comments';
+
+CREATE FUNCTION newt.create_view_sql(store text, class_name text, view_name text DEFAULT NULL, schema_name text DEFAULT NULL)
     RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 DECLARE
-    fields jsonb[];
-    columns text;
+    relation text := newt.cut_name(coalesce(view_name, newt.relation_name(class_name)));
+    taken text[] := ARRAY[relation];
+    child text;
+    result text := newt.one_view_sql(store, class_name, NULL, pg_catalog.format('%I.%I', coalesce(schema_name, store), relation));
 BEGIN
-    EXECUTE pg_catalog.format('SELECT pg_catalog.array_agg(c.fields ORDER BY c.version DESC) FROM %I.newt_class c WHERE c.name = $1', schema_name)
-        INTO fields USING class_name;
-    IF fields IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-            MESSAGE = pg_catalog.format('class "%s" is not registered in store "%s"', class_name, schema_name),
-            HINT = pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are.', schema_name);
-    END IF;
-    WITH field AS (
-        SELECT DISTINCT ON (f.value->>'name') v.age, f.place, f.value->>'name' AS name, f.value->>'kind' AS kind,
-               f.value->>'shape' AS shape, (f.value->>'bits')::integer AS bits, f.value->>'skip' AS skip
-          FROM pg_catalog.unnest(fields) WITH ORDINALITY v (fields, age),
-               pg_catalog.jsonb_array_elements(v.fields) WITH ORDINALITY f (value, place)
-         ORDER BY f.value->>'name', v.age
-    ), item AS (
-        SELECT f.*, CASE WHEN f.name LIKE '::%' THEN ':' ELSE '' END || f.name AS key FROM field f
-         WHERE f.skip IS DISTINCT FROM 'true'
-    ), named AS (
-        -- an identifier has at most 63 bytes: what is longer is cut here as the server would, and
-        -- those that are the same then get numbers
-        SELECT i.*, (CASE WHEN i.name IN ('zoid', 'serial') THEN i.name || '_' ELSE i.name END)::name::text AS cut
-          FROM item i
-    ), numbered AS (
-        SELECT n.*, pg_catalog.row_number() OVER (PARTITION BY n.cut ORDER BY n.age, n.place) AS number FROM named n
-    )
-    SELECT pg_catalog.string_agg(pg_catalog.format(E',\n    %s AS %I',
-               CASE WHEN i.shape IS NOT NULL THEN pg_catalog.format('p.state->%L', i.key)
-                    WHEN i.kind = 'int' OR i.kind = 'uint' AND i.bits < 64 THEN pg_catalog.format('newt.int8(p.state->%L)', i.key)
-                    WHEN i.kind IN ('uint', 'decimal') THEN pg_catalog.format('newt.numeric(p.state->%L)', i.key)
-                    WHEN i.kind = 'text' THEN pg_catalog.format('coalesce(p.state#>>%L, p.state->>%L)', ARRAY[i.key, '::text'], i.key)
-                    WHEN i.kind = 'enum' THEN pg_catalog.format('p.state->>%L', i.key)
-                    WHEN i.kind = 'float' THEN pg_catalog.format('newt.float8(p.state->%L)', i.key)
-                    WHEN i.kind = 'time' THEN pg_catalog.format('newt.ts(p.state->%L)', i.key)
-                    WHEN i.kind IN ('bool', 'date', 'duration', 'uuid', 'ref') THEN pg_catalog.format('newt.%I(p.state->%L)', i.kind, i.key)
-                    ELSE pg_catalog.format('p.state->%L', i.key) END,
-               CASE WHEN i.number = 1 THEN i.cut ELSE pg_catalog.substr(i.cut, 1, 50) || '_' || i.number END), '' ORDER BY i.age, i.place)
-      INTO columns FROM numbered i;
-    RETURN pg_catalog.format(E'CREATE VIEW %I.%I WITH (security_invoker = true) AS SELECT\n    p.zoid,\n    p.serial%s\nFROM %I.newt p WHERE p.class_name = %L',
-        schema_name, coalesce(view_name, pg_catalog.lower(pg_catalog.regexp_replace(class_name, '[^[:alnum:]_]+', '_', 'g') COLLATE "C")::name::text),
-        columns, schema_name, class_name);
+    FOR child IN SELECT l.child FROM newt.class_layout(store, class_name) l WHERE l.role = 'parent' ORDER BY l.place LOOP
+        taken := taken || newt.free_name(relation || '_' || child, taken);
+        result := result || E';\n' || newt.one_view_sql(store, class_name, child, pg_catalog.format('%I.%I', coalesce(schema_name, store), taken[cardinality(taken)]));
+    END LOOP;
+    RETURN result;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.create_view_sql(text, text, text) IS 'the SQL of newt.create_view';
+COMMENT ON FUNCTION newt.create_view_sql(text, text, text, text) IS 'the SQL of newt.create_view';
 
-CREATE FUNCTION newt.create_view(schema_name text, class_name text, view_name text DEFAULT NULL)
+-- What the planner needs, over the whole table: an index by class, for classes of few objects, and
+-- statistics on what the columns are computed by, which classes may share. Those of a partial index it does not use. A
+-- value that is not unique in itself (a document, an array) gets none.
+CREATE FUNCTION newt.prepare_views_sql(store text, class_name text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    source record;
+    table_oid regclass;
+    result text;
+BEGIN
+    SELECT * INTO source FROM newt.view_source(store, class_name);
+    table_oid := source.relation::regclass;
+    IF source.is_virtual THEN
+        RETURN NULL;
+    END IF;
+    SELECT string_agg(s.command, E';\n' ORDER BY s.place) INTO result FROM (
+        SELECT 0 AS place, pg_catalog.format('CREATE INDEX newt_projection_class ON %s (class_name)', source.relation) AS command
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                            WHERE i.indrelid = table_oid AND a.attname = 'class_name' AND i.indpred IS NULL AND i.indisvalid)
+        UNION ALL
+        SELECT c.place, pg_catalog.format('CREATE STATISTICS %I.%I ON (%s) FROM %s', store, c.name, c.expression, source.relation)
+          FROM (SELECT e.place, e.expression, newt.cut_name('newt_' || pg_catalog.array_to_string(e.path, '_'), '_' || left(pg_catalog.md5(e.expression), 8)) AS name
+                  FROM (SELECT l.place, l.path, newt.accessor_sql('state', l.path, l.kind, l.data_type) AS expression FROM newt.class_layout(store, class_name) l
+                         WHERE l.child IS NULL AND l.role = 'value' AND NOT l.is_array AND l.data_type NOT IN ('jsonb', 'bytea')) e) c
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = table_oid AND x.stxname = c.name)) s;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.prepare_views_sql(text, text) IS 'the SQL of newt.prepare_views; null if there is nothing to be made';
+
+CREATE FUNCTION newt.prepare_views(store text, class_name text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    command text := newt.prepare_views_sql(store, class_name);
+BEGIN
+    IF command IS NULL THEN
+        RETURN false;
+    ELSIF NOT (SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.format('%I.newt_projection', store)::regclass) THEN
+        RAISE NOTICE USING MESSAGE = pg_catalog.format('the projection of store "%s" lacks indexes or statistics for views of class "%s"', store, class_name),
+            DETAIL = 'Plans are worse without them.',
+            HINT = pg_catalog.format('Its owner may call newt.prepare_views(%L, %L).', store, class_name);
+        RETURN false;
+    END IF;
+    EXECUTE command;
+    EXECUTE pg_catalog.format('ANALYZE %I.newt_projection', store);
+    RETURN true;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.prepare_views(text, text) IS 'makes the index by class and the statistics that typed views of a class need; false if all is there, or the caller does not own the projection';
+
+CREATE FUNCTION newt.create_view(store text, class_name text, view_name text DEFAULT NULL, schema_name text DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 BEGIN
-    EXECUTE newt.create_view_sql(schema_name, class_name, view_name);
+    EXECUTE newt.create_view_sql(store, class_name, view_name, schema_name);
+    IF newt.class_table(store, class_name) IS NULL THEN
+        PERFORM newt.prepare_views(store, class_name);
+    END IF;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.create_view(text, text, text) IS 'view of a class with typed columns, in the store''s schema; its name is by default the class in lower case';
+COMMENT ON FUNCTION newt.create_view(text, text, text, text) IS 'views with typed columns of a class and its children; by default in the store''s schema, called as the class in lower case';
+
+CREATE FUNCTION newt.create_views(store text DEFAULT 'public', schema_name text DEFAULT NULL) RETURNS integer
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    n integer := 0;
+    class text;
+BEGIN
+    PERFORM newt.check_store(store);
+    FOR class IN EXECUTE pg_catalog.format('SELECT DISTINCT c.name COLLATE "C" FROM %I.newt_class c ORDER BY 1', store) LOOP
+        IF NOT EXISTS (SELECT FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
+                        WHERE v.class_name = class AND v.child IS NULL AND c.relnamespace = (SELECT s.oid FROM pg_catalog.pg_namespace s WHERE s.nspname = coalesce(schema_name, store))) THEN
+            PERFORM newt.create_view(store, class, NULL, schema_name);
+            n := n + 1;
+        END IF;
+    END LOOP;
+    RETURN n;
+EXCEPTION WHEN duplicate_table THEN
+    RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+        MESSAGE = pg_catalog.format('cannot create the view of class "%s": %s', class, SQLERRM),
+        HINT = pg_catalog.format('Give it another name: SELECT newt.create_view(%L, %L, ''...'', %L), then call newt.create_views again.', store, class, coalesce(schema_name, store));
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.create_views(text, text) IS 'typed views of all classes that have none in a schema (default: the store''s): how many classes';
+
+-- Replaced, a view keeps its rights and what is built on it: columns that it has stay where they are, new ones
+-- come last. If a column is gone or of another type, the view is made anew, with the same rights.
+CREATE FUNCTION newt.refresh_view(store text, class_name text, child text, relation regclass) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    before text[];
+    lost text[];
+    is_there boolean;
+    grants text;
+    result text := 'kept';
+BEGIN
+    SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.attname::text) FILTER (WHERE l.column_name IS NULL), count(l.column_name) > 0
+      INTO before, lost, is_there
+      FROM pg_catalog.pg_attribute a
+      LEFT JOIN newt.class_layout(store, class_name) l ON l.column_name = a.attname AND l.data_type = pg_catalog.format_type(a.atttypid, NULL)
+                                                      AND l.child IS NOT DISTINCT FROM refresh_view.child
+     WHERE a.attrelid = relation AND a.attnum > 0;
+    IF NOT is_there THEN -- the class has no such child any more
+        EXECUTE pg_catalog.format('DROP VIEW %s', relation);
+        RETURN 'dropped';
+    ELSIF lost IS NULL THEN
+        EXECUTE newt.one_view_sql(store, class_name, child, relation::text, before);
+        RETURN 'replaced';
+    END IF;
+    SELECT string_agg(pg_catalog.format(E';\nGRANT %s ON %s TO %s%s', g.privilege_type, relation, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END,
+                      CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), '')
+      INTO grants
+      FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) g WHERE c.oid = relation AND g.grantee <> c.relowner;
+    EXECUTE pg_catalog.format('DROP VIEW %s', relation) || E';\n' || newt.one_view_sql(store, class_name, child, relation::text) || coalesce(grants, '');
+    RETURN 'made anew';
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
+        MESSAGE = pg_catalog.format('cannot refresh view %s of class "%s"', relation, class_name),
+        DETAIL = CASE WHEN lost IS NULL THEN 'The class has no such field any more' ELSE pg_catalog.format('Column "%s" is gone or of another type', lost[1]) END || ', and other views use it.',
+        HINT = 'Drop those, call newt.refresh_views, and create them again.';
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.refresh_view(text, text, text, regclass) IS 'makes one typed view what its class is now: replaced, made anew or dropped';
+
+CREATE FUNCTION newt.refresh_views(store text DEFAULT 'public') RETURNS TABLE (relation text, what text)
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+#variable_conflict use_column
+DECLARE
+    v record;
+    name text;
+BEGIN
+    FOR v IN SELECT w.*, c.relname, s.nspname, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_mine
+               FROM newt.views(store) w JOIN pg_catalog.pg_class c ON c.oid = w.relation JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+              ORDER BY w.class_name COLLATE "C", w.child COLLATE "C" NULLS FIRST, w.relation::text COLLATE "C" LOOP
+        relation := v.relation::text;
+        what := CASE WHEN v.is_mine THEN newt.refresh_view(store, v.class_name, v.child, v.relation) ELSE 'left: it belongs to another role' END;
+        RETURN NEXT;
+        CONTINUE WHEN NOT v.is_mine OR v.child IS NOT NULL;
+        FOR name IN SELECT l.child FROM newt.class_layout(store, v.class_name) l
+                     WHERE l.role = 'parent' AND NOT EXISTS (SELECT FROM newt.views(store) w WHERE w.parent = v.relation AND w.child = l.child) ORDER BY l.place LOOP
+            relation := pg_catalog.format('%I.%I', v.nspname, newt.free_name(v.relname || '_' || name, ARRAY(
+                SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = v.nspname)));
+            EXECUTE newt.one_view_sql(store, v.class_name, name, relation);
+            what := 'created';
+            RETURN NEXT;
+        END LOOP;
+        PERFORM newt.prepare_views(store, v.class_name) WHERE newt.class_table(store, v.class_name) IS NULL;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.refresh_views(text) IS 'makes the typed views of a store what their classes are now: each, and what was done to it';

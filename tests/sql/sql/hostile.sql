@@ -39,7 +39,8 @@ BEGIN
         END IF;
         PERFORM newt.text(document), newt.tsvector('simple', document), newt.principals(document, 'a'),
                 newt.ts(document), newt.date(document), newt.duration(document), newt.ref(document),
-                newt.int8(document), newt.float8(document), newt.numeric(document), newt.bool(document);
+                newt.int8(document), newt.int8_array(document, 'a'), newt.string(document, 'a', 'b'), newt.json(document, 'a'), newt.bytes(document),
+                newt.float8(document), newt.numeric(document), newt.bool(document);
     END IF;
     RETURN CASE WHEN state = 'ok' THEN 'ok' WHEN state IN ('22P03', '0A000', '54000') THEN 'refused' ELSE state END;
 END

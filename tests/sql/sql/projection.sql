@@ -72,8 +72,8 @@ SELECT pg_temp.nodes_of(:'task_acl');
 :task_acl;
 SELECT pg_temp.nodes_of(:'acl');
 :acl;
-SELECT pg_temp.nodes_of('SELECT zoid FROM store_p.task WHERE zoid = 2002');
-SELECT title FROM store_p.task WHERE zoid = 2002;
+SELECT pg_temp.nodes_of('SELECT id FROM store_p.task WHERE id = 2002');
+SELECT title FROM store_p.task WHERE id = 2002;
 SELECT pg_temp.nodes_of('SELECT zoid FROM store_p.newt WHERE class_name = ''Note'' AND zoid = 2003');
 -- rights, comment, trigger and options are the view's still
 SET ROLE regress_newt_viewer;
