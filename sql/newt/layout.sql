@@ -43,7 +43,7 @@ CREATE FUNCTION newt.ref_name(name text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
-SELECT name || CASE WHEN name LIKE '%\_id' THEN '' ELSE '_id' END
+SELECT name || CASE WHEN pg_catalog.right(name, 3) = '_id' THEN '' ELSE '_id' END
 $newt_body$;
 COMMENT ON FUNCTION newt.ref_name(text) IS 'name of the column for a reference: with _id at its end, once';
 
