@@ -295,6 +295,42 @@ newt_pg_items(PG_FUNCTION_ARGS)
     return (Datum)0;
 }
 
+/* A map with a key that is not UTF-8, or has NUL, is shown as pairs. Such a key is no text: what is
+ * shown of it may be shown of another as well. So it is what JSON has. */
+static void
+put_pair(ReturnSetInfo *result, JsonbContainer *pair)
+{
+    JsonbValue k, v;
+    Datum values[2];
+    bool nulls[2] = {false};
+
+    if (!getKeyJsonValueFromContainer(pair, "k", 1, &k) ||
+        !getKeyJsonValueFromContainer(pair, "v", 1, &v))
+        return;
+    if (k.type == jbvString)
+        values[0] = PointerGetDatum(cstring_to_text_with_len(k.val.string.val, k.val.string.len));
+    else if (k.type == jbvBinary && JsonContainerIsObject(k.val.binary.data))
+        values[0] = CStringGetTextDatum(JsonbToCString(NULL, k.val.binary.data, k.val.binary.len));
+    else
+        return;
+    nulls[1] = !newt_pg_types[NEWT_PG_JSON].convert(&v, &values[1]);
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_pairs(ReturnSetInfo *result, const JsonbContainer *pairs)
+{
+    const char *data = (const char *)&pairs->children[JsonContainerSize(pairs)];
+    JsonbValue v;
+
+    for (uint32 i = 0, n = JsonContainerSize(pairs); i < n; i++) {
+        CHECK_FOR_INTERRUPTS();
+        newt_pg_read_entry(pairs, i, data, &v);
+        if (v.type == jbvBinary && JsonContainerIsObject(v.val.binary.data))
+            put_pair(result, v.val.binary.data);
+    }
+}
+
 Datum
 newt_pg_entries(PG_FUNCTION_ARGS)
 {
@@ -305,9 +341,13 @@ newt_pg_entries(PG_FUNCTION_ARGS)
     int length;
 
     InitMaterializedSRF(fcinfo, 0);
-    if (!find(fcinfo, &v) || v.type != jbvBinary || !JsonContainerIsObject(v.val.binary.data))
+    if (!find(fcinfo, &v) || v.type != jbvBinary)
         return (Datum)0;
     map = v.val.binary.data;
+    if (JsonContainerIsArray(map))
+        put_pairs(result, map);
+    if (!JsonContainerIsObject(map))
+        return (Datum)0;
     data = (const char *)&map->children[JsonContainerSize(map) * 2];
     for (uint32 i = 0, n = JsonContainerSize(map); i < n; i++) {
         CHECK_FOR_INTERRUPTS();

@@ -52,86 +52,37 @@ newt_pg_cell_document(newt__reader *r, const newt__token *t)
     return newt_pg_jsonb_finish(&out);
 }
 
-/* As ->> gives it; of text that is shown in part, that part. */
-static Datum
-text_of(Jsonb *document, bool *isnull)
-{
-    StringInfoData s;
-    JsonbValue v;
-
-    if (JB_ROOT_IS_SCALAR(document) && JsonbExtractScalar(&document->root, &v)) {
-        *isnull = v.type == jbvNull;
-        if (v.type == jbvString)
-            return PointerGetDatum(cstring_to_text_with_len(v.val.string.val, v.val.string.len));
-    } else if (JB_ROOT_IS_OBJECT(document) &&
-               getKeyJsonValueFromContainer(&document->root, "::text", 6, &v) &&
-               v.type == jbvString)
-        return PointerGetDatum(cstring_to_text_with_len(v.val.string.val, v.val.string.len));
-    if (*isnull)
-        return (Datum)0;
-    initStringInfo(&s);
-    JsonbToCString(&s, &document->root, VARSIZE(document));
-    return PointerGetDatum(cstring_to_text_with_len(s.data, s.len));
-}
-
-static const struct column_kind {
-    Oid type;
-    PGFunction accessor; /* NULL: null but for values of the kind */
-    newt__kind kind;     /* of which the values are as a rule */
-} kinds[NEWT_PG_CELL_N_KINDS] = {
-    [NEWT_PG_CELL_BOOL] = {BOOLOID, newt_pg_bool, NEWT__BOOL},
-    [NEWT_PG_CELL_INT] = {INT8OID, newt_pg_int8, NEWT__INT},
-    [NEWT_PG_CELL_FLOAT] = {FLOAT8OID, newt_pg_float8, NEWT__DOUBLE},
-    [NEWT_PG_CELL_NUMERIC] = {NUMERICOID, newt_pg_numeric, NEWT__DECIMAL},
-    [NEWT_PG_CELL_TEXT] = {TEXTOID, NULL, NEWT__TEXT},
-    [NEWT_PG_CELL_BYTES] = {BYTEAOID, NULL, NEWT__BYTES},
-    [NEWT_PG_CELL_TIME] = {TIMESTAMPTZOID, newt_pg_ts_jsonb, NEWT__TIME},
-    [NEWT_PG_CELL_DURATION] = {INTERVALOID, newt_pg_duration_jsonb, NEWT__DURATION},
-    [NEWT_PG_CELL_DATE] = {DATEOID, newt_pg_date_jsonb, NEWT__DATE},
-    [NEWT_PG_CELL_UUID] = {UUIDOID, newt_pg_uuid, NEWT__UUID},
-    [NEWT_PG_CELL_REF] = {INT8OID, newt_pg_ref, NEWT__REF},
-    [NEWT_PG_CELL_JSON] = {JSONBOID, NULL, NEWT__MAP},
+/* The tokens that values of each type are as a rule. */
+static const newt__kind usual[] = {
+    [NEWT_PG_BOOL] = NEWT__BOOL,     [NEWT_PG_INT8] = NEWT__INT,
+    [NEWT_PG_FLOAT8] = NEWT__DOUBLE, [NEWT_PG_NUMERIC] = NEWT__DECIMAL,
+    [NEWT_PG_STRING] = NEWT__TEXT,   [NEWT_PG_BYTES] = NEWT__BYTES,
+    [NEWT_PG_TS] = NEWT__TIME,       [NEWT_PG_DURATION] = NEWT__DURATION,
+    [NEWT_PG_DATE] = NEWT__DATE,     [NEWT_PG_UUID] = NEWT__UUID,
+    [NEWT_PG_REF] = NEWT__REF,       [NEWT_PG_JSON] = NEWT__MAP,
 };
 
-bool
-newt_pg_cell_kind_of(Oid type, bool is_ref, newt_pg_cell_kind *kind)
+int
+newt_pg_type_of(Oid type, bool is_ref)
 {
-    for (int k = 0; k < NEWT_PG_CELL_N_KINDS; k++)
-        if (kinds[k].type == type && (k == NEWT_PG_CELL_REF) == is_ref) {
-            *kind = k;
-            return true;
-        }
-    return false;
-}
-
-Oid
-newt_pg_cell_type(newt_pg_cell_kind kind)
-{
-    return kinds[kind].type;
+    for (int i = 0; i < (int)lengthof(usual); i++)
+        if (newt_pg_types[i].oid == type && (i == NEWT_PG_REF) == is_ref)
+            return i;
+    return -1;
 }
 
 static Datum
-by_projection(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool *isnull)
+by_projection(newt__reader *r, const newt__token *t, int type, bool *isnull)
 {
-    LOCAL_FCINFO(fcinfo, 1);
-    Jsonb *document;
-    Datum result;
+    Jsonb *document = newt_pg_cell_document(r, t);
+    JsonbValue v = {.type = jbvBinary};
+    Datum result = (Datum)0;
 
-    if (kind == NEWT_PG_CELL_BYTES) {
-        newt_pg_skip(r, t);
-        *isnull = true;
-        return (Datum)0;
+    if (!JB_ROOT_IS_SCALAR(document) || !JsonbExtractScalar(&document->root, &v)) {
+        v.val.binary.data = &document->root;
+        v.val.binary.len = (int)(VARSIZE(document) - VARHDRSZ);
     }
-    document = newt_pg_cell_document(r, t);
-    if (kind == NEWT_PG_CELL_JSON)
-        return JsonbPGetDatum(document);
-    if (kind == NEWT_PG_CELL_TEXT)
-        return text_of(document, isnull);
-    InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
-    fcinfo->args[0].value = JsonbPGetDatum(document);
-    fcinfo->args[0].isnull = false;
-    result = kinds[kind].accessor(fcinfo);
-    *isnull = fcinfo->isnull;
+    *isnull = !newt_pg_types[type].convert(&v, &result);
     return result;
 }
 
@@ -192,45 +143,45 @@ uuid_cell(const newt__token *t)
 }
 
 Datum
-newt_pg_cell(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool *isnull)
+newt_pg_cell(newt__reader *r, const newt__token *t, int type, bool *isnull)
 {
     *isnull = t->kind == NEWT__NULL;
     if (*isnull)
         return (Datum)0;
-    if (t->kind == kinds[kind].kind)
-        switch (kind) {
-        case NEWT_PG_CELL_BOOL: return BoolGetDatum(t->boolean);
-        case NEWT_PG_CELL_INT: return int_cell(t, isnull);
-        case NEWT_PG_CELL_FLOAT: /* JSON has no -0 */
+    if (t->kind == usual[type])
+        switch (type) {
+        case NEWT_PG_BOOL: return BoolGetDatum(t->boolean);
+        case NEWT_PG_INT8: return int_cell(t, isnull);
+        case NEWT_PG_FLOAT8: /* JSON has no -0 */
             return Float8GetDatum(t->real == 0 ? 0 : isnan(t->real) ? get_float8_nan() : t->real);
-        case NEWT_PG_CELL_TEXT:
+        case NEWT_PG_STRING:
             if (t->plain || !memchr(t->s, 0, t->n))
                 return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
             break;
-        case NEWT_PG_CELL_BYTES: return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
-        case NEWT_PG_CELL_TIME: return time_cell(t, isnull);
-        case NEWT_PG_CELL_DURATION: return duration_cell(t, isnull);
-        case NEWT_PG_CELL_DATE: return date_cell(t, isnull);
-        case NEWT_PG_CELL_UUID: return uuid_cell(t);
-        case NEWT_PG_CELL_REF: return Int64GetDatum(t->i);
+        case NEWT_PG_BYTES: return PointerGetDatum(cstring_to_text_with_len(t->s, (int)t->n));
+        case NEWT_PG_TS: return time_cell(t, isnull);
+        case NEWT_PG_DURATION: return duration_cell(t, isnull);
+        case NEWT_PG_DATE: return date_cell(t, isnull);
+        case NEWT_PG_UUID: return uuid_cell(t);
+        case NEWT_PG_REF: return Int64GetDatum(t->i);
         default: break;
         }
-    if (kind == NEWT_PG_CELL_FLOAT && t->kind == NEWT__FLOAT && isfinite(t->real)) {
+    if (type == NEWT_PG_FLOAT8 && t->kind == NEWT__FLOAT && isfinite(t->real)) {
         char digits[NEWT__FLOAT_TEXT];
 
         newt__float_text((float)t->real, digits);
         return Float8GetDatum(strtod(digits, NULL));
     }
-    if (kind == NEWT_PG_CELL_NUMERIC && t->kind == NEWT__INT && t->u <= (uint64)PG_INT64_MAX)
+    if (type == NEWT_PG_NUMERIC && t->kind == NEWT__INT && t->u <= (uint64)PG_INT64_MAX)
         return NumericGetDatum(
             int64_to_numeric(t->number.negative ? -1 - (int64)t->u : (int64)t->u));
-    return by_projection(r, t, kind, isnull);
+    return by_projection(r, t, type, isnull);
 }
 
 Datum
-newt_pg_cells(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, bool *isnull)
+newt_pg_cells(newt__reader *r, const newt__token *t, int type, bool *isnull)
 {
-    Oid type = kinds[kind].type;
+    Oid oid = newt_pg_types[type].oid;
     ArrayBuildState *array;
     newt__token item;
 
@@ -239,7 +190,7 @@ newt_pg_cells(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, boo
         newt_pg_skip(r, t);
         return (Datum)0;
     }
-    array = initArrayResult(type, CurrentMemoryContext, false);
+    array = initArrayResult(oid, CurrentMemoryContext, false);
     for (;;) {
         bool item_is_null = true;
         Datum value = (Datum)0;
@@ -251,8 +202,8 @@ newt_pg_cells(newt__reader *r, const newt__token *t, newt_pg_cell_kind kind, boo
             newt_pg_skip(r, &item);
             continue;
         }
-        value = newt_pg_cell(r, &item, kind, &item_is_null);
-        accumArrayResult(array, value, item_is_null, type, CurrentMemoryContext);
+        value = newt_pg_cell(r, &item, type, &item_is_null);
+        accumArrayResult(array, value, item_is_null, oid, CurrentMemoryContext);
     }
     return makeArrayResult(array, CurrentMemoryContext);
 }

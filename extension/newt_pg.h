@@ -61,17 +61,4 @@ extern Jsonb *newt_pg_jsonb_finish(newt_pg_jsonb *out);
 /* The record's projection; NULL when it is not valid (*fault says why) or its class is hidden. */
 extern Jsonb *newt_pg_project(const void *record, size_t n, newt__fault *fault);
 
-/* ---- values.c ------------------------------------------------------------------------------- */
-
-/* A value of the projection as one of a SQL type, or null. */
-extern Datum newt_pg_bool(PG_FUNCTION_ARGS);
-extern Datum newt_pg_int8(PG_FUNCTION_ARGS);
-extern Datum newt_pg_float8(PG_FUNCTION_ARGS);
-extern Datum newt_pg_numeric(PG_FUNCTION_ARGS);
-extern Datum newt_pg_ts_jsonb(PG_FUNCTION_ARGS);
-extern Datum newt_pg_duration_jsonb(PG_FUNCTION_ARGS);
-extern Datum newt_pg_date_jsonb(PG_FUNCTION_ARGS);
-extern Datum newt_pg_uuid(PG_FUNCTION_ARGS);
-extern Datum newt_pg_ref(PG_FUNCTION_ARGS);
-
 #endif

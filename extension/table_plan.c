@@ -195,8 +195,8 @@ column_of(int row)
                         .is_array = element};
     newt_pg_column *result;
 
-    if (!newt_pg_cell_kind_of(element ? element : type, DatumGetBool(field_value(row, IS_REF)),
-                              &c.kind))
+    c.type = newt_pg_type_of(element ? element : type, DatumGetBool(field_value(row, IS_REF)));
+    if (c.type < 0)
         return NULL;
     result = palloc(sizeof *result);
     *result = c;
@@ -210,7 +210,7 @@ add_column(newt_pg_relation *r, int row)
     newt_pg_field *f;
 
     if (is_word(row, ROLE, "id") || is_word(row, ROLE, "parent"))
-        r->id = c && newt_pg_cell_type(c->kind) == INT8OID ? c->att : 0;
+        r->id = c && newt_pg_types[c->type].oid == INT8OID ? c->att : 0;
     else if (is_word(row, ROLE, "n"))
         r->n = DatumGetObjectId(field_value(row, TYPE)) == INT4OID
                    ? DatumGetInt16(field_value(row, ATTNUM))

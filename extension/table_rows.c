@@ -47,8 +47,8 @@ static void
 set_column(build *b, const newt__token *t, const newt_pg_column *c, const newt_pg_row *row)
 {
     b->where->column = c;
-    row->values[c->att - 1] = c->is_array ? newt_pg_cells(b->r, t, c->kind, &row->nulls[c->att - 1])
-                                          : newt_pg_cell(b->r, t, c->kind, &row->nulls[c->att - 1]);
+    row->values[c->att - 1] = c->is_array ? newt_pg_cells(b->r, t, c->type, &row->nulls[c->att - 1])
+                                          : newt_pg_cell(b->r, t, c->type, &row->nulls[c->att - 1]);
 }
 
 /* Text that can only be shown in part is no key: two may look the same. It is shown as JSON does.
@@ -56,7 +56,7 @@ set_column(build *b, const newt__token *t, const newt_pg_column *c, const newt_p
 static void
 set_key(build *b, const newt__token *t, const newt_pg_column *c, const newt_pg_row *row)
 {
-    bool is_text = c->kind == NEWT_PG_CELL_TEXT && !c->is_array &&
+    bool is_text = c->type == NEWT_PG_STRING && !c->is_array &&
                    (t->kind == NEWT__RAW_TEXT || (t->kind == NEWT__TEXT && memchr(t->s, 0, t->n)));
 
     b->where->column = c;

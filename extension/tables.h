@@ -20,7 +20,7 @@
 typedef struct newt_pg_column {
     AttrNumber att;
     const char *name;
-    newt_pg_cell_kind kind;
+    int type; /* of newt_pg_types */
     bool is_array;
 } newt_pg_column;
 

@@ -25,7 +25,7 @@ BEGIN
          WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name))
            AND (c.relname IN ('newt_store', 'object_state', 'newt_projection', 'newt', 'newt_reject_entry',
                               'newt_reject', 'transaction', 'transaction_object', 'newt_commit_lock',
-                              'newt_incarnation', 'newt_class', 'newt_follower', 'newt_reprojection',
+                              'newt_incarnation', 'newt_class', 'newt_table', 'newt_follower', 'newt_reprojection',
                               'newt_reprojected', 'newt_oid', 'newt_serial')
                 OR c.relkind = 'v' AND EXISTS (
                     SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
@@ -48,6 +48,7 @@ BEGIN
         ('updater', 10, 'GRANT INSERT, UPDATE, DELETE ON %1$I.newt_projection, %1$I.newt_reject_entry TO %2$I'),
         ('application updater', 11, 'GRANT INSERT, UPDATE, DELETE ON %1$I.newt_follower TO %2$I'),
         ('updater', 11.1, 'GRANT INSERT, UPDATE, DELETE ON %1$I.newt_reprojection, %1$I.newt_reprojected TO %2$I'),
+        ('updater', 11.15, 'GRANT UPDATE ON %1$I.newt_table TO %2$I'),
         -- retention
         ('updater', 11.2, 'GRANT DELETE ON %1$I.transaction, %1$I.transaction_object TO %2$I'),
         ('updater', 11.3, 'GRANT EXECUTE ON FUNCTION %1$I.newt_prune_limit(), %1$I.newt_prune(bigint, bigint, bigint) TO %2$I'),

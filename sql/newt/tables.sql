@@ -13,17 +13,17 @@ CREATE FUNCTION newt.sync_table(newt_table regclass, class_name text, task text,
 COMMENT ON FUNCTION newt.sync_table(regclass, text, text, bigint, bigint) IS 'compares typed tables with the objects of their class from one zoid to another: look; adds what is missing: fill; or mends what differs: repair';
 
 CREATE FUNCTION newt.tables_changed(newt_table regclass) RETURNS void
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100
     AS 'MODULE_PATHNAME', 'newt_pg_tables_changed';
 COMMENT ON FUNCTION newt.tables_changed(regclass) IS 'makes all sessions read newt_table anew';
 
 CREATE FUNCTION newt.wait_for_writers(relation regclass) RETURNS void
-    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 10000
     AS 'MODULE_PATHNAME', 'newt_pg_wait_for_writers';
 COMMENT ON FUNCTION newt.wait_for_writers(regclass) IS 'waits for the transactions that have written to a table, and holds nobody up';
 
 CREATE FUNCTION newt.keep_tables() RETURNS trigger
-    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 10000
     AS 'MODULE_PATHNAME', 'newt_pg_keep_tables';
 COMMENT ON FUNCTION newt.keep_tables() IS 'trigger on the table transaction of a store with inline typed tables: keeps them for commits that do without newt.at_commit()';
 
@@ -239,7 +239,7 @@ CREATE PROCEDURE newt.create_table(store text, class_name text, table_schema tex
 DECLARE
     known regclass;
     s record;
-    done integer := 1;
+    done integer;
 BEGIN
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
@@ -254,7 +254,7 @@ BEGIN
     END IF;
     EXECUTE pg_catalog.format('DELETE FROM %I.newt_table WHERE class_name = $1', store) USING class_name; -- of tables that were dropped
     FOR s IN SELECT * FROM newt.create_table_steps(store, class_name, table_schema, table_name, mode, numeric_columns) LOOP
-        IF s.step IN (2, 3) OR s.step <> done THEN
+        IF s.step IN (2, 3) OR s.step > done THEN
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
             PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -262,7 +262,6 @@ BEGIN
         done := s.step;
         EXECUTE s.statement;
     END LOOP;
-    COMMIT;
     CALL newt.fill_table(store, class_name);
 END
 $newt_body$;
@@ -281,15 +280,19 @@ DECLARE
     at bigint;
     upto bigint;
     found record;
-    added bigint := 0;
-    mended bigint := 0;
-    started timestamptz := clock_timestamp();
-    told timestamptz := started;
+    added bigint;
+    mended bigint;
+    started timestamptz;
+    told timestamptz;
     child regclass;
 BEGIN
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    added := 0;
+    mended := 0;
+    started := clock_timestamp();
+    told := started;
     IF batch IS NULL OR batch < 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'batch is a number of objects, 1 or more',
@@ -305,6 +308,8 @@ BEGIN
         PERFORM newt.tables_changed(registry);
     END IF;
     COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM newt.wait_for_writers(pg_catalog.format('%I.object_state', store)::regclass);
     LOOP
         COMMIT;
@@ -338,7 +343,6 @@ BEGIN
     FOR child IN EXECUTE pg_catalog.format('SELECT t.relation FROM %s t JOIN pg_class r ON r.oid = t.relation WHERE t.class_name = $1', registry) USING class_name LOOP
         EXECUTE pg_catalog.format('ANALYZE %s', child);
     END LOOP;
-    COMMIT;
     RAISE NOTICE '%', pg_catalog.format('typed table %s: %s objects added, %s mended, in %s s', main, added, mended,
         pg_catalog.round(extract(epoch FROM clock_timestamp() - started), 1));
 END
@@ -534,7 +538,6 @@ BEGIN
     IF relations IS NULL THEN
         EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS newt_keep_tables ON %I.transaction', store);
     END IF;
-    COMMIT;
 END
 $newt_body$;
 COMMENT ON PROCEDURE newt.drop_table(text, text) IS 'drops the typed tables of a class';

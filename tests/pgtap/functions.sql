@@ -84,6 +84,20 @@ INSERT INTO want VALUES
     ('set_projection(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('create_index_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('check_store(text)', 'void', 's', false, 's', false, 'plpgsql'),
+    ('write_tables(regclass,bigint[],boolean)', 'bigint', 'v', true, 'u', false, 'c'),
+    ('sync_table(regclass,text,text,bigint,bigint)', 'record', 'v', true, 'u', false, 'c'),
+    ('tables_changed(regclass)', 'void', 'v', true, 'u', false, 'c'), ('wait_for_writers(regclass)', 'void', 'v', true, 'u', false, 'c'),
+    ('keep_tables()', 'trigger', 'v', false, 'u', false, 'c'),
+    ('table_of(text,text)', 'regclass', 's', false, 's', false, 'plpgsql'), ('typed_table(text,text)', 'regclass', 's', false, 's', false, 'plpgsql'),
+    ('table_layout(text,text,text,text,text[])', 'record', 's', false, 's', false, 'plpgsql'),
+    ('table_key(jsonb)', 'text', 'i', true, 's', false, 'sql'),
+    ('create_table_steps(text,text,text,text,text,text[],bigint)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('create_table_sql(text,text,text,text,text,text[])', 'text', 's', false, 's', false, 'sql'),
+    ('create_table(text,text,text,text,text,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('fill_table(text,text,bigint)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('refresh_table_steps(text,text)', 'text', 's', false, 's', false, 'plpgsql'), ('refresh_table(text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('check_table(text,text)', 'record', 'v', false, 'u', false, 'plpgsql'), ('drop_table(text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('tables(text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('set_retention(text,interval,bigint,interval)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('prune_limit(text)', 'bigint', 's', false, 's', false, 'plpgsql'),
     ('prune_batch(text,bigint,bigint,bigint)', 'record', 'v', false, 'u', false, 'plpgsql'),
@@ -111,7 +125,7 @@ SELECT is_empty($$SELECT signature FROM have WHERE language <> 'c' AND prokind <
                 'what is not C has its own search path');
 -- a procedure that commits cannot have one
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
-                    AND prosrc !~ '^\s*DECLARE( |\w|;|\n)+BEGIN\s+COMMIT;\s+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;\s+PERFORM pg_catalog.set_config\(''search_path'', ''pg_catalog, pg_temp'', true\);'$$,
+                    AND prosrc !~ '^\s*DECLARE( |\w|\[|\]|;|\n)+BEGIN\s+COMMIT;\s+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;\s+PERFORM pg_catalog.set_config\(''search_path'', ''pg_catalog, pg_temp'', true\);'$$,
                 'a procedure sets its own before anything else');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
                     AND regexp_count(prosrc, '\mCOMMIT;') <> regexp_count(prosrc, '\mset_config\(''search_path''')$$, 'and again in every transaction');
@@ -122,7 +136,7 @@ SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_pri
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
-                  $$VALUES ('newt.class_layout(text,text)', 50::real), ('newt.entries(jsonb,text[])', 5::real), ('newt.freshness(text)', 10::real), ('newt.items(jsonb,text[])', 5::real), ('newt.merged_fields(jsonb[])', 20::real), ('newt.refresh_views(text)', 20::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real), ('newt.views(text)', 20::real),
+                  $$VALUES ('newt.check_table(text,text)', 3::real), ('newt.class_layout(text,text)', 50::real), ('newt.create_table_steps(text,text,text,text,text,text[],bigint)', 50::real), ('newt.entries(jsonb,text[])', 5::real), ('newt.freshness(text)', 10::real), ('newt.items(jsonb,text[])', 5::real), ('newt.merged_fields(jsonb[])', 20::real), ('newt.refresh_table_steps(text,text)', 10::real), ('newt.refresh_views(text)', 20::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real), ('newt.table_layout(text,text,text,text,text[])', 5::real), ('newt.tables(text)', 10::real), ('newt.views(text)', 20::real),
                            ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');

@@ -25,7 +25,7 @@ INSERT INTO wanted VALUES
     ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'),
     ('newt_reprojection', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'), ('newt_reprojected', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'),
     ('typed_twice', 'SELECT', 'SELECT', 'SELECT'),
-    ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
+    ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_table', 'SELECT', 'SELECT', 'SELECT UPDATE'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
     ('newt_follower', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'), ('other', '', '', '');
 CREATE TEMP VIEW has AS
     SELECT c.relname AS relation, k.kind, (SELECT coalesce(string_agg(p.right_of, ' ' ORDER BY p.n), '')
