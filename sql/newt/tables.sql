@@ -139,8 +139,11 @@ BEGIN
         step := 1;
         FOREACH statement IN ARRAY ARRAY[
             pg_catalog.format(E'CREATE TABLE %s (\n%s,\n    PRIMARY KEY (%s)%s\n) WITH (fillfactor = %s)', t.qualified,
-                (SELECT pg_catalog.string_agg(pg_catalog.format('    %I %s', c->>'column_name', c->>'data_type'), E',\n' ORDER BY n)
-                   FROM pg_catalog.jsonb_array_elements(t.columns) WITH ORDINALITY x (c, n)),
+                -- behind the key what is of one length, so that it is found without a walk along texts, and unpadded
+                (SELECT pg_catalog.string_agg(pg_catalog.format('    %I %s', c->>'column_name', c->>'data_type'), E',\n'
+                            ORDER BY c->>'role' = 'value', y.typlen < 0, CASE WHEN y.typlen > 0 THEN pg_catalog.strpos('disc', y.typalign::text) END, n)
+                   FROM pg_catalog.jsonb_array_elements(t.columns) WITH ORDINALITY x (c, n)
+                   JOIN pg_catalog.pg_type y ON y.oid = (c->>'data_type')::regtype),
                 newt.table_key(t.columns),
                 CASE WHEN t.number > 1 THEN pg_catalog.format(E',\n    FOREIGN KEY (%I) REFERENCES %s DEFERRABLE INITIALLY DEFERRED',
                     t.columns->0->>'column_name', main) ELSE '' END,
