@@ -242,7 +242,7 @@ run-test-versions:
 built-demo: extension lib updater examples
 run-demo: built-demo
 	@examples/debian/run
-run-bench: extension lib updater bench-programs
+run-bench: extension lib updater examples bench-programs
 	@bench/run
 
 # Against the server that PGHOST and friends name, with the extension installed there.
