@@ -29,13 +29,13 @@ static const char *const views[] = {
 static const struct {
     const char *name, *purpose, *how, *sql;
 } indexes[] = {
-    {"newt_projection_tsvector_idx", "full text", "newt.create_text_index",
+    {"package_text_idx", "full text", "newt.create_text_index",
      "SELECT newt.create_text_index(current_schema(), 'Package', 'english',\n"
      "                              'name:A', 'summary:B', 'description:C')\n"
-     " WHERE to_regclass('newt_projection_tsvector_idx') IS NULL"},
-    {"newt_projection_principals_idx", "readers", "newt.create_principals_index",
+     " WHERE to_regclass('package_text_idx') IS NULL"},
+    {"package_principals_idx", "readers", "newt.create_principals_index",
      "SELECT newt.create_principals_index(current_schema(), 'Package', 'acl')\n"
-     " WHERE to_regclass('newt_projection_principals_idx') IS NULL"},
+     " WHERE to_regclass('package_principals_idx') IS NULL"},
     {"package_dependents", "dependents", "gin (relations)",
      ON_PACKAGES("package_dependents", "gin ((state->'relations') jsonb_path_ops)")},
     {"package_tags", "tags", "gin (tags)",

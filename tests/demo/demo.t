@@ -6,7 +6,7 @@ demo=build/examples/debian
 out=$(examples/debian/run --sample 2>"$work/err" </dev/null)
 is 'examples/debian/run: exit status' $? 0
 has 'it loads' "$out" '^  packages +339 +1 '
-has 'makes indexes' "$out" '^  newt_projection_tsvector_idx +full text'
+has 'makes indexes' "$out" '^  package_text_idx +full text'
 has 'walks in C' "$out" '^  all +[0-9]+ +[0-9.]+ [kM]B'
 has 'searches in SQL' "$out" '^  nano +'
 has 'asks who may see what' "$out" '^  database +[0-9]+'

@@ -33,10 +33,23 @@ INSERT INTO want VALUES
     ('store_sql(text)', 'text', 'i', true, 's', false, 'sql'),
     ('store_version(text)', 'integer', 's', true, 's', false, 'plpgsql'),
     ('create_store(text)', 'void', 'v', false, 'u', false, 'plpgsql'),
-    ('create_text_index_sql(text,text,regconfig,text[])', 'text', 's', false, 's', false, 'plpgsql'),
+    ('index_name(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('index_class(oid)', 'text', 's', true, 's', false, 'sql'),
+    ('index_statements(text,text,text,text,text,text,text,boolean,boolean,regclass)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_field_index_sql(text,text,text,text,text[],boolean,boolean)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_field_index(text,text,text,text,text[],boolean)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_expression_index_sql(text,text,text,text,boolean,boolean)', 'text', 's', false, 's', false, 'sql'),
+    ('create_expression_index(text,text,text,text,boolean)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_path_index_sql(text,text,text[],boolean)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_path_index(text,text,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('create_text_index_sql(text,text,regconfig,text[])', 'text', 's', false, 's', false, 'sql'),
+    ('create_text_index_sql(text,text,regconfig,text[],boolean)', 'text', 's', false, 's', false, 'plpgsql'),
     ('create_text_index(text,text,regconfig,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
-    ('create_principals_index_sql(text,text,text[])', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_principals_index_sql(text,text,text[])', 'text', 's', false, 's', false, 'sql'),
+    ('create_principals_index_sql(text,text,text[],boolean)', 'text', 's', false, 's', false, 'plpgsql'),
     ('create_principals_index(text,text,text[])', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('indexes(text)', 'record', 'v', false, 'u', false, 'plpgsql'),
+    ('index_cost(regclass,integer)', 'record', 'v', false, 'u', false, 'plpgsql'),
     ('cut_name(text,text)', 'text', 'i', true, 's', false, 'plpgsql'),
     ('free_name(text,text[])', 'text', 'i', true, 's', false, 'plpgsql'),
     ('relation_name(text)', 'text', 's', true, 's', false, 'sql'),
@@ -82,7 +95,6 @@ INSERT INTO want VALUES
     ('projection_split(text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('projection_view_sql(text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('set_projection(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
-    ('create_index_sql(text,text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('check_store(text)', 'void', 's', false, 's', false, 'plpgsql'),
     ('write_tables(regclass,bigint[],boolean)', 'bigint', 'v', true, 'u', false, 'c'),
     ('sync_table(regclass,text,text,bigint,bigint)', 'record', 'v', true, 'u', false, 'c'),
@@ -130,13 +142,35 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
                     AND regexp_count(prosrc, '\mCOMMIT;') <> regexp_count(prosrc, '\mset_config\(''search_path''')$$, 'and again in every transaction');
 -- 0.1 s for each of their statements, once a plan's cost is above jit_above_cost
-SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
+SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.index_cost(regclass,integer)', 'newt.indexes(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
 SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
-                  $$VALUES ('newt.check_table(text,text)', 3::real), ('newt.class_layout(text,text)', 50::real), ('newt.create_table_steps(text,text,text,text,text,text[],bigint)', 50::real), ('newt.entries(jsonb,text[])', 5::real), ('newt.freshness(text)', 10::real), ('newt.items(jsonb,text[])', 5::real), ('newt.merged_fields(jsonb[])', 20::real), ('newt.refresh_table_steps(text,text)', 10::real), ('newt.refresh_views(text)', 20::real), ('newt.rejects(bytea)', 1::real), ('newt.rejects_report(text)', 10::real), ('newt.table_layout(text,text,text,text,text[])', 5::real), ('newt.tables(text)', 10::real), ('newt.views(text)', 20::real),
+                  $$VALUES ('newt.check_table(text,text)', 3::real),
+                           ('newt.class_layout(text,text)', 50::real),
+                           ('newt.create_expression_index_sql(text,text,text,text,boolean,boolean)', 2::real),
+                           ('newt.create_field_index_sql(text,text,text,text,text[],boolean,boolean)', 2::real),
+                           ('newt.create_path_index_sql(text,text,text[],boolean)', 2::real),
+                           ('newt.create_principals_index_sql(text,text,text[])', 2::real),
+                           ('newt.create_principals_index_sql(text,text,text[],boolean)', 2::real),
+                           ('newt.create_table_steps(text,text,text,text,text,text[],bigint)', 50::real),
+                           ('newt.create_text_index_sql(text,text,regconfig,text[])', 2::real),
+                           ('newt.create_text_index_sql(text,text,regconfig,text[],boolean)', 2::real),
+                           ('newt.entries(jsonb,text[])', 5::real),
+                           ('newt.freshness(text)', 10::real),
+                           ('newt.index_statements(text,text,text,text,text,text,text,boolean,boolean,regclass)', 2::real),
+                           ('newt.indexes(text)', 20::real),
+                           ('newt.items(jsonb,text[])', 5::real),
+                           ('newt.merged_fields(jsonb[])', 20::real),
+                           ('newt.refresh_table_steps(text,text)', 10::real),
+                           ('newt.refresh_views(text)', 20::real),
+                           ('newt.rejects(bytea)', 1::real),
+                           ('newt.rejects_report(text)', 10::real),
+                           ('newt.table_layout(text,text,text,text,text[])', 5::real),
+                           ('newt.tables(text)', 10::real),
+                           ('newt.views(text)', 20::real),
                            ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');
