@@ -54,6 +54,7 @@ pg_dump -d dump_from -n app -Fc -f "$tmp/store.dump"
 sql dump_from "
 SELECT newt.create_text_index('app', 'Task', 'english', 'title:A');
 SELECT newt.create_principals_index('app', NULL, 'acl');
+SELECT newt.create_field_index('app', 'Task', 't');
 CREATE INDEX ON app.object_state USING gin (newt.tsvector('simple', newt.try_to_jsonb(state)));
 SELECT newt.create_view('app', 'Task');
 SELECT newt.set_projection('Other \"one\"', NULL, 'virtual')" >/dev/null
@@ -66,6 +67,8 @@ check "and works: the projection is that of the records" is dump_new \
     "SELECT count(*) FROM app.object_state o JOIN app.newt n USING (zoid, serial) WHERE newt.to_jsonb(o.state)->'t' = n.state->'t'" 500
 check "the text index is used" is dump_new "SET enable_seqscan = off;
     SELECT zoid FROM app.newt WHERE class_name = 'Task' AND newt.tsvector('english', state, 'title:A') @@ 'word2077'" 2077
+check "indexes say what they are for" is dump_new "SELECT string_agg(purpose, '; ' ORDER BY purpose) FROM newt.indexes('app') WHERE class_name = 'Task'" \
+    "text english title:A; value t"
 check "sequences go on where they were" is dump_new "SELECT nextval('app.newt_oid'), nextval('app.newt_serial')" "2048|2048"
 
 check "so is a store whose rows are computed" is dump_new 'SELECT zoid, class_name FROM "Other ""one""".newt' "1|newt.Root"
@@ -73,9 +76,9 @@ check "so is a store whose rows are computed" is dump_new 'SELECT zoid, class_na
 createdb dump_bare
 sql dump_bare 'DROP SCHEMA public'
 check "also where there is no schema public" pg_restore --exit-on-error -d dump_bare "$tmp/all.dump"
-check "everything is there" is dump_bare "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt\.'" 3
+check "everything is there" is dump_bare "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt\.'" 4
 sql dump_new 'DROP SCHEMA public CASCADE'
-check "the schema public goes without the extension" is dump_new "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt\.'" 3
+check "the schema public goes without the extension" is dump_new "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt\.'" 4
 
 createdb dump_have
 sql dump_have "SET search_path = ''; CREATE EXTENSION newt"
