@@ -211,6 +211,24 @@ SELECT results_eq($$SELECT scans > 0, advice FROM listed WHERE name = 'task_owne
 SELECT ok(pg_stat_reset() IS NOT NULL, 'reset');
 SELECT ok((SELECT bool_and(since > now() - interval '1 min') FROM listed), 'and since when');
 
+-- ---- the parts ----
+SELECT is(newt.index_class('s.task_due_idx'::regclass), 'Task', 'an index of a class');
+SELECT is(newt.index_class('s.light_title_idx'::regclass), 'Light', 'of a virtual one');
+SELECT is(newt.index_class('s.newt_projection_pkey'::regclass), NULL, 'of all');
+SELECT is(newt.index_class(0), NULL, 'no index');
+CREATE INDEX by_hand_or ON s.newt_projection (zoid) WHERE class_name = 'Task' OR zoid < 5;
+SELECT is(newt.index_class('s.by_hand_or'::regclass), NULL, 'a condition that others fulfil, too');
+SELECT is(newt.index_name('s', 'Task', 'due'), 'task_due_idx_2', 'a name that is taken gets a number');
+SELECT is(newt.index_name('s', 'app.Task', ' a  b__'), 'app_task_a_b_idx', 'what is no letter is one _');
+SELECT is(newt.index_name('s', repeat('x', 100), repeat('ö', 100)), repeat('x', 30) || '_' || repeat('ö', 14) || '_idx', 'both parts are cut, between characters');
+SELECT results_eq($$SELECT newt.index_statements('s', 'Task', 'p', 'a', 'stored', 'computed')$$, $$VALUES
+    ('CREATE INDEX task_a_idx ON s.newt_projection USING gin (stored) WHERE class_name = ''Task'''), ('COMMENT ON INDEX s.task_a_idx IS ''newt: p''')$$, 'stored');
+SELECT results_eq($$SELECT newt.index_statements('s', 'Light', 'p', 'a', 'stored', 'computed')$$, $$VALUES
+    ('CREATE INDEX light_a_idx ON s.object_state USING gin (computed) WHERE newt.try_class_name(state) = ''Light'''), ('COMMENT ON INDEX s.light_a_idx IS ''newt: p''')$$, 'computed');
+SELECT results_eq($$SELECT newt.index_statements('s', NULL, 'p', 'a', 'stored', 'computed', 'btree', true, true)$$, $$VALUES
+    ('CREATE UNIQUE INDEX CONCURRENTLY newt_projection_a_idx ON s.newt_projection USING btree (stored)'), ('COMMENT ON INDEX s.newt_projection_a_idx IS ''newt: p'''),
+    ('CREATE UNIQUE INDEX CONCURRENTLY object_state_a_idx ON s.object_state USING btree (computed)'), ('COMMENT ON INDEX s.object_state_a_idx IS ''newt: p''')$$, 'both');
+
 -- ---- what it costs ----
 SELECT results_eq($$SELECT c.rows, c.wal_bytes > 20, c.microseconds >= 0 FROM newt.index_cost('s.task_text_idx', 200) c$$, $$VALUES (200::bigint, true, true)$$, 'measured');
 SELECT ok(c.wal_bytes > d.wal_bytes, 'words cost more than a number') FROM newt.index_cost('s.task_text_idx', 500) c, newt.index_cost('s.task_owner_id_idx', 500) d;
