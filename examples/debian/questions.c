@@ -22,9 +22,10 @@ static const char *const views[] = {
     "  FROM newt WHERE class_name = 'Package'",
 };
 
-#define ON_PACKAGES(name, definition)                                                              \
-    "CREATE INDEX IF NOT EXISTS " name " ON newt_projection USING " definition                     \
-    " WHERE class_name = 'Package'"
+/* an index on a column of the view package */
+#define ON_COLUMN(column)                                                                          \
+    "SELECT newt.create_field_index(current_schema(), 'Package', '" column "')\n"                  \
+    " WHERE to_regclass('package_" column "_idx') IS NULL"
 
 static const struct {
     const char *name, *purpose, *how, *sql;
@@ -36,14 +37,12 @@ static const struct {
     {"package_principals_idx", "readers", "newt.create_principals_index",
      "SELECT newt.create_principals_index(current_schema(), 'Package', 'acl')\n"
      " WHERE to_regclass('package_principals_idx') IS NULL"},
-    {"package_dependents", "dependents", "gin (relations)",
-     ON_PACKAGES("package_dependents", "gin ((state->'relations') jsonb_path_ops)")},
-    {"package_tags", "tags", "gin (tags)",
-     ON_PACKAGES("package_tags", "gin (newt.string_array(state, 'tags'))")},
-    {"package_name", "names", "btree (name)",
-     ON_PACKAGES("package_name", "btree (newt.string(state, 'name'))")},
-    {"package_section", "sections", "btree (section)",
-     ON_PACKAGES("package_section", "btree (newt.ref(state, 'section'))")},
+    {"package_relations_path_idx", "dependents", "newt.create_path_index",
+     "SELECT newt.create_path_index(current_schema(), 'Package', '{relations}')\n"
+     " WHERE to_regclass('package_relations_path_idx') IS NULL"},
+    {"package_tags_idx", "tags", "newt.create_field_index", ON_COLUMN("tags")},
+    {"package_name_idx", "names", "newt.create_field_index", ON_COLUMN("name")},
+    {"package_section_id_idx", "sections", "newt.create_field_index", ON_COLUMN("section_id")},
 };
 
 bool
@@ -229,7 +228,7 @@ static const struct question {
     const char *params[3]; /* "?": the package that was picked */
 } questions[] = {
     {"SQL: full-text search",
-     "tsvector_idx",
+     "text_idx",
      "SELECT name, priority, summary FROM package JOIN package_search USING (id)\n"
      " WHERE words @@ websearch_to_tsquery('english', $1)\n"
      " ORDER BY ts_rank(words, websearch_to_tsquery('english', $1)) DESC, name LIMIT 6",
@@ -242,7 +241,7 @@ static const struct question {
      " GROUP BY s.name ORDER BY 2 DESC, 1",
      {"{group:dba,group:kernel}"}},
     {"SQL: what depends on it",
-     "package_dependents",
+     "package_relations_path_idx",
      "SELECT name, priority, installed_size AS bytes, count(*) OVER () AS \"in all\"\n"
      "  FROM package JOIN package_search USING (id)\n"
      " WHERE relations @> format('[{\"kind\": \"depends\", \"any_of\": [{\"::=>\": %s}]}]',\n"
@@ -250,7 +249,7 @@ static const struct question {
      " ORDER BY installed_size DESC, name LIMIT 6",
      {"?"}},
     {"SQL: a report, programs in C++ by section",
-     "package_tags",
+     "package_tags_idx",
      "SELECT s.name AS section, count(*) AS programs, sum(p.installed_size)::bigint AS bytes,\n"
      "       round(100.0 * sum(p.installed_size) / sum(sum(p.installed_size)) OVER (), 1)::float8"
      " AS \"%\"\n"

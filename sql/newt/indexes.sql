@@ -173,6 +173,9 @@ BEGIN
                 HINT = 'The kind "value" is for all types.';
         ELSIF f.place = 1 THEN
             method := coalesce(way.method, CASE WHEN f.is_array OR f.data_type = 'jsonb' THEN 'gin' ELSE 'btree' END);
+            IF f.data_type = 'jsonb' THEN
+                way.key := '(%s) jsonb_path_ops';
+            END IF;
         END IF;
         IF method = 'gin' AND (is_unique OR more <> '{}') OR f.place > 1 AND (f.is_array OR f.data_type = 'jsonb') THEN
             RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
@@ -250,7 +253,7 @@ BEGIN
     END IF;
     key := CASE pg_catalog.cardinality(path) WHEN 1 THEN pg_catalog.format('->%L', path[1]) ELSE pg_catalog.format(' #> %L', path) END;
     RETURN QUERY SELECT newt.index_statements(store, class_name, 'path ' || path::text, pg_catalog.array_to_string(path, '_') || '_path',
-        pg_catalog.format('(state%s)', key), pg_catalog.format('(newt.try_to_jsonb(state)%s)', key), 'gin', false, "concurrently");
+        pg_catalog.format('(state%s) jsonb_path_ops', key), pg_catalog.format('(newt.try_to_jsonb(state)%s) jsonb_path_ops', key), 'gin', false, "concurrently");
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.create_path_index_sql(text, text, text[], boolean) IS 'the statements of newt.create_path_index';
