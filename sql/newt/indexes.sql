@@ -416,8 +416,8 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.indexes(text) IS 'indexes over the objects of a store: what each is for, size, use, and what had better be done about it';
 
--- The rows are written to a copy of the table, without the index and with it, three times each; the fastest
--- counts. Only a table that is logged says what it costs, so the copy is one, for as long as this runs.
+-- The rows are taken once, then written to a table like theirs, without the index and with it, three times each;
+-- the fastest counts. Only a table that is logged says what it costs, so it is one, for as long as this runs.
 CREATE FUNCTION newt.index_cost(index_name regclass, at_most integer DEFAULT 1000,
                                 OUT rows bigint, OUT wal_bytes numeric, OUT microseconds numeric) RETURNS record
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -443,22 +443,23 @@ BEGIN
             HINT = 'newt.indexes() shows those of a store.';
     END IF;
     copy := format('newt_index_cost_%s', pg_backend_pid());
+    EXECUTE format('CREATE TABLE %I.%s_rows (LIKE %s)', x.nspname, copy, x.relation);
+    EXECUTE format('INSERT INTO %I.%s_rows SELECT * FROM %s%s LIMIT %s', x.nspname, copy, x.relation, x.condition, coalesce(at_most::text, 'ALL'));
+    GET DIAGNOSTICS rows = ROW_COUNT;
     FOR run IN 0 .. 5 LOOP
         EXECUTE format('CREATE TABLE %I.%I (LIKE %s)', x.nspname, copy, x.relation);
         IF run % 2 = 1 THEN
-            -- what GIN puts off has to be paid later
             EXECUTE format('CREATE INDEX %2$s_idx ON %1$I.%2$I%3$s', x.nspname, copy, x.definition);
-            IF x.amname = 'gin' THEN
+            IF x.amname = 'gin' THEN -- what it puts off has to be paid later
                 EXECUTE format('ALTER INDEX %I.%s_idx SET (fastupdate = off)', x.nspname, copy);
             END IF;
         END IF;
-        EXECUTE format('EXPLAIN (ANALYZE, WAL, TIMING OFF, FORMAT JSON) INSERT INTO %I.%I SELECT * FROM %s%s LIMIT %s',
-                       x.nspname, copy, x.relation, x.condition, coalesce(at_most::text, 'ALL')) INTO plan;
+        EXECUTE format('EXPLAIN (ANALYZE, WAL, TIMING OFF, FORMAT JSON) INSERT INTO %1$I.%2$I SELECT * FROM %1$I.%2$s_rows', x.nspname, copy) INTO plan;
         wal[run % 2 + 1] := least(wal[run % 2 + 1], (plan->0->'Plan'->>'WAL Bytes')::numeric);
         ms[run % 2 + 1] := least(ms[run % 2 + 1], (plan->0->>'Execution Time')::numeric);
-        EXECUTE format('SELECT count(*) FROM %I.%I', x.nspname, copy) INTO rows;
         EXECUTE format('DROP TABLE %I.%I', x.nspname, copy);
     END LOOP;
+    EXECUTE format('DROP TABLE %I.%s_rows', x.nspname, copy);
     wal_bytes := round((wal[2] - wal[1]) / nullif(rows, 0), 1);
     microseconds := greatest(round((ms[2] - ms[1]) * 1000 / nullif(rows, 0), 3), 0);
 END
