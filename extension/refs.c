@@ -14,6 +14,7 @@ PG_FUNCTION_INFO_V1(newt_pg_class_name);
 PG_FUNCTION_INFO_V1(newt_pg_try_class_name);
 PG_FUNCTION_INFO_V1(newt_pg_class_version);
 PG_FUNCTION_INFO_V1(newt_pg_refs);
+PG_FUNCTION_INFO_V1(newt_pg_try_refs);
 
 /* The head is all that class and version need: the body is not looked at. */
 static void
@@ -94,18 +95,18 @@ add_oid(void *arg, int64_t oid)
     return 0;
 }
 
-Datum
-newt_pg_refs(PG_FUNCTION_ARGS)
+/* NULL: what is wrong with the record is in *fault. */
+static ArrayType *
+refs_of(bytea *record, newt__fault *fault)
 {
-    bytea *record = PG_GETARG_BYTEA_PP(0);
-    size_t n_record = VARSIZE_ANY_EXHDR(record), unique = 0;
+    size_t unique = 0;
     oid_array a = {0};
-    newt__fault fault = {0};
 
-    if (newt__refs(&newt_pg_env, VARDATA_ANY(record), n_record, NULL, 0, add_oid, &a, &fault))
-        newt_pg_raise(&fault, n_record);
+    if (newt__refs(&newt_pg_env, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record), NULL, 0, add_oid,
+                   &a, fault))
+        return NULL;
     if (a.n == 0)
-        PG_RETURN_ARRAYTYPE_P(construct_empty_array(INT8OID));
+        return construct_empty_array(INT8OID);
     qsort(a.oids, a.n, sizeof *a.oids, compare_oids);
     for (size_t i = 0; i < a.n; i++)
         if (i == 0 || a.oids[i] != a.oids[unique - 1])
@@ -116,5 +117,32 @@ newt_pg_refs(PG_FUNCTION_ARGS)
     ARR_DIMS(a.array)[0] = (int)unique;
     ARR_LBOUND(a.array)[0] = 1;
     SET_VARSIZE(a.array, ARR_OVERHEAD_NONULLS(1) + unique * sizeof *a.oids);
-    PG_RETURN_ARRAYTYPE_P(a.array);
+    return a.array;
+}
+
+Datum
+newt_pg_refs(PG_FUNCTION_ARGS)
+{
+    bytea *record = PG_GETARG_BYTEA_PP(0);
+    newt__fault fault = {0};
+    ArrayType *refs = refs_of(record, &fault);
+
+    if (!refs)
+        newt_pg_raise(&fault, VARSIZE_ANY_EXHDR(record));
+    PG_RETURN_ARRAYTYPE_P(refs);
+}
+
+/* For indexes: a record that is damaged refers to nothing, and hinders no commit. */
+Datum
+newt_pg_try_refs(PG_FUNCTION_ARGS)
+{
+    bytea *record = PG_GETARG_BYTEA_PP(0);
+    newt__fault fault = {0};
+    ArrayType *refs = refs_of(record, &fault);
+
+    if (!refs && !newt_pg_is_bad_record(fault.code))
+        newt_pg_raise(&fault, VARSIZE_ANY_EXHDR(record));
+    if (!refs)
+        PG_RETURN_NULL();
+    PG_RETURN_ARRAYTYPE_P(refs);
 }

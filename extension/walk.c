@@ -23,6 +23,7 @@
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(newt_pg_walk);
+PG_FUNCTION_INFO_V1(newt_pg_route);
 
 enum {
     COLUMNS = 3,
@@ -253,4 +254,94 @@ newt_pg_walk(PG_FUNCTION_ARGS)
         MemoryContextSwitchTo(before);
     }
     SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
+}
+
+/* ---- the way to one object ------------------------------------------------------------------ */
+
+/* An object that the walk has come to, and whose record led there. They are in the order in which
+ * they were found, so who led to an object is in front of it. */
+typedef struct edge {
+    int64 oid, from; /* from 0: a root */
+} edge;
+
+typedef struct route {
+    walk walk;
+    int64 to;
+    edge *edges;
+    size_t n, cap;
+} route;
+
+/* Keeps what has been added since; true: what is looked for is among it. */
+static bool
+note(route *r, int64 from)
+{
+    newt__walk *steps = &r->walk.steps;
+
+    if (steps->n > r->cap) {
+        r->cap = 2 * steps->n;
+        r->edges = r->edges ? repalloc_huge(r->edges, r->cap * sizeof *r->edges)
+                            : palloc(r->cap * sizeof *r->edges);
+    }
+    while (r->n < steps->n) {
+        edge *e = &r->edges[r->n];
+
+        *e = (edge){.oid = steps->queue[r->n], .from = from};
+        r->n++;
+        if (e->oid == r->to)
+            return true;
+    }
+    return false;
+}
+
+/* The record's references, of the object that next_oid has given last. */
+static bool
+found_in(route *r, TupleTableSlot *slot)
+{
+    bool is_null;
+    Datum state = slot_getattr(slot, STATE + 1, &is_null);
+    bytea *record;
+
+    if (is_null)
+        return false;
+    record = DatumGetByteaPP(state);
+    follow(&r->walk.steps, record);
+    if ((Pointer)record != DatumGetPointer(state))
+        pfree(record);
+    return note(r, r->walk.steps.queue[r->walk.next - 1]);
+}
+
+Datum
+newt_pg_route(PG_FUNCTION_ARGS)
+{
+    int n_roots;
+    Datum *roots = items_of(PG_GETARG_ARRAYTYPE_P_COPY(2), INT8OID, "roots", &n_roots);
+    route r = {.walk.steps = {.env = &newt_pg_env,
+                              .max_depth = NEWT__MAX_WALK,
+                              .max_objects = bounded(PG_GETARG_INT64(3), 1, "max_objects")},
+               .to = PG_GETARG_INT64(1)};
+    TupleTableSlot *slot;
+    Datum *way;
+    size_t n = 0;
+    bool found;
+
+    for (int i = 0; i < n_roots; i++)
+        newt__walk_add(&r.walk.steps, DatumGetInt64(roots[i]));
+    found = note(&r, 0);
+    if (!found) {
+        make_plan(&r.walk, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+        while (!found && (slot = next_row(&r.walk)))
+            found = found_in(&r, slot);
+        end_query(&r.walk);
+    }
+    if (!found)
+        PG_RETURN_NULL();
+    /* from the end to the beginning, where the roots are */
+    way = palloc(r.n * sizeof *way);
+    for (size_t i = r.n; i-- > 0 && r.to != 0;)
+        if (r.edges[i].oid == r.to) {
+            way[r.n - ++n] = Int64GetDatum(r.to);
+            r.to = r.edges[i].from;
+        }
+    PG_RETURN_ARRAYTYPE_P(construct_array(way + r.n - n, (int)n, INT8OID, sizeof(int64),
+                                          FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }

@@ -40,6 +40,21 @@ CREATE FUNCTION newt.refs(record bytea) RETURNS bigint[]
     AS 'MODULE_PATHNAME', 'newt_pg_refs';
 COMMENT ON FUNCTION newt.refs(bytea) IS 'oids of all objects that a record refers to, each once, rising; hidden fields included';
 
+CREATE FUNCTION newt.try_refs(record bytea) RETURNS bigint[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+    AS 'MODULE_PATHNAME', 'newt_pg_try_refs';
+COMMENT ON FUNCTION newt.try_refs(bytea) IS 'oids of all objects that a record refers to, as newt.refs; null if it is no record';
+
+CREATE FUNCTION newt.ref_path(record bytea, zoid bigint) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+    AS 'MODULE_PATHNAME', 'newt_pg_ref_path';
+COMMENT ON FUNCTION newt.ref_path(bytea, bigint) IS 'where in a record the first reference to an object stands: items[3].owner; null if there is none';
+
+CREATE FUNCTION newt.ref_paths(record bytea, zoids bigint[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
+    AS 'MODULE_PATHNAME', 'newt_pg_ref_paths';
+COMMENT ON FUNCTION newt.ref_paths(bytea, bigint[]) IS 'newt.ref_path for each of several objects, in their order';
+
 CREATE FUNCTION newt.rejects(record bytea, OUT path text[], OUT reason text) RETURNS SETOF record
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100 ROWS 1
     AS 'MODULE_PATHNAME', 'newt_pg_rejects';
@@ -51,3 +66,9 @@ CREATE FUNCTION newt.walk(store text, roots bigint[], max_depth bigint DEFAULT 1
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 200000 ROWS 1000
     AS 'MODULE_PATHNAME', 'newt_pg_walk';
 COMMENT ON FUNCTION newt.walk(text, bigint[], bigint, bigint, text[]) IS 'records of a store that are reached from these objects along their references, breadth first';
+
+CREATE FUNCTION newt.route(store text, zoid bigint, roots bigint[] DEFAULT '{1}', max_objects bigint DEFAULT 100000)
+    RETURNS bigint[]
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 200000
+    AS 'MODULE_PATHNAME', 'newt_pg_route';
+COMMENT ON FUNCTION newt.route(text, bigint, bigint[], bigint) IS 'oids on a shortest way from the roots to an object along references, both ends included; null if none was found among so many objects';

@@ -118,7 +118,27 @@ INSERT INTO want VALUES
     ('wait_for(bigint,interval,text,text)', 'boolean', 'v', false, 'u', false, 'plpgsql'),
     ('freshness(text)', 'record', 's', false, 'u', false, 'plpgsql'),
     ('health(text)', 'record', 's', false, 'r', false, 'plpgsql'),
-    ('rejects_report(text)', 'record', 's', false, 's', false, 'plpgsql');
+    ('rejects_report(text)', 'record', 's', false, 's', false, 'plpgsql'),
+    -- questions about the schema
+    ('try_refs(bytea)', 'bigint[]', 'i', true, 's', false, 'c'),
+    ('ref_path(bytea,bigint)', 'text', 'i', true, 's', false, 'c'),
+    ('ref_paths(bytea,bigint[])', 'text[]', 'i', true, 's', false, 'c'),
+    ('route(text,bigint,bigint[],bigint)', 'bigint[]', 's', true, 'r', false, 'c'),
+    ('sample_percent(text,text,bigint)', 'double precision', 's', false, 's', false, 'plpgsql'),
+    ('sampled_table(text,text,double precision,text)', 'text', 'i', false, 's', false, 'sql'),
+    ('classes(text,bigint)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('sample(text,text,integer,bigint)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('path_key(text)', 'text', 'i', true, 's', false, 'sql'),
+    ('value_type(jsonb)', 'text', 'i', true, 's', false, 'sql'),
+    ('paths(text,text,integer)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('create_referrers_index_sql(text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('create_referrers_index(text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('referrers_index(text)', 'regclass', 's', false, 's', false, 'plpgsql'),
+    ('referrers(text,bigint,bigint)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('reachable(text,bigint,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql'),
+    ('dangling(text,bigint,bigint)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('route_path(text,bigint[])', 'text', 's', true, 's', false, 'plpgsql'),
+    ('object(text,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
@@ -143,6 +163,9 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace
                     AND regexp_count(prosrc, '\mCOMMIT;') <> regexp_count(prosrc, '\mset_config\(''search_path''')$$, 'and again in every transaction');
 -- 0.1 s for each of their statements, once a plan's cost is above jit_above_cost
 SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.index_cost(regclass,integer)', 'newt.indexes(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
+SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.rejects_report(text)',
+    'newt.sample_percent(text,text,bigint)', 'newt.classes(text,bigint)', 'newt.sample(text,text,integer,bigint)', 'newt.paths(text,text,integer)', 'newt.referrers(text,bigint,bigint)',
+    'newt.reachable(text,bigint,bigint,bigint)', 'newt.dangling(text,bigint,bigint)', 'newt.route_path(text,bigint[])', 'newt.object(text,bigint,bigint)'], 'these look into large tables, and are not compiled');
 SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
@@ -150,6 +173,7 @@ SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
                   $$VALUES ('newt.check_table(text,text)', 3::real),
                            ('newt.class_layout(text,text)', 50::real),
+                           ('newt.classes(text,bigint)', 100::real),
                            ('newt.create_expression_index_sql(text,text,text,text,boolean,boolean)', 2::real),
                            ('newt.create_field_index_sql(text,text,text,text,text[],boolean,boolean)', 2::real),
                            ('newt.create_path_index_sql(text,text,text[],boolean)', 2::real),
@@ -158,6 +182,7 @@ SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY
                            ('newt.create_table_steps(text,text,text,text,text,text[],bigint)', 50::real),
                            ('newt.create_text_index_sql(text,text,regconfig,text[])', 2::real),
                            ('newt.create_text_index_sql(text,text,regconfig,text[],boolean)', 2::real),
+                           ('newt.dangling(text,bigint,bigint)', 10::real),
                            ('newt.entries(jsonb,text[])', 5::real),
                            ('newt.freshness(text)', 10::real),
                            ('newt.index_statements(text,text,text,text,text,text,text,boolean,boolean,regclass)', 2::real),
