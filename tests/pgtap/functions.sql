@@ -138,7 +138,26 @@ INSERT INTO want VALUES
     ('reachable(text,bigint,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql'),
     ('dangling(text,bigint,bigint)', 'record', 's', false, 's', false, 'plpgsql'),
     ('route_path(text,bigint[])', 'text', 's', true, 's', false, 'plpgsql'),
-    ('object(text,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql');
+    ('object(text,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql'),
+    -- advice
+    ('check_select(text)', 'void', 'v', true, 's', false, 'c'),
+    ('plan_of(text,text)', 'jsonb', 'v', false, 'u', false, 'plpgsql'),
+    ('mask(text)', 'text', 'i', true, 's', false, 'plpgsql'),
+    ('bare(text)', 'text', 'i', true, 's', false, 'plpgsql'),
+    ('conjuncts(text)', 'text', 'i', true, 's', false, 'plpgsql'),
+    ('without_alias(text,text)', 'text', 'i', true, 's', false, 'sql'),
+    ('comparisons(text,text)', 'record', 'i', true, 's', false, 'sql'),
+    ('plan_nodes(jsonb)', 'jsonb', 'i', true, 's', false, 'sql'),
+    ('plan_tables(text,jsonb)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('has_index(regclass,text)', 'boolean', 's', true, 's', false, 'sql'),
+    ('has_statistics(regclass,text)', 'boolean', 's', true, 's', false, 'sql'),
+    ('index_advice(text,regclass,text,text,text,text)', 'record', 's', false, 's', false, 'plpgsql'),
+    ('cost_with(text,text,text)', 'double precision', 'v', false, 'u', false, 'plpgsql'),
+    ('cost_after(text,text,text,double precision,text)', 'double precision', 'v', false, 'u', false, 'plpgsql'),
+    ('statistics_sql(text,regclass,text)', 'text', 's', true, 's', false, 'sql'),
+    ('index_writes(regclass,text)', 'text', 's', false, 's', false, 'sql'),
+    ('advise(text,text,text)', 'record', 'v', false, 'u', false, 'plpgsql'),
+    ('advise_workload(text,integer,text)', 'record', 'v', false, 'u', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
@@ -165,13 +184,15 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace
 SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.index_cost(regclass,integer)', 'newt.indexes(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
 SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.rejects_report(text)',
     'newt.sample_percent(text,text,bigint)', 'newt.classes(text,bigint)', 'newt.sample(text,text,integer,bigint)', 'newt.paths(text,text,integer)', 'newt.referrers(text,bigint,bigint)',
-    'newt.reachable(text,bigint,bigint,bigint)', 'newt.dangling(text,bigint,bigint)', 'newt.route_path(text,bigint[])', 'newt.object(text,bigint,bigint)'], 'these look into large tables, and are not compiled');
+    'newt.reachable(text,bigint,bigint,bigint)', 'newt.dangling(text,bigint,bigint)', 'newt.route_path(text,bigint[])', 'newt.object(text,bigint,bigint)',
+    'newt.plan_of(text,text)', 'newt.advise(text,text,text)', 'newt.advise_workload(text,integer,text)'], 'these look into large tables, and are not compiled');
 SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),
           'everybody may look into the schema, nobody make things there');
 SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 1 AND signature <> 'newt.duration(bigint)'$$, 'costs are set');
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
-                  $$VALUES ('newt.check_table(text,text)', 3::real),
+                  $$VALUES ('newt.advise(text,text,text)', 5::real),
+                           ('newt.check_table(text,text)', 3::real),
                            ('newt.class_layout(text,text)', 50::real),
                            ('newt.classes(text,bigint)', 100::real),
                            ('newt.create_expression_index_sql(text,text,text,text,boolean,boolean)', 2::real),

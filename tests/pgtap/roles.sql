@@ -34,7 +34,7 @@ CREATE TEMP VIEW has AS
       FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
      WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
 
-SELECT plan(56);
+SELECT plan(57);
 SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
 SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
   FROM unnest(ARRAY['reader', 'application', 'updater']) k;
@@ -60,7 +60,8 @@ SELECT lives_ok($$SELECT r FROM newt.rejects_report('s') r$$, 'and what was refu
 SELECT lives_ok($$SELECT newt.prune_limit('s')$$, 'and what may go');
 SELECT is(newt.wait_for(0, '0', 's', 'f'), true, 'and waits');
 SELECT lives_ok(format('SELECT q FROM newt.%s q', q), 'and asks newt.' || q)
-  FROM unnest(ARRAY[$$classes('s')$$, $$paths('s', 'newt.Root')$$, $$referrers('s', 1)$$, $$reachable('s', 1)$$, $$dangling('s')$$, $$object('s', 1)$$]) q;
+  FROM unnest(ARRAY[$$classes('s')$$, $$paths('s', 'newt.Root')$$, $$referrers('s', 1)$$, $$reachable('s', 1)$$, $$dangling('s')$$, $$object('s', 1)$$,
+    $$advise('s', 'SELECT 1 FROM s.newt')$$]) q;
 SELECT throws_ok($$SELECT newt.prune('s')$$, '42501', NULL, 'but removes no transaction');
 SELECT throws_ok($$SELECT newt.set_retention('s', '1 h')$$, '42501', NULL, 'and sets nothing');
 SELECT throws_ok($$SELECT newt.set_projection('s', NULL, 'virtual')$$, '42501', NULL, 'nor says who projects');
