@@ -129,24 +129,13 @@ $newt_body$;
 COMMENT ON FUNCTION newt.sample(text, text, integer, bigint) IS 'oids of at most so many projected objects of a class, spread evenly, as far as their documents or records have no more than max_bytes together; and how many the class has: counted (exact) or estimated';
 
 CREATE FUNCTION newt.path_key(key text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET standard_conforming_strings = on SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-    SELECT pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(key, '\', '\\'), '.', '\.'), ':', '\:')
-$newt_body$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 2
+    AS 'MODULE_PATHNAME', 'newt_pg_path_key';
 COMMENT ON FUNCTION newt.path_key(text) IS 'a key as it is written in a path: what has a meaning there stands behind a backslash';
 
--- JSON's types, and what a document has for values that JSON lacks.
 CREATE FUNCTION newt.value_type(value jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-    SELECT CASE WHEN pg_catalog.jsonb_typeof(value) <> 'object' THEN pg_catalog.jsonb_typeof(value)
-                WHEN newt.ref(value) IS NOT NULL THEN 'reference'
-                ELSE coalesce((SELECT m.type FROM (VALUES (1, '::text', 'string'), (2, '::b64', 'bytes'), (2, '::bin', 'bytes'), (1, '::num', 'number'),
-                        (1, '::us', 'time'), (1, '::days', 'date'), (1, '::err', 'too large'), (1, '::->', 'shared'), (1, '::tag', 'unknown tag')) m (place, key, type)
-                    WHERE value ? m.key ORDER BY m.place LIMIT 1), 'object') END
-$newt_body$;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
+    AS 'MODULE_PATHNAME', 'newt_pg_value_type';
 COMMENT ON FUNCTION newt.value_type(jsonb) IS 'type of a value in a document: as JSON has it, or reference, bytes, time, date and others that a document writes as objects';
 
 -- The registry tells maps from structs; where it does not know, what has more than 100 keys is a map.
