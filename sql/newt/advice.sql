@@ -211,6 +211,7 @@ CREATE FUNCTION newt.index_advice(store text, relation regclass, class_name text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET standard_conforming_strings = on SET search_path = pg_catalog, pg_temp
     AS $newt_body$
+#variable_conflict use_variable
 DECLARE
     document text := CASE relation WHEN pg_catalog.to_regclass(pg_catalog.format('%I.object_state', store)) THEN 'newt.try_to_jsonb(state)'
                                    WHEN pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', store)) THEN 'state' END;
@@ -236,7 +237,18 @@ BEGIN
     trial := pg_catalog.format('CREATE INDEX ON %s USING %s ((%s)%s)%s', relation, method, expression, operator_class, class_condition);
     probe := pg_catalog.format('SELECT FROM %s%s (%s) %s %s', relation, CASE class_condition WHEN '' THEN ' WHERE' ELSE class_condition || ' AND' END, expression, operator, other);
     statement := trial;
-    IF document IS NULL THEN -- a column of a typed table
+    IF document IS NULL THEN -- a column of a typed table; of a table of items newt_table does not say which it is
+        m := pg_catalog.regexp_match(expression, '^(lower\()?("(?:[^"]|"")*"|[a-z_][a-z0-9_$]*)(\))?$');
+        EXECUTE pg_catalog.format('SELECT m FROM (SELECT $1 AS m) x WHERE EXISTS (SELECT FROM %I.newt_table t WHERE t.relation = $2 AND t.parent IS NULL)', store)
+            INTO m USING m, relation;
+        SELECT pg_catalog.format('SELECT newt.create_field_index(%s)', pg_catalog.concat_ws(', ', pg_catalog.quote_literal(store), pg_catalog.quote_literal(class_name),
+                   pg_catalog.quote_literal(pg_catalog.replace(CASE WHEN m[2] LIKE '"%' THEN pg_catalog.substr(m[2], 2, pg_catalog.length(m[2]) - 2) ELSE m[2] END, '""', '"')),
+                   pg_catalog.quote_literal(nullif(k.kind, 'value'))))
+          INTO key FROM (VALUES (false, '', 'value'), (true, '', 'nocase'), (false, ' text_pattern_ops', 'prefix'), (true, ' text_pattern_ops', 'nocase_prefix'),
+                                (false, ' gin_trgm_ops', 'substring')) k (lowered, operator_class, kind)
+         WHERE m IS NOT NULL AND k.lowered = (m[1] IS NOT NULL) AND k.operator_class = CASE WHEN operator_class LIKE '%trgm%' THEN ' gin_trgm_ops' ELSE operator_class END
+           AND (m[1] IS NULL) = (m[3] IS NULL);
+        statement := coalesce(key, trial);
         RETURN;
     END IF;
     m := pg_catalog.regexp_match(expression, '^newt\.(tsvector|principals)\((?:''([^'']*)''::regconfig, )?' || pg_catalog.regexp_replace(document, '([.()])', '\\\1', 'g')

@@ -318,6 +318,47 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.route_path(text, bigint[]) IS 'a way along references as a path: tasks.items[3].owner; empty for the root itself';
 
+-- From the object back to the roots: few levels (200 at most, each is a query), where a walk from the roots would come to all objects of a large store.
+CREATE FUNCTION newt.route_back(store text, zoid bigint, roots bigint[] DEFAULT '{1}', max_objects bigint DEFAULT 10000) RETURNS bigint[]
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    AS $newt_body$
+DECLARE
+    seen bigint[] := ARRAY[zoid]; -- and what each of them refers to, one step nearer
+    leads_to bigint[] := ARRAY[NULL::bigint];
+    level bigint[] := seen;
+    nearer bigint[];
+    way bigint[];
+BEGIN
+    IF newt.referrers_index(store) IS NULL THEN
+        RETURN NULL;
+    END IF;
+    FOR step IN 0 .. 200 LOOP
+        EXIT WHEN seen && roots;
+        EXECUTE pg_catalog.format($sql$
+            SELECT array_agg(d.zoid), array_agg(d.nearer) FROM (
+                SELECT DISTINCT ON (r.zoid) r.zoid, l.zoid AS nearer
+                  FROM unnest($1) l (zoid)
+                  CROSS JOIN LATERAL (SELECT o.zoid FROM %I.object_state o WHERE newt.try_refs(o.state) @> ARRAY[l.zoid] LIMIT $3) r
+                 WHERE r.zoid <> ALL ($2)
+                 ORDER BY r.zoid, l.zoid LIMIT $3) d$sql$, store)
+            INTO level, nearer USING level, seen, max_objects - pg_catalog.cardinality(seen);
+        IF level IS NULL OR step = 200 THEN
+            RETURN NULL;
+        END IF;
+        seen := seen || level;
+        leads_to := leads_to || nearer;
+    END LOOP;
+    SELECT r.zoid INTO STRICT zoid FROM pg_catalog.unnest(roots) WITH ORDINALITY r (zoid, i) WHERE r.zoid = ANY (seen) ORDER BY r.i LIMIT 1;
+    WHILE zoid IS NOT NULL LOOP
+        way := way || zoid;
+        zoid := leads_to[pg_catalog.array_position(seen, zoid)];
+    END LOOP;
+    RETURN way;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.route_back(text, bigint, bigint[], bigint) IS 'as newt.route, but from the object along its referrers: fast in a large store; null without the index of newt.create_referrers_index';
+
 CREATE FUNCTION newt.object(store text, zoid bigint, max_objects bigint DEFAULT 100000)
     RETURNS TABLE (object bigint, class_name text, version integer, serial bigint, tid bigint, written_at timestamptz, username text, description text,
                    state jsonb, damage text, refs bigint[], ref_count bigint, referrer_count bigint, path text)
@@ -357,7 +398,7 @@ BEGIN
         RAISE NOTICE USING MESSAGE = pg_catalog.format('the referrers of object %s are not counted', zoid),
             HINT = pg_catalog.format('newt.create_referrers_index(%L) makes an index over the references of all records.', store);
     END IF;
-    path := newt.route_path(store, newt.route(store, zoid, max_objects => max_objects));
+    path := newt.route_path(store, coalesce(newt.route_back(store, zoid), newt.route(store, zoid, max_objects => max_objects)));
     RETURN NEXT;
 END
 $newt_body$;

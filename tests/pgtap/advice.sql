@@ -11,7 +11,7 @@ CREATE FUNCTION public.note() RETURNS int LANGUAGE plpgsql VOLATILE AS $$ BEGIN 
 CREATE FUNCTION public.advice(q text) RETURNS TABLE (advice text, relation regclass, class_name text, statement text) LANGUAGE sql VOLATILE AS
     $$ SELECT a.advice, a.relation, a.class_name, a.statement FROM newt.advise('s', q, 'public') a $$;
 
-SELECT plan(68);
+SELECT plan(74);
 SET LOCAL ROLE newt_t_reader;
 -- what is a query
 SELECT throws_ok(format('SELECT newt.plan_of(%L)', q), state, message, q) FROM (VALUES
@@ -88,16 +88,23 @@ INSERT INTO s.object_state SELECT i, 1, '\x83645461736b01a1616e19'::bytea || sub
 ANALYZE s.object_state;
 SELECT newt.set_projection('s', NULL, 'virtual');
 CREATE TABLE s.newt_table (relation regclass, class_name text, parent regclass, path text[], shape text, mode text, columns jsonb);
-CREATE TABLE s.task (id bigint PRIMARY KEY, title text);
-INSERT INTO s.newt_table VALUES ('s.task', 'Task');
+CREATE TABLE s.task (id bigint PRIMARY KEY, title text, "O""dd" integer);
+CREATE TABLE s.task_items (task_id bigint, n integer);
+INSERT INTO s.newt_table VALUES ('s.task', 'Task', NULL), ('s.task_items', 'Task', 's.task');
 INSERT INTO s.task SELECT i, 't' || i FROM generate_series(1, 20000) i;
-ANALYZE s.task;
-GRANT SELECT ON s.newt_table, s.task TO newt_t_reader;
+INSERT INTO s.task_items SELECT i, 1 FROM generate_series(1, 20000) i;
+ANALYZE s.task, s.task_items;
+GRANT SELECT ON s.newt_table, s.task, s.task_items TO newt_t_reader;
 SET LOCAL ROLE newt_t_reader;
 SELECT results_eq($$SELECT advice, relation, class_name, statement FROM advice('SELECT 1 FROM s.newt WHERE class_name = ''Task'' AND state->>''title'' = ''t5''')$$,
     $$VALUES ('index', 's.object_state'::regclass, 'Task', 'SELECT newt.create_expression_index(''s'', ''Task'', ''(%s ->> ''''title''''::text)'')')$$, 'a virtual class');
 SELECT results_eq($$SELECT advice, relation, class_name, statement FROM advice('SELECT 1 FROM s.task WHERE title = ''t5''')$$,
-    $$VALUES ('index', 's.task'::regclass, 'Task', 'CREATE INDEX ON s.task USING btree ((title))')$$, 'a typed table');
+    $$VALUES ('index', 's.task'::regclass, 'Task', 'SELECT newt.create_field_index(''s'', ''Task'', ''title'')')$$, 'a typed table');
+SELECT results_eq(format('SELECT statement FROM advice(%L) WHERE advice = ''index''', 'SELECT 1 FROM s.task WHERE ' || q), ARRAY[s], q) FROM (VALUES
+    ('lower(title) = ''x''', $$SELECT newt.create_field_index('s', 'Task', 'title', 'nocase')$$), ('title LIKE ''x%''', $$SELECT newt.create_field_index('s', 'Task', 'title', 'prefix')$$),
+    ('lower(title) LIKE ''x%''', $$SELECT newt.create_field_index('s', 'Task', 'title', 'nocase_prefix')$$), ('upper(title) = ''X''', $$CREATE INDEX ON s.task USING btree ((upper(title)))$$),
+    ('"O""dd" = 3', $$SELECT newt.create_field_index('s', 'Task', 'O"dd')$$)) v (q, s);
+SELECT results_eq($$SELECT statement FROM advice('SELECT 1 FROM s.task_items WHERE n = 3')$$, $$VALUES ('CREATE INDEX ON s.task_items USING btree ((n))')$$, 'a table of items');
 RESET ROLE;
 
 -- with hypopg
@@ -106,7 +113,7 @@ SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'hypopg') AS hyp
 CREATE EXTENSION hypopg SCHEMA public;
 SET LOCAL ROLE newt_t_reader;
 SELECT results_eq($$SELECT advice, statement, cost_after < cost / 2 FROM newt.advise('s', 'SELECT 1 FROM s.task WHERE title = ''t5''', 'public')$$,
-    $$VALUES ('index', 'CREATE INDEX ON s.task USING btree ((title))', true)$$, 'an index that helps');
+    $$VALUES ('index', 'SELECT newt.create_field_index(''s'', ''Task'', ''title'')', true)$$, 'an index that helps');
 SELECT is_empty($$SELECT * FROM advice('SELECT 1 FROM s.task WHERE title > ''a''')$$, 'one that does not');
 SELECT results_eq($$SELECT advice, cost_after < cost / 2 FROM newt.advise('s', 'SELECT 1 FROM s.newt_projection p WHERE class_name = ''Task'' AND state->>''title'' = ''t5''', 'public')$$, $$VALUES ('index', true)$$, 'one on an expression');
 SELECT is_empty('SELECT * FROM public.hypopg()', 'none stays');

@@ -138,6 +138,7 @@ INSERT INTO want VALUES
     ('reachable(text,bigint,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql'),
     ('dangling(text,bigint,bigint)', 'record', 's', false, 's', false, 'plpgsql'),
     ('route_path(text,bigint[])', 'text', 's', true, 's', false, 'plpgsql'),
+    ('route_back(text,bigint,bigint[],bigint)', 'bigint[]', 's', true, 's', false, 'plpgsql'),
     ('object(text,bigint,bigint)', 'record', 's', false, 'r', false, 'plpgsql'),
     -- advice
     ('check_select(text)', 'void', 'v', true, 's', false, 'c'),
@@ -184,7 +185,7 @@ SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace
 SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.index_cost(regclass,integer)', 'newt.indexes(text)', 'newt.rejects_report(text)'], 'these look into large tables, and are not compiled');
 SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$, ARRAY['newt.freshness(text)', 'newt.health(text)', 'newt.rejects_report(text)',
     'newt.sample_percent(text,text,bigint)', 'newt.classes(text,bigint)', 'newt.sample(text,text,integer,bigint)', 'newt.paths(text,text,integer)', 'newt.referrers(text,bigint,bigint)',
-    'newt.reachable(text,bigint,bigint,bigint)', 'newt.dangling(text,bigint,bigint)', 'newt.route_path(text,bigint[])', 'newt.object(text,bigint,bigint)',
+    'newt.reachable(text,bigint,bigint,bigint)', 'newt.dangling(text,bigint,bigint)', 'newt.route_path(text,bigint[])', 'newt.route_back(text,bigint,bigint[],bigint)', 'newt.object(text,bigint,bigint)',
     'newt.plan_of(text,text)', 'newt.advise(text,text,text)', 'newt.advise_workload(text,integer,text)'], 'these look into large tables, and are not compiled');
 SELECT is_empty($$SELECT signature FROM have WHERE NOT has_function_privilege('public', oid, 'EXECUTE')$$, 'everybody may call them');
 SELECT ok(has_schema_privilege('public', 'newt', 'USAGE') AND NOT has_schema_privilege('public', 'newt', 'CREATE'),

@@ -40,7 +40,7 @@ INSERT INTO s.object_state VALUES (30, 30, '\x8028636e'), (31, 31, substr((SELEC
 CREATE ROLE newt_t_reader;
 SELECT newt.grant_store('s', 'newt_t_reader', 'reader');
 
-SELECT plan(97);
+SELECT plan(107);
 SET LOCAL ROLE newt_t_reader;
 
 -- classes
@@ -152,6 +152,7 @@ INSERT INTO s.object_state SELECT 41, 41, '\x836457696465' || '\x01ba000186a0'::
   FROM generate_series(100001, 200000) i;
 INSERT INTO s.newt_projection SELECT zoid, 'Wide', serial, newt.to_jsonb(state) FROM s.object_state WHERE zoid = 41;
 INSERT INTO s.object_state SELECT 200000 + i, 1, '\x8365436861696e01a1646e657874d996011a' || int4send(200001 + i) FROM generate_series(1, 3000) i;
+SELECT gin_clean_pending_list(newt.referrers_index('s')) > 0;
 SET LOCAL ROLE newt_t_reader;
 SELECT is(newt.ref_path(state, 41), repeat('[0]', 400), 'deep within a record') FROM s.object_state WHERE zoid = 40;
 SELECT results_eq($$SELECT path, types FROM newt.paths('s', 'Deep')$$, $$VALUES (NULL, '{}'::text[]) LIMIT 0$$, 'what has no keys has no paths');
@@ -160,6 +161,16 @@ SELECT is(ROW(cardinality(refs), ref_count, referrer_count)::text, '(1000,100000
 SELECT is(newt.route('s', 200000, '{40}', 1000000), '{40,41,200000}', 'the way through it');
 SELECT is(cardinality(newt.route('s', 203001, '{200001}')), 3001, 'a long way');
 SELECT is((SELECT count(*) FROM newt.dangling('s', 1000000) d WHERE d.referrer = 41), 100000::bigint, 'much is gone');
+SELECT is(newt.route_back('s', 20), '{1,10,20}', 'the way back') ;
+SELECT is(newt.route_back('s', 1), '{1}', 'from the root');
+SELECT is(newt.route_back('s', 10, '{20,11}'), '{11,10}', 'to other objects');
+SELECT is(newt.route_back('s', 99), '{1,10,99}', 'from one that is gone');
+SELECT is(newt.route_back('s', 22), NULL, 'from one that nobody refers to');
+SELECT is(newt.route_back('s', 200000, '{40}'), '{40,41,200000}', 'through one with many references');
+SELECT is(cardinality(newt.route_back('s', 200201, '{200001}')), 201, 'a long way back');
+SELECT is(newt.route_back('s', 200202, '{200001}'), NULL, 'too long');
+SELECT is(newt.route_back('s', 200101, '{200001}', 100), NULL, 'too many');
+SELECT is(newt.route_back('s', 11, '{22}'), NULL, 'a cycle ends');
 RESET ROLE;
 -- a virtual class
 SELECT newt.set_projection('s', 'Person', 'virtual');
