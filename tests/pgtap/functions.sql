@@ -30,6 +30,8 @@ INSERT INTO want VALUES
     ('text(jsonb,text[])', 'text', 'i', true, 's', false, 'c'),
     ('tsvector(regconfig,jsonb,text[])', 'tsvector', 'i', true, 's', false, 'c'),
     ('principals(jsonb,text[])', 'text[]', 'i', true, 's', false, 'c'),
+    ('language(jsonb,text,text[])', 'text', 'i', true, 's', false, 'c'),
+    ('tsvector_by_language(regconfig,text,text[],regconfig[],jsonb,text[])', 'tsvector', 'i', true, 's', false, 'c'),
     ('store_sql(text)', 'text', 'i', true, 's', false, 'sql'),
     ('store_version(text)', 'integer', 's', true, 's', false, 'plpgsql'),
     ('create_store(text)', 'void', 'v', false, 'u', false, 'plpgsql'),
