@@ -35,9 +35,17 @@ enum {
     MAX_LANGUAGE = 63         /* bytes of its name */
 };
 
+/* Positions rise from path to path, so those of one path are a range. */
+typedef struct weight_range {
+    int last;
+    int weight; /* 0 .. 3 */
+} weight_range;
+
 typedef struct gathering {
     Oid config;
     char weight;
+    weight_range *ranges; /* of the gathered words, by path; room for all paths */
+    int n_ranges;
     TSVector all;
     ParsedText parsed; /* words to be merged; their positions count from the last of `all` */
     size_t bytes;      /* of text after them */
@@ -89,6 +97,31 @@ data_size(TSVector v)
     return VARSIZE(v) - CALCDATASIZE(v->size, 0);
 }
 
+static void
+end_range(gathering *g)
+{
+    g->ranges[g->n_ranges++] = (weight_range){Min(g->parsed.pos, MAXENTRYPOS - 1),
+                                              g->weight ? 'D' - g->weight : 0};
+}
+
+/* The last range ends with the last position. */
+static void
+set_weights(TSVector words, const weight_range *ranges)
+{
+    WordEntry *entry = ARRPTR(words);
+
+    for (int i = 0; i < words->size; i++, entry++) {
+        WordEntryPos *pos = POSDATAPTR(words, entry);
+        const weight_range *range = ranges;
+
+        for (int n = POSDATALEN(words, entry); n > 0; n--, pos++) {
+            while (WEP_GETPOS(*pos) > range->last)
+                range++;
+            WEP_SETWEIGHT(*pos, range->weight);
+        }
+    }
+}
+
 /* Moves the gathered words to `all`. */
 static void
 merge(gathering *g)
@@ -101,16 +134,22 @@ merge(gathering *g)
     n = words_that_fit(&g->parsed);
     if (n < g->parsed.curwords)
         g->full = true;
-    if (n == 0)
+    if (n == 0) {
+        g->n_ranges = 0;
         return;
+    }
     g->parsed.curwords = n;
     last = g->parsed.words[n - 1].pos.pos;
+    end_range(g);
     words = make_tsvector(&g->parsed);
+    set_weights(words, g->ranges);
     no_words(&g->parsed);
     g->parsed.pos -= last;
-    if (g->weight && g->weight != 'D')
-        words = DatumGetTSVector(DirectFunctionCall2(tsvector_setweight, TSVectorGetDatum(words),
-                                                     CharGetDatum(g->weight)));
+    g->n_ranges = 0;
+    if (g->all->size == 0) {
+        g->all = words;
+        return;
+    }
     /* joining may add a byte of alignment for each word */
     if (data_size(g->all) + data_size(words) + (size_t)g->all->size + (size_t)words->size > ROOM) {
         g->full = true;
@@ -172,7 +211,8 @@ many_signs(const char *s, size_t n, size_t *run)
     size_t i;
 
     for (i = 0; i < n && !is_space(s[i]) && (signs <= FEW || i <= PART); i++)
-        signs += strchr("@~_!", s[i]) != NULL || (s[i] == '/' && i > 0 && s[i - 1] == '.');
+        signs += s[i] == '@' || s[i] == '~' || s[i] == '_' || s[i] == '!' ||
+                 (s[i] == '/' && i > 0 && s[i - 1] == '.');
     *run = i;
     return signs > FEW && i > PART;
 }
@@ -182,9 +222,12 @@ many_signs(const char *s, size_t n, size_t *run)
 static size_t
 piece_of(const char *s, size_t n)
 {
-    size_t limit = many_comments(s, Min(n, PIECE)) ? SHORT_PIECE : PIECE;
-    size_t piece = n <= limit ? n : last_space(s, limit), run;
+    size_t limit, piece, run;
 
+    if (n <= PART)
+        return n;
+    limit = many_comments(s, Min(n, PIECE)) ? SHORT_PIECE : PIECE;
+    piece = n <= limit ? n : last_space(s, limit);
     n = Min(n, TEXT + 1);
     if (piece == 0)
         piece = n; /* which the run then ends */
@@ -246,13 +289,18 @@ gather_paths(gathering *g, Jsonb *document, ArrayType *array)
     int n;
     newt_pg_path *paths = newt_pg_paths(array, true, &n);
 
+    g->ranges = palloc((size_t)(n + 1) * sizeof *g->ranges);
     no_words(&g->parsed);
     g->all = palloc0(CALCDATASIZE(0, 0));
     SET_VARSIZE(g->all, CALCDATASIZE(0, 0));
     if (n == 0)
         newt_pg_leaves(document, &whole_document, gather, g);
     for (int i = 0; i < n; i++) {
-        merge(g);
+        /* positions that are all the last one do not tell paths apart */
+        if (g->parsed.pos >= MAXENTRYPOS - 1)
+            merge(g);
+        else if (i > 0)
+            end_range(g);
         g->weight = paths[i].weight;
         newt_pg_leaves(document, &paths[i], gather, g);
     }
