@@ -173,6 +173,27 @@ CREATE TABLE @store@.newt_follower (
 );
 COMMENT ON TABLE @store@.newt_follower IS 'position of each follower: it has seen every transaction up to tid';
 
+-- The searches that have been declared. Names of text search configurations are text, qualified:
+-- pg_upgrade refuses a column of type regconfig.
+CREATE TABLE @store@.newt_search (
+    name          text   PRIMARY KEY,
+    class_name    text,                        -- null: all classes
+    config        text   NOT NULL,
+    paths         text[] NOT NULL,             -- with weights; empty: the whole document
+    language_path text,                        -- of the field that names an object's language
+    languages     text[] NOT NULL DEFAULT '{}',
+    configs       text[] NOT NULL DEFAULT '{}', -- of the languages, in their order
+    synonyms      jsonb  NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE @store@.newt_search IS 'declared searches: what newt.search() looks into, and how';
+CREATE TABLE @store@.newt_search_word (
+    search  text    NOT NULL,
+    word    text    NOT NULL,
+    objects integer NOT NULL, -- that have it
+    PRIMARY KEY (search, word)
+);
+COMMENT ON TABLE @store@.newt_search_word IS 'words of the objects of each search, for suggestions; as of newt.refresh_search()';
+
 -- Rows of the projection that are being computed anew. They take the place of the others all at
 -- once, when they are complete; after a crash both tables are empty, and it begins again.
 CREATE UNLOGGED TABLE @store@.newt_reprojection (

@@ -26,7 +26,7 @@ BEGIN
            AND (c.relname IN ('newt_store', 'object_state', 'newt_projection', 'newt', 'newt_reject_entry',
                               'newt_reject', 'transaction', 'transaction_object', 'newt_commit_lock',
                               'newt_incarnation', 'newt_class', 'newt_table', 'newt_follower', 'newt_reprojection',
-                              'newt_reprojected', 'newt_oid', 'newt_serial')
+                              'newt_reprojected', 'newt_search', 'newt_search_word', 'newt_oid', 'newt_serial')
                 OR c.relkind = 'v' AND EXISTS (
                     SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
                       ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid

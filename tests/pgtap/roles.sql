@@ -24,6 +24,7 @@ INSERT INTO wanted VALUES
     ('newt_reject_entry', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'),
     ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'),
     ('newt_reprojection', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'), ('newt_reprojected', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'),
+    ('newt_search', 'SELECT', 'SELECT', 'SELECT'), ('newt_search_word', 'SELECT', 'SELECT', 'SELECT'),
     ('typed_twice', 'SELECT', 'SELECT', 'SELECT'),
     ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_table', 'SELECT', 'SELECT', 'SELECT UPDATE'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
     ('newt_follower', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'), ('other', '', '', '');

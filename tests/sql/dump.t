@@ -48,6 +48,7 @@ INSERT INTO app.transaction_object VALUES (5, 1, '{2003}', '{}');
 INSERT INTO app.newt_class (name, version, fields) VALUES ('Task', 1, '[{\"name\": \"t\", \"kind\": \"int\", \"bits\": 32}]');
 INSERT INTO app.newt_follower (name, tid) VALUES ('updater', 17);
 INSERT INTO app.newt_reject_entry VALUES (2001, 5, 0, '{t}', 'number');
+SELECT newt.create_search('app', 'words', 'Task', 'english', '{title:A}', build => false);
 SELECT nextval('app.newt_oid'), nextval('app.newt_serial')" >/dev/null
 # a store alone, before anything uses the extension
 pg_dump -d dump_from -n app -Fc -f "$tmp/store.dump"
@@ -57,6 +58,7 @@ SELECT newt.create_principals_index('app', NULL, 'acl');
 SELECT newt.create_field_index('app', 'Task', 't');
 CREATE INDEX ON app.object_state USING gin (newt.tsvector('simple', newt.try_to_jsonb(state)));
 SELECT newt.create_view('app', 'Task');
+SELECT newt.refresh_search('app', 'words');
 SELECT newt.set_projection('Other \"one\"', NULL, 'virtual')" >/dev/null
 pg_dump -d dump_from -Fc -f "$tmp/all.dump"
 
@@ -69,6 +71,8 @@ check "the text index is used" is dump_new "SET enable_seqscan = off;
     SELECT zoid FROM app.newt WHERE class_name = 'Task' AND newt.tsvector('english', state, 'title:A') @@ 'word2077'" 2077
 check "indexes say what they are for" is dump_new "SELECT string_agg(purpose, '; ' ORDER BY purpose) FROM newt.indexes('app') WHERE class_name = 'Task'" \
     "text english title:A; value t"
+check "so is a search, declared as it was" is dump_new "SELECT name, ready, words FROM newt.searches('app')" "words|t|0"
+check "and finds" is dump_new "SELECT id FROM newt.search('app', 'words', 'word2077')" 2077
 check "sequences go on where they were" is dump_new "SELECT nextval('app.newt_oid'), nextval('app.newt_serial')" "2048|2048"
 
 check "so is a store whose rows are computed" is dump_new 'SELECT zoid, class_name FROM "Other ""one""".newt' "1|newt.Root"
@@ -95,7 +99,10 @@ check "the extension comes later and finds it" is dump_without "CREATE EXTENSION
 check "what uses the extension holds it back" refused dump_have 'DROP EXTENSION newt' 'other objects depend on it'
 check "dropped with all that uses it" sql dump_have 'DROP EXTENSION newt CASCADE'
 check "the data are the same without it" same dump_from dump_have -n app --data-only
-check "only what used it is gone" is dump_have "SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'S', 'v')" 16
+check "only what used it is gone" is dump_have "SELECT count(*) FROM pg_class WHERE relnamespace = 'app'::regnamespace AND relkind IN ('r', 'S', 'v')" 18
+
+check "a search is declared still, and its index made anew" is dump_have "SET client_min_messages = warning; CREATE EXTENSION newt; SELECT ready FROM newt.searches('app');
+    SELECT newt.refresh_search('app', 'words'); SELECT ready, (SELECT id FROM newt.search('app', 'words', 'word2077')) FROM newt.searches('app')" $'f\n\nt|2077'
 
 # made within an extension's script, a store would be that extension's
 dir=$NEWT_PG_ROOT$("$PG_CONFIG" --sharedir)/extension
