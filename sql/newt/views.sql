@@ -198,38 +198,44 @@ $newt_body$;
 COMMENT ON FUNCTION newt.create_view_sql(text, text, text, text) IS 'the SQL of newt.create_view';
 
 -- What the planner needs, over the whole table: an index by class, for classes of few objects, and
--- statistics on what the columns are computed by, which classes may share. Those of a partial index it does not use. A
--- value that is not unique in itself (a document, an array) gets none.
-CREATE FUNCTION newt.prepare_views_sql(store text, class_name text) RETURNS text
+-- statistics on what the columns are computed by, which classes may share; documents and arrays get none. It does not
+-- use the statistics of an index that is of one class. Each costs every ANALYZE and every planning over
+-- the table, so there are at most a hundred.
+CREATE FUNCTION newt.prepare_views_sql(store text, class_name text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 DECLARE
-    source record;
-    table_oid regclass;
+    projection regclass;
+    classes text[];
     result text;
 BEGIN
-    SELECT * INTO source FROM newt.view_source(store, class_name);
-    table_oid := source.relation::regclass;
-    IF source.is_virtual THEN
-        RETURN NULL;
-    END IF;
+    PERFORM newt.check_store(store);
+    projection := pg_catalog.format('%I.newt_projection', store)::regclass;
+    SELECT array_agg(c.name ORDER BY c.name COLLATE "C") INTO classes
+      FROM (SELECT prepare_views_sql.class_name AS name UNION SELECT v.class_name FROM newt.views(store) v WHERE prepare_views_sql.class_name IS NULL) c
+     WHERE c.name IS NOT NULL AND newt.projection_of(store, c.name) <> 'virtual' AND newt.class_table(store, c.name) IS NULL;
     SELECT string_agg(s.command, E';\n' ORDER BY s.place) INTO result FROM (
-        SELECT 0 AS place, pg_catalog.format('CREATE INDEX newt_projection_class ON %s (class_name)', source.relation) AS command
-         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                            WHERE i.indrelid = table_oid AND a.attname = 'class_name' AND i.indpred IS NULL AND i.indisvalid)
+        SELECT 0 AS place, pg_catalog.format('CREATE INDEX newt_projection_class ON %s (class_name)', projection) AS command
+         WHERE classes IS NOT NULL
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                            WHERE i.indrelid = projection AND a.attname = 'class_name' AND i.indpred IS NULL AND i.indisvalid)
         UNION ALL
-        SELECT c.place, pg_catalog.format('CREATE STATISTICS %I.%I ON (%s) FROM %s', store, c.name, c.expression, source.relation)
-          FROM (SELECT e.place, e.expression, newt.cut_name('newt_' || pg_catalog.array_to_string(e.path, '_'), '_' || left(pg_catalog.md5(e.expression), 8)) AS name
-                  FROM (SELECT l.place, l.path, newt.accessor_sql('state', l.path, l.kind, l.data_type) AS expression FROM newt.class_layout(store, class_name) l
-                         WHERE l.child IS NULL AND l.role = 'value' AND NOT l.is_array AND l.data_type NOT IN ('jsonb', 'bytea')) e) c
-         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = table_oid AND x.stxname = c.name)) s;
+        (SELECT row_number() OVER (ORDER BY min(n.class), min(n.place)) AS place, pg_catalog.format('CREATE STATISTICS %I.%I ON (%s) FROM %s', store, n.name, n.expression, projection)
+          FROM (SELECT e.class, e.place, e.expression, newt.cut_name('newt_' || pg_catalog.array_to_string(e.path, '_'), '_' || left(pg_catalog.md5(e.expression), 8)) AS name
+                  FROM (SELECT c.place AS class, l.place, l.path, newt.accessor_sql('state', l.path, l.kind, l.data_type) AS expression
+                          FROM unnest(classes) WITH ORDINALITY c (name, place), newt.class_layout(store, c.name) l
+                         WHERE l.child IS NULL AND l.role = 'value' AND NOT l.is_array AND l.data_type NOT IN ('jsonb', 'bytea')) e) n
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = projection AND x.stxname = n.name)
+         GROUP BY n.name, n.expression
+         ORDER BY 1
+         LIMIT greatest(100 - (SELECT count(*) FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = projection), 0))) s;
     RETURN result;
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.prepare_views_sql(text, text) IS 'the SQL of newt.prepare_views; null if there is nothing to be made';
 
-CREATE FUNCTION newt.prepare_views(store text, class_name text) RETURNS boolean
+CREATE FUNCTION newt.prepare_views(store text, class_name text DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -239,7 +245,7 @@ BEGIN
     IF command IS NULL THEN
         RETURN false;
     ELSIF NOT (SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.format('%I.newt_projection', store)::regclass) THEN
-        RAISE NOTICE USING MESSAGE = pg_catalog.format('the projection of store "%s" lacks indexes or statistics for views of class "%s"', store, class_name),
+        RAISE NOTICE USING MESSAGE = pg_catalog.format('the projection of store "%s" lacks indexes or statistics for typed views', store),
             DETAIL = 'Plans are worse without them.',
             HINT = pg_catalog.format('Its owner may call newt.prepare_views(%L, %L).', store, class_name);
         RETURN false;
@@ -249,7 +255,7 @@ BEGIN
     RETURN true;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.prepare_views(text, text) IS 'makes the index by class and the statistics that typed views of a class need; false if all is there, or the caller does not own the projection';
+COMMENT ON FUNCTION newt.prepare_views(text, text) IS 'makes the index by class and the statistics that typed views of a class (null: of all that have views) need; false if all is there, or the caller does not own the projection';
 
 CREATE FUNCTION newt.create_view(store text, class_name text, view_name text DEFAULT NULL, schema_name text DEFAULT NULL)
     RETURNS void
@@ -258,9 +264,7 @@ CREATE FUNCTION newt.create_view(store text, class_name text, view_name text DEF
     AS $newt_body$
 BEGIN
     EXECUTE newt.create_view_sql(store, class_name, view_name, schema_name);
-    IF newt.class_table(store, class_name) IS NULL THEN
-        PERFORM newt.prepare_views(store, class_name);
-    END IF;
+    PERFORM newt.prepare_views(store, class_name);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.create_view(text, text, text, text) IS 'views with typed columns of a class and its children; by default in the store''s schema, called as the class in lower case';
@@ -277,10 +281,11 @@ BEGIN
     FOR class IN EXECUTE pg_catalog.format('SELECT DISTINCT c.name COLLATE "C" FROM %I.newt_class c ORDER BY 1', store) LOOP
         IF NOT EXISTS (SELECT FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
                         WHERE v.class_name = class AND v.child IS NULL AND c.relnamespace = (SELECT s.oid FROM pg_catalog.pg_namespace s WHERE s.nspname = coalesce(schema_name, store))) THEN
-            PERFORM newt.create_view(store, class, NULL, schema_name);
+            EXECUTE newt.create_view_sql(store, class, NULL, schema_name);
             n := n + 1;
         END IF;
     END LOOP;
+    PERFORM newt.prepare_views(store);
     RETURN n;
 EXCEPTION WHEN duplicate_table THEN
     RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
@@ -355,8 +360,8 @@ BEGIN
             what := 'created';
             RETURN NEXT;
         END LOOP;
-        PERFORM newt.prepare_views(store, v.class_name) WHERE newt.class_table(store, v.class_name) IS NULL;
     END LOOP;
+    PERFORM newt.prepare_views(store);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.refresh_views(text) IS 'makes the typed views of a store what their classes are now: each, and what was done to it';
