@@ -85,7 +85,9 @@ BEGIN
     SELECT * INTO source FROM newt.view_source(store, class_name);
     SELECT string_agg(c.name, ', ' ORDER BY c.rank) AS names, string_agg(c.value || ' AS ' || c.name, E',\n    ' ORDER BY c.rank) AS "values",
            string_agg(pg_catalog.format('NULL::%s AS %s', c.data_type, c.name), ', ' ORDER BY c.rank) AS nulls, string_agg('u.' || c.name, ', ' ORDER BY c.rank) AS outer_names,
-           string_agg(coalesce('t.' || quote_ident(a.attname), 'NULL::' || c.data_type) || ' AS ' || c.name, ', ' ORDER BY c.rank) AS of_table,
+           string_agg(CASE WHEN a.attname IS NULL THEN 'NULL::' || c.data_type ELSE 't.' || c.name
+                           || CASE pg_catalog.format_type(a.atttypid, NULL) WHEN c.data_type THEN '' ELSE '::' || c.data_type END END
+                      || ' AS ' || c.name, ', ' ORDER BY c.rank) AS of_table,
            array_agg(c.column_name) AS columns
       INTO result
       FROM (SELECT l.column_name, l.data_type, quote_ident(l.column_name) AS name,
@@ -99,8 +101,7 @@ BEGIN
                         WHEN l.shape IS NOT NULL THEN newt.accessor_sql('i.item', l.path, l.kind, l.data_type)
                         ELSE newt.accessor_sql(source.document, l.path, l.kind, l.data_type) END AS value
               FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child) c
-      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = typed_table AND a.attname = c.column_name AND NOT a.attisdropped
-                                         AND pg_catalog.format_type(a.atttypid, NULL) = c.data_type;
+      LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = typed_table AND a.attname = c.column_name AND NOT a.attisdropped;
     IF typed_table IS NOT NULL THEN
         RETURN pg_catalog.format('SELECT %s FROM %s t', result.of_table, typed_table);
     ELSIF child IS NULL THEN
