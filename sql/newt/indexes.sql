@@ -376,7 +376,7 @@ BEGIN
     FOR index_name, relation, class_name, purpose, definition, predicate, size, scans, since, is_valid, is_unique, advice IN
         WITH x AS MATERIALIZED (
             SELECT i.*, c.relname, a.amname, pg_get_expr(i.indpred, i.indrelid) AS predicate,
-                   i.indisvalid AND i.indisready AND i.indislive AS valid,
+                   i.indisvalid AND i.indisready AND i.indislive AS valid, newt.index_class(i.indexrelid) AS class,
                    ARRAY(SELECT concat_ws(' ', pg_get_indexdef(i.indexrelid, k, false), i.indclass[k - 1], i.indcollation[k - 1], i.indoption[k - 1])
                            FROM generate_series(1, i.indnkeyatts) k ORDER BY k) AS keys,
                    pg_stat_get_numscans(i.indexrelid) AS scans
@@ -384,13 +384,17 @@ BEGIN
              WHERE i.indrelid IN (to_regclass(format('%I.newt_projection', store)), to_regclass(format('%I.object_state', store)))
                 OR tables ? i.indrelid::text
         )
-        SELECT x.indexrelid::regclass, x.indrelid::regclass, coalesce(tables->>x.indrelid::text, newt.index_class(x.indexrelid)),
+        SELECT x.indexrelid::regclass, x.indrelid::regclass, coalesce(tables->>x.indrelid::text, x.class),
                coalesce(substring(obj_description(x.indexrelid, 'pg_class'), '^newt: (.*)'), CASE WHEN x.indisprimary THEN 'key' END),
                pg_get_indexdef(x.indexrelid), x.predicate, pg_relation_size(x.indexrelid), x.scans,
                pg_stat_get_db_stat_reset_time((SELECT d.oid FROM pg_database d WHERE d.datname = current_database())),
                x.valid, x.indisunique,
                CASE WHEN EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = x.indexrelid) THEN 'is being built'
                     WHEN NOT x.valid THEN format('invalid: every write pays for it, no query uses it. REINDEX INDEX CONCURRENTLY %1$s or DROP INDEX %1$s', x.indexrelid::regclass)
+                    WHEN x.class IS NOT NULL AND NOT tables ? x.indrelid::text
+                         AND (newt.projection_of(store, x.class) = 'virtual') <> (x.indrelid = to_regclass(format('%I.object_state', store)))
+                        THEN format('misplaced: objects of class "%s" are read from %I.%I. Create it anew, and DROP INDEX %s', x.class, store,
+                                    CASE newt.projection_of(store, x.class) WHEN 'virtual' THEN 'object_state' ELSE 'newt_projection' END, x.indexrelid::regclass)
                     WHEN o.same THEN format('duplicate of %s: DROP INDEX %s', o.other, x.indexrelid::regclass)
                     WHEN o.other IS NOT NULL THEN format('redundant: %s begins with the same columns. DROP INDEX %s', o.other, x.indexrelid::regclass)
                     WHEN x.scans = 0 AND NOT x.indisunique THEN format('unused so far: DROP INDEX %s if standbys do not use it either', x.indexrelid::regclass) END

@@ -179,12 +179,16 @@ CREATE INDEX by_hand_again ON s.newt_projection (newt.ts(state->'due'), zoid);
 CREATE INDEX by_hand_desc ON s.newt_projection (newt.ts(state->'due') DESC);
 CREATE UNIQUE INDEX by_hand_unique ON s.newt_projection (zoid);
 CREATE INDEX by_hand_partial ON s.newt_projection (newt.ts(state->'due')) WHERE class_name = E'It''s \\ "so"' AND zoid > 5;
+CREATE INDEX by_hand_light ON s.newt_projection (zoid) WHERE class_name = 'Light';
+CREATE INDEX by_hand_task ON s.object_state (zoid) WHERE newt.try_class_name(state) = 'Task';
 CREATE TEMP VIEW listed AS SELECT (SELECT c.relname FROM pg_class c WHERE c.oid = i.index_name)::text AS name, i.* FROM newt.indexes('s') i;
 SELECT set_eq($$SELECT name, advice FROM listed WHERE name LIKE 'by\_hand%' OR NOT is_valid OR name = 'newt_projection_pkey'$$, $$VALUES
     ('by_hand', 'redundant: s.by_hand_too begins with the same columns. DROP INDEX s.by_hand'),
     ('by_hand_too', 'unused so far: DROP INDEX s.by_hand_too if standbys do not use it either'),
     ('by_hand_again', 'duplicate of s.by_hand_too: DROP INDEX s.by_hand_again'),
     ('by_hand_desc', 'unused so far: DROP INDEX s.by_hand_desc if standbys do not use it either'),
+    ('by_hand_light', 'misplaced: objects of class "Light" are read from s.object_state. Create it anew, and DROP INDEX s.by_hand_light'),
+    ('by_hand_task', 'misplaced: objects of class "Task" are read from s.newt_projection. Create it anew, and DROP INDEX s.by_hand_task'),
     ('by_hand_unique', 'duplicate of s.newt_projection_pkey: DROP INDEX s.by_hand_unique'),
     ('by_hand_partial', 'unused so far: DROP INDEX s.by_hand_partial if standbys do not use it either'),
     ('newt_projection_pkey', NULL),
