@@ -12,8 +12,7 @@
 
 static const char *const views[] = {
     /* typed columns, from what the classes say of their fields */
-    "SELECT newt.create_view(current_schema(), name) FROM newt_class\n"
-    " WHERE name IN ('Package', 'Section', 'Maintainer') AND to_regclass(lower(name)) IS NULL",
+    "SELECT newt.create_views(current_schema())",
     /* what three GIN indexes hold, under names to search by */
     "CREATE OR REPLACE VIEW package_search AS\n"
     "SELECT zoid AS id, newt.principals(state, 'acl') AS readers,\n"

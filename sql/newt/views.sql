@@ -216,13 +216,8 @@ BEGIN
     SELECT array_agg(c.name ORDER BY c.name COLLATE "C") INTO classes
       FROM (SELECT prepare_views_sql.class_name AS name UNION SELECT v.class_name FROM newt.views(store) v WHERE prepare_views_sql.class_name IS NULL) c
      WHERE c.name IS NOT NULL AND newt.projection_of(store, c.name) <> 'virtual' AND newt.class_table(store, c.name) IS NULL;
-    SELECT string_agg(s.command, E';\n' ORDER BY s.place) INTO result FROM (
-        SELECT 0 AS place, pg_catalog.format('CREATE INDEX newt_projection_class ON %s (class_name)', projection) AS command
-         WHERE classes IS NOT NULL
-           AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                            WHERE i.indrelid = projection AND a.attname = 'class_name' AND i.indpred IS NULL AND i.indisvalid)
-        UNION ALL
-        (SELECT row_number() OVER (ORDER BY min(n.class), min(n.place)) AS place, pg_catalog.format('CREATE STATISTICS %I.%I ON (%s) FROM %s', store, n.name, n.expression, projection)
+    SELECT string_agg(s.command, E';\n' ORDER BY s.place) || pg_catalog.format(E';\nANALYZE %s', projection) INTO result FROM (
+        SELECT row_number() OVER (ORDER BY min(n.class), min(n.place)) AS place, pg_catalog.format('CREATE STATISTICS %I.%I ON (%s) FROM %s', store, n.name, n.expression, projection) AS command
           FROM (SELECT e.class, e.place, e.expression, newt.cut_name('newt_' || pg_catalog.array_to_string(e.path, '_'), '_' || left(pg_catalog.md5(e.expression), 8)) AS name
                   FROM (SELECT c.place AS class, l.place, l.path, newt.accessor_sql('state', l.path, l.kind, l.data_type) AS expression
                           FROM unnest(classes) WITH ORDINALITY c (name, place), newt.class_layout(store, c.name) l
@@ -230,7 +225,13 @@ BEGIN
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = projection AND x.stxname = n.name)
          GROUP BY n.name, n.expression
          ORDER BY 1
-         LIMIT greatest(100 - (SELECT count(*) FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = projection), 0))) s;
+         LIMIT greatest(100 - (SELECT count(*) FROM pg_catalog.pg_statistic_ext x WHERE x.stxrelid = projection), 0)) s;
+    -- last, for writers wait until the transaction ends
+    IF classes IS NOT NULL
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                        WHERE i.indrelid = projection AND a.attname = 'class_name' AND i.indpred IS NULL AND i.indisvalid) THEN
+        result := coalesce(result || E';\n', '') || pg_catalog.format('CREATE INDEX newt_projection_class ON %s (class_name)', projection);
+    END IF;
     RETURN result;
 END
 $newt_body$;
@@ -252,7 +253,6 @@ BEGIN
         RETURN false;
     END IF;
     EXECUTE command;
-    EXECUTE pg_catalog.format('ANALYZE %I.newt_projection', store);
     RETURN true;
 END
 $newt_body$;
