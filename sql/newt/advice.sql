@@ -184,14 +184,25 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.plan_tables(text, jsonb) IS 'where a plan reads tables of a store: the table, the class that is asked for, how many rows, and conditions that are looked at row by row, its own and those of joins';
 
-CREATE FUNCTION newt.has_index(relation regclass, expression text) RETURNS boolean
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+-- For LIKE a B-tree index serves by its operator class, or if it is in C's order.
+CREATE FUNCTION newt.has_index(relation regclass, expression text, class_name text DEFAULT NULL, method text DEFAULT NULL, operator_class text DEFAULT NULL) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
     AS $newt_body$
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = relation AND i.indisvalid
-                      AND newt.bare(pg_catalog.pg_get_indexdef(i.indexrelid, 1, false)) = newt.bare(expression))
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_index i
+          JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[0]
+          JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod
+          LEFT JOIN pg_catalog.pg_collation c ON c.oid = i.indcollation[0]
+         WHERE i.indrelid = relation AND i.indisvalid AND newt.bare(pg_catalog.pg_get_indexdef(i.indexrelid, 1, false)) = newt.bare(expression)
+           AND (method IS NULL OR a.amname = method)
+           AND (i.indpred IS NULL OR class_name IS NULL OR pg_catalog.strpos(pg_catalog.pg_get_expr(i.indpred, i.indrelid), pg_catalog.quote_literal(class_name) || '::text') > 0)
+           AND CASE operator_class WHEN 'text_pattern_ops' THEN o.opcname = 'text_pattern_ops' OR c.collname IN ('C', 'POSIX') OR c.collname = 'default' AND EXISTS (
+                       SELECT FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() AND d.datcollate IN ('C', 'POSIX') AND d.datlocprovider = 'c')
+                    WHEN 'gin_trgm_ops' THEN o.opcname = 'gin_trgm_ops'
+                    ELSE true END)
 $newt_body$;
-COMMENT ON FUNCTION newt.has_index(regclass, text) IS 'whether an index begins with this expression of a table';
+COMMENT ON FUNCTION newt.has_index(regclass, text, text, text, text) IS 'whether an index begins with this expression of a table: for a class, of a method, with an operator class';
 
 CREATE FUNCTION newt.has_statistics(relation regclass, expression text) RETURNS boolean
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -207,7 +218,7 @@ COMMENT ON FUNCTION newt.has_statistics(regclass, text) IS 'whether an index or 
 
 -- How an index for a comparison is made: by one of Newt's builders, and as plain SQL to try it hypothetically.
 CREATE FUNCTION newt.index_advice(store text, relation regclass, class_name text, expression text, operator text, other text,
-                                  OUT statement text, OUT trial text, OUT probe text, OUT method text) RETURNS record
+                                  OUT statement text, OUT trial text, OUT probe text, OUT method text, OUT operator_class text) RETURNS record
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET standard_conforming_strings = on SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -215,17 +226,19 @@ CREATE FUNCTION newt.index_advice(store text, relation regclass, class_name text
 DECLARE
     document text := CASE relation WHEN pg_catalog.to_regclass(pg_catalog.format('%I.object_state', store)) THEN 'newt.try_to_jsonb(state)'
                                    WHEN pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', store)) THEN 'state' END;
-    operator_class text := '';
+    suffix text := '';
     class_condition text := '';
     m text[];
     key text;
 BEGIN
     method := CASE WHEN operator IN ('=', '<', '>', '<=', '>=', '~~') THEN 'btree' ELSE 'gin' END;
     IF operator = '~~' AND other ~ '^''[^%_''\\]+%' THEN
-        operator_class := ' text_pattern_ops';
+        operator_class := 'text_pattern_ops';
+        suffix := ' text_pattern_ops';
     ELSIF operator IN ('~~', '~~*') THEN
         method := 'gin';
-        SELECT pg_catalog.format(' %I.gin_trgm_ops', n.nspname) INTO operator_class
+        operator_class := 'gin_trgm_ops';
+        SELECT pg_catalog.format(' %I.gin_trgm_ops', n.nspname) INTO suffix
           FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_trgm';
         IF NOT FOUND THEN
             RETURN;
@@ -234,7 +247,7 @@ BEGIN
     IF class_name IS NOT NULL AND document IS NOT NULL THEN
         class_condition := pg_catalog.format(' WHERE %s = %L', CASE document WHEN 'state' THEN 'class_name' ELSE 'newt.try_class_name(state)' END, class_name);
     END IF;
-    trial := pg_catalog.format('CREATE INDEX ON %s USING %s ((%s)%s)%s', relation, method, expression, operator_class, class_condition);
+    trial := pg_catalog.format('CREATE INDEX ON %s USING %s ((%s)%s)%s', relation, method, expression, suffix, class_condition);
     probe := pg_catalog.format('SELECT FROM %s%s (%s) %s %s', relation, CASE class_condition WHEN '' THEN ' WHERE' ELSE class_condition || ' AND' END, expression, operator, other);
     statement := trial;
     IF document IS NULL THEN -- a column of a typed table; of a table of items newt_table does not say which it is
@@ -244,9 +257,9 @@ BEGIN
         SELECT pg_catalog.format('SELECT newt.create_field_index(%s)', pg_catalog.concat_ws(', ', pg_catalog.quote_literal(store), pg_catalog.quote_literal(class_name),
                    pg_catalog.quote_literal(pg_catalog.replace(CASE WHEN m[2] LIKE '"%' THEN pg_catalog.substr(m[2], 2, pg_catalog.length(m[2]) - 2) ELSE m[2] END, '""', '"')),
                    pg_catalog.quote_literal(nullif(k.kind, 'value'))))
-          INTO key FROM (VALUES (false, '', 'value'), (true, '', 'nocase'), (false, ' text_pattern_ops', 'prefix'), (true, ' text_pattern_ops', 'nocase_prefix'),
-                                (false, ' gin_trgm_ops', 'substring')) k (lowered, operator_class, kind)
-         WHERE m IS NOT NULL AND k.lowered = (m[1] IS NOT NULL) AND k.operator_class = CASE WHEN operator_class LIKE '%trgm%' THEN ' gin_trgm_ops' ELSE operator_class END
+          INTO key FROM (VALUES (false, '', 'value'), (true, '', 'nocase'), (false, 'text_pattern_ops', 'prefix'), (true, 'text_pattern_ops', 'nocase_prefix'),
+                                (false, 'gin_trgm_ops', 'substring')) k (lowered, ops, kind)
+         WHERE m IS NOT NULL AND k.lowered = (m[1] IS NOT NULL) AND k.ops = coalesce(operator_class, '')
            AND (m[1] IS NULL) = (m[3] IS NULL);
         statement := coalesce(key, trial);
         RETURN;
@@ -260,16 +273,17 @@ BEGIN
           INTO statement FROM pg_catalog.unnest(pg_catalog.replace(m[3], '''''', '''')::text[]) WITH ORDINALITY p (path, i);
         RETURN;
     END IF;
-    -- %s stands for the document; where the word is in quotes, too, the plain statement is given
-    key := pg_catalog.regexp_replace(pg_catalog.replace(expression, '%', '%%'),
-                                     CASE document WHEN 'state' THEN '\mstate\M' ELSE 'newt\.try_to_jsonb\(state\)' END, '%s', 'g');
-    IF key <> pg_catalog.replace(expression, '%', '%%') AND expression !~ '''([^'']*[^[:alnum:]_''])?state([^[:alnum:]_''][^'']*)?''' THEN
-        statement := pg_catalog.format('SELECT newt.create_expression_index(%L, %L, %L%s)', store, class_name, '(' || key || ')' || operator_class,
+    -- %s stands for the document; what is in quotes is left as it is
+    SELECT pg_catalog.string_agg(CASE WHEN t.m[1] ~ '^[''"]' THEN t.m[1]
+               ELSE pg_catalog.regexp_replace(t.m[1], CASE document WHEN 'state' THEN '\mstate\M' ELSE 'newt\.try_to_jsonb\(state\)' END, '%s', 'g') END, '' ORDER BY t.i)
+      INTO key FROM pg_catalog.regexp_matches(pg_catalog.replace(expression, '%', '%%'), $re$('(?:[^']|'')*'|"(?:[^"]|"")*"|[^'"]+)$re$, 'g') WITH ORDINALITY t (m, i);
+    IF key <> pg_catalog.replace(expression, '%', '%%') THEN
+        statement := pg_catalog.format('SELECT newt.create_expression_index(%L, %L, %L%s)', store, class_name, '(' || key || ')' || suffix,
                                        CASE method WHEN 'btree' THEN '' ELSE ', ''gin''' END);
     END IF;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.index_advice(text, regclass, text, text, text, text) IS 'the call that makes an index for a comparison, the same as plain SQL, and a query that it serves; null where no index can serve it';
+COMMENT ON FUNCTION newt.index_advice(text, regclass, text, text, text, text) IS 'the call that makes an index for a comparison, the same as plain SQL, a query that it serves, its method and operator class; null where no index can serve it';
 
 -- By hypopg: null where it is not installed, takes no such index, or the plan does without.
 CREATE FUNCTION newt.cost_with(query text, trial text, search_path text DEFAULT pg_catalog.current_setting('search_path')) RETURNS double precision
@@ -369,7 +383,7 @@ BEGIN
           CROSS JOIN LATERAL (SELECT p.filter, false UNION ALL SELECT j.condition, true FROM pg_catalog.unnest(p.joins) j (condition)) y (condition, of_join)
           CROSS JOIN LATERAL newt.comparisons(y.condition, p.alias) x
           CROSS JOIN LATERAL newt.index_advice(store, p.relation, p.class_name, x.expression, x.operator, x.other) i
-         WHERE x.expression NOT IN ('zoid', 'class_name', 'newt.try_class_name(state)') AND NOT newt.has_index(p.relation, x.expression)
+         WHERE x.expression NOT IN ('zoid', 'class_name', 'newt.try_class_name(state)') AND NOT newt.has_index(p.relation, x.expression, p.class_name, i.method, i.operator_class)
          ORDER BY p.relation, p.class_name, x.expression, i.method, y.of_join
     LOOP
         relation := c.relation;
@@ -380,9 +394,9 @@ BEGIN
         IF c.expression ~ '[$][0-9]' THEN
             advice := 'query';
             reason := pg_catalog.format('%s: what is looked for in a document is a parameter here; ask with the query as it is', c.expression);
-        ELSIF c.expression ~ '::(timestamp|date|time)' THEN
+        ELSIF c.expression ~ '::(timestamp|date|time)|to_tsvector[(](?!''[^'']*''::regconfig)' THEN
             advice := 'query';
-            reason := pg_catalog.format('%s: what such a cast gives depends on settings, and no index can have it; newt.ts() and newt.date() can be indexed', c.expression);
+            reason := pg_catalog.format('%s: what it gives depends on settings, and no index can have it; newt.ts(), newt.date() and newt.tsvector() can be indexed', c.expression);
         ELSE
             IF c.method = 'btree' THEN
                 cost_after := newt.cost_after(query, c.trial, c.probe, cost, search_path);

@@ -168,7 +168,7 @@ INSERT INTO want VALUES
     ('comparisons(text,text)', 'record', 'i', true, 's', false, 'sql'),
     ('plan_nodes(jsonb)', 'jsonb', 'i', true, 's', false, 'sql'),
     ('plan_tables(text,jsonb)', 'record', 's', false, 's', false, 'plpgsql'),
-    ('has_index(regclass,text)', 'boolean', 's', true, 's', false, 'sql'),
+    ('has_index(regclass,text,text,text,text)', 'boolean', 's', false, 's', false, 'sql'),
     ('has_statistics(regclass,text)', 'boolean', 's', true, 's', false, 'sql'),
     ('index_advice(text,regclass,text,text,text,text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('cost_with(text,text,text)', 'double precision', 'v', false, 'u', false, 'plpgsql'),
