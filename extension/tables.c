@@ -29,6 +29,7 @@
 
 PG_FUNCTION_INFO_V1(newt_pg_keep_tables);
 PG_FUNCTION_INFO_V1(newt_pg_write_tables);
+PG_FUNCTION_INFO_V1(newt_pg_copy_tables);
 PG_FUNCTION_INFO_V1(newt_pg_sync_table);
 PG_FUNCTION_INFO_V1(newt_pg_tables_changed);
 PG_FUNCTION_INFO_V1(newt_pg_wait_for_writers);
@@ -47,6 +48,7 @@ typedef struct work {
     newt_pg_writer **writers; /* of each of the store's classes; NULL: not needed yet, or dropped */
     newt_pg_rows **rows;
     newt_pg_where where;
+    bool plain; /* errors are thrown as they are */
     int64 deeds[NEWT_PG_N_DEEDS];
     Datum examples[EXAMPLES]; /* oids of which something was found */
     int n_examples;
@@ -54,9 +56,8 @@ typedef struct work {
 
 /* ---- errors --------------------------------------------------------------------------------- */
 
-/* Classes of errors that say something about a row. */
-static bool
-is_about_row(int code)
+bool
+newt_pg_is_about_row(int code)
 {
     static const int classes[] = {
         MAKE_SQLSTATE('2', '2', '0', '0', '0'), MAKE_SQLSTATE('2', '3', '0', '0', '0'),
@@ -71,16 +72,19 @@ is_about_row(int code)
 
 /* Throws the error again, and says which object, table and column it is about. */
 NEWT_PG_NORETURN static void
-throw_with_place(const newt_pg_where *where, MemoryContext memory)
+throw_with_place(const work *w, MemoryContext memory)
 {
+    const newt_pg_where *where = &w->where;
     const newt_pg_relation *r = where->relation;
     ErrorData *e;
     char *name;
 
+    if (w->plain)
+        PG_RE_THROW();
     MemoryContextSwitchTo(memory);
     e = CopyErrorData();
     FlushErrorState();
-    if (!r || !is_about_row(e->sqlerrcode))
+    if (!r || !newt_pg_is_about_row(e->sqlerrcode))
         ReThrowError(e);
     if (where->column && !e->column_name) {
         e->schema_name = pstrdup(r->schema);
@@ -137,7 +141,7 @@ make_rows(work *w, int64 zoid, const newt_pg_tables *t, newt__reader *head, newt
         /* a damaged record has no row in the projection either */
         if (!newt__validate(&newt_pg_env, head->data, head->n, &fault) ||
             !newt_pg_is_bad_record(fault.code))
-            throw_with_place(&w->where, memory);
+            throw_with_place(w, memory);
         FlushErrorState();
         made = false;
     }
@@ -161,7 +165,7 @@ write_rows(work *w, int64 zoid, const newt_pg_tables *t, newt_pg_rows *rows, siz
     }
     PG_CATCH();
     {
-        throw_with_place(&w->where, memory);
+        throw_with_place(w, memory);
     }
     PG_END_TRY();
 }
@@ -194,11 +198,14 @@ write_object(work *w, int64 zoid, const newt_pg_tables *only, int mode)
 }
 
 static void
-write_removed(work *w, int64 zoid, int mode)
+write_removed(work *w, int64 zoid, const newt_pg_tables *only, int mode)
 {
-    for (int i = 0; i < w->store->n; i++)
-        if (mode < 0 || w->store->tables[i].is_inline == mode)
-            write_rows(w, zoid, &w->store->tables[i], NULL, 0);
+    for (int i = 0; i < w->store->n; i++) {
+        const newt_pg_tables *t = &w->store->tables[i];
+
+        if (only ? t == only : mode < 0 || t->is_inline == mode)
+            write_rows(w, zoid, t, NULL, 0);
+    }
 }
 
 static void
@@ -231,7 +238,7 @@ end(work *w)
     }
     PG_CATCH();
     {
-        throw_with_place(&w->where, memory);
+        throw_with_place(w, memory);
     }
     PG_END_TRY();
     ExecDropSingleTupleTableSlot(w->slot);
@@ -239,24 +246,18 @@ end(work *w)
     UnregisterSnapshot(w->snapshot);
 }
 
-/* Runs as the tables' owner until as_before. */
-typedef struct identity {
-    Oid user;
-    int context;
-} identity;
-
-static identity
-as_owner(const newt_pg_store *store)
+newt_pg_identity
+newt_pg_as_owner(const newt_pg_store *store)
 {
-    identity before;
+    newt_pg_identity before;
 
     GetUserIdAndSecContext(&before.user, &before.context);
     SetUserIdAndSecContext(store->owner, before.context | SECURITY_RESTRICTED_OPERATION);
     return before;
 }
 
-static void
-as_before(identity before)
+void
+newt_pg_as_before(newt_pg_identity before)
 {
     SetUserIdAndSecContext(before.user, before.context);
 }
@@ -269,11 +270,11 @@ by_value(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* The caller's array is sorted. mode: 1 inline, 0 by a follower, -1 all. */
+/* The caller's array is sorted. only: of this class; else mode: 1 inline, 0 by a follower. */
 static void
-write_zoids(work *w, int64 *zoids, int n, int mode)
+write_zoids(work *w, int64 *zoids, int n, const newt_pg_tables *only, int mode, bool gone)
 {
-    identity before = as_owner(w->store);
+    newt_pg_identity before = newt_pg_as_owner(w->store);
 
     qsort(zoids, n, sizeof *zoids, by_value);
     w->first = zoids[0];
@@ -283,13 +284,33 @@ write_zoids(work *w, int64 *zoids, int n, int mode)
         CHECK_FOR_INTERRUPTS();
         if (i > 0 && zoids[i] == zoids[i - 1])
             continue;
-        if (newt_pg_fetch(&w->objects, zoids[i], w->slot))
-            write_object(w, zoids[i], NULL, mode);
+        if (!gone && newt_pg_fetch(&w->objects, zoids[i], w->slot))
+            write_object(w, zoids[i], only, mode);
         else
-            write_removed(w, zoids[i], mode);
+            write_removed(w, zoids[i], only, mode);
     }
     end(w);
-    as_before(before);
+    newt_pg_as_before(before);
+}
+
+void
+newt_pg_write_objects(const newt_pg_objects *o, bool gone, int64 *deeds, newt_pg_where *where)
+{
+    work *w = palloc0(sizeof *w); /* is looked at after an error */
+
+    *w = (work){.store = o->store, .task = o->task, .plain = true};
+    PG_TRY();
+    {
+        write_zoids(w, o->zoids, o->n, o->only, false, gone);
+    }
+    PG_CATCH();
+    {
+        *where = w->where;
+        PG_RE_THROW();
+    }
+    PG_END_TRY();
+    for (int i = 0; i < NEWT_PG_N_DEEDS; i++)
+        deeds[i] += w->deeds[i];
 }
 
 /* ---- the commit ----------------------------------------------------------------------------- */
@@ -328,7 +349,7 @@ keep(const newt_pg_store *store, ArrayType *written, ArrayType *removed)
     zoids = palloc(n * sizeof *zoids);
     n = add_oids(zoids, written);
     n += add_oids(zoids + n, removed);
-    write_zoids(&w, zoids, n, true);
+    write_zoids(&w, zoids, n, NULL, true, false);
     pfree(zoids);
 }
 
@@ -441,23 +462,48 @@ store_of_argument(FunctionCallInfo fcinfo, AclMode right)
     return newt_pg_store_of(get_rel_namespace(registry));
 }
 
+static int64
+changes(const int64 *deeds)
+{
+    return deeds[NEWT_PG_INSERTED] + deeds[NEWT_PG_UPDATED] + deeds[NEWT_PG_REMOVED];
+}
+
 /* newt.write_tables(registry, zoids, inline): of how many objects rows were written. */
 Datum
 newt_pg_write_tables(PG_FUNCTION_ARGS)
 {
-    const newt_pg_store *store;
     ArrayType *array = PG_GETARG_ARRAYTYPE_P_COPY(1);
-    int n = add_oids(NULL, array);
+    bool is_inline = PG_GETARG_BOOL(2);
     work w = {.task = NEWT_PG_KEEP};
+    newt_pg_objects o = {
+        .task = NEWT_PG_KEEP, .zoids = (int64 *)ARR_DATA_PTR(array), .n = add_oids(NULL, array)};
 
     PreventCommandIfReadOnly("newt.write_tables()");
-    store = store_of_argument(fcinfo, ACL_UPDATE);
-    if (!store || n == 0 || !has_mode(store, PG_GETARG_BOOL(2)))
+    w.store = o.store = store_of_argument(fcinfo, ACL_UPDATE);
+    if (!o.store || o.n == 0)
         PG_RETURN_INT64(0);
-    w.store = store;
-    write_zoids(&w, (int64 *)ARR_DATA_PTR(array), n, PG_GETARG_BOOL(2));
-    PG_RETURN_INT64(w.deeds[NEWT_PG_INSERTED] + w.deeds[NEWT_PG_UPDATED] +
-                    w.deeds[NEWT_PG_REMOVED]);
+    if (!is_inline)
+        newt_pg_follow_objects(&o, w.deeds);
+    else if (has_mode(o.store, true))
+        write_zoids(&w, o.zoids, o.n, NULL, true, false);
+    PG_RETURN_INT64(changes(w.deeds));
+}
+
+/* newt.copy_tables(registry, after, upto): the same with all objects in a range, and all rows. */
+Datum
+newt_pg_copy_tables(PG_FUNCTION_ARGS)
+{
+    newt_pg_objects o = {.task = NEWT_PG_KEEP};
+    int64 deeds[NEWT_PG_N_DEEDS] = {0};
+    int64 after = PG_GETARG_INT64(1);
+
+    PreventCommandIfReadOnly("newt.copy_tables()");
+    o.store = store_of_argument(fcinfo, ACL_UPDATE);
+    if (!o.store || after == PG_INT64_MAX)
+        PG_RETURN_INT64(0);
+    newt_pg_objects_between(&o, after + 1, PG_GETARG_INT64(2));
+    newt_pg_follow_objects(&o, deeds);
+    PG_RETURN_INT64(changes(deeds));
 }
 
 static newt_pg_task
@@ -476,6 +522,24 @@ task_of(text *name)
     pg_unreachable();
 }
 
+/* What is refused is an error: the table's row is the commit's, too. */
+static void
+sync_inline(work *w, const newt_pg_tables *t)
+{
+    newt_pg_identity before = newt_pg_as_owner(w->store);
+
+    begin(w);
+    while (!w->objects.end) {
+        CHECK_FOR_INTERRUPTS();
+        if (newt_pg_fetch(&w->objects, w->objects.at, w->slot)) { /* else it has gone on */
+            write_object(w, w->objects.at, t, -1);
+            newt_pg_step(&w->objects);
+        }
+    }
+    end(w);
+    newt_pg_as_before(before);
+}
+
 /* newt.sync_table(registry, class, task, after, upto): objects of a class, same, inserted, updated,
  * examples. */
 Datum
@@ -489,7 +553,6 @@ newt_pg_sync_table(PG_FUNCTION_ARGS)
     TupleDesc desc;
     Datum values[4];
     bool nulls[4] = {false};
-    identity before;
 
     if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "newt.sync_table gives a row");
@@ -501,17 +564,14 @@ newt_pg_sync_table(PG_FUNCTION_ARGS)
     if (!t)
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
                         errmsg("class \"%s\" has no typed table", text_to_cstring(class_name))));
-    before = as_owner(w.store);
-    begin(&w);
-    while (!w.objects.end) {
-        CHECK_FOR_INTERRUPTS();
-        if (newt_pg_fetch(&w.objects, w.objects.at, w.slot)) { /* else it has gone on */
-            write_object(&w, w.objects.at, t, -1);
-            newt_pg_step(&w.objects);
-        }
+    if (w.task != NEWT_PG_LOOK && !t->is_inline) {
+        newt_pg_objects o = {.store = w.store, .only = t, .task = w.task};
+
+        newt_pg_objects_between(&o, w.first, w.last);
+        newt_pg_follow_objects(&o, w.deeds);
+    } else {
+        sync_inline(&w, t);
     }
-    end(&w);
-    as_before(before);
     for (int i = 0; i < NEWT_PG_REMOVED; i++)
         values[i] = Int64GetDatum(w.deeds[i]);
     values[1] = Int64GetDatum(w.deeds[NEWT_PG_INSERTED]);

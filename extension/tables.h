@@ -5,6 +5,7 @@
  *   table_rows.c    record -> rows
  *   table_write.c   rows -> tables
  *   tables.c        functions in SQL, and the commit's
+ *   table_follow.c  the tables that a follower keeps: what they refuse is left out
  */
 #ifndef NEWT_PG_TABLES_H
 #define NEWT_PG_TABLES_H
@@ -145,5 +146,36 @@ extern void newt_pg_writer_end(newt_pg_writer *w);
  * tables that commits keep follow. Both NULL: they are in transaction_object. */
 extern void newt_pg_keep_transaction(Oid transaction_table, int64 serial, ArrayType *written,
                                      ArrayType *removed);
+/* Objects to be written: those of a class, or of all whose tables a follower keeps. */
+typedef struct newt_pg_objects {
+    const newt_pg_store *store;
+    const newt_pg_tables *only; /* NULL: all that a follower keeps */
+    newt_pg_task task;
+    int64 *zoids; /* are put in order */
+    int n;
+} newt_pg_objects;
+
+/* Writes their rows, or with gone removes them; adds what was done to deeds. Errors come as the
+ * server has them, and *where says what they are about. */
+extern void newt_pg_write_objects(const newt_pg_objects *o, bool gone, int64 *deeds,
+                                  newt_pg_where *where);
+/* Whether an error of this SQLSTATE may be about a row. */
+extern bool newt_pg_is_about_row(int code);
+/* Runs as the tables' owner until as_before. */
+typedef struct newt_pg_identity {
+    Oid user;
+    int context;
+} newt_pg_identity;
+
+extern newt_pg_identity newt_pg_as_owner(const newt_pg_store *store);
+extern void newt_pg_as_before(newt_pg_identity before);
+
+/* ---- table_follow.c ------------------------------------------------------------------------- */
+
+/* Writes rows as above. Objects whose rows are refused have none; they are entered in newt_reject,
+ * and tried again by whoever writes them next. */
+extern void newt_pg_follow_objects(const newt_pg_objects *o, int64 *deeds);
+/* Objects from first to last, and those of which there are rows in these tables: sets zoids. */
+extern void newt_pg_objects_between(newt_pg_objects *o, int64 first, int64 last);
 
 #endif

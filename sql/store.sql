@@ -70,8 +70,9 @@ $read_only$;
 CREATE TRIGGER newt_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON @store@.newt
     FOR EACH ROW EXECUTE FUNCTION @store@.newt_read_only();
 
--- What a projection could not show as it is; n = 0: the whole row, which the database refused. An
--- entry counts as long as its object has that serial.
+-- What a projection could not show as it is; n = 0: the whole row, which the database refused; n < 0:
+-- the rows of a typed table that newt-updater keeps, path is that table. An entry counts as long as its
+-- object has that serial.
 CREATE TABLE @store@.newt_reject_entry (
     zoid            bigint  NOT NULL,
     serial          bigint  NOT NULL,
@@ -82,6 +83,7 @@ CREATE TABLE @store@.newt_reject_entry (
     constraint_name text,               -- of the constraint or index, where the server named it
     PRIMARY KEY (zoid, serial, n)
 );
+CREATE INDEX newt_reject_entry_typed ON @store@.newt_reject_entry (zoid) WHERE n < 0;
 COMMENT ON TABLE @store@.newt_reject_entry IS 'what could not be projected as it is; read through the view newt_reject';
 
 -- Transactions in the order in which they became visible: what followers and caches read. One row
@@ -156,7 +158,7 @@ CREATE TABLE @store@.newt_table (
     shape      text     CHECK (shape IN ('list', 'set', 'map', 'pairs')),
     mode       text     NOT NULL DEFAULT 'inline' CHECK (mode IN ('inline', 'updater')),
     filled     boolean  NOT NULL DEFAULT false, -- it has the objects that were there before it
-    filled_to  bigint   NOT NULL DEFAULT 0,     -- while it has not: those up to this zoid
+    filled_to  bigint   NOT NULL DEFAULT 0,     -- while it has not: those up to this zoid, or, mended, up to -1 - filled_to
     columns    jsonb    NOT NULL
 );
 CREATE UNIQUE INDEX newt_table_class ON @store@.newt_table (class_name) WHERE parent IS NULL;

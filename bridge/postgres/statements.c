@@ -206,7 +206,8 @@
     "LIMIT $2) w), (SELECT greatest(1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint " \
     "- min(t.tid)) FROM @store@.transaction t WHERE t.tid > f.tid), "                              \
     "(SELECT count(*) FROM @store@.newt_reject_entry e JOIN @store@.object_state o "               \
-    "ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial WHERE e.n = 0), "                     \
+    "ON o.zoid = ANY (ARRAY[e.zoid]) AND o.serial = e.serial "                                     \
+    "WHERE CASE f.kind WHEN 'tables' THEN e.n < 0 ELSE e.n = 0 END), "                             \
     "(SELECT (extract(epoch FROM clock_timestamp() - min(xact_start)) * 1000000)::bigint "         \
     "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()), "      \
     "f.copied IS NOT NULL, f.copied FROM (SELECT max(tid) AS tid FROM @store@.transaction) n "     \

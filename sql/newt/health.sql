@@ -157,7 +157,8 @@ CREATE FUNCTION newt.rejects_report(store text DEFAULT 'public')
 BEGIN
     PERFORM newt.check_store(store);
     RETURN QUERY EXECUTE pg_catalog.format($sql$
-        SELECT g.*, CASE
+        SELECT g.class_name, g.reason, g.sqlstate, g.constraint_name, g.n, g.first_tid, g.first_at, g.last_tid, g.last_at, g.example, CASE
+               WHEN g.typed THEN 'A typed table refuses it: change the objects in the program, or the index or constraint on the table; the updater tries again by itself.'
                WHEN g.sqlstate IS NULL THEN CASE g.reason
                    WHEN 'text' THEN 'Text with NUL or not UTF-8 is shown as bytes: correct it in the program, or make the field bytes.'
                    WHEN 'number' THEN 'A number of more than 400 digits is shown as text: newt.numeric() reads it.'
@@ -170,11 +171,11 @@ BEGIN
                ELSE 'What raised it is an index, a constraint or a trigger of yours on newt_projection: change that; then run newt-updater --once --retry-rejects.' END
           FROM (
             SELECT newt.try_class_name(o.state), e.reason, e.sqlstate, e.constraint_name, count(*),
-                   min(t.tid), to_timestamp(min(t.tid) / 1000000.0), max(t.tid), to_timestamp(max(t.tid) / 1000000.0), min(e.zoid)
+                   min(t.tid), to_timestamp(min(t.tid) / 1000000.0), max(t.tid), to_timestamp(max(t.tid) / 1000000.0), min(e.zoid), e.n < 0
               FROM %1$I.newt_reject_entry e
               JOIN %1$I.object_state o ON o.zoid = e.zoid AND o.serial = e.serial
               LEFT JOIN %1$I.transaction t ON t.serial = e.serial
-             GROUP BY 1, 2, 3, 4) g (class_name, reason, sqlstate, constraint_name, n, first_tid, first_at, last_tid, last_at, example)
+             GROUP BY 1, 2, 3, 4, e.n < 0) g (class_name, reason, sqlstate, constraint_name, n, first_tid, first_at, last_tid, last_at, example, typed)
          ORDER BY g.sqlstate IS NULL, g.n DESC, g.class_name COLLATE "C", g.reason COLLATE "C", g.sqlstate COLLATE "C", g.constraint_name COLLATE "C"$sql$, store);
 END
 $newt_body$;

@@ -1,11 +1,25 @@
 -- ---- roles ----------------------------------------------------------------------------------------
 
+CREATE FUNCTION newt.typed_relations(store text) RETURNS oid[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result oid[];
+BEGIN
+    EXECUTE pg_catalog.format('SELECT coalesce(array_agg(r.oid ORDER BY r.oid), ''{}'') FROM %I.newt_table t JOIN pg_class r ON r.oid = t.relation', store) INTO result;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.typed_relations(text) IS 'the typed tables of a store that are there';
+
 CREATE FUNCTION newt.grant_store_sql(schema_name text, role_name text, kind text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 DECLARE
     statements text;
+    typed oid[];
 BEGIN
     IF newt.store_version(schema_name) IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
@@ -20,7 +34,11 @@ BEGIN
             MESSAGE = pg_catalog.format('unknown kind of role "%s"', kind),
             HINT = 'There are reader, application, updater and owner.';
     END IF;
-    WITH relation AS ( -- the store's own, and views that read it
+    typed := newt.typed_relations(schema_name);
+    WITH typed_table AS ( -- in whatever schema
+        SELECT c.oid, c.relname, s.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
+         WHERE c.oid = ANY (typed)
+    ), relation AS ( -- the store's own, and views that read it
         SELECT c.oid, c.relname, c.relkind FROM pg_catalog.pg_class c
          WHERE c.relnamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name))
            AND (c.relname IN ('newt_store', 'object_state', 'newt_projection', 'newt', 'newt_reject_entry',
@@ -48,6 +66,7 @@ BEGIN
         ('updater', 10, 'GRANT INSERT, UPDATE, DELETE ON %1$I.newt_projection, %1$I.newt_reject_entry TO %2$I'),
         ('application updater', 11, 'GRANT INSERT, UPDATE, DELETE ON %1$I.newt_follower TO %2$I'),
         ('updater', 11.1, 'GRANT INSERT, UPDATE, DELETE ON %1$I.newt_reprojection, %1$I.newt_reprojected TO %2$I'),
+        -- who may write the registry has the extension write typed tables
         ('updater', 11.15, 'GRANT UPDATE ON %1$I.newt_table TO %2$I'),
         -- retention
         ('updater', 11.2, 'GRANT DELETE ON %1$I.transaction, %1$I.transaction_object TO %2$I'),
@@ -58,6 +77,15 @@ BEGIN
                (SELECT pg_catalog.string_agg(pg_catalog.format('%I.%I', schema_name, x.relname), ', ' ORDER BY x.relname)
                   FROM relation x WHERE x.relkind <> 'S')) AS statement
           FROM right_of r WHERE kind = ANY (pg_catalog.string_to_array(r.kinds, ' '))
+        UNION ALL
+        SELECT 12.1 + v.place, pg_catalog.format(v.statement, t.nspname, role_name, pg_catalog.string_agg(pg_catalog.format('%I.%I', t.nspname, t.relname), ', ' ORDER BY t.relname))
+          FROM typed_table t, (VALUES ('', 0.1, 'GRANT USAGE ON SCHEMA %1$I TO %2$I'), ('', 0.2, 'GRANT SELECT ON %3$s TO %2$I'),
+                                      ('owner', 0.3, 'GRANT USAGE, CREATE ON SCHEMA %1$I TO %2$I WITH GRANT OPTION')) v (who, place, statement)
+         WHERE CASE kind WHEN 'owner' THEN v.who = 'owner' AND t.nspname <> schema_name ELSE v.who = '' AND (v.place = 0.2 OR t.nspname <> schema_name) END
+         GROUP BY t.nspname, v.place, v.statement
+        UNION ALL
+        SELECT 40 + pg_catalog.row_number() OVER (ORDER BY t.nspname, t.relname) / 1000000.0, pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I', t.nspname, t.relname, role_name)
+          FROM typed_table t WHERE kind = 'owner'
         UNION ALL
         SELECT 20 + pg_catalog.row_number() OVER (ORDER BY x.relname), pg_catalog.format('ALTER %s %I.%I OWNER TO %I',
                CASE x.relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, schema_name, x.relname, role_name)
@@ -113,8 +141,10 @@ DECLARE
     statement text;
     role oid := pg_catalog.to_regrole(pg_catalog.quote_ident(role_name));
     schema oid := pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name));
+    typed oid[];
 BEGIN
     PERFORM newt.grant_store_sql(schema_name, role_name, 'reader'); -- the same arguments are wrong
+    typed := newt.typed_relations(schema_name);
     FOR statement IN
         -- of tables and views whatever it has, also on those that came later; others may belong to another role
         SELECT pg_catalog.format('REVOKE ALL ON %s %I.%I FROM %I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
@@ -124,6 +154,16 @@ BEGIN
            AND (c.relowner = role OR EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) a WHERE a.grantee = role)
                 OR EXISTS (SELECT FROM pg_catalog.pg_attribute t, pg_catalog.aclexplode(t.attacl) a
                             WHERE t.attrelid = c.oid AND a.grantee = role))
+        UNION ALL
+        -- typed tables elsewhere, and the schemas in which it has nothing else
+        SELECT pg_catalog.format('REVOKE ALL ON %s FROM %I', t.oid::pg_catalog.regclass, role_name)
+          FROM pg_catalog.pg_class t WHERE t.oid = ANY (typed) AND t.relnamespace <> schema
+        UNION ALL
+        SELECT pg_catalog.format('REVOKE ALL ON SCHEMA %I FROM %I', s.nspname, role_name)
+          FROM pg_catalog.pg_namespace s
+         WHERE s.oid <> schema AND EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = ANY (typed) AND t.relnamespace = s.oid)
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c LEFT JOIN LATERAL pg_catalog.aclexplode(c.relacl) a ON true
+                            WHERE c.relnamespace = s.oid AND c.oid <> ALL (typed) AND (c.relowner = role OR a.grantee = role))
         UNION ALL
         SELECT pg_catalog.format('REVOKE ALL ON FUNCTION %I.%I(%s) FROM %I', schema_name, f.proname,
                                  pg_catalog.pg_get_function_identity_arguments(f.oid), role_name)

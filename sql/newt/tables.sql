@@ -6,6 +6,11 @@ CREATE FUNCTION newt.write_tables(newt_table regclass, zoids bigint[], inline bo
     AS 'MODULE_PATHNAME', 'newt_pg_write_tables';
 COMMENT ON FUNCTION newt.write_tables(regclass, bigint[], boolean) IS 'writes the rows of these objects into the typed tables that commits keep, or into the others, as the objects are now: of how many they differed';
 
+CREATE FUNCTION newt.copy_tables(newt_table regclass, after bigint, upto bigint) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000000
+    AS 'MODULE_PATHNAME', 'newt_pg_copy_tables';
+COMMENT ON FUNCTION newt.copy_tables(regclass, bigint, bigint) IS 'the same with all objects from after one zoid up to another, in the typed tables that newt-updater keeps; rows without an object go';
+
 CREATE FUNCTION newt.sync_table(newt_table regclass, class_name text, task text, after bigint, upto bigint,
                                 OUT same bigint, OUT missing bigint, OUT different bigint, OUT examples bigint[])
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000000
@@ -303,17 +308,20 @@ BEGIN
     END IF;
     main := newt.table_of(store, class_name);
     registry := pg_catalog.format('%I.newt_table', store)::regclass;
-    -- a table that has been filled before is compared with its objects, and mended
-    EXECUTE pg_catalog.format('SELECT CASE WHEN t.filled THEN ''repair'' ELSE ''fill'' END, CASE WHEN t.filled THEN 0 ELSE t.filled_to END FROM %s t WHERE t.relation = $1', registry)
+    -- a table that has been filled before is compared with its objects, and mended; who goes on with
+    -- that has to know it
+    EXECUTE pg_catalog.format('SELECT CASE WHEN t.filled OR t.filled_to < 0 THEN ''repair'' ELSE ''fill'' END,
+            CASE WHEN t.filled THEN 0 WHEN t.filled_to < 0 THEN -1 - t.filled_to ELSE t.filled_to END FROM %s t WHERE t.relation = $1', registry)
         INTO task, at USING main;
     IF task = 'repair' THEN
-        EXECUTE pg_catalog.format('UPDATE %s SET filled = false WHERE class_name = $1', registry) USING class_name;
+        EXECUTE pg_catalog.format('UPDATE %s SET filled = false, filled_to = -1 - $2 WHERE class_name = $1', registry) USING class_name, at;
         PERFORM newt.tables_changed(registry);
     END IF;
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM newt.wait_for_writers(pg_catalog.format('%I.object_state', store)::regclass);
+    PERFORM newt.wait_for_writers(main); -- a follower that does not know it yet
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
@@ -328,7 +336,7 @@ BEGIN
         added := added + found.missing;
         mended := mended + found.different;
         at := upto;
-        EXECUTE pg_catalog.format('UPDATE %s SET filled_to = $2 WHERE relation = $1', registry) USING main, at;
+        EXECUTE pg_catalog.format('UPDATE %s SET filled_to = $2 WHERE relation = $1', registry) USING main, CASE task WHEN 'repair' THEN -1 - at ELSE at END;
         IF clock_timestamp() > told + interval '10 s' THEN
             told := clock_timestamp();
             RAISE NOTICE 'typed table %: % rows so far, up to object %', main, added, at;
@@ -351,6 +359,64 @@ BEGIN
 END
 $newt_body$;
 COMMENT ON PROCEDURE newt.fill_table(text, text, bigint) IS 'goes on with the filling of a typed table; one that is full is compared with its objects, and mended';
+
+-- A commit that finds the table in mode updater has the commit lock later than the change, so its follower
+-- finds it so, too. What a follower is at meanwhile ends before commits alone keep the table; then it is
+-- compared with its objects.
+CREATE PROCEDURE newt.set_table_mode(store text, class_name text, mode text)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    main regclass;
+    known text;
+    follows boolean;
+BEGIN
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    main := newt.table_of(store, class_name);
+    IF mode IS NULL OR mode NOT IN ('inline', 'updater') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = pg_catalog.format('unknown mode "%s"', mode),
+            HINT = 'There are inline and updater.';
+    END IF;
+    EXECUTE pg_catalog.format('SELECT t.mode FROM %I.newt_table t WHERE t.relation = $1', store) INTO known USING main;
+    IF known = mode THEN
+        RETURN;
+    ELSIF mode = 'updater' THEN
+        EXECUTE pg_catalog.format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
+    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g
+                       WHERE g.tgrelid = pg_catalog.format('%I.transaction', store)::regclass AND g.tgname = 'newt_keep_tables') THEN
+        EXECUTE pg_catalog.format('CREATE TRIGGER newt_keep_tables BEFORE INSERT ON %I.transaction FOR EACH ROW EXECUTE FUNCTION newt.keep_tables()', store);
+    END IF;
+    -- a follower and a commit may both insert the row of an object
+    EXECUTE pg_catalog.format('UPDATE %I.newt_table SET mode = $1 %s WHERE class_name = $2', store,
+                              CASE mode WHEN 'inline' THEN ', filled = false, filled_to = -1' ELSE '' END) USING mode, class_name;
+    PERFORM newt.tables_changed(pg_catalog.format('%I.newt_table', store)::regclass);
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    IF mode = 'updater' THEN
+        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %1$I.newt_follower f WHERE f.kind = ''tables'')', store) INTO follows;
+        IF NOT follows THEN
+            RAISE NOTICE USING
+                MESSAGE = pg_catalog.format('typed table %s is kept by newt-updater, which has not run with --sink=tables yet', main),
+                DETAIL = 'When it does it begins with all objects.';
+        END IF;
+        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.newt_table t WHERE t.mode = ''inline'')', store) INTO follows;
+        IF NOT follows THEN
+            EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS newt_keep_tables ON %I.transaction', store);
+        END IF;
+        COMMIT;
+    ELSE
+        EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %I.newt_follower f WHERE f.kind = ''tables'' FOR UPDATE) l', store) INTO known;
+        EXECUTE pg_catalog.format('DELETE FROM %1$I.newt_reject_entry e USING %1$I.object_state o WHERE e.n < 0 AND o.zoid = e.zoid AND newt.try_class_name(o.state) = $1', store) USING class_name;
+        COMMIT;
+        CALL newt.fill_table(store, class_name);
+    END IF;
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.set_table_mode(text, text, text) IS 'has a typed table kept by each commit (inline) from now on, and mends it, or by newt-updater (updater)';
 
 -- What a class has gained, lost or given another type since its tables were made; a field keeps its column
 -- as long as any version of the class has it. Each statement is to be a transaction of its own.
