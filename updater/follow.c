@@ -322,10 +322,13 @@ follow_idle(updater *u)
 {
     sink_source from = source(u);
     newt_progress done = {.size = sizeof done};
+    u->sink->trouble.message[0] = 0;
     sink_status status = u->sink->type->idle(u->sink, &from, &done);
     if (status != SINK_OK)
         return sink_trouble_of(u, status, IDLE);
     fine(u);
+    if (*u->sink->trouble.message)
+        say_trouble(u, REPORT_WARNING, &u->sink->trouble, 0);
     done.tid = u->all.tid;
     add(&u->sum, &done);
     add(&u->all, &done);

@@ -41,12 +41,12 @@ typedef struct option_row {
 static const option_row rows[] = {
     {"schema", 's', TEXT, AT(schema), "NAME", .help = "schema of the store (default: public)"},
     {"name", 'n', TEXT, AT(name), "NAME",
-     .help = "follower whose position is used (default: newt-updater,\nwith --sink=ndjson newt-ndjson)"},
+     .help = "follower whose position is used (default: newt-updater,\nwith --sink=ndjson newt-ndjson, with --sink=tables\nnewt-tables)"},
     {"config", 'f', TEXT, AT(config), "FILE", .flags = NOT_IN_FILE,
      .help = "read options from a file, lines of NAME = VALUE; the\ncommand line wins"},
     {"connection", 0, TEXT, AT(connection), "STRING", .help = "the same as the argument CONNECTION"},
-    {"sink", 0, CHOICE, AT(sink), "KIND", .choices = "projection ndjson",
-     .help = "what is written: projection or ndjson (default: projection)"},
+    {"sink", 0, CHOICE, AT(sink), "KIND", .choices = "projection ndjson tables",
+     .help = "what is written: projection, ndjson or tables (default:\nprojection)"},
     {"output", 'o', LIST, AT(output), "PATH",
      .help = "of ndjson: a file, a FIFO, or - for standard output; for\n--check it may be repeated, the oldest file first"},
     {"workers", 'w', NUMBER, AT(workers), "N", 1, 64, 1,
@@ -340,7 +340,7 @@ read_arguments(settings *s, int argc, char **argv, origin *from)
 static bool
 agree(settings *s, origin *from)
 {
-    bool ndjson = strcmp(s->sink, "ndjson") == 0;
+    bool ndjson = strcmp(s->sink, "ndjson") == 0, tables = strcmp(s->sink, "tables") == 0;
     int tasks = s->check + s->compute_missing + (s->reproject[0] != NULL) + (s->nagios != NULL);
     const struct {
         bool wrong;
@@ -358,6 +358,13 @@ agree(settings *s, origin *from)
         {ndjson && (s->compute_missing || s->reproject[0] || s->retry_rejects),
          "--compute-missing, --reproject and --retry-rejects are about the projection",
          "Leave --sink=ndjson out."},
+        {tables && s->check, "--check is about the projection, and lines of JSON",
+         "newt.check_table() compares typed tables in SQL."},
+        {tables && (s->compute_missing || s->reproject[0] || s->retry_rejects),
+         "--compute-missing, --reproject and --retry-rejects are about the projection",
+         "newt.fill_table() mends typed tables in SQL; what was refused is tried again anyway."},
+        {tables && s->classes[0], "typed tables cannot be written for some classes alone",
+         "newt.set_table_mode() says who keeps those of a class."},
         {!ndjson && s->classes[0] && !s->check && !s->compute_missing,
          "the projection cannot be written for some classes alone",
          "Whether a class has a projection is in its class table."},
@@ -371,7 +378,7 @@ agree(settings *s, origin *from)
         if (rules[i].wrong)
             return refuse(from, rules[i].hint, "%s", rules[i].message);
     if (!s->name)
-        s->name = ndjson ? "newt-ndjson" : "newt-updater";
+        s->name = ndjson ? "newt-ndjson" : tables ? "newt-tables" : "newt-updater";
     return true;
 }
 
@@ -415,7 +422,7 @@ void
 settings_help(void)
 {
     fputs("newt-updater follows the transactions of a Newt store. It keeps the JSONB projection\n"
-          "up to date, or writes all changes as lines of JSON.\n"
+          "or typed tables up to date, or writes all changes as lines of JSON.\n"
           "\n"
           "usage: newt-updater [OPTION]... [CONNECTION]\n"
           "\n"

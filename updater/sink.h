@@ -29,9 +29,8 @@ typedef enum sink_status {
     SINK_END    /* waiting cannot help */
 } sink_status;
 
-/* With SINK_WAIT, SINK_TAKEN and SINK_END, and with SINK_OK of begin, where it is a warning;
- * message
- * "": nothing is wrong. */
+/* With SINK_WAIT, SINK_TAKEN and SINK_END, and with SINK_OK of begin and idle, where it is a
+ * warning; message "": nothing is wrong. */
 typedef struct sink_trouble {
     char message[512];
     const char *detail, *hint;
@@ -84,6 +83,6 @@ sink_count(newt_progress *sum, const newt_progress *p)
     sum->refused += p->refused;
 }
 
-extern const sink_type projection_sink, ndjson_sink;
+extern const sink_type projection_sink, ndjson_sink, tables_sink;
 
 #endif
