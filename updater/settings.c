@@ -46,7 +46,7 @@ static const option_row rows[] = {
      .help = "read options from a file, lines of NAME = VALUE; the\ncommand line wins"},
     {"connection", 0, TEXT, AT(connection), "STRING", .help = "the same as the argument CONNECTION"},
     {"sink", 0, CHOICE, AT(sink), "KIND", .choices = "projection ndjson tables",
-     .help = "what is written: projection, ndjson or tables (default:\nprojection)"},
+     .help = "what is written: projection, ndjson or tables\n(default: projection)"},
     {"output", 'o', LIST, AT(output), "PATH",
      .help = "of ndjson: a file, a FIFO, or - for standard output; for\n--check it may be repeated, the oldest file first"},
     {"workers", 'w', NUMBER, AT(workers), "N", 1, 64, 1,

@@ -407,11 +407,9 @@ BEGIN
         IF NOT follows THEN
             EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS newt_keep_tables ON %I.transaction', store);
         END IF;
-        COMMIT;
     ELSE
         EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %I.newt_follower f WHERE f.kind = ''tables'' FOR UPDATE) l', store) INTO known;
         EXECUTE pg_catalog.format('DELETE FROM %1$I.newt_reject_entry e USING %1$I.object_state o WHERE e.n < 0 AND o.zoid = e.zoid AND newt.try_class_name(o.state) = $1', store) USING class_name;
-        COMMIT;
         CALL newt.fill_table(store, class_name);
     END IF;
 END

@@ -177,6 +177,12 @@ INSERT INTO want VALUES
     ('index_writes(regclass,text)', 'text', 's', false, 's', false, 'sql'),
     ('advise(text,text,text)', 'record', 'v', false, 'u', false, 'plpgsql'),
     ('advise_workload(text,integer,text)', 'record', 'v', false, 'u', false, 'plpgsql');
+    ('rejects_report(text)', 'record', 's', false, 's', false, 'plpgsql');
+INSERT INTO want VALUES -- typed tables that newt-updater keeps
+    ('write_tables(regclass,bigint[],boolean)', 'bigint', 'v', true, 'u', false, 'c'),
+    ('copy_tables(regclass,bigint,bigint)', 'bigint', 'v', true, 'u', false, 'c'),
+    ('set_table_mode(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
