@@ -96,6 +96,14 @@ BEGIN
         is_of_class := 'r.class_name = $1';
     END IF;
     percent := newt.sample_percent(store, relation, looked_at);
+    IF percent < 100 AND relation = 'newt_projection' AND EXISTS (
+        SELECT FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+         WHERE i.indrelid = pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', store)) AND i.indisvalid AND i.indpred IS NULL AND a.attname = 'class_name')
+    THEN -- by the index a rare class is read whole
+        EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %I.newt_projection r WHERE r.class_name = $1 LIMIT $2 + 1) x', store)
+            INTO count USING class_name, looked_at;
+        percent := CASE WHEN count <= looked_at THEN 100 ELSE percent END;
+    END IF;
     EXECUTE pg_catalog.format($sql$
         WITH r AS (
             SELECT r.zoid, pg_column_size(r.state) AS bytes, row_number() OVER (ORDER BY r.zoid) AS i, count(*) OVER () AS n

@@ -40,7 +40,7 @@ INSERT INTO s.object_state VALUES (30, 30, '\x8028636e'), (31, 31, substr((SELEC
 CREATE ROLE newt_t_reader;
 SELECT newt.grant_store('s', 'newt_t_reader', 'reader');
 
-SELECT plan(107);
+SELECT plan(110);
 SET LOCAL ROLE newt_t_reader;
 
 -- classes
@@ -172,6 +172,14 @@ SELECT is(newt.route_back('s', 200202, '{200001}'), NULL, 'too long');
 SELECT is(newt.route_back('s', 200101, '{200001}', 100), NULL, 'too many');
 SELECT is(newt.route_back('s', 11, '{22}'), NULL, 'a cycle ends');
 RESET ROLE;
+-- more objects than are looked at
+INSERT INTO s.newt_projection SELECT i, CASE WHEN i > 400999 THEN 'Late' ELSE 'Filler' END, 1, '{"a": 1}' FROM generate_series(300001, 401000) i;
+ANALYZE s.newt_projection;
+SELECT ok(NOT s.exact AND s.count < 3000, 'a rare class in a large store') FROM newt.sample('s', 'Late') s;
+SELECT ok(NOT s.exact AND s.zoids @> '{20,21,22}' AND s.count >= 3, 'an old one') FROM newt.sample('s', 'Person') s;
+CREATE INDEX ON s.newt_projection (class_name);
+SELECT is(s, ROW('{401000}'::bigint[], 1::bigint, true)::record, 'by an index it is found') FROM newt.sample('s', 'Late') s;
+DELETE FROM s.newt_projection WHERE zoid > 300000;
 -- a virtual class
 SELECT newt.set_projection('s', 'Person', 'virtual');
 SET LOCAL ROLE newt_t_reader;
