@@ -52,7 +52,7 @@ WITH RECURSIVE c (id) AS (SELECT id FROM package WHERE name = 'gimp' UNION SELEC
 -- full text, ranked
 SELECT name FROM (SELECT id, name, setweight(to_tsvector('english', name), 'A') || setweight(to_tsvector('english', coalesce(summary, '')), 'B') || setweight(to_tsvector('english', coalesce(description, '')), 'C') AS words FROM package) p WHERE words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet') ORDER BY ts_rank(words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet')) DESC, id LIMIT 20
 -- on views
-SELECT p.name FROM package p JOIN debian.package_search s ON s.zoid = p.id WHERE s.words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet') ORDER BY ts_rank(s.words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet')) DESC, p.id LIMIT 20
+SELECT p.name FROM package p JOIN debian.package_search s USING (id) WHERE s.words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet') ORDER BY ts_rank(s.words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet')) DESC, p.id LIMIT 20
 
 -- by tag
 SELECT count(*) FROM package WHERE tags @> ARRAY['role::program']
