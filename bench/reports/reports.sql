@@ -45,14 +45,14 @@ SELECT count(*) FROM debian.newt_projection WHERE class_name = 'Package' AND sta
 SELECT count(DISTINCT package_id) FROM depends WHERE target_id = (SELECT id FROM package WHERE name = 'libpq5')
 
 -- recursive closure
-WITH RECURSIVE c (id) AS (SELECT id FROM package WHERE name = 'gimp' UNION SELECT unnest(r.any_of_ids) FROM c JOIN package_relations r ON r.package_id = c.id WHERE r.kind IN ('depends', 'pre-depends')) SELECT count(*) FROM c
+WITH RECURSIVE c (id) AS (SELECT id FROM package WHERE name IN ('gimp', 'postgresql-15') UNION SELECT unnest(r.any_of_ids) FROM c JOIN package_relations r ON r.package_id = c.id WHERE r.kind IN ('depends', 'pre-depends')) SELECT count(*) FROM c
 -- on twin
-WITH RECURSIVE c (id) AS (SELECT id FROM package WHERE name = 'gimp' UNION SELECT d.target_id FROM c JOIN depends d ON d.package_id = c.id WHERE d.kind IN ('depends', 'pre-depends')) SELECT count(*) FROM c
+WITH RECURSIVE c (id) AS (SELECT id FROM package WHERE name IN ('gimp', 'postgresql-15') UNION SELECT d.target_id FROM c JOIN depends d ON d.package_id = c.id WHERE d.kind IN ('depends', 'pre-depends')) SELECT count(*) FROM c
 
 -- full text, ranked
-SELECT name FROM (SELECT id, name, setweight(to_tsvector('english', name), 'A') || setweight(to_tsvector('english', coalesce(summary, '')), 'B') || setweight(to_tsvector('english', coalesce(description, '')), 'C') AS words FROM package) p WHERE words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet') ORDER BY ts_rank(words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet')) DESC, id LIMIT 20
+SELECT name FROM (SELECT id, name, setweight(to_tsvector('english', name), 'A') || setweight(to_tsvector('english', coalesce(summary, '')), 'B') || setweight(to_tsvector('english', coalesce(description, '')), 'C') AS words FROM package) p WHERE words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet OR lisp') ORDER BY ts_rank(words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet OR lisp')) DESC, id LIMIT 20
 -- on views
-SELECT p.name FROM package p JOIN debian.package_search s USING (id) WHERE s.words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet') ORDER BY ts_rank(s.words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet')) DESC, p.id LIMIT 20
+SELECT p.name FROM package p JOIN debian.package_search s USING (id) WHERE s.words @@ websearch_to_tsquery('english', 'spread sheet OR spreadsheet OR lisp') ORDER BY ts_rank(s.words, websearch_to_tsquery('english', 'spread sheet OR spreadsheet OR lisp')) DESC, p.id LIMIT 20
 
 -- by tag
 SELECT count(*) FROM package WHERE tags @> ARRAY['role::program']
