@@ -111,6 +111,7 @@ DECLARE
     seen text[];            -- child_path of the relation at hand
     children text[] := '{}'; -- names that are taken
     columns text[];
+    of_system CONSTANT text[] := '{ctid,xmin,cmin,xmax,cmax,tableoid}'; -- no table can have these
     f record;
 BEGIN
     PERFORM newt.check_store(store);
@@ -184,7 +185,7 @@ BEGIN
                                 WHEN is_array THEN column_name || '_ids' ELSE newt.ref_name(column_name) END;
             comment := newt.field_comment(coalesce(child_path, '{}') || path, f.field, f.is_old);
         END IF;
-        column_name := newt.free_name(column_name, columns);
+        column_name := newt.free_name(column_name, columns || of_system);
         columns := columns || column_name;
         place := place + 1;
         RETURN NEXT;

@@ -133,8 +133,9 @@ static void
 test_classes(void **state)
 {
     static const char *const more[] = {
-        "zoid", "serial", "state", "class_name",    "ctid",          "xmin", "tableoid",
-        "oid",  "p",      "*",     SIXTY_THREE "1", SIXTY_THREE "2", "n"};
+        "zoid",          "serial",        "state", "class_name", "ctid", "xmin",
+        "tableoid",      "oid",           "id",    "u",          "p",    "*",
+        SIXTY_THREE "1", SIXTY_THREE "2", "n"};
     enum {
         N = sizeof names / sizeof *names,
         MORE = sizeof more / sizeof *more

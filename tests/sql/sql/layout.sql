@@ -33,7 +33,7 @@ INSERT INTO store_y.newt_class (name, version, fields) VALUES
                   {"name": "days", "kind": "date", "shape": "pairs", "key": {"kind": "int", "bits": 16}},
                   {"name": "secret", "kind": "text", "skip": true}]'),
     ('Names', 1, '[{"name": "id", "kind": "int", "bits": 8}, {"name": "a", "kind": "struct", "fields": [{"name": "b", "kind": "text"}]}, {"name": "a_b", "kind": "text"},
-                   {"name": "a_b_2", "kind": "text"}, {"name": "names_id", "kind": "ref"}, {"name": "names", "kind": "ref"}, {"name": "", "kind": "text"},
+                   {"name": "a_b_2", "kind": "text"}, {"name": "names_id", "kind": "ref"}, {"name": "names", "kind": "ref"}, {"name": "", "kind": "text"}, {"name": "xmin", "kind": "text"},
                    {"name": "::odd \"name''", "kind": "text"}, {"name": "names", "kind": "ref"}, {"name": "l", "kind": "ref", "shape": "list"},
                    {"name": "c", "kind": "struct", "fields": [{"name": "d", "kind": "ref", "shape": "set"}]}, {"name": "c_d", "kind": "ref", "shape": "set"},
                    {"name": "abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc1", "kind": "text"},
