@@ -11,24 +11,34 @@ PG_FUNCTION_INFO_V1(newt_pg_text);
 PG_FUNCTION_INFO_V1(newt_pg_principals);
 
 enum {
-    MAX_PRINCIPALS = 10000, /* of one document */
-    MAX_PRINCIPAL = 1000    /* bytes of one; GIN takes no key much above 2,600 */
+    TEXT = 64 * 1024 * 1024, /* bytes of all strings together; twice what a document can have */
+    MAX_PRINCIPALS = 10000,  /* of one document */
+    MAX_PRINCIPAL = 1000     /* bytes of one; GIN takes no key much above 2,600 */
 };
 
 static const newt_pg_path whole_document; /* no keys */
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
+typedef struct strings {
+    StringInfoData text;
+    bool full;
+} strings;
+
 static void
 append_text(void *arg, newt_pg_leaf_kind kind, const char *s, size_t n)
 {
-    StringInfo out = arg;
+    strings *out = arg;
 
-    if (kind != NEWT_PG_STRING)
+    if (kind != NEWT_PG_STRING || out->full)
         return;
-    if (out->len > 0)
-        appendStringInfoChar(out, '\n');
-    appendBinaryStringInfo(out, s, (int)n);
+    if (out->text.len + n >= TEXT) {
+        out->full = true;
+        return;
+    }
+    if (out->text.len > 0)
+        appendStringInfoChar(&out->text, '\n');
+    appendBinaryStringInfo(&out->text, s, (int)n);
 }
 
 Datum
@@ -37,14 +47,17 @@ newt_pg_text(PG_FUNCTION_ARGS)
     Jsonb *document = PG_GETARG_JSONB_P(0);
     int n;
     newt_pg_path *paths = newt_pg_paths(PG_GETARG_ARRAYTYPE_P(1), false, &n);
-    StringInfoData out;
+    strings out = {.full = false};
 
-    initStringInfo(&out);
+    initStringInfo(&out.text);
     if (n == 0)
         newt_pg_leaves(document, &whole_document, append_text, &out);
     for (int i = 0; i < n; i++)
         newt_pg_leaves(document, &paths[i], append_text, &out);
-    PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+    if (out.full)
+        ereport(NOTICE, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                         errmsg("strings beyond %d MB are left out", TEXT / 1024 / 1024)));
+    PG_RETURN_TEXT_P(cstring_to_text_with_len(out.text.data, out.text.len));
 }
 
 /* ---- principals ------------------------------------------------------------------------------ */
