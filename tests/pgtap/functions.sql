@@ -192,10 +192,7 @@ INSERT INTO want VALUES
     ('statistics_sql(text,regclass,text)', 'text', 's', true, 's', false, 'sql'),
     ('index_writes(regclass,text)', 'text', 's', false, 's', false, 'sql'),
     ('advise(text,text,text)', 'record', 'v', false, 'u', false, 'plpgsql'),
-    ('advise_workload(text,integer,text)', 'record', 'v', false, 'u', false, 'plpgsql');
-    ('rejects_report(text)', 'record', 's', false, 's', false, 'plpgsql');
-INSERT INTO want VALUES -- typed tables that newt-updater keeps
-    ('write_tables(regclass,bigint[],boolean)', 'bigint', 'v', true, 'u', false, 'c'),
+    ('advise_workload(text,integer,text)', 'record', 'v', false, 'u', false, 'plpgsql'),
     ('copy_tables(regclass,bigint,bigint)', 'bigint', 'v', true, 'u', false, 'c'),
     ('set_table_mode(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql');
