@@ -27,7 +27,7 @@
 
 typedef struct refusal {
     int64 zoid;
-    const char *table;
+    const newt_pg_relation *relation;
     ErrorData *error;
 } refusal;
 
@@ -85,9 +85,7 @@ write_piece(follow *f, int64 *zoids, int n, bool gone, refusal *why)
     PG_CATCH();
     {
         MemoryContextSwitchTo(f->memory);
-        *why = (refusal){.zoid = where->zoid, .error = CopyErrorData()};
-        if (where->relation)
-            why->table = quote_qualified_identifier(where->relation->schema, where->relation->name);
+        *why = (refusal){where->zoid, where->relation, CopyErrorData()};
         FlushErrorState();
         RollbackAndReleaseCurrentSubTransaction();
     }
@@ -96,7 +94,7 @@ write_piece(follow *f, int64 *zoids, int n, bool gone, refusal *why)
     MemoryContextSwitchTo(before);
     MemoryContextDelete(memory);
     pfree(where);
-    if (!written && (gone || !why->table || !is_of_a_row(why->error->sqlerrcode)))
+    if (!written && (gone || !why->relation || !is_of_a_row(why->error->sqlerrcode)))
         ReThrowError(why->error);
     return written;
 }
@@ -221,10 +219,11 @@ set_parameters(const follow *f, Datum *values)
     for (int k = OIDS; k < ALL; k++)
         columns[k] = palloc((f->n + 1) * sizeof **columns);
     for (int i = 0; i < f->n; i++) {
+        const newt_pg_relation *r = f->refused[i].relation;
         const ErrorData *e = f->refused[i].error;
 
         columns[OIDS][i] = Int64GetDatum(f->refused[i].zoid);
-        columns[TABLES][i] = CStringGetTextDatum(f->refused[i].table);
+        columns[TABLES][i] = CStringGetTextDatum(quote_qualified_identifier(r->schema, r->name));
         columns[REASONS][i] = CStringGetTextDatum(e->message);
         columns[CODES][i] = CStringGetTextDatum(unpack_sql_state(e->sqlerrcode));
         columns[CONSTRAINTS][i] = CStringGetTextDatum(e->constraint_name ? e->constraint_name : "");
@@ -255,7 +254,7 @@ run(const char *query, const char *schema, Datum *values, long limit)
     return SPI_processed;
 }
 
-/* As the owner, whose search path is not the caller's. */
+/* As the owner, who shares none of the caller's settings that matter here. */
 static void
 write_entries(const follow *f)
 {
@@ -266,6 +265,8 @@ write_entries(const follow *f)
     Datum values[N_PARAMETERS];
 
     (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+    (void)set_config_option("quote_all_identifiers", "off", PGC_USERSET, PGC_S_SESSION,
                             GUC_ACTION_SAVE, true, 0, false);
     SPI_connect();
     if (f->n > 0 || run(any_query, schema, NULL, 1) > 0) {

@@ -48,7 +48,7 @@ change_thing(struct thing *t, generate *g, int64_t near)
     newt_object *o = thing_obj(t);
     char text[32];
     t->n++;
-    if (t->tags.n > 3 || generate_below(g, 3) == 0)
+    if (t->tags.n > 3 || (t->tags.n > 0 && generate_below(g, 3) == 0))
         (void)!newt_array_remove(o, &t->tags, sizeof *t->tags.items, 0, t->tags.n);
     else
         (void)!newt_append(t, tags, (newt_text){0});
