@@ -343,8 +343,9 @@ newt_array_remove(newt_object *o, void *p, size_t item_size, size_t at, size_t n
         return newt__not_writable(o);
     if (at > a->n || n > a->n - at)
         return newt__refuse(h, NEWT_EINVAL, p, "has no such items to remove");
-    memmove(a->edit_ + at * item_size, a->edit_ + (at + n) * item_size,
-            (a->n - at - n) * item_size);
+    if (n > 0)
+        memmove(a->edit_ + at * item_size, a->edit_ + (at + n) * item_size,
+                (a->n - at - n) * item_size);
     a->n -= (uint32_t)n;
     return NEWT_OK;
 }
