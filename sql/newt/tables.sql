@@ -351,6 +351,7 @@ BEGIN
     mended := mended + upto;
     EXECUTE pg_catalog.format('UPDATE %s SET filled = true, filled_to = 0 WHERE class_name = $1', registry) USING class_name;
     PERFORM newt.tables_changed(registry);
+    PERFORM newt.refresh_class_views(store, class_name);
     FOR child IN EXECUTE pg_catalog.format('SELECT t.relation FROM %s t JOIN pg_class r ON r.oid = t.relation WHERE t.class_name = $1', registry) USING class_name LOOP
         EXECUTE pg_catalog.format('ANALYZE %s', child);
     END LOOP;
@@ -567,6 +568,7 @@ CREATE PROCEDURE newt.drop_table(store text, class_name text)
 DECLARE
     main regclass;
     relations text;
+    tables regclass[];
     readers text;
     key record;
 BEGIN
@@ -574,18 +576,18 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     main := newt.table_of(store, class_name);
-    EXECUTE pg_catalog.format('SELECT string_agg(DISTINCT w.ev_class::regclass::text, '', '') FROM %I.newt_table t '
-            'JOIN pg_depend d ON d.refobjid = t.relation JOIN pg_rewrite w ON d.classid = ''pg_rewrite''::regclass AND d.objid = w.oid WHERE t.class_name = $1', store)
-        INTO readers USING class_name;
+    EXECUTE pg_catalog.format('WITH d AS (DELETE FROM %I.newt_table WHERE class_name = $1 RETURNING relation)
+            SELECT string_agg(d.relation::text, '', '' ORDER BY d.relation), array_agg(d.relation) FROM d JOIN pg_class r ON r.oid = d.relation', store)
+        INTO relations, tables USING class_name;
+    PERFORM newt.refresh_class_views(store, class_name);
+    SELECT string_agg(DISTINCT w.ev_class::regclass::text, ', ') INTO readers
+      FROM pg_depend d JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid WHERE d.refobjid = ANY (tables);
     IF readers IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',
             MESSAGE = pg_catalog.format('cannot drop typed table %s because views read it', main),
             DETAIL = pg_catalog.format('These are %s.', readers),
             HINT = 'Drop the views first.';
     END IF;
-    EXECUTE pg_catalog.format('WITH d AS (DELETE FROM %I.newt_table WHERE class_name = $1 RETURNING relation)
-            SELECT string_agg(d.relation::text, '', '' ORDER BY d.relation) FROM d JOIN pg_class r ON r.oid = d.relation', store)
-        INTO relations USING class_name;
     PERFORM newt.tables_changed(pg_catalog.format('%I.newt_table', store)::regclass);
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;

@@ -51,14 +51,15 @@ DECLARE
     result regclass;
 BEGIN
     IF pg_catalog.to_regclass(pg_catalog.format('%I.newt_table', store)) IS NOT NULL THEN
-        EXECUTE pg_catalog.format('SELECT t.relation FROM %I.newt_table t WHERE t.class_name = $1 AND t.parent IS NULL = ($2 IS NULL) '
-                                  'AND coalesce(t.path, ''{}'') = coalesce($2, ''{}'') ORDER BY t.relation LIMIT 1', store)
+        -- one that is mended has all its rows; one that is being filled has not
+        EXECUTE pg_catalog.format('SELECT t.relation FROM %I.newt_table t JOIN pg_class r ON r.oid = t.relation WHERE t.class_name = $1 AND t.parent IS NULL = ($2 IS NULL) '
+                                  'AND t.path = coalesce($2, ''{}'') AND (t.filled OR t.filled_to < 0) ORDER BY t.relation LIMIT 1', store)
             INTO result USING class_name, child_path;
     END IF;
     RETURN result;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.class_table(text, text, text[]) IS 'the typed table of a class, or of one of its collections; null if there is none';
+COMMENT ON FUNCTION newt.class_table(text, text, text[]) IS 'the typed table of a class, or of one of its collections; null if there is none that is full';
 
 -- The columns in first come first, in that order. A planner takes a plain view into the query, and then computes
 -- its columns late: whole documents go through joins and sorts. A member of UNION ALL computes them
@@ -336,6 +337,18 @@ EXCEPTION WHEN dependent_objects_still_exist THEN
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.refresh_view(text, text, text, regclass) IS 'makes one typed view what its class is now: replaced, made anew or dropped';
+
+CREATE FUNCTION newt.refresh_class_views(store text, class_name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    PERFORM newt.refresh_view(store, w.class_name, w.child, w.relation)
+       FROM newt.views(store) w JOIN pg_catalog.pg_class c ON c.oid = w.relation
+      WHERE w.class_name = refresh_class_views.class_name AND pg_catalog.pg_has_role(c.relowner, 'USAGE');
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.refresh_class_views(text, text) IS 'lets the typed views of a class that the caller may replace read its typed tables, or no longer';
 
 CREATE FUNCTION newt.refresh_views(store text DEFAULT 'public') RETURNS TABLE (relation text, what text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 20

@@ -100,7 +100,7 @@ ANALYZE s.object_state;
 SELECT newt.set_projection('s', NULL, 'virtual');
 CREATE TABLE s.task (id bigint PRIMARY KEY, title text, "O""dd" integer);
 CREATE TABLE s.task_items (task_id bigint, n integer);
-INSERT INTO s.newt_table (relation, class_name, parent, path, columns) VALUES ('s.task', 'Task', NULL, '{}', '[]'), ('s.task_items', 'Task', 's.task', '{items}', '[]');
+INSERT INTO s.newt_table (relation, class_name, parent, path, filled, columns) VALUES ('s.task', 'Task', NULL, '{}', true, '[]'), ('s.task_items', 'Task', 's.task', '{items}', true, '[]');
 INSERT INTO s.task SELECT i, 't' || i FROM generate_series(1, 20000) i;
 INSERT INTO s.task_items SELECT i, 1 FROM generate_series(1, 20000) i;
 ANALYZE s.task, s.task_items;

@@ -129,6 +129,7 @@ INSERT INTO want VALUES
     ('search_cut(text,text)', 'bigint', 's', false, 's', false, 'plpgsql'),
     ('check_store(text)', 'void', 's', false, 's', false, 'plpgsql'),
     ('write_tables(regclass,bigint[],boolean)', 'bigint', 'v', true, 'u', false, 'c'),
+    ('refresh_class_views(text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('sync_table(regclass,text,text,bigint,bigint)', 'record', 'v', true, 'u', false, 'c'),
     ('tables_changed(regclass)', 'void', 'v', true, 'u', false, 'c'),
     ('wait_for_writers(regclass)', 'void', 'v', true, 'u', false, 'c'),

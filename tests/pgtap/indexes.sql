@@ -115,8 +115,8 @@ SELECT set_eq($$SELECT c.relname::text, octet_length(c.relname), i.purpose FROM 
 CREATE SCHEMA "Reports";
 CREATE TABLE "Reports".done_task (id bigint PRIMARY KEY, title text, tags text[], due timestamptz);
 CREATE TABLE "Reports".done_task_subs (done_task_id bigint, n integer, subs_id bigint);
-INSERT INTO s.newt_table (relation, class_name, parent, path, columns) VALUES
-    ('"Reports".done_task', 'Task', NULL, '{}', '[]'), ('"Reports".done_task_subs', 'Task', '"Reports".done_task', '{subs}', '[]');
+INSERT INTO s.newt_table (relation, class_name, parent, path, filled, columns) VALUES
+    ('"Reports".done_task', 'Task', NULL, '{}', true, '[]'), ('"Reports".done_task_subs', 'Task', '"Reports".done_task', '{subs}', true, '[]');
 INSERT INTO "Reports".done_task SELECT i, 'Title ' || i, ARRAY['tag' || i % 200], '2024-01-01'::timestamptz + i * interval '1 h' FROM generate_series(1, 3000) i;
 INSERT INTO "Reports".done_task_subs SELECT i, 1, i FROM generate_series(1, 3000) i;
 SELECT is(newt.class_table('s', 'Task'), '"Reports".done_task'::regclass, 'the class has a table');

@@ -123,8 +123,8 @@ SELECT count(*) FROM newt.views('store_v') WHERE class_name = 'app.Task';
 CREATE TABLE reports.team_table (id bigint PRIMARY KEY);
 CREATE DOMAIN reports.label AS text;
 CREATE TABLE reports.team_table_labels (team_id bigint, value reports.label);
-INSERT INTO store_v.newt_table (relation, class_name, parent, path, shape, columns) VALUES ('reports.team_table', 'Team', NULL, '{}', NULL, '[]'),
-    ('reports.team_table_labels', 'Team', 'reports.team_table', '{labels}', 'map', '[]');
+INSERT INTO store_v.newt_table (relation, class_name, parent, path, shape, filled, columns) VALUES ('reports.team_table', 'Team', NULL, '{}', NULL, true, '[]'),
+    ('reports.team_table_labels', 'Team', 'reports.team_table', '{labels}', 'map', true, '[]');
 INSERT INTO reports.team_table VALUES (7);
 INSERT INTO reports.team_table_labels VALUES (7, 'b');
 SELECT count(*) FROM newt.refresh_views('store_v');
