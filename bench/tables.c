@@ -90,7 +90,7 @@ bulk(int64_t n)
         }
         check(newt_commit(c) == NEWT_OK, "commit");
     }
-    report("tables_bulk", (double)n / (now() - start), "objects/s");
+    report("typed_bulk", (double)n / (now() - start), "objects/s");
 }
 
 static void
@@ -110,7 +110,7 @@ tx(int64_t n)
         order_done(o);
         check(newt_commit(c) == NEWT_OK, "commit");
     }
-    report("tables_tx1", (double)tx1 / (now() - start), "tx/s");
+    report("typed_tx1", (double)tx1 / (now() - start), "tx/s");
 }
 
 int
