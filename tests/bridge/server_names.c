@@ -141,8 +141,8 @@ test_classes(void **state)
         MORE = sizeof more / sizeof *more
     };
     static const char *const indexes[] = {
-        "SELECT newt.create_field_index($1, $2, l.path[1])"
-        "  FROM newt.class_layout($1, $2) l WHERE l.role = 'value'",
+        ("SELECT newt.create_field_index($1, $2, l.path[1])"
+         "  FROM newt.class_layout($1, $2) l WHERE l.role = 'value'"),
         "SELECT newt.create_principals_index($1, $2, 'n')",
         "SELECT newt.create_text_index($1, $2, 'simple', 'n')",
         "SELECT newt.create_path_index($1, $2, ARRAY[$2])",

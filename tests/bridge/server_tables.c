@@ -145,10 +145,10 @@ test_kept(void **state)
         r[i] = make_book(s.a, i);
     commit(s.a);
     assert_sql(s.pg, "10", "SELECT count(*) FROM book");
-    assert_sql(
-        s.pg, "book 7|7000|2023-11-14 22:13:20.000007|{\"tag 0\",\"tag 1\",\"tag 2\"}",
-        "SELECT concat_ws('|', name, words, at AT TIME ZONE 'UTC', tags) FROM book WHERE id = %lld",
-        (long long)r[7].any.oid);
+    assert_sql(s.pg, "book 7|7000|2023-11-14 22:13:20.000007|{\"tag 0\",\"tag 1\",\"tag 2\"}",
+               "SELECT concat_ws('|', name, words, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD "
+               "HH24:MI:SS.US'), tags) FROM book WHERE id = %lld",
+               (long long)r[7].any.oid);
     assert_sql(s.pg, "1|page 7|0,2|page 8|1",
                "SELECT string_agg(concat_ws('|', n, title, number), ',' ORDER BY n) "
                "FROM book_pages WHERE book_id = %lld",
