@@ -275,6 +275,25 @@ END
 $newt_body$;
 COMMENT ON PROCEDURE newt.create_table(text, text, text, text, text, text[]) IS 'makes tables with typed columns of a class and fills them, while others go on writing; kept by each commit (inline) or by newt-updater';
 
+CREATE FUNCTION newt.miss_follower(store text, newt_table regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    missing boolean;
+BEGIN
+    EXECUTE pg_catalog.format($sql$
+        SELECT EXISTS (SELECT FROM %1$I.newt_table t WHERE t.relation = $1 AND t.mode = 'updater')
+               AND NOT EXISTS (SELECT FROM %1$I.newt_follower f WHERE f.kind = 'tables')$sql$, store) INTO missing USING newt_table;
+    IF missing THEN
+        RAISE NOTICE USING
+            MESSAGE = pg_catalog.format('typed table %s is kept by newt-updater, which has not run with --sink=tables yet', newt_table),
+            DETAIL = 'When it does it begins with all objects.';
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.miss_follower(text, regclass) IS 'a notice if newt-updater is to keep a typed table and has never run for that';
+
 -- Whoever has written objects before the table was known is waited for. Then objects are added in
 -- batches, each a transaction of its own; what commits keep meanwhile is newer, and stays. At last, rows are
 -- removed whose objects went in between.
@@ -355,6 +374,7 @@ BEGIN
     FOR child IN EXECUTE pg_catalog.format('SELECT t.relation FROM %s t JOIN pg_class r ON r.oid = t.relation WHERE t.class_name = $1', registry) USING class_name LOOP
         EXECUTE pg_catalog.format('ANALYZE %s', child);
     END LOOP;
+    PERFORM newt.miss_follower(store, main);
     RAISE NOTICE '%', pg_catalog.format('typed table %s: %s objects added, %s mended, in %s s', main, added, mended,
         pg_catalog.round(extract(epoch FROM clock_timestamp() - started), 1));
 END
@@ -370,7 +390,7 @@ CREATE PROCEDURE newt.set_table_mode(store text, class_name text, mode text)
 DECLARE
     main regclass;
     known text;
-    follows boolean;
+    others bigint;
 BEGIN
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
@@ -398,18 +418,13 @@ BEGIN
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     IF mode = 'updater' THEN
-        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %1$I.newt_follower f WHERE f.kind = ''tables'')', store) INTO follows;
-        IF NOT follows THEN
-            RAISE NOTICE USING
-                MESSAGE = pg_catalog.format('typed table %s is kept by newt-updater, which has not run with --sink=tables yet', main),
-                DETAIL = 'When it does it begins with all objects.';
-        END IF;
-        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %I.newt_table t WHERE t.mode = ''inline'')', store) INTO follows;
-        IF NOT follows THEN
+        PERFORM newt.miss_follower(store, main);
+        EXECUTE pg_catalog.format('SELECT count(*) FROM %I.newt_table t WHERE t.mode = ''inline''', store) INTO others;
+        IF others = 0 THEN
             EXECUTE pg_catalog.format('DROP TRIGGER IF EXISTS newt_keep_tables ON %I.transaction', store);
         END IF;
     ELSE
-        EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %I.newt_follower f WHERE f.kind = ''tables'' FOR UPDATE) l', store) INTO known;
+        EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %I.newt_follower f WHERE f.kind = ''tables'' FOR UPDATE) l', store) INTO others;
         EXECUTE pg_catalog.format('DELETE FROM %1$I.newt_reject_entry e USING %1$I.object_state o WHERE e.n < 0 AND o.zoid = e.zoid AND newt.try_class_name(o.state) = $1', store) USING class_name;
         CALL newt.fill_table(store, class_name);
     END IF;

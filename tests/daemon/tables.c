@@ -194,6 +194,9 @@ test_taken_over(void **state)
                                 "'newt-tables')::int",
                                 (long long)last),
                      1);
+    assert_int_equal(sql_number(w.pg, "SELECT waiting FROM newt.freshness('public') WHERE kind = "
+                                      "'tables' AND complete AND class_name IS NULL"),
+                     0);
     assert_tables(&w);
     for (int i = 0; i < N; i++)
         updater_stop(&u[i]);
@@ -327,6 +330,12 @@ test_refused(void **state)
     assert_int_equal(sql_number(w.pg, "SELECT count(*) FROM newt.rejects_report('public') WHERE "
                                       "what_to_do LIKE '%%typed%%' AND class_name = 'Thing'"),
                      2);
+
+    updater u;
+    updater_start(&u, "--nagios=60,300", "--sink=tables", w.conninfo, NULL);
+    assert_int_equal(updater_wait(&u), 0);
+    assert_true(updater_says(&u, "rejects=2;"));
+    updater_forget(&u, false);
 
     /* the other one gives it up: tried again in idle time */
     name_things(c, refs + 7, 1, (const char *const[]){"given up"});

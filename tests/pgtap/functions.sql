@@ -196,6 +196,7 @@ INSERT INTO want VALUES
     ('advise_workload(text,integer,text)', 'record', 'v', false, 'u', false, 'plpgsql'),
     ('copy_tables(regclass,bigint,bigint)', 'bigint', 'v', true, 'u', false, 'c'),
     ('set_table_mode(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('miss_follower(text,regclass)', 'void', 'v', false, 's', false, 'plpgsql'),
     ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
