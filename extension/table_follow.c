@@ -41,12 +41,18 @@ typedef struct follow {
 
 /* ---- a piece -------------------------------------------------------------------------------- */
 
-/* Class 42 is about the table: a function that its index needs is gone. */
+/* Classes of errors that say nothing about a row, as in the bridge. All others may be raised for
+ * one, those of a function's own choice included. */
 static bool
 is_of_a_row(int code)
 {
-    return newt_pg_is_about_row(code) &&
-           ERRCODE_TO_CATEGORY(code) != MAKE_SQLSTATE('4', '2', '0', '0', '0');
+    static const char classes[][3] = {"08", "0A", "25", "26", "28", "3D", "3F", "40",
+                                      "42", "53", "55", "57", "58", "F0", "XX"};
+
+    for (size_t i = 0; i < lengthof(classes); i++)
+        if (strncmp(unpack_sql_state(code), classes[i], 2) == 0)
+            return false;
+    return true;
 }
 
 /* Another row was in the way. */
@@ -59,7 +65,7 @@ is_early(const refusal *r)
 
 /* Writes all of these objects, or none: then *why says what one of them was refused for. */
 static bool
-write_piece(follow *f, int64 *zoids, int n, bool gone, refusal *why)
+write_piece(follow *f, newt_pg_task task, int64 *zoids, int n, bool gone, refusal *why)
 {
     newt_pg_objects piece = *f->objects;
     MemoryContext before = CurrentMemoryContext;
@@ -68,6 +74,7 @@ write_piece(follow *f, int64 *zoids, int n, bool gone, refusal *why)
     volatile bool written = false;
     newt_pg_where *where = palloc0(sizeof *where);
 
+    piece.task = task;
     piece.zoids = zoids;
     piece.n = n;
     BeginInternalSubTransaction(NULL);
@@ -118,16 +125,22 @@ refuse(follow *f, int64 zoid, refusal *why)
     why->zoid = zoid;
     f->refused[f->n++] = *why;
     if (f->objects->task == NEWT_PG_KEEP)
-        (void)write_piece(f, &zoid, 1, true, &none);
+        (void)write_piece(f, NEWT_PG_KEEP, &zoid, 1, true, &none);
 }
 
 /* No deeper than the binary logarithm of n. */
 static void
 divide(follow *f, int64 *zoids, int n)
 {
+    newt_pg_task task = f->objects->task;
     refusal why;
 
-    if (write_piece(f, zoids, n, false, &why))
+    if (task == NEWT_PG_FILL) { /* mostly nobody else inserts a row that is missing */
+        if (write_piece(f, NEWT_PG_ADD, zoids, n, false, &why))
+            return;
+        forget(&why);
+    }
+    if (write_piece(f, task, zoids, n, false, &why))
         return;
     if (n == 1) {
         refuse(f, zoids[0], &why);
@@ -151,7 +164,7 @@ try_early(follow *f)
 
             CHECK_FOR_INTERRUPTS();
             if (is_early(r)) {
-                bool written = write_piece(f, &r->zoid, 1, false, &why);
+                bool written = write_piece(f, f->objects->task, &r->zoid, 1, false, &why);
 
                 helped |= written;
                 forget(r);

@@ -486,7 +486,7 @@ write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
     at(w, main, zoid);
     newt_pg_seek(&main->rows, zoid);
     there = newt_pg_fetch(&main->rows, zoid, main->old);
-    if (there && w->task == NEWT_PG_FILL)
+    if (there && (w->task == NEWT_PG_FILL || w->task == NEWT_PG_ADD))
         return NEWT_PG_SAME;
     if (!there && !rows)
         return NEWT_PG_SAME;
@@ -508,7 +508,7 @@ write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
     }
     if (w->task == NEWT_PG_LOOK)
         return NEWT_PG_INSERTED;
-    if (w->tables->filled && w->task != NEWT_PG_FILL)
+    if (w->task == NEWT_PG_ADD || (w->tables->filled && w->task != NEWT_PG_FILL))
         append(w, main, &rows[0].rows[0]);
     else if (!insert_unless_there(main, &rows[0].rows[0])) {
         *again = w->task != NEWT_PG_FILL;

@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(newt_pg_keep_tables);
@@ -56,8 +57,9 @@ typedef struct work {
 
 /* ---- errors --------------------------------------------------------------------------------- */
 
-bool
-newt_pg_is_about_row(int code)
+/* Classes of errors that say something about a row. */
+static bool
+is_about_row(int code)
 {
     static const int classes[] = {
         MAKE_SQLSTATE('2', '2', '0', '0', '0'), MAKE_SQLSTATE('2', '3', '0', '0', '0'),
@@ -84,7 +86,7 @@ throw_with_place(const work *w, MemoryContext memory)
     MemoryContextSwitchTo(memory);
     e = CopyErrorData();
     FlushErrorState();
-    if (!r || !newt_pg_is_about_row(e->sqlerrcode))
+    if (!r || !is_about_row(e->sqlerrcode))
         ReThrowError(e);
     if (where->column && !e->column_name) {
         e->schema_name = pstrdup(r->schema);
@@ -189,7 +191,7 @@ write_object(work *w, int64 zoid, const newt_pg_tables *only, int mode)
             (writer = writer_of(w, t))) {
             rows = w->rows[t - w->store->tables];
             made = make_rows(w, zoid, t, &head, rows, newt_pg_writer_memory(writer, rows));
-            if (made || w->task != NEWT_PG_FILL)
+            if (made || (w->task != NEWT_PG_FILL && w->task != NEWT_PG_ADD))
                 write_rows(w, zoid, t, made ? rows : NULL, head.n);
         }
     }
@@ -540,6 +542,48 @@ sync_inline(work *w, const newt_pg_tables *t)
     newt_pg_as_before(before);
 }
 
+/* Mostly nobody else inserts a row that is missing: all are written at once. Where somebody was
+ * first, or a row is refused, nothing is: false. */
+static bool
+add_many(work *w, const newt_pg_tables *t)
+{
+    work *many = palloc(sizeof *many);
+    MemoryContext before = CurrentMemoryContext;
+    ResourceOwner owner = CurrentResourceOwner;
+    volatile bool done = false;
+
+    *many = *w;
+    many->task = NEWT_PG_ADD;
+    many->plain = true;
+    BeginInternalSubTransaction(NULL);
+    MemoryContextSwitchTo(before);
+    PG_TRY();
+    {
+        sync_inline(many, t);
+        ReleaseCurrentSubTransaction();
+        done = true;
+    }
+    PG_CATCH();
+    {
+        ErrorData *e;
+
+        MemoryContextSwitchTo(before);
+        e = CopyErrorData();
+        FlushErrorState();
+        RollbackAndReleaseCurrentSubTransaction();
+        if (!is_about_row(e->sqlerrcode))
+            ReThrowError(e);
+        FreeErrorData(e);
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(before);
+    CurrentResourceOwner = owner;
+    if (done)
+        *w = *many;
+    pfree(many);
+    return done;
+}
+
 /* newt.sync_table(registry, class, task, after, upto): objects of a class, same, inserted, updated,
  * examples. */
 Datum
@@ -569,7 +613,7 @@ newt_pg_sync_table(PG_FUNCTION_ARGS)
 
         newt_pg_objects_between(&o, w.first, w.last);
         newt_pg_follow_objects(&o, w.deeds);
-    } else {
+    } else if (w.task != NEWT_PG_FILL || !add_many(&w, t)) {
         sync_inline(&w, t);
     }
     for (int i = 0; i < NEWT_PG_REMOVED; i++)

@@ -117,6 +117,7 @@ typedef struct newt_pg_writer newt_pg_writer;
 typedef enum newt_pg_task {
     NEWT_PG_KEEP, /* as the objects are now */
     NEWT_PG_FILL, /* add what is missing, beside others who keep the tables */
+    NEWT_PG_ADD,  /* the same, many rows at a time: an error where another was first */
     NEWT_PG_LOOK  /* write nothing */
 } newt_pg_task;
 
@@ -159,8 +160,6 @@ typedef struct newt_pg_objects {
  * server has them, and *where says what they are about. */
 extern void newt_pg_write_objects(const newt_pg_objects *o, bool gone, int64 *deeds,
                                   newt_pg_where *where);
-/* Whether an error of this SQLSTATE may be about a row. */
-extern bool newt_pg_is_about_row(int code);
 /* Runs as the tables' owner until as_before. */
 typedef struct newt_pg_identity {
     Oid user;

@@ -307,8 +307,12 @@ test_refused(void **state)
     newt_conn *c = open_conn(db);
     make_things(c, refs, N);
     make_tables(&w);
-    sql_do(w.pg, "CREATE UNIQUE INDEX one_name ON reports.thing (name);"
-                 "ALTER TABLE reports.thing ADD CONSTRAINT fine CHECK (name <> 'bad')");
+    sql_do(w.pg,
+           "CREATE UNIQUE INDEX one_name ON reports.thing (name);"
+           "CREATE FUNCTION fine(name text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN "
+           "IF name = ''odd'' THEN RAISE ''not this one'' USING ERRCODE = ''AP001''; END IF; "
+           "RETURN name; END'; CREATE INDEX ON reports.thing (public.fine(name));"
+           "ALTER TABLE reports.thing ADD CONSTRAINT fine CHECK (name <> 'bad')");
     drain(&w);
     assert_tables(&w);
 
@@ -317,6 +321,12 @@ test_refused(void **state)
     drain(&w);
     assert_tables(&w);
     assert_int_equal(sql_number(w.pg, "SELECT count(*) FROM newt_reject"), 0);
+
+    /* what an index's function raises */
+    name_things(c, refs + 20, 1, (const char *const[]){"odd"});
+    drain(&w);
+    assert_int_equal(refused(&w, "AP001", "", "reports.thing"), 1);
+    name_things(c, refs + 20, 1, (const char *const[]){"even"});
 
     /* one that another has; one that no row may have. All others are there, the old rows are not */
     name_things(c, refs, 4, (const char *const[]){"thing 7", "bad", "new", "newer"});

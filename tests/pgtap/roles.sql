@@ -35,7 +35,7 @@ CREATE TEMP VIEW has AS
       FROM pg_class c, unnest(ARRAY['reader', 'application', 'updater']) k(kind)
      WHERE c.relnamespace = 's'::regnamespace AND c.relkind IN ('r', 'v');
 
-SELECT plan(57);
+SELECT plan(59);
 SELECT is_empty('SELECT relation FROM has EXCEPT SELECT relation FROM wanted', 'every relation of the store has been thought of');
 SELECT set_eq(format('SELECT relation, rights FROM has WHERE kind = %L', k), format('SELECT relation, %I FROM wanted', k), k || ': rights on tables and views')
   FROM unnest(ARRAY['reader', 'application', 'updater']) k;
@@ -114,8 +114,13 @@ SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 's'::regname
 
 -- another owner: the readers stay readers, and nothing keeps a role that has lost its rights
 CREATE ROLE newt_t_next; CREATE ROLE newt_t_other; CREATE ROLE newt_t_late;
+INSERT INTO s.newt_class (name, version, fields) VALUES ('T', 1, '[{"name": "a", "kind": "text"}]');
+DO $$BEGIN EXECUTE newt.create_table_sql('s', 'T', 'newt_t_reports', mode => 'updater'); END$$;
 SELECT newt.grant_store('s', 'newt_t_late', 'reader');
+SELECT ok(has_schema_privilege('newt_t_late', 'newt_t_reports', 'USAGE') AND has_table_privilege('newt_t_late', 'newt_t_reports.t', 'SELECT')
+          AND NOT has_table_privilege('newt_t_late', 'newt_t_reports.t', 'INSERT, UPDATE, DELETE'), 'a reader reads typed tables, also in another schema');
 SELECT newt.grant_store('s', 'newt_t_next', 'owner');
+SELECT table_owner_is('newt_t_reports', 't', 'newt_t_next', 'they belong to the owner');
 SET ROLE newt_t_next; CREATE TABLE s.of_next (a int); CREATE MATERIALIZED VIEW s.kept AS SELECT 1 AS one; RESET ROLE;
 SELECT ok(has_table_privilege('newt_t_late', 's.of_next', 'SELECT'), 'a reader reads what the next owner makes');
 SELECT ok(has_table_privilege('newt_t_late', 's.kept', 'SELECT'), 'materialized views as well');
