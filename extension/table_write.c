@@ -323,8 +323,12 @@ flush(newt_pg_writer *w)
 static void
 append(newt_pg_writer *w, sheet *s, const newt_pg_row *row)
 {
-    if (s->n_slots == ROWS)
-        flush_sheet(w, s); /* values stay until all are written */
+    /* The object's own row comes first: it is what tells others that somebody is at the object.
+     * Values stay until all are written. */
+    if (s->n_slots == ROWS) {
+        flush_sheet(w, &w->sheets[0]);
+        flush_sheet(w, s);
+    }
     if (s->n_slots == s->made) {
         MemoryContext before = MemoryContextSwitchTo(s->estate->es_query_cxt);
 

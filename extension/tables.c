@@ -515,7 +515,7 @@ task_of(text *name)
         [NEWT_PG_KEEP] = "repair", [NEWT_PG_FILL] = "fill", [NEWT_PG_LOOK] = "look"};
 
     for (size_t i = 0; i < lengthof(names); i++)
-        if (VARSIZE_ANY_EXHDR(name) == strlen(names[i]) &&
+        if (names[i] && VARSIZE_ANY_EXHDR(name) == strlen(names[i]) &&
             memcmp(VARDATA_ANY(name), names[i], strlen(names[i])) == 0)
             return i;
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
