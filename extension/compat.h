@@ -48,7 +48,8 @@
         ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
 #    define newt_pg_insert_unless(result, slot, estate, conflict, arbiter)                         \
         ExecInsertIndexTuples(result, slot, estate, false, true, conflict, arbiter, false)
-#    define newt_pg_update_indexes TU_UpdateIndexes
+#    define newt_pg_update_indexes         TU_UpdateIndexes
+#    define newt_pg_has_new_entries(which) ((which) == TU_All)
 #    define newt_pg_update_index_tuples(result, slot, estate, which)                               \
         ((which) == TU_None ? (void)0                                                              \
                             : (void)ExecInsertIndexTuples(result, slot, estate, false, false,      \
@@ -58,7 +59,8 @@
         ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
 #    define newt_pg_insert_unless(result, slot, estate, conflict, arbiter)                         \
         ExecInsertIndexTuples(result, slot, estate, false, true, conflict, arbiter)
-#    define newt_pg_update_indexes bool
+#    define newt_pg_update_indexes         bool
+#    define newt_pg_has_new_entries(which) (which)
 #    define newt_pg_update_index_tuples(result, slot, estate, which)                               \
         ((which) ? (void)ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)      \
                  : (void)0)

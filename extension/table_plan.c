@@ -144,6 +144,7 @@ static const char query[] =
     "x (column_name text, role text, path text[], kind text) "
     "JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) t.relation "
     "AND a.attname OPERATOR(pg_catalog.=) x.column_name::pg_catalog.name AND NOT a.attisdropped "
+    "AND a.atttypmod OPERATOR(pg_catalog.<) 0 AND a.attgenerated OPERATOR(pg_catalog.=) '' "
     "ORDER BY t.class_name COLLATE \"C\", 5, r.oid, a.attnum";
 
 static Datum

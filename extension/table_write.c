@@ -26,6 +26,7 @@
 #include "executor/executor.h"
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
+#include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -45,7 +46,9 @@ typedef struct sheet {
     bool *ours; /* of each attribute: written by us */
     EState *estate;
     ResultRelInfo *result;
+    newt_pg_indexes indexes;
     bool generated;
+    ExprState **defaults; /* of the columns that are not ours; NULL: none has one */
     TupleTableSlot *old, *new;
     TupleTableSlot *slots[ROWS];
     int n_slots, made;
@@ -97,7 +100,7 @@ open_sheet(newt_pg_writer *w, sheet *s, const newt_pg_relation *plan)
     s->result = makeNode(ResultRelInfo);
     InitResultRelInfo(s->result, s->rows.heap, 0, NULL, 0);
     if (w->task != NEWT_PG_LOOK)
-        ExecOpenIndices(s->result, true);
+        newt_pg_open_indexes(&s->indexes, s->result, s->estate);
     s->desc = desc = CreateTupleDescCopyConstr(RelationGetDescr(s->rows.heap));
     s->generated = desc->constr && desc->constr->has_generated_stored;
     s->ours = palloc0(desc->natts);
@@ -131,6 +134,24 @@ mark_ours(sheet *s)
     mark_level(s, &p->level);
 }
 
+/* What the columns that are not ours have in a new row. */
+static void
+prepare_defaults(sheet *s)
+{
+    for (int i = 0; i < s->desc->natts; i++) {
+        Form_pg_attribute a = TupleDescAttr(s->desc, i);
+        Node *expression = s->ours[i] || a->attisdropped || a->attgenerated
+                               ? NULL
+                               : build_column_default(s->rows.heap, i + 1);
+
+        if (!expression)
+            continue;
+        if (!s->defaults)
+            s->defaults = palloc0(s->desc->natts * sizeof *s->defaults);
+        s->defaults[i] = ExecPrepareExpr((Expr *)expression, s->estate);
+    }
+}
+
 newt_pg_writer *
 newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last, newt_pg_task task,
                      Snapshot objects, newt_pg_where *where)
@@ -152,6 +173,8 @@ newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last, newt_pg_t
     for (int i = 0; i < t->n; i++) {
         open_sheet(w, &w->sheets[i], &t->relations[i]);
         mark_ours(&w->sheets[i]);
+        if (task != NEWT_PG_LOOK)
+            prepare_defaults(&w->sheets[i]);
     }
     return w;
 }
@@ -174,9 +197,27 @@ at(const newt_pg_writer *w, const sheet *s, int64 zoid)
     w->where->zoid = zoid;
 }
 
-/* Fills the slot from values; those of columns that are not ours stay as they are in `old`. */
 static void
-fill_slot(sheet *s, TupleTableSlot *slot, const newt_pg_row *row, TupleTableSlot *old)
+fill_default(const newt_pg_writer *w, sheet *s, TupleTableSlot *slot, int i)
+{
+    Form_pg_attribute a = TupleDescAttr(s->desc, i);
+    Datum value = ExecEvalExprSwitchContext(s->defaults[i], GetPerTupleExprContext(s->estate),
+                                            &slot->tts_isnull[i]);
+
+    if (!slot->tts_isnull[i]) {
+        MemoryContext before = MemoryContextSwitchTo(w->memory);
+
+        slot->tts_values[i] = datumCopy(value, a->attbyval, a->attlen);
+        MemoryContextSwitchTo(before);
+    }
+    ResetPerTupleExprContext(s->estate);
+}
+
+/* Fills the slot from values; those of columns that are not ours stay as they are in `old`, or are
+ * the default. */
+static void
+fill_slot(const newt_pg_writer *w, sheet *s, TupleTableSlot *slot, const newt_pg_row *row,
+          TupleTableSlot *old)
 {
     if (old)
         slot_getallattrs(old);
@@ -185,6 +226,8 @@ fill_slot(sheet *s, TupleTableSlot *slot, const newt_pg_row *row, TupleTableSlot
 
         slot->tts_values[i] = ours ? row->values[i] : old->tts_values[i];
         slot->tts_isnull[i] = ours ? row->nulls[i] : old->tts_isnull[i];
+        if (!old && s->defaults && s->defaults[i])
+            fill_default(w, s, slot, i);
     }
     ExecStoreVirtualTuple(slot);
     slot->tts_tableOid = RelationGetRelid(s->rows.heap);
@@ -197,6 +240,8 @@ check_slot(sheet *s, TupleTableSlot *slot)
         ExecComputeStoredGenerated(s->result, s->estate, slot, CMD_INSERT);
     if (s->desc->constr)
         ExecConstraints(s->result, slot, s->estate);
+    if (s->rows.heap->rd_rel->relispartition) /* the DBA has attached it */
+        ExecPartitionCheck(s->result, slot, s->estate, true);
 }
 
 static bool
@@ -240,13 +285,16 @@ update_row(newt_pg_writer *w, sheet *s, const newt_pg_row *row)
     TM_FailureData failure;
 
     ExecClearTuple(s->new);
-    fill_slot(s, s->new, row, s->old);
+    fill_slot(w, s, s->new, row, s->old);
     check_slot(s, s->new);
+    CheckCmdReplicaIdentity(s->rows.heap, CMD_UPDATE);
     if (!was_ours(s, table_tuple_update(s->rows.heap, &s->old->tts_tid, s->new,
                                         GetCurrentCommandId(true), w->snapshot, InvalidSnapshot,
                                         true, &failure, &mode, &which)))
         return false;
     newt_pg_update_index_tuples(s->result, s->new, s->estate, which);
+    if (newt_pg_has_new_entries(which))
+        newt_pg_index_later(&s->indexes, &s->new->tts_tid);
     ResetPerTupleExprContext(s->estate);
     return true;
 }
@@ -256,13 +304,14 @@ delete_row(newt_pg_writer *w, sheet *s)
 {
     TM_FailureData failure;
 
+    CheckCmdReplicaIdentity(s->rows.heap, CMD_DELETE);
     return was_ours(s, table_tuple_delete(s->rows.heap, &s->old->tts_tid, GetCurrentCommandId(true),
                                           w->snapshot, InvalidSnapshot, true, &failure, false));
 }
 
 /* As INSERT ... ON CONFLICT DO NOTHING; false: there is such a row, and its transaction is over. */
 static bool
-insert_unless_there(sheet *s, const newt_pg_row *row)
+insert_unless_there(const newt_pg_writer *w, sheet *s, const newt_pg_row *row)
 {
     List *arbiter = list_make1_oid(RelationGetRelid(s->rows.index));
     bool conflict = true;
@@ -272,7 +321,7 @@ insert_unless_there(sheet *s, const newt_pg_row *row)
         uint32 token;
 
         ExecClearTuple(s->new);
-        fill_slot(s, s->new, row, NULL);
+        fill_slot(w, s, s->new, row, NULL);
         check_slot(s, s->new);
         if (!newt_pg_check_conflict(s->result, s->new, s->estate, &other, arbiter))
             return false;
@@ -285,6 +334,7 @@ insert_unless_there(sheet *s, const newt_pg_row *row)
         SpeculativeInsertionLockRelease(GetCurrentTransactionId());
         ResetPerTupleExprContext(s->estate);
     }
+    newt_pg_index_later(&s->indexes, &s->new->tts_tid);
     return true;
 }
 
@@ -304,6 +354,7 @@ flush_sheet(newt_pg_writer *w, sheet *s)
         CHECK_FOR_INTERRUPTS();
         at(w, s, DatumGetInt64(s->slots[i]->tts_values[s->plan->id - 1]));
         newt_pg_insert_index_tuples(s->result, s->slots[i], s->estate);
+        newt_pg_index_later(&s->indexes, &s->slots[i]->tts_tid);
         ResetPerTupleExprContext(s->estate);
         ExecClearTuple(s->slots[i]);
     }
@@ -335,7 +386,7 @@ append(newt_pg_writer *w, sheet *s, const newt_pg_row *row)
         s->slots[s->made++] = MakeSingleTupleTableSlot(s->desc, table_slot_callbacks(s->rows.heap));
         MemoryContextSwitchTo(before);
     }
-    fill_slot(s, s->slots[s->n_slots++], row, NULL);
+    fill_slot(w, s, s->slots[s->n_slots++], row, NULL);
 }
 
 /* ---- an object ------------------------------------------------------------------------------ */
@@ -514,7 +565,7 @@ write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
         return NEWT_PG_INSERTED;
     if (w->task == NEWT_PG_ADD || (w->tables->filled && w->task != NEWT_PG_FILL))
         append(w, main, &rows[0].rows[0]);
-    else if (!insert_unless_there(main, &rows[0].rows[0])) {
+    else if (!insert_unless_there(w, main, &rows[0].rows[0])) {
         *again = w->task != NEWT_PG_FILL;
         return NEWT_PG_SAME;
     }
@@ -555,11 +606,14 @@ newt_pg_writer_end(newt_pg_writer *w)
     for (int i = 0; i < w->n; i++) {
         sheet *s = &w->sheets[i];
 
+        at(w, s, 0);
+        newt_pg_index_now(&s->indexes, w->where, s->plan->id);
         for (int k = 0; k < s->made; k++)
             ExecDropSingleTupleTableSlot(s->slots[k]);
         ExecDropSingleTupleTableSlot(s->old);
         ExecDropSingleTupleTableSlot(s->new);
-        ExecCloseIndices(s->result);
+        if (w->task != NEWT_PG_LOOK)
+            newt_pg_close_indexes(&s->indexes);
         FreeExecutorState(s->estate);
         newt_pg_close_by_zoid(&s->rows);
     }

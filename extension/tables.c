@@ -339,19 +339,25 @@ add_oids(int64 *out, ArrayType *array)
     return n;
 }
 
+/* All in one go, so that a value may move between any two of them. */
 static void
-keep(const newt_pg_store *store, ArrayType *written, ArrayType *removed)
+keep(const newt_pg_store *store, int64 *zoids, int n)
 {
     work w = {.store = store, .task = NEWT_PG_KEEP};
-    int n = add_oids(NULL, written) + add_oids(NULL, removed);
-    int64 *zoids;
 
-    if (n == 0)
-        return;
-    zoids = palloc(n * sizeof *zoids);
+    if (n > 0)
+        write_zoids(&w, zoids, n, NULL, true, false);
+}
+
+static void
+keep_small(const newt_pg_store *store, ArrayType *written, ArrayType *removed)
+{
+    int n = add_oids(NULL, written) + add_oids(NULL, removed);
+    int64 *zoids = palloc((n + 1) * sizeof *zoids);
+
     n = add_oids(zoids, written);
     n += add_oids(zoids + n, removed);
-    write_zoids(&w, zoids, n, NULL, true, false);
+    keep(store, zoids, n);
     pfree(zoids);
 }
 
@@ -362,6 +368,8 @@ keep_large(const newt_pg_store *store, Oid schema, int64 serial)
     Oid type = INT8OID;
     Datum value = Int64GetDatum(serial);
     char *name = get_namespace_name(schema);
+    int64 *zoids = NULL;
+    int64 n = 0, cap = 0;
 
     SPI_connect();
     if (SPI_execute_with_args(psprintf("SELECT x.written, x.removed FROM %s.transaction_object x "
@@ -369,14 +377,24 @@ keep_large(const newt_pg_store *store, Oid schema, int64 serial)
                                        quote_identifier(name)),
                               1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
         elog(ERROR, "transaction_object was not read");
-    for (uint64 i = 0; i < SPI_processed; i++) {
-        bool no_written, no_removed;
-        Datum written = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &no_written);
-        Datum removed = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &no_removed);
+    for (uint64 i = 0; i < SPI_processed; i++)
+        for (int column = 1; column <= 2; column++) {
+            bool isnull;
+            Datum d = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column, &isnull);
+            ArrayType *array = isnull ? NULL : DatumGetArrayTypeP(d);
+            int more = add_oids(NULL, array);
 
-        keep(store, no_written ? NULL : DatumGetArrayTypeP(written),
-             no_removed ? NULL : DatumGetArrayTypeP(removed));
-    }
+            if (n + more > cap) {
+                cap = Max(2 * cap, n + more);
+                zoids = zoids ? repalloc_huge(zoids, cap * sizeof *zoids)
+                              : MemoryContextAllocHuge(CurrentMemoryContext, cap * sizeof *zoids);
+            }
+            n += add_oids(zoids + n, array);
+        }
+    if (n > PG_INT32_MAX)
+        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                        errmsg("a transaction writes at most %d objects", PG_INT32_MAX)));
+    keep(store, zoids, (int)n);
     SPI_finish();
 }
 
@@ -401,7 +419,7 @@ newt_pg_keep_transaction(Oid transaction_table, int64 serial, ArrayType *written
     if (r != ACLCHECK_OK)
         aclcheck_error(r, OBJECT_TABLE, get_rel_name(transaction_table));
     if (written || removed)
-        keep(store, written, removed);
+        keep_small(store, written, removed);
     else
         keep_large(store, schema, serial);
     kept.xid = GetCurrentTransactionId();

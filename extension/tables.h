@@ -4,6 +4,7 @@
  *   table_plan.c    which tables a store has, and what of a record their columns are
  *   table_rows.c    record -> rows
  *   table_write.c   rows -> tables
+ *   table_index.c   the indexes of a table: those that can refuse a row have it last
  *   tables.c        functions in SQL, and the commit's
  *   table_follow.c  the tables that a follower keeps: what they refuse is left out
  */
@@ -13,6 +14,8 @@
 #include "cell.h"
 
 #include "access/attnum.h"
+#include "nodes/execnodes.h"
+#include "storage/itemptr.h"
 #include "utils/array.h"
 #include "utils/snapshot.h"
 
@@ -109,6 +112,23 @@ typedef struct newt_pg_where {
  * All is in the current memory context. */
 extern bool newt_pg_rows_of(const newt_pg_tables *tables, int64 zoid, newt__reader *head,
                             newt_pg_rows *rows, newt_pg_where *where);
+
+/* ---- table_index.c -------------------------------------------------------------------------- */
+
+typedef struct newt_pg_indexes {
+    ResultRelInfo *result; /* its executor sees those that refuse nothing, and the key */
+    EState *estate;
+    int n; /* all of them */
+    ItemPointerData *late;
+    int64 n_late, cap;
+} newt_pg_indexes;
+
+extern void newt_pg_open_indexes(newt_pg_indexes *x, ResultRelInfo *result, EState *estate);
+/* The row is written, and in those indexes that the executor sees. */
+extern void newt_pg_index_later(newt_pg_indexes *x, const ItemPointerData *tid);
+/* All rows are written: the others have them, too. */
+extern void newt_pg_index_now(newt_pg_indexes *x, newt_pg_where *where, AttrNumber id);
+extern void newt_pg_close_indexes(newt_pg_indexes *x);
 
 /* ---- table_write.c -------------------------------------------------------------------------- */
 

@@ -384,6 +384,210 @@ test_columns(void **state)
     store_close(&s);
 }
 
+/* ---- what the DBA does --------------------------------------------------------------------- */
+
+/* Objects change places, and hand on what is unique: what counts is how they are at the end. */
+static void
+test_unique(void **state)
+{
+    static const char *const constraints[] = {
+        "UNIQUE (name)", "UNIQUE (name) DEFERRABLE INITIALLY DEFERRED",
+        "EXCLUDE USING hash (name WITH =)",
+        "EXCLUDE USING btree (lower(name) WITH =) WHERE (name > '') DEFERRABLE"};
+    enum {
+        N = 700,     /* more than are written together */
+        LARGE = 2500 /* more than stand in the transaction's row */
+    };
+    static book_ref r[LARGE];
+    store s;
+
+    (void)state;
+    open_books(&s, "unique", (newt_options){0});
+    create_table(&s, "Book");
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        r[i] = make_book(s.a, i);
+    commit(s.a);
+    sql_do(s.pg, "ALTER TABLE book_pages ADD UNIQUE (book_id, title)");
+    for (size_t k = 0; k < sizeof constraints / sizeof *constraints; k++) {
+        const char *code = strstr(constraints[k], "EXCLUDE") ? "23P01" : "23505";
+
+        sql_do(s.pg, "ALTER TABLE book ADD CONSTRAINT one_name %s", constraints[k]);
+        begin(s.a); /* the first ones have the last ones' names */
+        for (int i = 0; i < N; i++)
+            change_book(s.a, r[i], k % 2 ? i : N - 1 - i, (newt_ref){0});
+        commit(s.a);
+        begin(s.a); /* a new one has that of one that goes, and that one's of another */
+        ok(s.a, newt_delete(s.a, r[5].any));
+        change_book(s.a, r[0], k % 2 ? 5 : N - 6, (newt_ref){0});
+        r[5] = make_book(s.a, k % 2 ? 0 : N - 1);
+        commit(s.a);
+        assert_clean(&s, "Book");
+        begin(s.a);
+        change_book(s.a, r[7], 10, (newt_ref){0});
+        change_book(s.a, r[8], 10, (newt_ref){0});
+        assert_refused(s.a, code, (const char *const[]){"book", "object", "\"one_name\"", NULL});
+        begin(s.a);
+        (void)make_book(s.a, 10);
+        assert_refused(s.a, code, (const char *const[]){"book", "object", "\"one_name\"", NULL});
+        begin(s.a);
+        change_book(s.a, r[0], k % 2 ? 0 : N - 1, (newt_ref){0});
+        change_book(s.a, r[5], k % 2 ? 5 : N - 6, (newt_ref){0});
+        commit(s.a);
+        assert_clean(&s, "Book");
+        assert_sql(s.pg, "0",
+                   "SELECT count(*) FROM book b, LATERAL (SELECT count(*) AS n FROM book o "
+                   "WHERE o.name = b.name) x WHERE x.n <> 1"); /* the index leads to each */
+        sql_do(s.pg, "ALTER TABLE book DROP CONSTRAINT one_name");
+    }
+    sql_do(s.pg, "ALTER TABLE book ADD UNIQUE (name)");
+    begin(s.a);
+    for (int i = N; i < LARGE; i++)
+        r[i] = make_book(s.a, i);
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < LARGE; i++)
+        change_book(s.a, r[i], LARGE - i, (newt_ref){0});
+    commit(s.a);
+    assert_clean(&s, "Book");
+    sql_do(s.pg, "UPDATE newt_table SET filled = false");
+    sql_do(s.pg, "SELECT newt.tables_changed('newt_table')");
+    begin(s.a); /* one that is made before another gives its name up, while the table is filled */
+    change_book(s.a, r[2], 9000, (newt_ref){0});
+    change_book(s.a, r[1], LARGE - 2, (newt_ref){0});
+    r[0] = make_book(s.a, LARGE - 1);
+    commit(s.a);
+    begin(s.a);
+    (void)make_book(s.a, 9000);
+    assert_refused(s.a, "23505", (const char *const[]){"book", "object", "book_name_key", NULL});
+    assert_clean(&s, "Book");
+    sql_do(s.pg, "CREATE EXTENSION IF NOT EXISTS amcheck");
+    assert_sql(s.pg, "",
+               "SELECT bt_index_check(i.indexrelid, true) FROM pg_index i JOIN pg_class c ON c.oid "
+               "= i.indexrelid WHERE i.indrelid = 'book'::regclass AND c.relam = 403");
+    store_close(&s);
+}
+
+/* Columns of the DBA's own have their defaults, a partition its bounds, a type its length. */
+static void
+test_dba(void **state)
+{
+    book_ref r;
+    store s;
+
+    (void)state;
+    open_books(&s, "dba", (newt_options){0});
+    create_table(&s, "Book");
+    sql_do(s.pg,
+           "ALTER TABLE book ADD seen timestamptz NOT NULL DEFAULT now(), ADD number int "
+           "GENERATED ALWAYS AS IDENTITY, ADD source text NOT NULL DEFAULT repeat('x', 9000), "
+           "ADD pair int[] DEFAULT '{1,2}'");
+    sql_do(s.pg, "ALTER TABLE book_pages ADD mine text NOT NULL DEFAULT 'a page'");
+    begin(s.a);
+    for (int i = 0; i < 250; i++)
+        r = make_book(s.a, i);
+    commit(s.a);
+    assert_sql(s.pg, "250|250|9000|2",
+               "SELECT concat_ws('|', count(DISTINCT number), count(seen), min(length(source)), "
+               "min(cardinality(pair))) FROM book");
+    assert_sql(s.pg, "a page", "SELECT DISTINCT mine FROM book_pages");
+    begin(s.a); /* what it has it keeps */
+    change_book(s.a, r, 251, (newt_ref){0});
+    commit(s.a);
+    assert_sql(s.pg, "250|9000", "SELECT number || '|' || length(source) FROM book WHERE id = %lld",
+               (long long)r.any.oid);
+    assert_clean(&s, "Book");
+    sql_do(s.pg, "UPDATE newt_table SET filled = false");
+    sql_do(s.pg, "SELECT newt.tables_changed('newt_table')");
+    begin(s.a);
+    r = make_book(s.a, 300);
+    commit(s.a);
+    assert_sql(s.pg, "251|9000", "SELECT number || '|' || length(source) FROM book WHERE id = %lld",
+               (long long)r.any.oid);
+    sql_do(s.pg, "UPDATE newt_table SET filled = true");
+    sql_do(s.pg, "SELECT newt.tables_changed('newt_table')");
+    /* a column that cannot hold what we would write is not ours */
+    sql_do(s.pg, "ALTER TABLE book ALTER at TYPE timestamptz(0)");
+    begin(s.a);
+    change_book(s.a, r, 301, (newt_ref){0});
+    commit(s.a);
+    assert_sql(s.pg, "2023-11-14 22:13:20",
+               "SELECT at AT TIME ZONE 'UTC' FROM book WHERE id = %lld", (long long)r.any.oid);
+    sql_do(s.pg, "ALTER TABLE book DROP words");
+    sql_do(s.pg, "ALTER TABLE book ADD words bigint GENERATED ALWAYS AS (id) STORED");
+    begin(s.a);
+    change_book(s.a, r, 302, (newt_ref){0});
+    commit(s.a);
+    assert_sql(s.pg, "t", "SELECT words = id FROM book WHERE id = %lld", (long long)r.any.oid);
+    /* one part of a table that the DBA has made of many */
+    sql_do(s.pg, "CREATE TABLE all_books (LIKE book INCLUDING GENERATED) PARTITION BY LIST (name)");
+    sql_do(s.pg, "ALTER TABLE all_books ALTER number DROP NOT NULL");
+    sql_do(s.pg, "ALTER TABLE book ALTER number DROP IDENTITY, ALTER number DROP NOT NULL");
+    sql_do(s.pg, "CREATE TABLE other_books PARTITION OF all_books FOR VALUES IN ('book 44444')");
+    sql_do(s.pg, "ALTER TABLE all_books ATTACH PARTITION book DEFAULT");
+    begin(s.a);
+    change_book(s.a, r, 44444, (newt_ref){0});
+    assert_refused(s.a, "23514", (const char *const[]){"book", "object", "partition", NULL});
+    begin(s.a);
+    (void)make_book(s.a, 44444);
+    assert_refused(s.a, "23514", (const char *const[]){"book", "object", "partition", NULL});
+    begin(s.a);
+    change_book(s.a, r, 303, (newt_ref){0});
+    commit(s.a);
+    assert_clean(&s, "Book");
+    store_close(&s);
+}
+
+/* Beside commits, or between them: the table is made anew, as a whole or its indexes. */
+static void
+test_made_anew(void **state)
+{
+    static const char *const statements[] = {
+        "CLUSTER book USING book_pkey",
+        "VACUUM (FULL, ANALYZE) book",
+        "REINDEX TABLE CONCURRENTLY book",
+        "REINDEX TABLE CONCURRENTLY book_pages",
+        "CREATE UNIQUE INDEX CONCURRENTLY one_name ON book (name)",
+        "ALTER TABLE book SET (fillfactor = 50)",
+        "CREATE INDEX ON book USING brin (words)",
+        "CREATE INDEX ON book USING hash (name)",
+        "CREATE INDEX ON book USING gin (tags)",
+        "CREATE INDEX ON book USING gist (tstzrange(at, NULL))",
+        "CREATE INDEX ON book USING spgist (name)",
+        "ALTER TABLE book ALTER name SET STORAGE external",
+        "ALTER TABLE book SET TABLESPACE pg_default",
+        "ALTER TABLE book ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE book FORCE ROW LEVEL SECURITY",
+        "CREATE TABLE more_books () INHERITS (book)",
+        "CREATE STATISTICS book_names (mcv) ON name, words FROM book",
+        "ALTER TABLE book CLUSTER ON one_name",
+        "CLUSTER book",
+        "ALTER TABLE book RENAME TO \"Bücher\"",
+    };
+    enum {
+        N = 300
+    };
+    book_ref r[N];
+    store s;
+
+    (void)state;
+    open_books(&s, "anew", (newt_options){0});
+    create_table(&s, "Book");
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        r[i] = make_book(s.a, i);
+    commit(s.a);
+    for (size_t k = 0; k < sizeof statements / sizeof *statements; k++) {
+        sql_do(s.pg, "%s", statements[k]);
+        begin(s.b);
+        for (int i = 0; i < N; i += 7)
+            change_book(s.b, r[i], N + (int64_t)k * N + i, (newt_ref){0});
+        commit(s.b);
+        assert_clean(&s, "Book");
+    }
+    store_close(&s);
+}
+
 /* ---- every kind ---------------------------------------------------------------------------- */
 
 /* A view made before the table computes its columns from the JSONB. Bytes that this only counts are
@@ -642,11 +846,18 @@ test_beside_writers(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_kept),           cmocka_unit_test(test_large),
-    cmocka_unit_test(test_trigger),        cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_read_only),      cmocka_unit_test(test_columns),
-    cmocka_unit_test(test_class_changes),  cmocka_unit_test(test_everything),
+    cmocka_unit_test(test_kept),
+    cmocka_unit_test(test_large),
+    cmocka_unit_test(test_trigger),
+    cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_read_only),
+    cmocka_unit_test(test_columns),
+    cmocka_unit_test(test_class_changes),
+    cmocka_unit_test(test_everything),
     cmocka_unit_test(test_beside_writers),
+    cmocka_unit_test(test_unique),
+    cmocka_unit_test(test_dba),
+    cmocka_unit_test(test_made_anew),
 };
 
 int
