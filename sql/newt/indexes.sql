@@ -429,6 +429,7 @@ CREATE FUNCTION newt.index_cost(index_name regclass, at_most integer DEFAULT 100
     AS $newt_body$
 DECLARE
     x record;
+    unsafe record;
     copy text;
     plan json;
     wal numeric[]; -- without the index, with it
@@ -445,6 +446,19 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
             MESSAGE = CASE WHEN index_name IS NULL THEN 'no index is named' ELSE format('%s is no index', index_name) END,
             HINT = 'newt.indexes() shows those of a store.';
+    END IF;
+    -- Whoever may give the table an index chooses what runs here, with the rights of who calls.
+    SELECT p.oid::regprocedure AS function, t.relowner::regrole AS owner INTO unsafe
+      FROM pg_depend d LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+      JOIN pg_proc p ON p.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE o.oprcode END
+      JOIN pg_roles r ON r.oid = p.proowner
+      JOIN pg_class t ON t.oid = x.relation
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = index_name
+       AND NOT r.rolsuper AND r.rolname <> current_user AND t.relowner <> current_user::regrole LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = format('index %s calls function %s, which would run with your rights', index_name, unsafe.function),
+            HINT = format('SET ROLE %s first, the table''s owner.', unsafe.owner);
     END IF;
     copy := format('newt_index_cost_%s', pg_backend_pid());
     EXECUTE format('CREATE TABLE %I.%s_rows (LIKE %s)', x.nspname, copy, x.relation);

@@ -38,6 +38,13 @@ NEWT_CLASS(book, "Book", 1, NULL, NEWT_FIELD(struct book, name), NEWT_FIELD(stru
            NEWT_MAPOF(struct book, weights));
 /* clang-format on */
 
+/* The same in another case. */
+struct loud {
+    int64_t n;
+};
+NEWT_DECLARE(loud);
+NEWT_CLASS(loud, "BOOK", 1, NULL, NEWT_FIELD(struct loud, n));
+
 static const newt_class *const books[] = {&book_class, &shelf_class, NULL};
 
 /* ---- helpers ------------------------------------------------------------------------------- */
@@ -588,6 +595,79 @@ test_made_anew(void **state)
     store_close(&s);
 }
 
+/* Policies hide rows from readers, by the view too, and stop no commit. What would be overlooked
+ * when rows are compared is an error. */
+static void
+test_policies(void **state)
+{
+    PGresult *r;
+    store s;
+
+    (void)state;
+    open_books(&s, "policies", (newt_options){0});
+    sql_do(s.pg, "CREATE ROLE %s_reader", s.schema);
+    sql_do(s.pg, "SELECT newt.grant_store('%s', '%s_reader', 'reader')", s.schema, s.schema);
+    create_table(&s, "Book");
+    sql_do(s.pg, "CREATE SCHEMA %s_views", s.schema);
+    sql_do(s.pg, "SELECT newt.create_view('%s', 'Book', schema_name => '%s_views')", s.schema,
+           s.schema);
+    sql_do(s.pg, "GRANT USAGE ON SCHEMA %s_views TO %s_reader", s.schema, s.schema);
+    sql_do(s.pg, "GRANT SELECT ON %s_views.book TO %s_reader", s.schema, s.schema);
+    sql_do(s.pg, "ALTER TABLE book ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+    sql_do(s.pg, "CREATE POLICY few ON book USING (words < 3000)");
+    begin(s.a);
+    for (int i = 0; i < 10; i++)
+        (void)make_book(s.a, i);
+    commit(s.a);
+    assert_clean(&s, "Book");
+    assert_sql(s.pg, "10", "SELECT count(*) FROM book");
+    sql_do(s.pg, "SET ROLE %s_reader", s.schema);
+    assert_sql(s.pg, "3", "SELECT count(*) FROM book");
+    assert_sql(s.pg, "3", "SELECT count(*) FROM %s_views.book", s.schema);
+    r = PQexec(s.pg, "SELECT * FROM newt.check_table(current_schema(), 'Book')");
+    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "42501");
+    assert_non_null(strstr(PQresultErrorMessage(r), "row-level security"));
+    PQclear(r);
+    sql_do(s.pg, "RESET ROLE");
+    sql_do(s.pg, "CALL newt.fill_table('%s', 'Book')", s.schema);
+    assert_sql(s.pg, "on", "SHOW row_security");
+    store_close(&s);
+}
+
+/* A name that differs in case alone is another class, whose table needs another name. */
+static void
+test_same_name(void **state)
+{
+    const newt_class *const both[] = {&book_class, &shelf_class, &loud_class, NULL};
+    newt_conn *c;
+    newt_db *db;
+    PGresult *r;
+    char sql[200];
+    store s;
+
+    (void)state;
+    open_books(&s, "same_name", (newt_options){0});
+    db = store_db(&s, both, (newt_options){0});
+    c = connect_(db);
+    create_table(&s, "Book");
+    snprintf(sql, sizeof sql, "CALL newt.create_table('%s', 'BOOK')", s.schema);
+    r = PQexec(s.pg, sql);
+    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "42P07");
+    assert_non_null(strstr(PQresultErrorField(r, PG_DIAG_MESSAGE_HINT), "table_name => 'book_2'"));
+    PQclear(r);
+    sql_do(s.pg, "CALL newt.create_table('%s', 'BOOK', table_name => 'book_2')", s.schema);
+    begin(c);
+    loud_new(c)->n = 5;
+    (void)make_book(c, 1);
+    commit(c);
+    assert_clean(&s, "Book");
+    assert_clean(&s, "BOOK");
+    assert_sql(s.pg, "1 5", "SELECT (SELECT count(*) FROM book) || ' ' || n FROM book_2");
+    newt_close(c);
+    newt_db_close(db);
+    store_close(&s);
+}
+
 /* ---- every kind ---------------------------------------------------------------------------- */
 
 /* A view made before the table computes its columns from the JSONB. Bytes that this only counts are
@@ -858,6 +938,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_unique),
     cmocka_unit_test(test_dba),
     cmocka_unit_test(test_made_anew),
+    cmocka_unit_test(test_policies),
+    cmocka_unit_test(test_same_name),
 };
 
 int

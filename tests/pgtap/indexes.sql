@@ -238,6 +238,25 @@ SELECT ok(c.wal_bytes > d.wal_bytes, 'words cost more than a number') FROM newt.
 SELECT results_eq($$SELECT c.rows, c.wal_bytes FROM newt.index_cost('s.by_hand_partial') c$$, $$VALUES (0::bigint, NULL::numeric)$$, 'no rows, nothing known');
 SELECT ok(c.rows BETWEEN 1000 AND 1000 AND c.wal_bytes > 0, 'of records') FROM newt.index_cost('s.light_title_idx') c;
 SELECT throws_ok($$SELECT newt.index_cost('s.task')$$, '42809', 's.task is no index', 'a view is no index');
+-- it does not run somebody else's function with the caller's rights
+CREATE ROLE newt_t_maker;
+CREATE FUNCTION public.newt_t_made(state jsonb) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN RETURN current_user; END $$;
+ALTER FUNCTION public.newt_t_made(jsonb) OWNER TO newt_t_maker;
+CREATE TABLE public.newt_t_things AS SELECT '{}'::jsonb AS state;
+CREATE INDEX newt_t_made_idx ON public.newt_t_things (public.newt_t_made(state));
+CREATE INDEX newt_t_made_where ON public.newt_t_things ((1)) WHERE public.newt_t_made(state) > '';
+ALTER TABLE public.newt_t_things OWNER TO newt_t_maker;
+SELECT throws_ok(format('SELECT newt.index_cost(%L)', 'public.' || i), '42501', 'index public.' || i || ' calls function public.newt_t_made(jsonb), which would run with your rights', i)
+  FROM unnest(ARRAY['newt_t_made_idx', 'newt_t_made_where']) i;
+GRANT CREATE ON SCHEMA public TO newt_t_maker;
+SET ROLE newt_t_maker;
+SELECT ok(c.rows = 1, 'its owner may') FROM newt.index_cost('public.newt_t_made_idx') c;
+RESET ROLE;
+ALTER FUNCTION public.newt_t_made(jsonb) OWNER TO CURRENT_USER;
+SELECT ok(c.rows = 1, 'so may all with a superuser''s') FROM newt.index_cost('public.newt_t_made_idx') c;
+DROP TABLE public.newt_t_things;
+DROP OWNED BY newt_t_maker;
+DROP ROLE newt_t_maker;
 SELECT is_empty($$SELECT FROM pg_class WHERE relname LIKE 'newt_index_cost%'$$, 'nothing stays');
 
 -- ---- while one is being built ----
