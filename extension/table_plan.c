@@ -27,7 +27,7 @@ static struct {
     bool valid;
     uint64 messages;
     MemoryContext context;
-    newt_pg_store store;
+    newt_pg_store *store; /* in the context */
 } cache;
 
 static void
@@ -36,10 +36,10 @@ on_relcache(Datum arg, Oid relation)
     cache.messages++;
     if (!cache.valid)
         return;
-    cache.valid = relation != InvalidOid && relation != cache.store.registry;
-    for (int i = 0; i < cache.store.n && cache.valid; i++)
-        for (int k = 0; k < cache.store.tables[i].n; k++)
-            cache.valid &= relation != cache.store.tables[i].relations[k].oid;
+    cache.valid = relation != InvalidOid && relation != cache.store->registry;
+    for (int i = 0; i < cache.store->n && cache.valid; i++)
+        for (int k = 0; k < cache.store->tables[i].n; k++)
+            cache.valid &= relation != cache.store->tables[i].relations[k].oid;
 }
 
 /* ---- building ------------------------------------------------------------------------------- */
@@ -320,7 +320,7 @@ load(Relation registry, Oid schema)
         cache.registered = true;
     }
     messages = cache.messages; /* what comes from now on may not be seen any more */
-    if (cache.context)         /* somebody may stand in it, who has called an index's function */
+    if (cache.context) /* somebody may stand in it, whose table has changed, or index calls us */
         MemoryContextSetParent(cache.context, TopTransactionContext);
     cache.context = AllocSetContextCreate(CacheMemoryContext, "newt typed tables",
                                           ALLOCSET_SMALL_SIZES);
@@ -340,7 +340,8 @@ load(Relation registry, Oid schema)
     SPI_finish();
     PopActiveSnapshot();
     SetUserIdAndSecContext(user, context);
-    cache.store = store;
+    cache.store = MemoryContextAlloc(cache.context, sizeof *cache.store);
+    *cache.store = store;
     cache.valid = cache.messages == messages;
 }
 
@@ -353,12 +354,18 @@ newt_pg_store_of(Oid schema)
     if (!OidIsValid(registry) || get_rel_relkind(registry) != RELKIND_RELATION)
         return NULL;
     table = table_open(registry, AccessShareLock);
-    if (!cache.valid || cache.store.registry != registry) {
+    if (!cache.valid || cache.store->registry != registry) {
         cache.valid = false;
         load(table, schema);
     }
     table_close(table, AccessShareLock);
-    return cache.store.n > 0 ? &cache.store : NULL;
+    return cache.store->n > 0 ? cache.store : NULL;
+}
+
+bool
+newt_pg_is_current(const newt_pg_store *store)
+{
+    return cache.valid && cache.store == store;
 }
 
 const newt_pg_tables *

@@ -29,6 +29,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "storage/lmgr.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -76,13 +77,60 @@ open_heaps(newt_pg_writer *w)
 
     for (int i = 0; i < w->n; i++) {
         w->sheets[i].rows.heap = try_relation_open(w->tables->relations[i].oid, lock);
-        if (w->sheets[i].rows.heap)
-            continue;
-        while (i-- > 0)
-            table_close(w->sheets[i].rows.heap, lock);
-        return false;
+        if (!w->sheets[i].rows.heap)
+            return false;
     }
     return true;
+}
+
+static void
+close_heaps(newt_pg_writer *w)
+{
+    for (int i = 0; i < w->n; i++)
+        if (w->sheets[i].rows.heap)
+            table_close(w->sheets[i].rows.heap, NoLock);
+}
+
+static bool
+are_those(const newt_pg_tables *a, const newt_pg_tables *b)
+{
+    bool same = a->n == b->n;
+
+    for (int i = 0; i < a->n && same; i++)
+        same = a->relations[i].oid == b->relations[i].oid;
+    return same;
+}
+
+/* Opens and locks the tables. Who waits for a lock waits for somebody who changes the table: so the
+ * plan that counts is one that was read when they were all locked. NULL: they are gone. */
+static newt_pg_writer *
+open_tables(const newt_pg_store *store, const newt_pg_tables *t, newt_pg_task task)
+{
+    for (;;) {
+        newt_pg_writer *w = palloc0(offsetof(newt_pg_writer, sheets) + t->n * sizeof *w->sheets);
+        const newt_pg_tables *now = NULL;
+        bool open;
+
+        w->tables = t;
+        w->task = task;
+        w->n = t->n;
+        open = open_heaps(w);
+        if (newt_pg_is_current(store)) {
+            if (open)
+                return w;
+        } else if ((store = newt_pg_store_of(get_rel_namespace(store->registry)))) {
+            now = newt_pg_tables_of(store, t->class_name, t->n_class_name);
+            if (open && now && are_those(t, now)) {
+                w->tables = now;
+                return w;
+            }
+        }
+        close_heaps(w);
+        pfree(w);
+        if (!now)
+            return NULL;
+        t = now;
+    }
 }
 
 static void
@@ -153,30 +201,33 @@ prepare_defaults(sheet *s)
 }
 
 newt_pg_writer *
-newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last, newt_pg_task task,
-                     Snapshot objects, newt_pg_where *where)
+newt_pg_writer_begin(const newt_pg_store *store, const newt_pg_tables *t, int64 first, int64 last,
+                     newt_pg_task task, Snapshot objects, newt_pg_where *where)
 {
-    newt_pg_writer *w = palloc0(offsetof(newt_pg_writer, sheets) + t->n * sizeof *w->sheets);
+    newt_pg_writer *w = open_tables(store, t, task);
 
-    w->tables = t;
-    w->task = task;
+    if (!w)
+        return NULL;
     w->first = first;
     w->last = last;
     w->where = where;
-    w->n = t->n;
-    if (!open_heaps(w))
-        return NULL;
     /* to compare, both are looked at as of the same moment */
     w->snapshot = RegisterSnapshot(task == NEWT_PG_LOOK ? objects : GetLatestSnapshot());
     w->memory = AllocSetContextCreate(CurrentMemoryContext, "newt typed rows",
                                       ALLOCSET_DEFAULT_SIZES);
-    for (int i = 0; i < t->n; i++) {
-        open_sheet(w, &w->sheets[i], &t->relations[i]);
+    for (int i = 0; i < w->n; i++) {
+        open_sheet(w, &w->sheets[i], &w->tables->relations[i]);
         mark_ours(&w->sheets[i]);
         if (task != NEWT_PG_LOOK)
             prepare_defaults(&w->sheets[i]);
     }
     return w;
+}
+
+const newt_pg_tables *
+newt_pg_writer_tables(const newt_pg_writer *w)
+{
+    return w->tables;
 }
 
 MemoryContext

@@ -111,8 +111,10 @@ writer_of(work *w, const newt_pg_tables *t)
     int i = t - w->store->tables;
 
     if (!w->writers[i]) {
-        w->writers[i] = newt_pg_writer_begin(t, w->first, w->last, w->task, w->snapshot, &w->where);
-        w->rows[i] = palloc0(t->n * sizeof **w->rows);
+        w->writers[i] = newt_pg_writer_begin(w->store, t, w->first, w->last, w->task, w->snapshot,
+                                             &w->where);
+        if (w->writers[i])
+            w->rows[i] = palloc0(newt_pg_writer_tables(w->writers[i])->n * sizeof **w->rows);
     }
     return w->writers[i];
 }
@@ -190,7 +192,8 @@ write_object(work *w, int64 zoid, const newt_pg_tables *only, int mode)
         if (t && (only ? t == only : mode < 0 || t->is_inline == mode) &&
             (writer = writer_of(w, t))) {
             rows = w->rows[t - w->store->tables];
-            made = make_rows(w, zoid, t, &head, rows, newt_pg_writer_memory(writer, rows));
+            made = make_rows(w, zoid, newt_pg_writer_tables(writer), &head, rows,
+                             newt_pg_writer_memory(writer, rows));
             if (made || (w->task != NEWT_PG_FILL && w->task != NEWT_PG_ADD))
                 write_rows(w, zoid, t, made ? rows : NULL, head.n);
         }

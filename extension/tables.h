@@ -81,8 +81,10 @@ typedef struct newt_pg_store {
     newt_pg_tables *tables;
 } newt_pg_store;
 
-/* What a store has. Valid until the next call; NULL: it has no typed tables. */
+/* What a store has. Valid until the transaction ends; NULL: it has no typed tables. */
 extern const newt_pg_store *newt_pg_store_of(Oid schema);
+/* False: a table of it, or the registry, may have changed since. */
+extern bool newt_pg_is_current(const newt_pg_store *store);
 /* The tables of a class, or NULL. */
 extern const newt_pg_tables *newt_pg_tables_of(const newt_pg_store *store, const char *class_name,
                                                size_t n);
@@ -152,9 +154,11 @@ typedef enum newt_pg_deed {
 
 /* To write objects from first to last, as a snapshot has them, into the tables of a class; NULL:
  * these have been dropped. */
-extern newt_pg_writer *newt_pg_writer_begin(const newt_pg_tables *t, int64 first, int64 last,
-                                            newt_pg_task task, Snapshot objects,
-                                            newt_pg_where *where);
+extern newt_pg_writer *newt_pg_writer_begin(const newt_pg_store *store, const newt_pg_tables *t,
+                                            int64 first, int64 last, newt_pg_task task,
+                                            Snapshot objects, newt_pg_where *where);
+/* The tables as they are now that nobody can change them any more. */
+extern const newt_pg_tables *newt_pg_writer_tables(const newt_pg_writer *w);
 /* Memory in which the rows of an object are to be made; sets their natts. */
 extern MemoryContext newt_pg_writer_memory(newt_pg_writer *w, newt_pg_rows *rows);
 /* bytes: of the record. rows NULL: there is no such object. Zoids rise. */

@@ -925,6 +925,66 @@ test_beside_writers(void **state)
     store_close(&s);
 }
 
+/* The DBA's work beside four who write. */
+static void
+test_dba_beside_writers(void **state)
+{
+    static const char *const statements[] = {
+        "CREATE INDEX CONCURRENTLY again ON book (name)",
+        "REINDEX INDEX CONCURRENTLY again",
+        "CREATE INDEX CONCURRENTLY pages ON book_pages (lower(title)) WHERE number > 1",
+        "CREATE UNIQUE INDEX CONCURRENTLY one_page ON book_pages (book_id, title)",
+        "VACUUM (FULL, ANALYZE) book",
+        "REINDEX TABLE CONCURRENTLY book",
+        "CLUSTER book_pages USING book_pages_pkey",
+        "REINDEX TABLE CONCURRENTLY book_pages",
+        "ALTER TABLE book ADD mine int DEFAULT 7 NOT NULL",
+        "ALTER TABLE book ALTER words TYPE numeric",
+        "ALTER TABLE book SET (fillfactor = 60)",
+        "DROP INDEX CONCURRENTLY again",
+        "VACUUM (FREEZE) book",
+        "REINDEX TABLE book_weights",
+        "ALTER TABLE book_pages DROP number",
+        "ALTER TABLE book ADD CONSTRAINT later CHECK (mine = 7) NOT VALID",
+        "ALTER TABLE book VALIDATE CONSTRAINT later",
+        "DROP INDEX CONCURRENTLY one_page",
+        "ALTER TABLE book DROP mine",
+    };
+    enum {
+        N = 500,
+        WRITERS = 4
+    };
+    static book_ref shared[N];
+    writer w[WRITERS];
+    uint64_t seed = generate_seed();
+    store s;
+
+    (void)state;
+    open_books(&s, "dba_beside", (newt_options){0});
+    create_table(&s, "Book");
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        shared[i] = make_book(s.a, i);
+    commit(s.a);
+    for (int i = 0; i < WRITERS; i++) {
+        w[i] = (writer){.db = s.db, .shared = shared, .n_shared = N, .seed = seed + (uint64_t)i};
+        assert_int_equal(pthread_create(&w[i].thread, NULL, write_on, &w[i]), 0);
+    }
+    for (size_t k = 0; k < sizeof statements / sizeof *statements; k++) {
+        int64_t before = __atomic_load_n(&w[0].commits, __ATOMIC_RELAXED);
+
+        sql_do(s.pg, "%s", statements[k]);
+        wait_until(__atomic_load_n(&w[0].commits, __ATOMIC_RELAXED) > before + 2 || w[0].failed);
+    }
+    for (int i = 0; i < WRITERS; i++) {
+        __atomic_store_n(&w[i].stop, true, __ATOMIC_RELAXED);
+        pthread_join(w[i].thread, NULL);
+        assert_false(w[i].failed);
+    }
+    assert_clean(&s, "Book");
+    store_close(&s);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_kept),
     cmocka_unit_test(test_large),
@@ -940,6 +1000,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_made_anew),
     cmocka_unit_test(test_policies),
     cmocka_unit_test(test_same_name),
+    cmocka_unit_test(test_dba_beside_writers),
 };
 
 int
