@@ -28,6 +28,8 @@ static struct {
     uint64 messages;
     MemoryContext context;
     newt_pg_store *store; /* in the context */
+    Oid *named; /* all tables that the registry names, also those that are left alone */
+    int n_named;
 } cache;
 
 static void
@@ -37,9 +39,8 @@ on_relcache(Datum arg, Oid relation)
     if (!cache.valid)
         return;
     cache.valid = relation != InvalidOid && relation != cache.store->registry;
-    for (int i = 0; i < cache.store->n && cache.valid; i++)
-        for (int k = 0; k < cache.store->tables[i].n; k++)
-            cache.valid &= relation != cache.store->tables[i].relations[k].oid;
+    for (int i = 0; i < cache.n_named && cache.valid; i++)
+        cache.valid = relation != cache.named[i];
 }
 
 /* ---- building ------------------------------------------------------------------------------- */
@@ -130,15 +131,17 @@ enum {
     IS_REF,
     SCHEMA,
     NAME,
-    COLUMN
+    COLUMN,
+    IS_OWNERS
 };
 
 static const char query[] =
     "SELECT t.class_name, t.mode OPERATOR(pg_catalog.=) 'inline', t.filled, r.oid, "
     "t.parent IS NOT NULL, t.path, t.shape, x.role, a.attnum, a.atttypid, "
-    "x.path, x.kind OPERATOR(pg_catalog.=) 'ref', s.nspname, r.relname, a.attname "
+    "x.path, x.kind OPERATOR(pg_catalog.=) 'ref', s.nspname, r.relname, a.attname, "
+    "r.relowner OPERATOR(pg_catalog.=) $1 "
     "FROM %s.newt_table t JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) t.relation "
-    "AND r.relkind OPERATOR(pg_catalog.=) 'r' AND r.relowner OPERATOR(pg_catalog.=) $1 "
+    "AND r.relkind OPERATOR(pg_catalog.=) 'r' "
     "JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) r.relnamespace "
     "CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(t.columns) "
     "x (column_name text, role text, path text[], kind text) "
@@ -229,6 +232,22 @@ add_column(newt_pg_relation *r, int row)
     }
 }
 
+/* A table that is left alone may be given back to its owner, or its key its name. */
+static int
+named_tables(Oid **named, int n_rows)
+{
+    int n = 0;
+
+    *named = palloc(Max(1, n_rows) * sizeof **named);
+    for (int row = 0; row < n_rows; row++) {
+        Oid oid = DatumGetObjectId(field_value(row, RELATION));
+
+        if (n == 0 || (*named)[n - 1] != oid)
+            (*named)[n++] = oid;
+    }
+    return n;
+}
+
 /* The registry's rows stand by class, then by table. */
 static void
 build(newt_pg_store *store, int n_rows)
@@ -241,8 +260,11 @@ build(newt_pg_store *store, int n_rows)
         Oid oid = DatumGetObjectId(field_value(row, RELATION));
         bool is_child = DatumGetBool(field_value(row, IS_CHILD));
         size_t n;
-        char *class_name = copy_text(field_value(row, CLASS), &n);
+        char *class_name;
 
+        if (!DatumGetBool(field_value(row, IS_OWNERS)))
+            continue;
+        class_name = copy_text(field_value(row, CLASS), &n);
         if (!t || t->n_class_name != n || memcmp(t->class_name, class_name, n) != 0) {
             if (is_child)
                 continue; /* of a table that is gone */
@@ -310,10 +332,9 @@ load(Relation registry, Oid schema)
                            .objects = get_relname_relid("object_state", schema)};
     Datum owner = ObjectIdGetDatum(store.owner);
     Oid type = OIDOID;
-
     uint64 messages;
-    int context;
-    Oid user;
+    int context, n_named;
+    Oid user, *named;
 
     if (!cache.registered) {
         CacheRegisterRelcacheCallback(on_relcache, (Datum)0);
@@ -334,6 +355,7 @@ load(Relation registry, Oid schema)
                               &type, &owner, NULL, true, 0) != SPI_OK_SELECT)
         elog(ERROR, "newt_table was not read");
     before = MemoryContextSwitchTo(cache.context);
+    n_named = named_tables(&named, (int)SPI_processed);
     build(&store, (int)SPI_processed);
     leave_broken_out(&store);
     MemoryContextSwitchTo(before);
@@ -342,6 +364,8 @@ load(Relation registry, Oid schema)
     SetUserIdAndSecContext(user, context);
     cache.store = MemoryContextAlloc(cache.context, sizeof *cache.store);
     *cache.store = store;
+    cache.named = named;
+    cache.n_named = n_named;
     cache.valid = cache.messages == messages;
 }
 
