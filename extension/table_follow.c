@@ -308,12 +308,14 @@ has_tables(const newt_pg_objects *o)
 void
 newt_pg_follow_objects(const newt_pg_objects *o, int64 *deeds)
 {
-    follow f = {.objects = o, .deeds = deeds, .memory = CurrentMemoryContext};
+    newt_pg_objects each = *o; /* once: what is refused has one entry */
+    follow f = {.objects = &each, .deeds = deeds, .memory = CurrentMemoryContext};
 
     if (o->n == 0)
         return;
+    each.n = newt_pg_sort_zoids(o->zoids, o->n);
     if (has_tables(o)) {
-        divide(&f, o->zoids, o->n);
+        divide(&f, each.zoids, each.n);
         try_early(&f);
     }
     write_entries(&f);

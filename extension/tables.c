@@ -16,6 +16,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "lib/qunique.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -275,20 +276,26 @@ by_value(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* The caller's array is sorted. only: of this class; else mode: 1 inline, 0 by a follower. */
+int
+newt_pg_sort_zoids(int64 *zoids, int n)
+{
+    qsort(zoids, n, sizeof *zoids, by_value);
+    return (int)qunique(zoids, n, sizeof *zoids, by_value);
+}
+
+/* The caller's array is sorted, each once. only: of this class; else mode: 1 inline, 0 by a
+ * follower. */
 static void
 write_zoids(work *w, int64 *zoids, int n, const newt_pg_tables *only, int mode, bool gone)
 {
     newt_pg_identity before = newt_pg_as_owner(w->store);
 
-    qsort(zoids, n, sizeof *zoids, by_value);
+    n = newt_pg_sort_zoids(zoids, n);
     w->first = zoids[0];
     w->last = zoids[n - 1];
     begin(w);
     for (int i = 0; i < n; i++) {
         CHECK_FOR_INTERRUPTS();
-        if (i > 0 && zoids[i] == zoids[i - 1])
-            continue;
         if (!gone && newt_pg_fetch(&w->objects, zoids[i], w->slot))
             write_object(w, zoids[i], only, mode);
         else

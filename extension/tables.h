@@ -184,6 +184,8 @@ typedef struct newt_pg_objects {
  * server has them, and *where says what they are about. */
 extern void newt_pg_write_objects(const newt_pg_objects *o, bool gone, int64 *deeds,
                                   newt_pg_where *where);
+/* Each once, rising: how many. */
+extern int newt_pg_sort_zoids(int64 *zoids, int n);
 /* Runs as the tables' owner until as_before. */
 typedef struct newt_pg_identity {
     Oid user;
@@ -195,8 +197,8 @@ extern void newt_pg_as_before(newt_pg_identity before);
 
 /* ---- table_follow.c ------------------------------------------------------------------------- */
 
-/* Writes rows as above. Objects whose rows are refused have none; they are entered in newt_reject,
- * and tried again by whoever writes them next. */
+/* Writes rows as above; sorts the zoids. Objects whose rows are refused have none; they are entered
+ * in newt_reject, and tried again by whoever writes them next. */
 extern void newt_pg_follow_objects(const newt_pg_objects *o, int64 *deeds);
 /* Objects from first to last, and those of which there are rows in these tables: sets zoids. */
 extern void newt_pg_objects_between(newt_pg_objects *o, int64 first, int64 last);

@@ -142,9 +142,12 @@ test_rights(void **state)
     commit_note(s.pg, 5001, NOTE("01"));
     sql_do(s.pg, "CREATE ROLE %s_reader", s.schema);
     sql_do(s.pg, "SELECT newt.grant_store('%s', '%s_reader', 'reader')", s.schema, s.schema);
-    call(&s, "create_table");
+    /* in a schema without privileges by default */
+    sql_do(s.pg, "CALL newt.create_table('%s', 'Note', '%s_reports')", s.schema, s.schema);
     sql_do(s.pg, "SET ROLE %s_reader", s.schema);
-    assert_sql(s.pg, "1 3", "SELECT a || ' ' || (SELECT count(*) FROM note_p) FROM note");
+    assert_sql(s.pg, "1 3",
+               "SELECT a || ' ' || (SELECT count(*) FROM %s_reports.note_p) FROM %s_reports.note",
+               s.schema, s.schema);
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         assert_error(s.pg, "42501", "newt_table", statements[i]);
     sql_do(s.pg, "RESET ROLE");
@@ -317,6 +320,46 @@ test_mended(void **state)
     store_close(&s);
 }
 
+/* What an older version of the class has as keys, and cannot be one now, has no row. */
+static void
+test_other_keys(void **state)
+{
+    store s;
+
+    (void)state;
+    open_notes(&s, "other_keys");
+    commit_note(s.pg, 5001, "83644e6f746501a16171a1616b6176"); /* {"q": {"k": "v"}} */
+    call(&s, "create_table");
+    commit_note(s.pg, 5002, "83644e6f746501a16171a1616b6176");
+    assert_sql(s.pg, "2 0", "SELECT count(*) || ' ' || (SELECT count(*) FROM note_q) FROM note");
+    assert_clean(&s);
+    store_close(&s);
+}
+
+/* An object that is named twice, by its record and by its row, is refused once. */
+static void
+test_refused_once(void **state)
+{
+    store s;
+
+    (void)state;
+    open_notes(&s, "refused_once");
+    commit_note(s.pg, 5001, NOTE("01"));
+    sql_do(s.pg, "CALL newt.create_table('%s', 'Note', mode => 'updater')", s.schema);
+    sql_do(s.pg, "ALTER TABLE note ADD CHECK (a <> 2)");
+    commit_note(s.pg, 5001, NOTE("02"));
+    assert_sql(s.pg, "1", "SELECT newt.copy_tables('newt_table', 0, 9000)");
+    assert_sql(s.pg, "1 0",
+               "SELECT count(*) || ' ' || (SELECT count(*) FROM note) FROM "
+               "newt_reject_entry");
+    assert_sql(s.pg, "0", "SELECT newt.write_tables('newt_table', '{5001,5001}', false)");
+    commit_note(s.pg, 5001, NOTE("03"));
+    assert_sql(s.pg, "1", "SELECT newt.write_tables('newt_table', '{5001,5001}', false)");
+    assert_sql(s.pg, "0", "SELECT count(*) FROM newt_reject_entry");
+    assert_clean(&s);
+    store_close(&s);
+}
+
 /* A view reads the table when all rows are there, not before. */
 static void
 test_view_of_half(void **state)
@@ -356,6 +399,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_restricted),   cmocka_unit_test(test_undone),
     cmocka_unit_test(test_old_snapshot), cmocka_unit_test(test_writer_before),
     cmocka_unit_test(test_mended),       cmocka_unit_test(test_view_of_half),
+    cmocka_unit_test(test_other_keys),   cmocka_unit_test(test_refused_once),
 };
 
 int

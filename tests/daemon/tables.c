@@ -231,6 +231,7 @@ test_lost(void **state)
                 t->n += 100;
             assert_non_null(t);
         }
+        assert_newt(c, newt_delete(c, refs[N - 1 - k].any)); /* the last: no object is behind it */
         assert_newt(c, newt_commit(c));
         if (k == 0)
             sql_do(w.pg, "DELETE FROM newt_follower");
@@ -395,6 +396,47 @@ test_refused(void **state)
     close_world(&w);
 }
 
+/* What is wrong with a table is no object's fault: nothing is left out, all waits until it is
+ * right. */
+static void
+test_broken_index(void **state)
+{
+    (void)state;
+    enum {
+        N = 10
+    };
+    thing_ref refs[N];
+    world w;
+    updater u;
+    open_world(&w, "tables_broken");
+    newt_db *db = open_things(w.conninfo);
+    newt_conn *c = open_conn(db);
+    make_things(c, refs, N);
+    make_tables(&w);
+    sql_do(w.pg, "CREATE FUNCTION public.inner_(text) RETURNS text IMMUTABLE LANGUAGE sql AS "
+                 "'SELECT $1'; CREATE FUNCTION public.outer_(text) RETURNS text IMMUTABLE LANGUAGE "
+                 "plpgsql AS 'BEGIN RETURN public.inner_($1); END';"
+                 "CREATE INDEX ON reports.thing (public.outer_(name))");
+    drain(&w);
+    sql_do(w.pg, "DROP FUNCTION public.inner_");
+    name_things(c, refs, 1, (const char *const[]){"renamed"});
+    updater_start(&u, "--sink=tables", "--once", w.conninfo, NULL);
+    int status = updater_wait(&u);
+    bool said = updater_says(&u, "inner_");
+    updater_forget(&u, !said);
+    assert_int_equal(status, 1);
+    assert_true(said);
+    assert_int_equal(sql_number(w.pg, "SELECT count(*) FROM newt_reject_entry"), 0);
+    assert_int_equal(sql_number(w.pg, "SELECT count(*) FROM reports.thing"), N);
+    sql_do(w.pg, "CREATE FUNCTION public.inner_(text) RETURNS text IMMUTABLE LANGUAGE sql AS "
+                 "'SELECT $1'");
+    drain(&w);
+    assert_tables(&w);
+    newt_close(c);
+    newt_db_close(db);
+    close_world(&w);
+}
+
 /* A follower that goes on is never stopped by what is refused, and tries it by itself. */
 static void
 test_refused_beside_writers(void **state)
@@ -467,6 +509,34 @@ test_modes(void **state)
     close_world(&w);
 }
 
+/* What was refused is the updater's: commits know of nothing that is left out. */
+static void
+test_handed_over(void **state)
+{
+    (void)state;
+    enum {
+        N = 5
+    };
+    thing_ref refs[N];
+    world w;
+    open_world(&w, "tables_handed");
+    newt_db *db = open_things(w.conninfo);
+    newt_conn *c = open_conn(db);
+    make_things(c, refs, N);
+    make_tables(&w);
+    sql_do(w.pg, "ALTER TABLE reports.thing ADD CONSTRAINT fine CHECK (name <> 'bad')");
+    name_things(c, refs, 1, (const char *const[]){"bad"});
+    drain(&w);
+    assert_int_equal(refused(&w, "23514", "fine", "reports.thing"), 1);
+    sql_do(w.pg, "ALTER TABLE reports.thing DROP CONSTRAINT fine");
+    sql_do(w.pg, "CALL newt.set_table_mode('public', 'Thing', 'inline')");
+    assert_int_equal(sql_number(w.pg, "SELECT count(*) FROM newt_reject_entry"), 0);
+    assert_tables(&w);
+    newt_close(c);
+    newt_db_close(db);
+    close_world(&w);
+}
+
 /* The rights of kind updater are enough. */
 static void
 test_rights(void **state)
@@ -502,14 +572,11 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_large_killed),
-        cmocka_unit_test(test_taken_over),
-        cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_no_extension),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_refused_beside_writers),
-        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_killed),       cmocka_unit_test(test_large_killed),
+        cmocka_unit_test(test_taken_over),   cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_no_extension), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_broken_index), cmocka_unit_test(test_refused_beside_writers),
+        cmocka_unit_test(test_modes),        cmocka_unit_test(test_handed_over),
         cmocka_unit_test(test_rights),
     };
     seed = generate_seed();
