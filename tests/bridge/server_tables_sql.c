@@ -121,6 +121,9 @@ test_owner(void **state)
     commit_note(s.pg, 5001, NOTE("05"));
     assert_sql(s.pg, "5", "SELECT a FROM note");
     assert_clean(&s);
+    sql_do(s.pg, "ALTER TABLE note RENAME id TO oid_");
+    commit_note(s.pg, 5001, NOTE("06"));
+    assert_sql(s.pg, "5", "SELECT a FROM note");
     sql_do(s.pg, "DROP ROLE %s_other", s.schema);
     store_close(&s);
 }
@@ -344,15 +347,19 @@ test_refused_once(void **state)
 
     (void)state;
     open_notes(&s, "refused_once");
+    commit_note(s.pg, 5000, NOTE("01"));
     commit_note(s.pg, 5001, NOTE("01"));
     sql_do(s.pg, "CALL newt.create_table('%s', 'Note', mode => 'updater')", s.schema);
     sql_do(s.pg, "ALTER TABLE note ADD CHECK (a <> 2)");
     commit_note(s.pg, 5001, NOTE("02"));
     assert_sql(s.pg, "1", "SELECT newt.copy_tables('newt_table', 0, 9000)");
-    assert_sql(s.pg, "1 0",
+    assert_sql(s.pg, "1 1",
                "SELECT count(*) || ' ' || (SELECT count(*) FROM note) FROM "
                "newt_reject_entry");
     assert_sql(s.pg, "0", "SELECT newt.write_tables('newt_table', '{5001,5001}', false)");
+    sql_do(s.pg, "DELETE FROM newt_reject_entry");
+    assert_sql(s.pg, "0", "SELECT newt.write_tables('newt_table', '{5001,5001}', false)");
+    assert_sql(s.pg, "1", "SELECT count(*) FROM newt_reject_entry");
     commit_note(s.pg, 5001, NOTE("03"));
     assert_sql(s.pg, "1", "SELECT newt.write_tables('newt_table', '{5001,5001}', false)");
     assert_sql(s.pg, "0", "SELECT count(*) FROM newt_reject_entry");

@@ -396,6 +396,40 @@ test_refused(void **state)
     close_world(&w);
 }
 
+/* A follower that goes on tries what was refused when rows have changed, not only now and then. */
+static void
+test_tried_again(void **state)
+{
+    (void)state;
+    enum {
+        N = 10,
+        SOON_S = 40 /* without a change it is every 60 */
+    };
+    thing_ref refs[N];
+    world w;
+    updater u;
+    open_world(&w, "tables_again");
+    newt_db *db = open_things(w.conninfo);
+    newt_conn *c = open_conn(db);
+    make_things(c, refs, N);
+    make_tables(&w);
+    sql_do(w.pg, "CREATE UNIQUE INDEX one_name ON reports.thing (name)");
+    start(&u, &w, "--batch=50");
+    wait_until(position(&w) > 0);
+    name_things(c, refs, 1, (const char *const[]){"thing 7"});
+    wait_until(updater_says(&u, "refuses the typed rows of 1 objects")); /* it has tried it, too */
+    assert_int_equal(refused(&w, "23505", "one_name", "reports.thing"), 1);
+    double begun = now();
+    name_things(c, refs + 7, 1, (const char *const[]){"given up"});
+    wait_until(refused(&w, "23505", "one_name", "reports.thing") == 0);
+    assert_true(now() < begun + SOON_S);
+    assert_tables(&w);
+    updater_stop(&u);
+    newt_close(c);
+    newt_db_close(db);
+    close_world(&w);
+}
+
 /* What is wrong with a table is no object's fault: nothing is left out, all waits until it is
  * right. */
 static void
@@ -572,11 +606,17 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),       cmocka_unit_test(test_large_killed),
-        cmocka_unit_test(test_taken_over),   cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_no_extension), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_broken_index), cmocka_unit_test(test_refused_beside_writers),
-        cmocka_unit_test(test_modes),        cmocka_unit_test(test_handed_over),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_large_killed),
+        cmocka_unit_test(test_taken_over),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_no_extension),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_tried_again),
+        cmocka_unit_test(test_broken_index),
+        cmocka_unit_test(test_refused_beside_writers),
+        cmocka_unit_test(test_modes),
+        cmocka_unit_test(test_handed_over),
         cmocka_unit_test(test_rights),
     };
     seed = generate_seed();
