@@ -35,6 +35,7 @@ PG_FUNCTION_INFO_V1(newt_pg_copy_tables);
 PG_FUNCTION_INFO_V1(newt_pg_sync_table);
 PG_FUNCTION_INFO_V1(newt_pg_tables_changed);
 PG_FUNCTION_INFO_V1(newt_pg_wait_for_writers);
+PG_FUNCTION_INFO_V1(newt_pg_check_no_block);
 
 enum {
     EXAMPLES = 10
@@ -674,5 +675,19 @@ newt_pg_wait_for_writers(PG_FUNCTION_ARGS)
         aclcheck_error(r, OBJECT_TABLE, get_rel_name(table));
     SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
     WaitForLockers(tag, ShareLock, false);
+    PG_RETURN_VOID();
+}
+
+/* PL/pgSQL's own error at COMMIT does not say what to do. */
+Datum
+newt_pg_check_no_block(PG_FUNCTION_ARGS)
+{
+    if (IsTransactionBlock())
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("%s cannot be called within a transaction block",
+                               text_to_cstring(PG_GETARG_TEXT_PP(0))),
+                        errdetail("It commits, so that nobody waits for it."),
+                        errhint("Call it without BEGIN. A program has its driver commit by itself: "
+                                "autocommit.")));
     PG_RETURN_VOID();
 }

@@ -411,6 +411,10 @@ BEGIN
                 statement := newt.statistics_sql(store, c.relation, c.expression);
                 cost_after := NULL;
                 reason := pg_catalog.format('%s is compared (%s), and nothing is known of its values', c.expression, c.operator);
+            ELSIF c.statement IS NULL AND c.operator IN ('~~', '~~*') AND NOT c.of_join THEN
+                advice := 'query';
+                cost_after := NULL;
+                reason := pg_catalog.format('%s is searched for what stands within it: only an index of the extension pg_trgm has that; after CREATE EXTENSION pg_trgm ask again', c.expression);
             ELSE
                 CONTINUE;
             END IF;

@@ -119,6 +119,8 @@ DECLARE
     computed text := '';
     names text := '';
     columns text := '';
+    keys text;
+    present regclass;
 BEGIN
     PERFORM newt.check_store(store);
     SELECT * INTO way FROM (VALUES
@@ -153,7 +155,10 @@ BEGIN
         IF f.column_name IS NULL THEN
             RAISE EXCEPTION USING ERRCODE = 'undefined_column',
                 MESSAGE = pg_catalog.format('class "%s" has no field "%s" to index', class_name, f.name),
-                HINT = pg_catalog.format('SELECT column_name, path FROM newt.class_layout(%L, %L) shows its fields.', store, class_name);
+                HINT = coalesce(
+                    (SELECT pg_catalog.format('It is a collection; its items have columns: %s.', string_agg(concat_ws('.', l.child, l.column_name), ', ' ORDER BY l.place))
+                       FROM newt.class_layout(store, class_name) l WHERE l.child = f.name AND l.role = 'value' HAVING count(*) BETWEEN 1 AND 10),
+                    pg_catalog.format('SELECT child, column_name, path FROM newt.class_layout(%L, %L) shows its fields.', store, class_name));
         ELSIF f.place = 1 THEN
             relation := newt.class_table(store, class_name, f.child_path);
         ELSIF relation IS DISTINCT FROM newt.class_table(store, class_name, f.child_path) THEN
@@ -184,11 +189,24 @@ BEGIN
         END IF;
         names := pg_catalog.concat_ws(', ', nullif(names, ''), pg_catalog.concat_ws('.', f.child, f.column_name));
         columns := pg_catalog.concat_ws('_', nullif(columns, ''), f.column_name);
+        keys := pg_catalog.concat_ws(', ', keys, CASE WHEN f.data_type = 'jsonb' THEN quote_ident(f.column_name) || ' jsonb_path_ops' ELSE quote_ident(f.column_name) END);
         stored := pg_catalog.concat_ws(', ', nullif(stored, ''), pg_catalog.format(CASE f.place WHEN 1 THEN way.key ELSE '(%s)' END,
             CASE WHEN relation IS NULL THEN newt.accessor_sql('state', f.path, f.of_kind, f.data_type) ELSE pg_catalog.quote_ident(f.column_name) END, trigrams));
         computed := pg_catalog.concat_ws(', ', nullif(computed, ''), pg_catalog.format(CASE f.place WHEN 1 THEN way.key ELSE '(%s)' END,
             newt.accessor_sql('newt.try_to_jsonb(state)', f.path, f.of_kind, f.data_type), trigrams));
     END LOOP;
+    -- those that a typed table has from the beginning, and those made by hand, have no comment to be known by
+    SELECT i.indexrelid::pg_catalog.regclass INTO present
+      FROM pg_catalog.pg_index i, LATERAL (SELECT pg_catalog.format(' USING %I (%s', method, keys) AS wanted, pg_catalog.pg_get_indexdef(i.indexrelid) AS made) d
+     WHERE i.indrelid = relation AND kind = 'value' AND NOT is_unique AND i.indisvalid AND i.indpred IS NULL
+       AND coalesce(pg_catalog.obj_description(i.indexrelid, 'pg_class'), '') NOT LIKE 'newt: %'
+       AND (pg_catalog.strpos(d.made, d.wanted || ')') > 0 OR method = 'btree' AND pg_catalog.strpos(d.made, d.wanted || ', ') > 0)
+     ORDER BY i.indexrelid::pg_catalog.regclass::text COLLATE "C" LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+            MESSAGE = pg_catalog.format('index %s is there already', present),
+            DETAIL = pg_catalog.format('It begins with the same columns: %s. Keys and references have an index from the beginning.', keys);
+    END IF;
     RETURN QUERY SELECT newt.index_statements(store, class_name,
         pg_catalog.format('%s%s %s', CASE WHEN is_unique THEN 'unique ' ELSE '' END, kind, names), columns || way.suffix,
         stored, computed, method, is_unique, "concurrently", relation);
@@ -251,6 +269,7 @@ BEGIN
             MESSAGE = 'a path needs one key at least, and none may be null',
             HINT = 'newt.create_expression_index(store, class, ''%s'', ''gin'') indexes whole documents.';
     END IF;
+    PERFORM newt.check_paths(store, class_name, ARRAY[regexp_replace(path[1], '([.:\\])', '\\\1', 'g')]);
     key := CASE pg_catalog.cardinality(path) WHEN 1 THEN pg_catalog.format('->%L', path[1]) ELSE pg_catalog.format(' #> %L', path) END;
     RETURN QUERY SELECT newt.index_statements(store, class_name, 'path ' || path::text, pg_catalog.array_to_string(path, '_') || '_path',
         pg_catalog.format('(state%s) jsonb_path_ops', key), pg_catalog.format('(newt.try_to_jsonb(state)%s) jsonb_path_ops', key), 'gin', false, "concurrently");
@@ -282,6 +301,7 @@ DECLARE
     key text := CASE WHEN paths = '{}' THEN '' ELSE pg_catalog.format(', VARIADIC %L::text[]', paths) END;
 BEGIN
     PERFORM newt.tsvector(config, '{}', VARIADIC paths); -- refuses what it would refuse later
+    PERFORM newt.check_paths(schema_name, class_name, paths);
     RETURN QUERY SELECT newt.index_statements(schema_name, class_name,
         pg_catalog.concat_ws(' ', 'text', config, nullif(pg_catalog.array_to_string(paths, ', '), '')), 'text',
         pg_catalog.format('newt.tsvector(%L::regconfig, state%s)', config, key),
@@ -321,6 +341,7 @@ CREATE FUNCTION newt.create_principals_index_sql(schema_name text, class_name te
     AS $newt_body$
 BEGIN
     PERFORM newt.principals('{}', VARIADIC paths);
+    PERFORM newt.check_paths(schema_name, class_name, paths);
     RETURN QUERY SELECT newt.index_statements(schema_name, class_name,
         pg_catalog.concat_ws(' ', 'principals', nullif(pg_catalog.array_to_string(paths, ', '), '')), 'principals',
         pg_catalog.format('newt.principals(state, VARIADIC %L::text[])', paths),

@@ -98,6 +98,52 @@ SELECT pg_catalog.array_to_string(path, '.') || ': '
 $newt_body$;
 COMMENT ON FUNCTION newt.field_comment(text[], jsonb, boolean) IS 'what is said of a column: the field it shows, and of which kind that is';
 
+CREATE FUNCTION newt.check_class(store text, class_name text) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    is_there boolean;
+    like_it text;
+BEGIN
+    EXECUTE pg_catalog.format($sql$SELECT coalesce(bool_or(c.name = $1), false), min(c.name) FROM %I.newt_class c
+            WHERE newt.relation_name(c.name) = newt.relation_name($1)$sql$, store) INTO is_there, like_it USING class_name;
+    IF NOT is_there THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = pg_catalog.format('class "%s" is not registered in store "%s"', class_name, store),
+            HINT = CASE WHEN like_it IS NOT NULL THEN pg_catalog.format('Perhaps you mean class "%s".', like_it)
+                        ELSE pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are.', store) END;
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.check_class(text, text) IS 'raises an error if no program has registered a class';
+
+-- A path to nothing is no error: objects may have fields that no class has.
+CREATE FUNCTION newt.check_paths(store text, class_name text, paths text[]) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    fields text[];
+    unknown text;
+BEGIN
+    IF newt.store_version(store) IS NULL THEN -- a store to come
+        RETURN;
+    END IF;
+    EXECUTE pg_catalog.format('SELECT array_agg(CASE WHEN left(f.field->>''name'', 2) = ''::'' THEN '':'' ELSE '''' END || (f.field->>''name'')) FROM %I.newt_class c, jsonb_array_elements(c.fields) f (field) WHERE c.name = $1', store)
+        INTO fields USING class_name;
+    SELECT p.path INTO unknown FROM unnest(paths) WITH ORDINALITY p (path, n)
+     WHERE regexp_replace(substring(p.path, '^((?:[^.\\]|\\.)*?)(?::[A-D])?(?:[.]|$)'), '\\(.)', '\1', 'g') <> ALL (fields) ORDER BY p.n LIMIT 1;
+    IF unknown IS NOT NULL THEN
+        RAISE WARNING USING
+            MESSAGE = pg_catalog.format('class "%s" has no field for the path "%s"', class_name, unknown),
+            DETAIL = 'A path begins with the name of a field, which need not be that of a column; nothing is found there else.',
+            HINT = pg_catalog.format('SELECT path, types FROM newt.paths(%L, %L) shows the paths of the objects.', store, class_name);
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.check_paths(text, text, text[]) IS 'warns of a path that begins with no field of a registered class';
+
 CREATE FUNCTION newt.class_layout(store text, class_name text)
     RETURNS TABLE (place integer, child text, shape text, child_path text[], column_name text, data_type text, role text,
                    path text[], kind text, is_array boolean, class text, field_names text[], comment text)
@@ -118,9 +164,7 @@ BEGIN
     EXECUTE pg_catalog.format('SELECT array_agg(c.fields ORDER BY c.version DESC) FROM %I.newt_class c WHERE c.name = $1', store)
         INTO fields USING class_name;
     IF fields IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-            MESSAGE = pg_catalog.format('class "%s" is not registered in store "%s"', class_name, store),
-            HINT = pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are.', store);
+        PERFORM newt.check_class(store, class_name);
     END IF;
     place := 0;
     FOR f IN

@@ -85,6 +85,7 @@ DECLARE
     batch record;
     removed bigint;
 BEGIN
+    PERFORM newt.check_no_block('newt.prune_all');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

@@ -13,6 +13,18 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.typed_relations(text) IS 'the typed tables of a store that are there';
 
+-- Views of another role are that role's affair: whoever made them grants them.
+CREATE FUNCTION newt.readable_relations(store text) RETURNS oid[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT newt.typed_relations(store) || ARRAY(
+    SELECT c.oid FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
+      JOIN pg_catalog.pg_class o ON o.oid = pg_catalog.to_regclass(pg_catalog.format('%I.object_state', store)) AND o.relowner = c.relowner
+     WHERE c.relnamespace <> o.relnamespace ORDER BY c.oid)
+$newt_body$;
+COMMENT ON FUNCTION newt.readable_relations(text) IS 'what who reads a store may read elsewhere: its typed tables, and typed views of its owner in other schemas';
+
 CREATE FUNCTION newt.grant_store_sql(schema_name text, role_name text, kind text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -34,7 +46,7 @@ BEGIN
             MESSAGE = pg_catalog.format('unknown kind of role "%s"', kind),
             HINT = 'There are reader, application, updater and owner.';
     END IF;
-    typed := newt.typed_relations(schema_name);
+    typed := newt.readable_relations(schema_name);
     WITH typed_table AS ( -- in whatever schema
         SELECT c.oid, c.relname, s.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
          WHERE c.oid = ANY (typed)
@@ -49,8 +61,10 @@ BEGIN
                     SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
                       ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
                      WHERE r.ev_class = c.oid
-                       AND d.refobjid IN (pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', schema_name)),
-                                          pg_catalog.to_regclass(pg_catalog.format('%I.newt', schema_name)))))
+                       AND (d.refobjid = ANY (typed)
+                            OR d.refobjid IN (pg_catalog.to_regclass(pg_catalog.format('%I.newt_projection', schema_name)),
+                                              pg_catalog.to_regclass(pg_catalog.format('%I.object_state', schema_name)),
+                                              pg_catalog.to_regclass(pg_catalog.format('%I.newt', schema_name))))))
     ), right_of (kinds, place, statement) AS (VALUES
         ('reader application updater', 1, 'GRANT USAGE ON SCHEMA %1$I TO %2$I'),
         ('reader application updater', 2, 'GRANT SELECT ON %3$s TO %2$I'),
@@ -144,7 +158,7 @@ DECLARE
     typed oid[];
 BEGIN
     PERFORM newt.grant_store_sql(schema_name, role_name, 'reader'); -- the same arguments are wrong
-    typed := newt.typed_relations(schema_name);
+    typed := newt.readable_relations(schema_name);
     FOR statement IN
         -- of tables and views whatever it has, also on those that came later; others may belong to another role
         SELECT pg_catalog.format('REVOKE ALL ON %s %I.%I FROM %I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,

@@ -99,6 +99,7 @@ BEGIN
       INTO codes, configs
       FROM jsonb_each_text(languages) l JOIN pg_ts_config c ON c.oid = l.value::regconfig JOIN pg_namespace n ON n.oid = c.cfgnamespace;
     PERFORM newt.tsvector(config, '{}', VARIADIC paths); -- refuses what it would refuse later
+    PERFORM newt.check_paths(store, class_name, paths || language_path);
     EXECUTE pg_catalog.format('INSERT INTO %I.newt_search (name, class_name, config, paths, language_path, languages, configs) '
         'SELECT $1, $2, pg_catalog.format(''%%I.%%I'', n.nspname, c.cfgname), $4, $5, $6, $7 '
         'FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace WHERE c.oid = $3', store)
@@ -369,19 +370,22 @@ CREATE FUNCTION newt.search_facets_sql(store text, name text, query text, fields
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
+DECLARE
+    condition text := newt.search_condition(store, name, query, filter, language);
 BEGIN
     IF max_values IS NULL OR max_values NOT BETWEEN 1 AND 10000 OR fields IS NULL OR pg_catalog.array_position(fields, NULL) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = CASE WHEN max_values BETWEEN 1 AND 10000 THEN 'fields to count by must not be null' ELSE pg_catalog.format('invalid number of values %s', max_values) END,
             HINT = 'Fields are paths as for newt.principals; of each, 1 to 10,000 values are counted.';
     END IF;
+    EXECUTE pg_catalog.format('SELECT newt.check_paths($1, s.class_name, $2) FROM %I.newt_search s WHERE s.name = $3', store) USING store, fields, name;
     RETURN pg_catalog.format($sql$SELECT c.field, c.value, c.count FROM (
     SELECT f.place, f.field, v.value, count(*) AS count, row_number() OVER (PARTITION BY f.place ORDER BY count(*) DESC, v.value COLLATE "C") AS nth
       FROM %I.newt p CROSS JOIN (SELECT 0::bigint AS place, NULL::text AS field UNION ALL SELECT u.place, u.field FROM unnest(%L::text[]) WITH ORDINALITY u (field, place)) f
      CROSS JOIN LATERAL (SELECT CASE WHEN f.field IS NULL THEN '{}' ELSE newt.principals(p.state, f.field) END AS found OFFSET 0) w
      CROSS JOIN LATERAL unnest(CASE WHEN w.found <> '{}' THEN w.found ELSE ARRAY[CASE WHEN jsonb_typeof(p.state #> string_to_array(f.field, '.')) = 'boolean' THEN p.state #>> string_to_array(f.field, '.') END] END) v (value)
      WHERE %s GROUP BY f.place, f.field, v.value) c
- WHERE c.nth <= %s ORDER BY c.place, c.nth$sql$, store, fields, newt.search_condition(store, name, query, filter, language), max_values);
+ WHERE c.nth <= %s ORDER BY c.place, c.nth$sql$, store, fields, condition, max_values);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.search_facets_sql(text, text, text, text[], integer, jsonb, text) IS 'the SQL of newt.search_facets';

@@ -26,6 +26,16 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.store_version(text) IS 'version of the store in a schema; null if there is none';
 
+CREATE FUNCTION newt.stores() RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 5
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relname IN ('newt_store', 'object_state') AND c.relkind = 'r'
+ GROUP BY n.nspname HAVING pg_catalog.count(*) = 2 ORDER BY n.nspname
+$newt_body$;
+COMMENT ON FUNCTION newt.stores() IS 'the schemas of this database that have a store';
+
 CREATE FUNCTION newt.check_store(store text) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -34,11 +44,19 @@ BEGIN
     IF store IS NULL OR newt.store_version(store) IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
             MESSAGE = CASE WHEN store IS NULL THEN 'no store is named' ELSE pg_catalog.format('there is no Newt store in schema "%s"', store) END,
+            DETAIL = coalesce((SELECT CASE WHEN count(*) <= 5 THEN pg_catalog.format('This database has these stores: %s.', string_agg(s, ', ' ORDER BY s))
+                                           ELSE pg_catalog.format('This database has %s stores; newt.stores() lists them.', count(*)) END FROM newt.stores() s HAVING count(*) > 0),
+                              'This database has no store; newt.create_store() makes one.'),
             HINT = 'The argument "store" is the schema of a store.';
     END IF;
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.check_store(text) IS 'raises an error if the schema has no store';
+
+CREATE FUNCTION newt.check_no_block(name text) RETURNS void
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 10
+    AS 'MODULE_PATHNAME', 'newt_pg_check_no_block';
+COMMENT ON FUNCTION newt.check_no_block(text) IS 'raises an error within a transaction block: the procedure of this name commits';
 
 -- The store belongs to the caller, never to the extension: dropping that loses no object.
 CREATE FUNCTION newt.create_store(schema_name text DEFAULT 'public') RETURNS void

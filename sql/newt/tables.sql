@@ -32,6 +32,16 @@ CREATE FUNCTION newt.keep_tables() RETURNS trigger
     AS 'MODULE_PATHNAME', 'newt_pg_keep_tables';
 COMMENT ON FUNCTION newt.keep_tables() IS 'trigger on the table transaction of a store with inline typed tables: keeps them for commits that do without newt.at_commit()';
 
+CREATE FUNCTION newt.keep_tables_sql(store text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT pg_catalog.format('CREATE TRIGGER newt_keep_tables BEFORE INSERT ON %I.transaction FOR EACH ROW EXECUTE FUNCTION newt.keep_tables()', store)
+ WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g
+                    WHERE g.tgrelid = pg_catalog.to_regclass(pg_catalog.format('%I.transaction', store)) AND g.tgname = 'newt_keep_tables')
+$newt_body$;
+COMMENT ON FUNCTION newt.keep_tables_sql(text) IS 'the SQL of the trigger that inline typed tables need; null if it is there';
+
 -- The store's table for a class; an error where there is none.
 CREATE FUNCTION newt.table_of(store text, class_name text) RETURNS regclass
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -204,10 +214,9 @@ BEGIN
             other.relation, other.column_name, main);
         RETURN NEXT;
     END LOOP;
-    IF mode = 'inline' AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g
-            WHERE g.tgrelid = pg_catalog.to_regclass(pg_catalog.format('%I.transaction', store)) AND g.tgname = 'newt_keep_tables') THEN
+    IF mode = 'inline' AND newt.keep_tables_sql(store) IS NOT NULL THEN
         step := 3;
-        statement := pg_catalog.format('CREATE TRIGGER newt_keep_tables BEFORE INSERT ON %I.transaction FOR EACH ROW EXECUTE FUNCTION newt.keep_tables()', store);
+        statement := newt.keep_tables_sql(store);
         RETURN NEXT;
     END IF;
     step := 4;
@@ -251,16 +260,20 @@ DECLARE
     s record;
     done integer;
 BEGIN
+    PERFORM newt.check_no_block('newt.create_table');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM newt.check_store(store);
+    PERFORM newt.check_class(store, class_name);
     known := newt.typed_table(store, class_name);
     IF known IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
             MESSAGE = pg_catalog.format('class "%s" has a typed table already', class_name),
             DETAIL = pg_catalog.format('It is %s.', known),
-            HINT = pg_catalog.format('CALL newt.refresh_table(%L, %L) follows the class; newt.drop_table(%L, %L) drops the table.', store, class_name, store, class_name);
+            HINT = CASE WHEN EXISTS (SELECT FROM newt.tables(store) t WHERE t.relation = known AND NOT t.filled)
+                   THEN pg_catalog.format('It is not full yet: CALL newt.fill_table(%L, %L) goes on with it. ', store, class_name) ELSE '' END
+                || pg_catalog.format('CALL newt.refresh_table(%L, %L) follows the class; newt.drop_table(%L, %L) drops the table.', store, class_name, store, class_name);
     END IF;
     EXECUTE pg_catalog.format('DELETE FROM %I.newt_table WHERE class_name = $1', store) USING class_name; -- of tables that were dropped
     FOR s IN SELECT * FROM newt.create_table_steps(store, class_name, table_schema, table_name, mode, numeric_columns) LOOP
@@ -296,6 +309,33 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.miss_follower(text, regclass) IS 'a notice if newt-updater is to keep a typed table and has never run for that';
 
+CREATE PROCEDURE newt.create_tables(store text DEFAULT 'public', table_schema text DEFAULT NULL, mode text DEFAULT 'inline')
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    classes text[];
+    class text;
+BEGIN
+    PERFORM newt.check_no_block('newt.create_tables');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM newt.check_store(store);
+    EXECUTE pg_catalog.format('SELECT array_agg(DISTINCT c.name COLLATE "C") FROM %I.newt_class c', store) INTO classes;
+    FOREACH class IN ARRAY coalesce(classes, '{}') LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        IF newt.typed_table(store, class) IS NULL THEN
+            CALL newt.create_table(store, class, table_schema, NULL, mode);
+        ELSIF EXISTS (SELECT FROM newt.tables(store) t WHERE t.class_name = class AND NOT t.filled) THEN
+            CALL newt.fill_table(store, class);
+        END IF;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.create_tables(text, text, text) IS 'makes typed tables of all classes that have none, and goes on with fillings that were interrupted';
+
 -- Whoever has written objects before the table was known is waited for. Then objects are added in
 -- batches, each a transaction of its own; what commits keep meanwhile is newer, and stays. At last, rows are
 -- removed whose objects went in between. What policies of the DBA's hide is an error, not overlooked.
@@ -306,6 +346,7 @@ DECLARE
     registry regclass;
     main regclass;
     task text;
+    is_inline boolean;
     at bigint;
     upto bigint;
     found record;
@@ -315,6 +356,7 @@ DECLARE
     told timestamptz;
     child regclass;
 BEGIN
+    PERFORM newt.check_no_block('newt.fill_table');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -333,11 +375,17 @@ BEGIN
     -- a table that has been filled before is compared with its objects, and mended; who goes on with
     -- that has to know it
     EXECUTE pg_catalog.format('SELECT CASE WHEN t.filled OR t.filled_to < 0 THEN ''repair'' ELSE ''fill'' END,
-            CASE WHEN t.filled THEN 0 WHEN t.filled_to < 0 THEN -1 - t.filled_to ELSE t.filled_to END FROM %s t WHERE t.relation = $1', registry)
-        INTO task, at USING main;
+            CASE WHEN t.filled THEN 0 WHEN t.filled_to < 0 THEN -1 - t.filled_to ELSE t.filled_to END, t.mode = ''inline'' FROM %s t WHERE t.relation = $1', registry)
+        INTO task, at, is_inline USING main;
     IF task = 'repair' THEN
         EXECUTE pg_catalog.format('UPDATE %s SET filled = false, filled_to = -1 - $2 WHERE class_name = $1', registry) USING class_name, at;
         PERFORM newt.tables_changed(registry);
+    END IF;
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    IF is_inline AND newt.keep_tables_sql(store) IS NOT NULL THEN -- DROP EXTENSION took it
+        EXECUTE newt.keep_tables_sql(store);
     END IF;
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
@@ -398,6 +446,7 @@ DECLARE
     known text;
     others bigint;
 BEGIN
+    PERFORM newt.check_no_block('newt.set_table_mode');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -412,9 +461,8 @@ BEGIN
         RETURN;
     ELSIF mode = 'updater' THEN
         EXECUTE pg_catalog.format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
-    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger g
-                       WHERE g.tgrelid = pg_catalog.format('%I.transaction', store)::regclass AND g.tgname = 'newt_keep_tables') THEN
-        EXECUTE pg_catalog.format('CREATE TRIGGER newt_keep_tables BEFORE INSERT ON %I.transaction FOR EACH ROW EXECUTE FUNCTION newt.keep_tables()', store);
+    ELSIF newt.keep_tables_sql(store) IS NOT NULL THEN
+        EXECUTE newt.keep_tables_sql(store);
     END IF;
     -- a follower and a commit may both insert the row of an object
     EXECUTE pg_catalog.format('UPDATE %I.newt_table SET mode = $1 %s WHERE class_name = $2', store,
@@ -527,6 +575,7 @@ DECLARE
     statements text[];
     one text;
 BEGIN
+    PERFORM newt.check_no_block('newt.refresh_table');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
@@ -537,7 +586,8 @@ BEGIN
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     END LOOP;
-    IF statements <> '{}' THEN
+    IF statements <> '{}' OR EXISTS (SELECT FROM newt.tables(store) t WHERE t.class_name = refresh_table.class_name
+                                        AND (NOT t.filled OR t.mode = 'inline' AND newt.keep_tables_sql(store) IS NOT NULL)) THEN
         CALL newt.fill_table(store, class_name);
     ELSE
         RAISE NOTICE '%', pg_catalog.format('typed table %s is as class "%s" is', newt.table_of(store, class_name), class_name);
@@ -557,6 +607,13 @@ DECLARE
     found record;
     t record;
 BEGIN
+    FOR problem IN EXECUTE pg_catalog.format($sql$
+            SELECT format('%%s has no column "%%s": newt.refresh_table() adds it', r.relation, x.c->>'column_name')
+              FROM %s r JOIN pg_class k ON k.oid = r.relation, jsonb_array_elements(r.columns) WITH ORDINALITY x (c, n)
+             WHERE r.class_name = $1 AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = r.relation AND a.attname = x.c->>'column_name' AND NOT a.attisdropped)
+             ORDER BY r.parent NULLS FIRST, r.relation, x.n$sql$, registry) USING class_name LOOP
+        RETURN NEXT; -- renamed or dropped: nothing keeps it
+    END LOOP;
     SELECT * INTO found FROM newt.sync_table(registry, class_name, 'look', 0, 9223372036854775807);
     IF found.missing > 0 THEN
         problem := 'missing'; objects := found.missing; examples := CASE found.different WHEN 0 THEN found.examples END;
@@ -593,6 +650,7 @@ DECLARE
     readers text;
     key record;
 BEGIN
+    PERFORM newt.check_no_block('newt.drop_table');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);

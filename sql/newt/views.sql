@@ -190,6 +190,9 @@ DECLARE
     child text;
     result text := newt.one_view_sql(store, class_name, NULL, pg_catalog.format('%I.%I', coalesce(schema_name, store), relation));
 BEGIN
+    IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name)) IS NULL AND schema_name IS NOT NULL THEN
+        result := pg_catalog.format(E'CREATE SCHEMA %I;\n', schema_name) || result;
+    END IF;
     FOR child IN SELECT l.child FROM newt.class_layout(store, class_name) l WHERE l.role = 'parent' ORDER BY l.place LOOP
         taken := taken || newt.free_name(relation || '_' || child, taken);
         result := result || E';\n' || newt.one_view_sql(store, class_name, child, pg_catalog.format('%I.%I', coalesce(schema_name, store), taken[cardinality(taken)]));
@@ -281,7 +284,9 @@ DECLARE
 BEGIN
     PERFORM newt.check_store(store);
     FOR class IN EXECUTE pg_catalog.format('SELECT DISTINCT c.name COLLATE "C" FROM %I.newt_class c ORDER BY 1', store) LOOP
-        IF NOT EXISTS (SELECT FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
+        IF newt.typed_table(store, class) = pg_catalog.to_regclass(pg_catalog.format('%I.%I', coalesce(schema_name, store), newt.relation_name(class))) THEN
+            CONTINUE; -- under the name that the view would have is the table
+        ELSIF NOT EXISTS (SELECT FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
                         WHERE v.class_name = class AND v.child IS NULL AND c.relnamespace = (SELECT s.oid FROM pg_catalog.pg_namespace s WHERE s.nspname = coalesce(schema_name, store))) THEN
             EXECUTE newt.create_view_sql(store, class, NULL, schema_name);
             n := n + 1;
@@ -295,7 +300,7 @@ EXCEPTION WHEN duplicate_table THEN
         HINT = pg_catalog.format('Give it another name: SELECT newt.create_view(%L, %L, ''...'', %L), then call newt.create_views again.', store, class, coalesce(schema_name, store));
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.create_views(text, text) IS 'typed views of all classes that have none in a schema (default: the store''s): how many classes';
+COMMENT ON FUNCTION newt.create_views(text, text) IS 'typed views of all classes that have none, and no typed table of that name, in a schema (default: the store''s): how many classes';
 
 -- Replaced, a view keeps its rights and what is built on it: columns that it has stay where they are, new ones
 -- come last. If a column is gone or of another type, the view is made anew, with the same rights.

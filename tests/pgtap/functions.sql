@@ -198,6 +198,14 @@ INSERT INTO want VALUES
     ('set_table_mode(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('miss_follower(text,regclass)', 'void', 'v', false, 's', false, 'plpgsql'),
     ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql');
+    ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql'),
+    ('readable_relations(text)', 'oid[]', 's', false, 's', false, 'sql'),
+    ('stores()', 'text', 's', false, 's', false, 'sql'),
+    ('check_no_block(text)', 'void', 's', true, 'r', false, 'c'),
+    ('check_class(text,text)', 'void', 's', false, 's', false, 'plpgsql'),
+    ('check_paths(text,text,text[])', 'void', 's', false, 's', false, 'plpgsql'),
+    ('keep_tables_sql(text)', 'text', 's', false, 's', false, 'sql'),
+    ('create_tables(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql');
 CREATE TEMP VIEW have AS
 SELECT p.oid, p.oid::regprocedure::text AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
        p.proisstrict AS strict, p.proparallel AS parallel, p.proleakproof AS leakproof, l.lanname AS language,
@@ -216,7 +224,7 @@ SELECT is_empty($$SELECT signature FROM have WHERE language <> 'c' AND prokind <
                 'what is not C has its own search path');
 -- a procedure that commits cannot have one
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
-                    AND prosrc !~ '^\s*DECLARE( |\w|\[|\]|;|\n)+BEGIN\s+COMMIT;\s+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;\s+PERFORM pg_catalog.set_config\(''search_path'', ''pg_catalog, pg_temp'', true\);'$$,
+                    AND prosrc !~ '^\s*DECLARE( |\w|\[|\]|;|\n)+BEGIN\s+(PERFORM newt.check_no_block\(''[a-z._]+''\);\s+)?COMMIT;\s+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;\s+PERFORM pg_catalog.set_config\(''search_path'', ''pg_catalog, pg_temp'', true\);'$$,
                 'a procedure sets its own before anything else');
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
                     AND regexp_count(prosrc, '\mCOMMIT;') <> regexp_count(prosrc, '\mset_config\(''search_path''')$$, 'and again in every transaction');
@@ -283,6 +291,7 @@ SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY
                            ('newt.search_indexes(text,text)', 2::real),
                            ('newt.search_queries(text,text,text)', 3::real),
                            ('newt.searches(text)', 10::real),
+                           ('newt.stores()', 5::real),
                            ('newt.table_layout(text,text,text,text,text[])', 5::real),
                            ('newt.tables(text)', 10::real),
                            ('newt.views(text)', 20::real),
