@@ -86,7 +86,8 @@ no_store(newt_error *e, const char *schema)
 {
     newt__fail(e, NEWT_ESTORE, 0, "there is no Newt store in schema \"%s\"", schema);
     newt__fail_hint(e,
-                    "Create one with newt_store_create(), or in SQL with "
+                    "Name the schema of a store, in newt_options.schema or with newt-updater's "
+                    "--schema, or create one with newt_store_create(), in SQL with "
                     "SELECT newt.create_store('%s').",
                     schema);
     return NEWT_ESTORE;
