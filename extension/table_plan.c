@@ -28,7 +28,7 @@ static struct {
     uint64 messages;
     MemoryContext context;
     newt_pg_store *store; /* in the context */
-    Oid *named; /* all tables that the registry names, also those that are left alone */
+    Oid *named;           /* all tables that the registry names, also those that are left alone */
     int n_named;
 } cache;
 

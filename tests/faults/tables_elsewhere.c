@@ -1,6 +1,6 @@
 /*
- * tables_elsewhere.c - typed tables as the server's others: decoded for a subscription, read on a standby,
- * empty after a crash if they were unlogged
+ * tables_elsewhere.c - typed tables as the server's others: decoded for a subscription, read on a
+ * standby, empty after a crash if they were unlogged
  *
  * Needs dev/private-server's verbs, and a server that no other test uses meanwhile.
  */

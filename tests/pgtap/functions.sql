@@ -197,7 +197,6 @@ INSERT INTO want VALUES
     ('copy_tables(regclass,bigint,bigint)', 'bigint', 'v', true, 'u', false, 'c'),
     ('set_table_mode(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('miss_follower(text,regclass)', 'void', 'v', false, 's', false, 'plpgsql'),
-    ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql');
     ('typed_relations(text)', 'oid[]', 's', false, 's', false, 'plpgsql'),
     ('readable_relations(text)', 'oid[]', 's', false, 's', false, 'sql'),
     ('stores()', 'text', 's', false, 's', false, 'sql'),
