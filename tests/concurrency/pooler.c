@@ -478,6 +478,7 @@ test_bank(void **state)
     newt_close(w->s.a);
     newt_close(w->s.b);
     newt_db_close(w->s.db);
+    sql_do(w->s.pg, "CALL newt.create_table('%s', 'Item')", w->s.schema);
     random = (chance){w->seed};
     start(w, work_on, WORKERS);
     for (int round = 0; now() < until || round < 10; round++, before = last) {
@@ -534,6 +535,7 @@ test_bank(void **state)
                (long long)w->items[4].any.oid, (long long)w->items[5].any.oid);
     assert_projection_follows(w->s.pg);
     assert_feed_is_whole(w->s.pg);
+    assert_sql(w->s.pg, "0", "SELECT count(*) FROM newt.check_table('%s', 'Item')", w->s.schema);
     assert_sql(w->s.pg, "0",
                "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()");
     PQfinish(w->s.pg);
