@@ -124,7 +124,7 @@ refuse(follow *f, int64 zoid, refusal *why)
     }
     why->zoid = zoid;
     f->refused[f->n++] = *why;
-    if (f->objects->task == NEWT_PG_KEEP)
+    if (f->objects->task == NEWT_PG_KEEP || f->objects->task == NEWT_PG_MEND)
         (void)write_piece(f, NEWT_PG_KEEP, &zoid, 1, true, &none);
 }
 

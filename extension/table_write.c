@@ -60,6 +60,7 @@ struct newt_pg_writer {
     newt_pg_task task;
     int64 first, last;
     Snapshot snapshot; /* registered */
+    int64 held;        /* the object whose row was locked last */
     int n;
     MemoryContext memory; /* of the rows that wait */
     size_t bytes;
@@ -582,6 +583,22 @@ look_again(newt_pg_writer *w)
         newt_pg_scan(&w->sheets[i].rows, w->snapshot, w->first, w->last);
 }
 
+/* Who mends a table beside commits has locked the object's row, and may be adding rows of its
+ * collections that the snapshot has not: they are looked at when it is through. False: now. */
+static bool
+has_row(newt_pg_writer *w, sheet *main, int64 zoid)
+{
+    TM_FailureData failure;
+
+    if (w->tables->filled || w->task != NEWT_PG_KEEP || w->held == zoid)
+        return true;
+    w->held = zoid; /* it may be gone afterwards; then there is nobody to wait for */
+    (void)table_tuple_lock(main->rows.heap, &main->old->tts_tid, w->snapshot, main->old,
+                           GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock, 0,
+                           &failure);
+    return false;
+}
+
 static newt_pg_deed
 write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
 {
@@ -594,6 +611,10 @@ write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
     there = newt_pg_fetch(&main->rows, zoid, main->old);
     if (there && (w->task == NEWT_PG_FILL || w->task == NEWT_PG_ADD))
         return NEWT_PG_SAME;
+    if (there && !has_row(w, main, zoid)) {
+        *again = true;
+        return NEWT_PG_SAME;
+    }
     if (!there && !rows)
         return NEWT_PG_SAME;
     if (!rows) {

@@ -541,7 +541,7 @@ static newt_pg_task
 task_of(text *name)
 {
     static const char *const names[] = {
-        [NEWT_PG_KEEP] = "repair", [NEWT_PG_FILL] = "fill", [NEWT_PG_LOOK] = "look"};
+        [NEWT_PG_MEND] = "repair", [NEWT_PG_FILL] = "fill", [NEWT_PG_LOOK] = "look"};
 
     for (size_t i = 0; i < lengthof(names); i++)
         if (names[i] && VARSIZE_ANY_EXHDR(name) == strlen(names[i]) &&

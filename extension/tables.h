@@ -138,6 +138,7 @@ typedef struct newt_pg_writer newt_pg_writer;
 
 typedef enum newt_pg_task {
     NEWT_PG_KEEP, /* as the objects are now */
+    NEWT_PG_MEND, /* the same; the caller has locked the rows there are, before any snapshot */
     NEWT_PG_FILL, /* add what is missing, beside others who keep the tables */
     NEWT_PG_ADD,  /* the same, many rows at a time: an error where another was first */
     NEWT_PG_LOOK  /* write nothing */

@@ -402,7 +402,7 @@ BEGIN
             INTO upto USING at, batch;
         EXIT WHEN upto IS NULL;
         IF task = 'repair' THEN -- nobody changes a row while it is compared
-            EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %s WHERE id > $1 AND id <= $2 FOR UPDATE) l', main) USING at, upto;
+            EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %s WHERE id > $1 AND id <= $2 ORDER BY id FOR UPDATE) l', main) USING at, upto;
         END IF;
         SELECT * INTO found FROM newt.sync_table(registry, class_name, task, at + 1, upto);
         added := added + found.missing;
