@@ -118,7 +118,8 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.check_class(text, text) IS 'raises an error if no program has registered a class';
 
--- A path to nothing is no error: objects may have fields that no class has.
+-- A path to nothing is no error: objects may have fields that no class has. Where a program computes the JSON
+-- (client), its keys are anything.
 CREATE FUNCTION newt.check_paths(store text, class_name text, paths text[]) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -130,14 +131,15 @@ BEGIN
     IF newt.store_version(store) IS NULL THEN -- a store to come
         RETURN;
     END IF;
-    EXECUTE pg_catalog.format('SELECT array_agg(CASE WHEN left(f.field->>''name'', 2) = ''::'' THEN '':'' ELSE '''' END || (f.field->>''name'')) FROM %I.newt_class c, jsonb_array_elements(c.fields) f (field) WHERE c.name = $1', store)
+    EXECUTE pg_catalog.format('SELECT array_agg(CASE WHEN left(f.field->>''name'', 2) = ''::'' THEN '':'' ELSE '''' END || (f.field->>''name'')) FROM %I.newt_class c, jsonb_array_elements(c.fields) f (field)
+        WHERE c.name = $1 AND c.projection IS DISTINCT FROM ''client'' AND NOT coalesce((f.field->>''skip'')::boolean, false)', store)
         INTO fields USING class_name;
     SELECT p.path INTO unknown FROM unnest(paths) WITH ORDINALITY p (path, n)
      WHERE regexp_replace(substring(p.path, '^((?:[^.\\]|\\.)*?)(?::[A-D])?(?:[.]|$)'), '\\(.)', '\1', 'g') <> ALL (fields) ORDER BY p.n LIMIT 1;
     IF unknown IS NOT NULL THEN
         RAISE WARNING USING
             MESSAGE = pg_catalog.format('class "%s" has no field for the path "%s"', class_name, unknown),
-            DETAIL = 'A path begins with the name of a field, which need not be that of a column; nothing is found there else.',
+            DETAIL = 'A path begins with the name of a field, not of a column. Nothing is found where there is none.',
             HINT = pg_catalog.format('SELECT path, types FROM newt.paths(%L, %L) shows the paths of the objects.', store, class_name);
     END IF;
 END

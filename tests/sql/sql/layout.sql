@@ -51,5 +51,20 @@ SELECT pg_temp.error_of('SELECT newt.class_layout(''store_y'', ''Wide'')');
 SELECT pg_temp.error_of('SELECT newt.class_layout(''store_y'', ''Missing'')');
 SELECT pg_temp.error_of('SELECT newt.class_layout(''no_store'', ''Shop'')');
 
+-- paths that lead to a field of any version, and those that do not
+INSERT INTO store_y.newt_class (name, version, fields, projection) VALUES
+    ('Paths', 1, '[{"name": "a.b", "kind": "text"}, {"name": "c:A", "kind": "text"}, {"name": "d\\e", "kind": "text"}, {"name": "x:y", "kind": "text"}]', NULL),
+    ('Client', 1, '[{"name": "a", "kind": "text"}]', 'client');
+SELECT newt.check_paths('store_y', 'Shop', '{title,title:A,home.city:B,home.none,old}');
+SELECT newt.check_paths('store_y', 'Paths', ARRAY['a\.b', 'a\.b.c:D', 'c\:A', 'c\:A:A', 'd\\e', 'x:y', 'x:y.z']);
+SELECT newt.check_paths('store_y', 'Names', ARRAY[':::odd "name''']);
+SELECT newt.check_paths('store_y', 'Client', '{any}'), newt.check_paths('store_y', 'Missing', '{any}'), newt.check_paths('store_y', NULL, '{any}'),
+       newt.check_paths('no_store', 'Shop', '{any}'), newt.check_paths('store_y', 'Empty', '{any}'), newt.check_paths('store_y', 'Shop', '{}');
+SELECT newt.check_paths('store_y', 'Shop', '{secret}');
+SELECT newt.check_paths('store_y', 'Shop', '{title,owner_id:A}');
+SELECT newt.check_paths('store_y', 'Paths', ARRAY['a.b']);
+SELECT newt.check_paths('store_y', 'Paths', ARRAY['c:A']);
+SELECT newt.check_paths('store_y', 'Names', ARRAY['::odd "name''']);
+
 SET client_min_messages = warning;
 DROP SCHEMA store_y CASCADE;
