@@ -112,7 +112,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object',
             MESSAGE = pg_catalog.format('class "%s" is not registered in store "%s"', class_name, store),
             HINT = CASE WHEN like_it IS NOT NULL THEN pg_catalog.format('Perhaps you mean class "%s".', like_it)
-                        ELSE pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are.', store) END;
+                        ELSE pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are; a program registers its classes when it opens the store.', store) END;
     END IF;
 END
 $newt_body$;

@@ -86,9 +86,7 @@ BEGIN
         EXECUTE pg_catalog.format('WITH u AS (UPDATE %I.newt_class SET projection = $2 WHERE name = $1 RETURNING 1) SELECT count(*) FROM u', store)
             INTO split USING class_name, mode;
         IF split.count = 0 THEN
-            RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-                MESSAGE = pg_catalog.format('class "%s" is not registered in store "%s"', class_name, store),
-                HINT = pg_catalog.format('SELECT name FROM %I.newt_class shows the classes that are; a program registers its classes when it opens the store.', store);
+            PERFORM newt.check_class(store, class_name);
         END IF;
     END IF;
     now_is := newt.projection_of(store, class_name);

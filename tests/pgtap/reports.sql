@@ -50,7 +50,7 @@ SELECT is('guest.guest_view'::regclass = ANY (newt.readable_relations('s')), fal
 
 -- mistakes
 SELECT is((SELECT (code, hint)::text FROM said($$SELECT newt.create_view('s', 'TASK')$$)), '(42704,"Perhaps you mean class ""Task"".")', 'a class in other letters');
-SELECT is((SELECT hint FROM said($$SELECT newt.create_view('s', 'Tusk')$$)), 'SELECT name FROM s.newt_class shows the classes that are.', 'another name');
+SELECT is((SELECT hint FROM said($$SELECT newt.create_view('s', 'Tusk')$$)), 'SELECT name FROM s.newt_class shows the classes that are; a program registers its classes when it opens the store.', 'another name');
 SELECT is((SELECT detail FROM said($$SELECT newt.classes('reports')$$)), 'This database has these stores: s.', 'a schema that is no store');
 SELECT is(array(SELECT newt.stores()), '{s}', 'newt.stores');
 SELECT is((SELECT hint FROM said($$SELECT newt.create_field_index('s', 'Task', 'steps')$$)), 'It is a collection; its items have columns: steps.what.', 'a collection as a field');
