@@ -401,7 +401,7 @@ BEGIN
         EXECUTE pg_catalog.format('SELECT max(o.zoid) FROM (SELECT zoid FROM %I.object_state WHERE zoid > $1 ORDER BY zoid LIMIT $2) o', store)
             INTO upto USING at, batch;
         EXIT WHEN upto IS NULL;
-        IF task = 'repair' THEN -- nobody changes a row while it is compared
+        IF task = 'repair' THEN -- nobody changes a row while it is compared; commits lock in this order, too
             EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %s WHERE id > $1 AND id <= $2 ORDER BY id FOR UPDATE) l', main) USING at, upto;
         END IF;
         SELECT * INTO found FROM newt.sync_table(registry, class_name, task, at + 1, upto);

@@ -323,6 +323,58 @@ test_mended(void **state)
     store_close(&s);
 }
 
+static bool
+waits_for(PGconn *asks, PGconn *who, PGconn *whom)
+{
+    return sql_int(asks, "SELECT (%d = ANY (pg_blocking_pids(%d)))::int", PQbackendPID(whom),
+                   PQbackendPID(who)) > 0;
+}
+
+static void
+until_waits(PGconn *asks, PGconn *who, PGconn *whom)
+{
+    bool waits = false;
+
+    for (time_t until = time(NULL) + PATIENCE_S; time(NULL) < until && !waits;)
+        waits = waits_for(asks, who, whom);
+    assert_true(waits);
+}
+
+/* Whoever mends locks rows in the order in which commits do, wherever they lie: no deadlock. */
+static void
+test_mended_in_order(void **state)
+{
+    char fill[200];
+    PGconn *writer, *gate;
+    store s;
+
+    (void)state;
+    open_notes(&s, "in_order");
+    call(&s, "create_table");
+    commit_note(s.pg, 5002, NOTE("01"));
+    commit_note(s.pg, 5001, NOTE("01"));
+    writer = another(&s);
+    gate = another(&s);
+    sql_do(gate, "BEGIN; LOCK TABLE note IN ROW EXCLUSIVE MODE");
+    snprintf(fill, sizeof fill, "CALL newt.fill_table('%s', 'Note')", s.schema);
+    assert_int_equal(PQsendQuery(s.pg, fill), 1);
+    until_waits(writer, s.pg, gate); /* so it has not locked a row yet */
+    sql_do(writer, "BEGIN");
+    put(writer, 5001, NOTE("02"));
+    tell(writer, 5001, sql_int(writer, "SELECT max(serial) + 1 FROM transaction"));
+    sql_do(gate, "COMMIT");
+    until_waits(gate, s.pg, writer);
+    put(writer, 5002, NOTE("02"));
+    tell(writer, 5002, sql_int(writer, "SELECT max(serial) + 1 FROM transaction"));
+    sql_do(writer, "COMMIT");
+    for (PGresult *r; (r = PQgetResult(s.pg)); PQclear(r))
+        assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+    assert_clean(&s);
+    PQfinish(writer);
+    PQfinish(gate);
+    store_close(&s);
+}
+
 /* What an older version of the class has as keys, and cannot be one now, has no row. */
 static void
 test_other_keys(void **state)
@@ -402,11 +454,12 @@ test_view_of_half(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_owner),        cmocka_unit_test(test_rights),
-    cmocka_unit_test(test_restricted),   cmocka_unit_test(test_undone),
-    cmocka_unit_test(test_old_snapshot), cmocka_unit_test(test_writer_before),
-    cmocka_unit_test(test_mended),       cmocka_unit_test(test_view_of_half),
-    cmocka_unit_test(test_other_keys),   cmocka_unit_test(test_refused_once),
+    cmocka_unit_test(test_owner),           cmocka_unit_test(test_rights),
+    cmocka_unit_test(test_restricted),      cmocka_unit_test(test_undone),
+    cmocka_unit_test(test_old_snapshot),    cmocka_unit_test(test_writer_before),
+    cmocka_unit_test(test_mended),          cmocka_unit_test(test_view_of_half),
+    cmocka_unit_test(test_mended_in_order), cmocka_unit_test(test_other_keys),
+    cmocka_unit_test(test_refused_once),
 };
 
 int
