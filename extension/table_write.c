@@ -361,6 +361,19 @@ delete_row(newt_pg_writer *w, sheet *s)
                                           w->snapshot, InvalidSnapshot, true, &failure, false));
 }
 
+/* While a table is mended, whoever writes an object's rows has the first of them, even if only
+ * others change: the mender compares and mends what it has locked. */
+static bool
+lock_row(newt_pg_writer *w, sheet *s)
+{
+    TM_FailureData failure;
+    ItemPointerData tid = s->old->tts_tid;
+
+    return was_ours(s, table_tuple_lock(s->rows.heap, &tid, w->snapshot, s->old,
+                                        GetCurrentCommandId(true), LockTupleExclusive,
+                                        LockWaitBlock, 0, &failure));
+}
+
 /* As INSERT ... ON CONFLICT DO NOTHING; false: there is such a row, and its transaction is over. */
 static bool
 insert_unless_there(const newt_pg_writer *w, sheet *s, const newt_pg_row *row)
@@ -617,6 +630,10 @@ write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
     }
     if (!there && !rows)
         return NEWT_PG_SAME;
+    if (there && !w->tables->filled && w->task == NEWT_PG_KEEP && !lock_row(w, main)) {
+        *again = true;
+        return NEWT_PG_SAME;
+    }
     if (!rows) {
         for (int i = w->n - 1; i > 0 && w->task != NEWT_PG_LOOK; i--)
             *again |= !write_child(w, &w->sheets[i], zoid, NULL, &changed);
