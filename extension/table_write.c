@@ -361,19 +361,6 @@ delete_row(newt_pg_writer *w, sheet *s)
                                           w->snapshot, InvalidSnapshot, true, &failure, false));
 }
 
-/* While a table is mended, whoever writes an object's rows has the first of them, even if only
- * others change: the mender compares and mends what it has locked. */
-static bool
-lock_row(newt_pg_writer *w, sheet *s)
-{
-    TM_FailureData failure;
-    ItemPointerData tid = s->old->tts_tid;
-
-    return was_ours(s, table_tuple_lock(s->rows.heap, &tid, w->snapshot, s->old,
-                                        GetCurrentCommandId(true), LockTupleExclusive,
-                                        LockWaitBlock, 0, &failure));
-}
-
 /* As INSERT ... ON CONFLICT DO NOTHING; false: there is such a row, and its transaction is over. */
 static bool
 insert_unless_there(const newt_pg_writer *w, sheet *s, const newt_pg_row *row)
@@ -596,19 +583,20 @@ look_again(newt_pg_writer *w)
         newt_pg_scan(&w->sheets[i].rows, w->snapshot, w->first, w->last);
 }
 
-/* Who mends a table beside commits has locked the object's row, and may be adding rows of its
- * collections that the snapshot has not: they are looked at when it is through. False: now. */
+/* While a table is mended, whoever writes an object's rows has the first of them, even if only
+ * others change: the mender compares and mends what it has locked. What it has added meanwhile the
+ * snapshot has not. False: now the row is held, or has changed; look again. */
 static bool
-has_row(newt_pg_writer *w, sheet *main, int64 zoid)
+holds_row(newt_pg_writer *w, sheet *main, int64 zoid)
 {
     TM_FailureData failure;
 
     if (w->tables->filled || w->task != NEWT_PG_KEEP || w->held == zoid)
         return true;
-    w->held = zoid; /* it may be gone afterwards; then there is nobody to wait for */
-    (void)table_tuple_lock(main->rows.heap, &main->old->tts_tid, w->snapshot, main->old,
-                           GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock, 0,
-                           &failure);
+    if (table_tuple_lock(main->rows.heap, &main->old->tts_tid, w->snapshot, main->old,
+                         GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock, 0,
+                         &failure) == TM_Ok)
+        w->held = zoid;
     return false;
 }
 
@@ -624,16 +612,12 @@ write_object(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, bool *again)
     there = newt_pg_fetch(&main->rows, zoid, main->old);
     if (there && (w->task == NEWT_PG_FILL || w->task == NEWT_PG_ADD))
         return NEWT_PG_SAME;
-    if (there && !has_row(w, main, zoid)) {
+    if (there && !holds_row(w, main, zoid)) {
         *again = true;
         return NEWT_PG_SAME;
     }
     if (!there && !rows)
         return NEWT_PG_SAME;
-    if (there && !w->tables->filled && w->task == NEWT_PG_KEEP && !lock_row(w, main)) {
-        *again = true;
-        return NEWT_PG_SAME;
-    }
     if (!rows) {
         for (int i = w->n - 1; i > 0 && w->task != NEWT_PG_LOOK; i--)
             *again |= !write_child(w, &w->sheets[i], zoid, NULL, &changed);
