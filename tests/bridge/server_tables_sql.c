@@ -29,6 +29,7 @@ open_notes(store *s, const char *name)
     sql_do(s->pg, "INSERT INTO newt_class (name, version, fields) VALUES ('Note', 1, '%s')",
            fields);
     sql_do(s->pg, "SET client_min_messages = warning");
+    sql_do(s->pg, "SET quote_all_identifiers = off");
 }
 
 static void

@@ -33,7 +33,7 @@ expect_change(newt_conn *c, item_ref r)
         fail_msg("%s", newt_error_message(newt_conn_error(c)));
 }
 
-/* What the log says of one process, after it has begun to say it; "" if it has not. */
+/* What the log says of one process; "" if it has not said it to the end of the line. */
 static const char *
 said_of(const updater *u, int pid, char *out, size_t n)
 {
@@ -41,7 +41,10 @@ said_of(const updater *u, int pid, char *out, size_t n)
     char what[64];
     snprintf(what, sizeof what, "PID %d has held the commit lock for ", pid);
     const char *at = strstr(updater_said(u, text, sizeof text), what);
-    snprintf(out, n, "%.*s", at ? (int)strcspn(at, "\n") : 0, at ? at : "");
+    size_t length = at ? strcspn(at, "\n") : 0;
+    if (!at || at[length] != '\n') /* it is being written */
+        length = 0;
+    snprintf(out, n, "%.*s", (int)length, at ? at : "");
     return out;
 }
 
