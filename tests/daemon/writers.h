@@ -107,6 +107,9 @@ write_on(void *arg)
         } else if (rc == NEWT_EUNKNOWN || rc == NEWT_ELOST) {
             newt_close(c); /* the server is restarting */
             c = NULL;
+        } else if (rc == NEWT_ESQL &&
+                   strcmp(newt_error_sqlstate(newt_conn_error(c)), "57014") == 0) {
+            newt_abort(c); /* somebody has cancelled the statement */
         } else if (rc != GONE) {
             snprintf(w->message, sizeof w->message, "%s: %s", newt_status_text(rc),
                      newt_error_message(newt_conn_error(c)));
