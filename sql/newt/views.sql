@@ -14,11 +14,11 @@ CREATE FUNCTION newt.accessor_sql(document text, path text[], kind text, data_ty
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
-SELECT pg_catalog.format('newt.%I(%s)',
+SELECT CASE WHEN data_type = 'jsonb' AND path = '{}' THEN document ELSE pg_catalog.format('newt.%I(%s)',
     CASE WHEN data_type = 'jsonb' THEN 'json'
          ELSE coalesce((SELECT a.name FROM (VALUES ('int', 'int8'), ('uint', 'int8'), ('float', 'float8'), ('decimal', 'numeric'),
                   ('text', 'string'), ('enum', 'string'), ('time', 'ts')) a (kind, name) WHERE a.kind = accessor_sql.kind), kind) END
-        || CASE WHEN data_type LIKE '%[]' THEN '_array' ELSE '' END, newt.path_sql(document, path))
+        || CASE WHEN data_type LIKE '%[]' THEN '_array' ELSE '' END, newt.path_sql(document, path)) END
 $newt_body$;
 COMMENT ON FUNCTION newt.accessor_sql(text, text[], text, text) IS 'the SQL of a column: the value of this kind to which the names of the fields lead in a document';
 

@@ -255,6 +255,19 @@ test_columns(void **state)
 
 /* ---- every kind ---------------------------------------------------------------------------- */
 
+/* Views that go on computing their columns from the JSONB: without its mark none is switched to the
+ * typed table. */
+static void
+make_views(const store *s, const char *class_name)
+{
+    sql_do(s->pg, "DROP SCHEMA IF EXISTS views CASCADE; CREATE SCHEMA views");
+    sql_do(s->pg, "SELECT newt.create_view('%s', '%s', NULL, 'views')", s->schema, class_name);
+    sql_do(s->pg, "DO $$ DECLARE v regclass; BEGIN FOR v IN SELECT oid FROM pg_class WHERE "
+                  "relnamespace = 'views'::regnamespace LOOP EXECUTE format('COMMENT ON VIEW %%s "
+                  "IS NULL', v); "
+                  "END LOOP; END $$");
+}
+
 /* A view made before the table computes its columns from the JSONB. Bytes that this only counts are
  * left out. */
 static void
@@ -277,6 +290,9 @@ assert_as_view(const store *s, const char *class_name, const char *name)
 
     assert_string_equal(differ, "");
     free(differ);
+    assert_sql(
+        s->pg, "t",
+        "SELECT bool_and(definition ~ 'newt_projection') FROM pg_views WHERE schemaname = 'views'");
 }
 
 static void
@@ -308,8 +324,7 @@ test_everything(void **state)
         }
         commit(c);
         if (round == 1) {
-            sql_do(s.pg, "CREATE SCHEMA views");
-            sql_do(s.pg, "SELECT newt.create_view('%s', 'Everything', NULL, 'views')", s.schema);
+            make_views(&s, "Everything");
             create_table(&s, "Everything");
         }
     }
@@ -334,6 +349,72 @@ test_everything(void **state)
     newt_close(c);
     newt_db_close(db);
     PQfinish(s.pg);
+}
+
+/* Records that no program of ours has written, and damaged ones. Fields of any kind and shape are
+ * looked for in them: nothing comes of it but rows, and views can be made and read. */
+static void
+test_hostile(void **state)
+{
+    enum {
+        RECORDS = 1500,
+        LAYOUTS = 6
+    };
+    generate g;
+    store s;
+
+    (void)state;
+    open_books(&s, "hostile", (newt_options){0});
+    generate_init(&g, generate_seed());
+    sql_do(s.pg, "BEGIN");
+    for (int i = 0; i < RECORDS; i++) {
+        newt__writer w = {.buf.env = &newt__malloc_env};
+        char number[24];
+        const char *values[] = {number, NULL};
+        int lengths[] = {0, 0}, formats[] = {0, 1};
+        PGresult *r;
+
+        if (generate_record(&g, &w, "Named") == NEWT__OK) {
+            snprintf(number, sizeof number, "%d", 100000 + i);
+            if (i % 8 == 0)
+                w.buf.n -= 1 + generate_below(&g, w.buf.n - 1);
+            if (i % 8 == 1)
+                w.buf.data[generate_below(&g, w.buf.n)] ^= (uint8_t)(1 + generate_below(&g, 255));
+            values[1] = (const char *)w.buf.data;
+            lengths[1] = (int)w.buf.n;
+            r = PQexecParams(s.pg,
+                             "INSERT INTO object_state (zoid, serial, state) VALUES ($1::bigint, "
+                             "77, $2::bytea)",
+                             2, NULL, values, lengths, formats, 0);
+            assert_int_equal(PQresultStatus(r), PGRES_COMMAND_OK);
+            PQclear(r);
+        }
+        newt__writer_free(&w);
+    }
+    sql_do(s.pg, "COMMIT");
+    sql_do(s.pg, "INSERT INTO newt_projection SELECT zoid, newt.class_name(state), serial, "
+                 "newt.to_jsonb(state) FROM object_state WHERE zoid >= 100000 AND "
+                 "newt.try_to_jsonb(state) IS NOT NULL");
+    for (int i = 0; i < LAYOUTS; i++) {
+        sql_do(s.pg,
+               "INSERT INTO newt_class (name, version, fields) SELECT 'Named', %d, jsonb_agg("
+               "jsonb_strip_nulls(jsonb_build_object('name', key, 'kind', (ARRAY['bool', 'int', "
+               "'float', 'text', 'time', 'duration', 'date', 'uuid', 'decimal', 'json', 'ref'])"
+               "[1 + (n * 5 + %d) %% 11], 'bits', 64, 'shape', (ARRAY[NULL, 'list', NULL, 'set', "
+               "'map'])[1 + (n + %d) %% 5]))) FROM (SELECT key, row_number() OVER (ORDER BY "
+               "count(*) DESC, key COLLATE \"C\")::integer AS n FROM newt_projection p, "
+               "jsonb_object_keys(p.state) key WHERE p.class_name = 'Named' AND "
+               "jsonb_typeof(p.state) = 'object' AND key !~ '^::' AND key <> '' GROUP BY 1 "
+               "ORDER BY 2 LIMIT 40) k",
+               i + 1, i, i);
+        make_views(&s, "Named");
+        create_table(&s, "Named");
+        assert_clean(&s, "Named");
+        assert_sql(s.pg, "t", "SELECT count(*) > 500 FROM named");
+        assert_sql(s.pg, "t", "SELECT (SELECT count(*) FROM named) = count(*) FROM views.named");
+        sql_do(s.pg, "CALL newt.drop_table('%s', 'Named')", s.schema);
+    }
+    store_close(&s);
 }
 
 /* ---- the class changes --------------------------------------------------------------------- */
@@ -417,6 +498,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_trigger),       cmocka_unit_test(test_refused),
     cmocka_unit_test(test_read_only),     cmocka_unit_test(test_columns),
     cmocka_unit_test(test_class_changes), cmocka_unit_test(test_everything),
+    cmocka_unit_test(test_hostile),
 };
 
 int
