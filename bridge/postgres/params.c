@@ -221,7 +221,8 @@ newt__field_oids(const PGresult *r, int row, int column, newt__oids *l)
     return !l->failed;
 }
 
-/* The element of a text[] that begins at *s, which moves behind it: its length; -1: there is none.
+/* The element of a text[] that begins at *s, which moves to the next: its length; -1: there is
+ * none.
  */
 static int64_t
 next_text(const char **s, const char *end)
