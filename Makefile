@@ -65,7 +65,7 @@ endif
 SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 # in this order: what a file calls is in one before it
 SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit values extract stores projection \
-	layout tables views indexes search schema advice retention health roles)
+	layout tables table_upkeep views indexes search schema advice retention health roles)
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT))
 override with_llvm = no
