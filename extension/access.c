@@ -19,8 +19,10 @@
 
 typedef struct path {
     int n;
-    bool is_null; /* one of its keys is */
-    Size need;    /* bytes of the last document that led to the value */
+    bool is_null;  /* one of its keys is */
+    Size need;     /* bytes of the last document that led to the value */
+    Size key_at;   /* where in the last document the first key was, */
+    Size value_at; /* and its value */
     struct {
         const char *s;
         int n;
@@ -84,9 +86,9 @@ find_key(const JsonbContainer *object, const char *key, int n, uint32 *hint, Jso
 
         if (at < low || at >= high)
             at = low + (high - low) / 2;
-        order = n - (int)getJsonbLength(object, (int)at);
+        order = n - (int)newt_pg_entry_length(object, at);
         if (order == 0)
-            order = memcmp(key, data + getJsonbOffset(object, (int)at), (size_t)n);
+            order = memcmp(key, data + newt_pg_entry_offset(object, at), (size_t)n);
         if (order == 0) {
             *hint = at;
             newt_pg_read_entry(object, at + count, data, v);
@@ -112,13 +114,30 @@ size_of_entries(const JsonbContainer *root)
 static Size
 size_of_keys(const JsonbContainer *root)
 {
-    return size_of_entries(root) + getJsonbOffset(root, (int)JsonContainerSize(root));
+    return size_of_entries(root) + newt_pg_entry_offset(root, JsonContainerSize(root));
 }
 
 static Size
 size_until(const JsonbContainer *root, uint32 at)
 {
-    return size_of_entries(root) + getJsonbOffset(root, (int)at) + getJsonbLength(root, (int)at);
+    return size_of_entries(root) + newt_pg_entry_offset(root, at) + newt_pg_entry_length(root, at);
+}
+
+/* A scan waits for the memory of each document more than it computes. Documents of a class look
+ * alike: what will be needed is asked for at once, instead of one piece after the other. */
+static bool
+find_in_whole(const JsonbContainer *root, path *keys, JsonbValue *v)
+{
+    uint32 *at = &keys->keys[0].at;
+
+    __builtin_prefetch((const char *)root + keys->key_at);
+    __builtin_prefetch((const char *)root + keys->value_at);
+    if (!JsonContainerIsObject(root) || !find_key(root, keys->keys[0].s, keys->keys[0].n, at, v))
+        return false;
+    keys->key_at = size_of_entries(root) + newt_pg_entry_offset(root, *at);
+    keys->value_at = size_of_entries(root) +
+                     newt_pg_entry_offset(root, *at + JsonContainerSize(root));
+    return true;
 }
 
 /* The value at the first key of a path; *need: how much of the document has to be there for that.
@@ -128,6 +147,8 @@ find_first(const JsonbContainer *root, Size have, path *keys, JsonbValue *v, Siz
 {
     bool found = false;
 
+    if (have == NEWT_PG_WHOLE)
+        return find_in_whole(root, keys, v);
     *need = offsetof(JsonbContainer, children);
     if (!JsonContainerIsObject(root))
         return false;
@@ -351,8 +372,8 @@ newt_pg_entries(PG_FUNCTION_ARGS)
     data = (const char *)&map->children[JsonContainerSize(map) * 2];
     for (uint32 i = 0, n = JsonContainerSize(map); i < n; i++) {
         CHECK_FOR_INTERRUPTS();
-        key = data + getJsonbOffset(map, (int)i);
-        length = (int)getJsonbLength(map, (int)i);
+        key = data + newt_pg_entry_offset(map, i);
+        length = (int)newt_pg_entry_length(map, i);
         if (own_name(&key, &length))
             put(result, PointerGetDatum(cstring_to_text_with_len(key, length)), map, i + n, data);
     }

@@ -17,18 +17,41 @@ typedef struct newt_pg_type {
     char align;
 } newt_pg_type;
 
+/* Where the data of an entry begin: getJsonbOffset() and getJsonbLength(), without the calls. */
+static inline uint32
+newt_pg_entry_offset(const JsonbContainer *container, uint32 at)
+{
+    uint32 offset = 0;
+
+    while (at-- > 0) {
+        offset += JBE_OFFLENFLD(container->children[at]);
+        if (JBE_HAS_OFF(container->children[at]))
+            break;
+    }
+    return offset;
+}
+
+static inline uint32
+newt_pg_entry_length(const JsonbContainer *container, uint32 at)
+{
+    uint32 length = JBE_OFFLENFLD(container->children[at]);
+
+    return JBE_HAS_OFF(container->children[at]) ? length - newt_pg_entry_offset(container, at)
+                                                : length;
+}
+
 /* A value of a container by the place of its entry; data: what follows the entries. */
 static inline void
 newt_pg_read_entry(const JsonbContainer *container, uint32 at, const char *data, JsonbValue *v)
 {
     JEntry entry = container->children[at];
-    uint32 offset = getJsonbOffset(container, (int)at);
+    uint32 offset = newt_pg_entry_offset(container, at);
 
     switch (entry & JENTRY_TYPEMASK) {
     case JENTRY_ISSTRING:
         v->type = jbvString;
         v->val.string.val = unconstify(char *, data) + offset;
-        v->val.string.len = (int)getJsonbLength(container, (int)at);
+        v->val.string.len = (int)newt_pg_entry_length(container, at);
         break;
     case JENTRY_ISNUMERIC:
         v->type = jbvNumeric;
@@ -42,7 +65,8 @@ newt_pg_read_entry(const JsonbContainer *container, uint32 at, const char *data,
     case JENTRY_ISCONTAINER:
         v->type = jbvBinary;
         v->val.binary.data = (JsonbContainer *)(unconstify(char *, data) + INTALIGN(offset));
-        v->val.binary.len = (int)(getJsonbLength(container, (int)at) - (INTALIGN(offset) - offset));
+        v->val.binary.len = (int)(newt_pg_entry_length(container, at) -
+                                  (INTALIGN(offset) - offset));
         break;
     default: v->type = jbvNull;
     }
