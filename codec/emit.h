@@ -9,6 +9,7 @@
 #define NEWT_EMIT_H
 
 #include "json_text.h"
+#include "simple.h"
 
 enum newt__frame_kind {
     NEWT__FRAME_FIELDS, /* a map or an object: {key: value, ...} */
@@ -121,11 +122,5 @@ bool newt__reject(struct newt__projection *p, const char *reason);
 
 /* A scalar, with all of its events. */
 bool newt__rare_scalar(struct newt__projection *p, const newt__token *t);
-
-static inline bool
-newt__is_wrapper(const char *s, size_t n)
-{
-    return n >= 2 && s[0] == ':' && s[1] == ':';
-}
 
 #endif

@@ -42,6 +42,13 @@ newt__max_json(const newt__env *env)
     return env->max_json ? env->max_json : NEWT__MAX_JSON;
 }
 
+/* Whether n bytes of a record could become a document that is too large. */
+static inline bool
+newt__may_be_too_large(const newt__env *env, size_t n)
+{
+    return n > newt__max_json(env) / NEWT__EXPANSION;
+}
+
 static inline size_t
 newt__max_record(const newt__env *env)
 {

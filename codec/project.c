@@ -480,7 +480,7 @@ begin(struct newt__projection *p, newt__reader *r, const newt__sink *sink, newt_
     p->complete = false;
     p->fault = (newt__fault){NEWT__OK, NULL, 0};
     p->limit = newt__max_json(r->env);
-    p->counting = r->n > p->limit / NEWT__EXPANSION;
+    p->counting = newt__may_be_too_large(r->env, r->n);
     p->looked = false;
     p->notes = (newt__buffer){.env = r->env};
     p->scratch = (newt__buffer){.env = r->env};

@@ -6,7 +6,7 @@
 #ifndef NEWT_READ_H
 #define NEWT_READ_H
 
-#include "item.h"
+#include "simple.h"
 
 #define NEWT__FIRST     SIZE_MAX /* level.last_n while there is no previous key or element */
 #define newt__cut_short "record is cut short"
@@ -225,70 +225,6 @@ newt__read_token(newt__reader *r, newt__token *t)
         return newt__read_fail(r, NEWT__PROFILE, "reference to another store is not [store, oid]",
                                t->offset);
     return NEWT__OK;
-}
-
-/* ---- items without tokens ----------------------------------------------------------------- */
-
-/* The simplest forms of the commonest items, for callers that can do without a token: each returns
- * what is after the item, or NULL if something else stands there, which says nothing about it. */
-
-/* Text below 256 bytes, all of it ASCII that needs no escapes. */
-static inline const uint8_t *
-newt__short_text(const uint8_t *at, const uint8_t *end, const char **s, size_t *n)
-{
-    size_t left = (size_t)(end - at), length;
-
-    if (left < 2)
-        return NULL;
-    length = (size_t)at[0] - 0x60;
-    if (length < 24) {
-        at++;
-        left--;
-    } else {
-        if (at[0] != 0x78 || at[1] < 24)
-            return NULL;
-        length = at[1];
-        at += 2;
-        left -= 2;
-    }
-    if (length > left || !newt__is_simple(at, length, left))
-        return NULL;
-    *s = (const char *)at;
-    *n = length;
-    return at + length;
-}
-
-static inline const uint8_t *
-newt__short_uint(const uint8_t *at, const uint8_t *end, int64_t *i)
-{
-    size_t left = (size_t)(end - at);
-
-    if (left > 0 && at[0] < 24) {
-        *i = at[0];
-        return at + 1;
-    }
-    if (left > 1 && at[0] == 0x18 && at[1] >= 24) {
-        *i = at[1];
-        return at + 2;
-    }
-    if (left > 2 && at[0] == 0x19 && at[1] > 0) {
-        *i = newt__get16(at + 1);
-        return at + 3;
-    }
-    if (left > 4 && at[0] == 0x1a && newt__get16(at + 1) > 0) {
-        *i = newt__get32(at + 1);
-        return at + 5;
-    }
-    return NULL;
-}
-
-static inline const uint8_t *
-newt__short_ref(const uint8_t *at, const uint8_t *end, int64_t *oid)
-{
-    if (end - at < 4 || at[0] != 0xd9 || newt__get16(at + 1) != NEWT__TAG_REF)
-        return NULL;
-    at = newt__short_uint(at + 3, end, oid);
-    return at != NULL && *oid > 0 ? at : NULL;
 }
 
 #endif

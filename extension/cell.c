@@ -7,6 +7,8 @@
  */
 #include "cell.h"
 
+#include "jsonb.h"
+
 #include <math.h>
 
 #include "catalog/pg_type.h"

@@ -6,7 +6,7 @@
  * (wrappers, maps shown as arrays, indexes counted from the end) the walk gives up, and the answer
  * is computed as it is defined.
  */
-#include "newt_pg.h"
+#include "jsonb.h"
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"

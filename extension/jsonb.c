@@ -1,25 +1,18 @@
 /*
  * jsonb.c - JSON events of the codec become a jsonb value
  *
- * Written in the form of utils/jsonb.h directly, since pushJsonbValue and JsonbValueToJsonb cost
- * twice the whole conversion, and gigabytes for millions of small containers. Events are gathered
- * as nodes, 16 bytes each, until every count is known; then the value is written from front to
- * back, each byte once.
- *
- * An object is its header, the entries of its keys, the entries of its values, and the data of all
- * of them in the same order; an array has one entry for each element. An entry is the length of
- * its data, or for every 32nd the end of it. Containers and numbers are aligned.
+ * Events are gathered as nodes, 16 bytes each, until every count is known; then the value is
+ * written from front to back, each byte once.
  */
-#include "newt_pg.h"
+#include "jsonb.h"
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
 enum {
-    FRAMES = 32,       /* containers nested before more memory is asked for */
-    INTERRUPTS = 4096, /* values of a container between two looks for interrupts */
-    INT_DIGITS = 5     /* of an int64, to the base 10,000 */
+    FRAMES = 32,      /* containers nested before more memory is asked for */
+    INTERRUPTS = 4096 /* values of a container between two looks for interrupts */
 };
 
 /* Of an integer of n digits, as numeric. */
@@ -144,7 +137,7 @@ event(void *arg, const newt__json *e)
     case NEWT__JSON_INT:
         add(out, e->kind, 0)->u.i = e->i;
         out->size += sizeof(JEntry) + sizeof(int32) - 1 +
-                     INT_SIZE(-10000 < e->i && e->i < 10000 ? 1 : INT_DIGITS);
+                     INT_SIZE(-10000 < e->i && e->i < 10000 ? 1 : NEWT_PG_INT_DIGITS);
         break;
     case NEWT__JSON_NUMBER: add_number(out, number_of_text(e->s, e->n)); break;
     case NEWT__JSON_OBJECT:
@@ -183,98 +176,42 @@ newt_pg_jsonb_sink(newt__sink *sink, newt_pg_jsonb *out)
 typedef struct frame {
     const uint32 *keys; /* of an object whose keys had to be sorted; else NULL */
     bool object;
-    uint32 next;      /* node of the next value (of an object: of its key) */
-    uint32 n, i;      /* values, and how many of them are written */
-    uint32 start;     /* where its data begins, alignment included */
-    JEntry *entry;    /* where its next entry goes */
-    uint32 n_entries; /* that have been written */
-    uint32 length;    /* of the data of all entries so far */
+    uint32 next;  /* node of the next value (of an object: of its key) */
+    uint32 n, i;  /* values, and how many of them are written */
+    uint32 start; /* where its data begins, alignment included */
+    newt_pg_entries entries;
 } frame;
 
 typedef struct writing {
     const newt_pg_node *nodes;
-    char *data;
-    uint32 n; /* bytes written */
+    newt_pg_output *out;
     frame *frames;
     uint32 depth, cap;
     frame few[FRAMES];
 } writing;
 
-static pg_attribute_always_inline void
-align(writing *w)
-{
-    while (w->n % sizeof(int32) != 0)
-        w->data[w->n++] = 0;
-}
-
-static pg_attribute_always_inline void
-write_entry(frame *f, uint32 type, uint32 length)
-{
-    f->length += length;
-    *f->entry++ = f->n_entries++ % JB_OFFSET_STRIDE == 0 ? type | f->length | JENTRY_HAS_OFF
-                                                         : type | length;
-}
-
-static pg_attribute_always_inline void
-write_string(writing *w, frame *f, const newt_pg_node *node)
-{
-    memcpy(w->data + w->n, node->u.s, node->n);
-    w->n += node->n;
-    write_entry(f, JENTRY_ISSTRING, node->n);
-}
-
 static void
-write_number(writing *w, frame *f, Numeric number)
+write_number(newt_pg_output *out, newt_pg_entries *entries, Numeric number)
 {
-    uint32 start = w->n, size = VARSIZE_ANY(number);
+    uint32 start = out->n, size = VARSIZE_ANY(number);
 
-    align(w);
-    memcpy(w->data + w->n, number, size);
-    w->n += size;
-    write_entry(f, JENTRY_ISNUMERIC, w->n - start);
-}
-
-/*
- * The numeric that int64_to_numeric would make, in numeric's short form on disk: a header of sign,
- * scale (none) and weight, then digits to the base 10,000 without zeros at either end. Made in
- * place it takes a tenth of the time, and most numbers are integers.
- */
-static void
-write_int(writing *w, frame *f, int64 i)
-{
-    uint64 rest = i < 0 ? -(uint64)i : (uint64)i;
-    int16 digits[INT_DIGITS];
-    int n = 0, weight;
-    uint32 start = w->n;
-    uint16 header;
-
-    while (rest > 0) {
-        digits[INT_DIGITS - ++n] = (int16)(rest % 10000);
-        rest /= 10000;
-    }
-    weight = Max(n - 1, 0);
-    align(w);
-    header = (uint16)(0x8000 | (i < 0 ? 0x2000 : 0) | weight);
-    memcpy(w->data + w->n + VARHDRSZ, &header, sizeof header);
-    for (int last = INT_DIGITS - 1; n > 0 && digits[last] == 0; last--)
-        n--;
-    memcpy(w->data + w->n + VARHDRSZ + sizeof header, digits + INT_DIGITS - 1 - weight,
-           (size_t)n * sizeof *digits);
-    SET_VARSIZE(w->data + w->n, INT_SIZE(n));
-    w->n += INT_SIZE(n);
-    write_entry(f, JENTRY_ISNUMERIC, w->n - start);
+    newt_pg_output_room(out, sizeof(int32) + size);
+    newt_pg_output_align(out);
+    memcpy(out->data + out->n, number, size);
+    out->n += size;
+    newt_pg_put_entry(out, entries, JENTRY_ISNUMERIC, out->n - start);
 }
 
 static pg_attribute_always_inline void
-write_scalar(writing *w, frame *f, const newt_pg_node *node)
+write_scalar(newt_pg_output *out, newt_pg_entries *entries, const newt_pg_node *node)
 {
     switch (node->kind) {
-    case NEWT__JSON_STRING: write_string(w, f, node); break;
-    case NEWT__JSON_INT: write_int(w, f, node->u.i); break;
-    case NEWT__JSON_NUMBER: write_number(w, f, node->u.number); break;
-    case NEWT__JSON_TRUE: write_entry(f, JENTRY_ISBOOL_TRUE, 0); break;
-    case NEWT__JSON_FALSE: write_entry(f, JENTRY_ISBOOL_FALSE, 0); break;
-    default: write_entry(f, JENTRY_ISNULL, 0);
+    case NEWT__JSON_STRING: newt_pg_put_text(out, entries, node->u.s, node->n); break;
+    case NEWT__JSON_INT: newt_pg_put_int(out, entries, node->u.i); break;
+    case NEWT__JSON_NUMBER: write_number(out, entries, node->u.number); break;
+    case NEWT__JSON_TRUE: newt_pg_put_entry(out, entries, JENTRY_ISBOOL_TRUE, 0); break;
+    case NEWT__JSON_FALSE: newt_pg_put_entry(out, entries, JENTRY_ISBOOL_FALSE, 0); break;
+    default: newt_pg_put_entry(out, entries, JENTRY_ISNULL, 0);
     }
 }
 
@@ -329,38 +266,28 @@ push_frame(writing *w)
 
 /* Header, room for the entries, and the keys. */
 static void
-begin_container(writing *w, uint32 flags, uint32 n, uint32 first, const uint32 *keys)
-{
-    frame *f = push_frame(w);
-    bool object = (flags & JB_FOBJECT) != 0;
-    uint32 header = n | flags;
-
-    *f = (frame){.keys = keys, .object = object, .next = first, .n = n, .start = w->n};
-    align(w);
-    memcpy(w->data + w->n, &header, sizeof header);
-    f->entry = (JEntry *)(w->data + w->n + sizeof header);
-    w->n += sizeof header + (object ? 2 * n : n) * sizeof(JEntry);
-    if (!object)
-        return;
-    for (uint32 i = 0, key = first; i < n; i++) {
-        if (keys)
-            key = keys[i];
-        write_string(w, f, &w->nodes[key]);
-        if (!keys && i + 1 < n)
-            key = after(w->nodes, key + 1);
-    }
-}
-
-static void
-begin_node(writing *w, uint32 i)
+begin_container(writing *w, uint32 i)
 {
     const newt_pg_node *node = &w->nodes[i];
+    bool object = node->kind == NEWT__JSON_OBJECT;
+    uint32 n = node->n, key = i + 1;
+    frame *f = push_frame(w);
 
-    if (node->kind == NEWT__JSON_OBJECT)
-        begin_container(w, JB_FOBJECT, node->n, i + 1,
-                        node->unsorted && node->n > 1 ? sorted_keys(w->nodes, i) : NULL);
-    else
-        begin_container(w, JB_FARRAY, node->n, i + 1, NULL);
+    *f = (frame){.object = object, .next = key, .n = n, .start = w->out->n};
+    if (!object) {
+        newt_pg_put_header(w->out, &f->entries, n | JB_FARRAY, n);
+        return;
+    }
+    if (node->unsorted && n > 1)
+        f->keys = sorted_keys(w->nodes, i);
+    newt_pg_put_header(w->out, &f->entries, n | JB_FOBJECT, 2 * (Size)n);
+    for (uint32 k = 0; k < n; k++) {
+        if (f->keys)
+            key = f->keys[k];
+        newt_pg_put_text(w->out, &f->entries, w->nodes[key].u.s, w->nodes[key].n);
+        if (!f->keys && k + 1 < n)
+            key = after(w->nodes, key + 1);
+    }
 }
 
 /* The next value of the innermost container. */
@@ -377,23 +304,14 @@ next_value(writing *w, frame *f)
     return value;
 }
 
-Jsonb *
-newt_pg_jsonb_finish(newt_pg_jsonb *out)
+/* The container at a node, to its end. */
+static void
+write_container(const newt_pg_node *nodes, newt_pg_output *out, uint32 i)
 {
-    Jsonb *result;
-    writing w = {.nodes = out->nodes, .n = VARHDRSZ, .cap = FRAMES};
+    writing w = {.nodes = nodes, .out = out, .cap = FRAMES};
 
-    if (out->size > JENTRY_OFFLENMASK)
-        ereport(ERROR,
-                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("document is too large for jsonb"),
-                 errdetail("It needs %zu bytes of at most %u.", out->size, JENTRY_OFFLENMASK)));
-    result = palloc(out->size);
-    w.data = (char *)result;
     w.frames = w.few;
-    if (is_container(&w.nodes[0]))
-        begin_node(&w, 0);
-    else
-        begin_container(&w, JB_FARRAY | JB_FSCALAR, 1, 0, NULL);
+    begin_container(&w, i);
     while (w.depth > 0) {
         frame *f = &w.frames[w.depth - 1];
 
@@ -402,14 +320,71 @@ newt_pg_jsonb_finish(newt_pg_jsonb *out)
 
             if (f->i % INTERRUPTS == 0)
                 CHECK_FOR_INTERRUPTS();
-            if (is_container(&w.nodes[value]))
-                begin_node(&w, value);
+            if (is_container(&nodes[value]))
+                begin_container(&w, value);
             else
-                write_scalar(&w, f, &w.nodes[value]);
+                write_scalar(out, &f->entries, &nodes[value]);
         } else if (--w.depth > 0)
-            write_entry(f - 1, JENTRY_ISCONTAINER, w.n - f->start);
+            newt_pg_put_entry(out, &f[-1].entries, JENTRY_ISCONTAINER, out->n - f->start);
     }
-    Assert(w.n <= out->size);
-    SET_VARSIZE(result, w.n);
-    return result;
+}
+
+void
+newt_pg_jsonb_put(const newt_pg_jsonb *nodes, newt_pg_output *out, newt_pg_entries *entries)
+{
+    uint32 start = out->n;
+
+    if (!is_container(&nodes->nodes[0]))
+        write_scalar(out, entries, &nodes->nodes[0]);
+    else {
+        write_container(nodes->nodes, out, 0);
+        newt_pg_put_entry(out, entries, JENTRY_ISCONTAINER, out->n - start);
+    }
+}
+
+Jsonb *
+newt_pg_jsonb_finish(newt_pg_jsonb *nodes)
+{
+    newt_pg_output out;
+    newt_pg_entries entries;
+
+    if (nodes->size > JENTRY_OFFLENMASK)
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("document is too large for jsonb"),
+                 errdetail("It needs %zu bytes of at most %u.", nodes->size, JENTRY_OFFLENMASK)));
+    newt_pg_output_begin(&out, nodes->size);
+    if (is_container(&nodes->nodes[0]))
+        write_container(nodes->nodes, &out, 0);
+    else {
+        newt_pg_put_header(&out, &entries, 1 | JB_FARRAY | JB_FSCALAR, 1);
+        write_scalar(&out, &entries, &nodes->nodes[0]);
+    }
+    return newt_pg_output_end(&out);
+}
+
+/* ---- the bytes ---------------------------------------------------------------------------------
+ */
+
+void
+newt_pg_output_begin(newt_pg_output *out, Size size)
+{
+    out->cap = (uint32)(size + NEWT_PG_INT_ROOM); /* room is asked for in round figures */
+    out->data = palloc(out->cap);
+    out->n = VARHDRSZ;
+}
+
+void
+newt_pg_output_grow(newt_pg_output *out, Size room)
+{
+    Size cap = Max(2 * (Size)out->cap, out->n + room);
+
+    out->data = repalloc(out->data, cap);
+    out->cap = (uint32)cap;
+}
+
+Jsonb *
+newt_pg_output_end(newt_pg_output *out)
+{
+    SET_VARSIZE(out->data, out->n);
+    return (Jsonb *)out->data;
 }

@@ -15,6 +15,7 @@
  * refuses it, and with it the whole chunk; the caller does it again by that other statement.
  */
 #include "by_zoid.h"
+#include "jsonb.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -327,18 +328,33 @@ refuse(void *arg, const newt__path_item *path, size_t n, const char *reason)
     return 1;
 }
 
+/* The projection of a record whose head has been read; NULL: it has none, or *fault says why. */
+static Jsonb *
+document_of(const newt__reader *head, newt__fault *fault)
+{
+    Jsonb *document = newt_pg_jsonb_direct(head);
+    newt_pg_jsonb out;
+    newt__sink sink;
+    bool hidden;
+
+    if (document)
+        return document;
+    newt_pg_jsonb_sink(&sink, &out);
+    sink.reject = refuse;
+    fault->code = newt__project(&newt_pg_env, head->data, head->n, &sink, &hidden, fault);
+    return fault->code || hidden ? NULL : newt_pg_jsonb_finish(&out);
+}
+
 /* Whether that was all there is to do: a record that is none has no row, nor does one of a class
  * that clients project, or that is not projected. */
 static bool
 project(chunk *c, int64 zoid, TupleTableSlot *object)
 {
-    bool no_serial, no_state, hidden = false, done = true;
+    bool no_serial, no_state;
     Datum serial = slot_getattr(object, 2, &no_serial), state = slot_getattr(object, 3, &no_state);
     bytea *record;
     newt__fault fault = {0};
     newt__reader head;
-    newt_pg_jsonb out;
-    newt__sink sink;
     MemoryContext before;
     size_t n;
 
@@ -348,22 +364,19 @@ project(chunk *c, int64 zoid, TupleTableSlot *object)
     record = DatumGetByteaPP(state);
     n = VARSIZE_ANY_EXHDR(record);
     fault.code = newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), n);
-    if (fault.code == NEWT__OK && !is_client_class(c, &head)) {
-        newt_pg_jsonb_sink(&sink, &out);
-        sink.reject = refuse;
-        fault.code = newt__project(&newt_pg_env, VARDATA_ANY(record), n, &sink, &hidden, &fault);
-        if (fault.code == NEWT__SINK)
-            done = false;
-        else if (fault.code == NEWT__OK && !hidden)
-            add_row(c, zoid, &head, serial, newt_pg_jsonb_finish(&out));
-    } else if (fault.code != NEWT__OK) {
+    if (fault.code != NEWT__OK)
         fault = head.fault;
+    else if (!is_client_class(c, &head)) {
+        Jsonb *document = document_of(&head, &fault);
+
+        if (document)
+            add_row(c, zoid, &head, serial, document);
     }
     c->bytes += n;
     MemoryContextSwitchTo(before);
     if (fault.code != NEWT__OK && fault.code != NEWT__SINK && !newt_pg_is_bad_record(fault.code))
         newt_pg_raise(&fault, n);
-    return done;
+    return fault.code != NEWT__SINK;
 }
 
 static void

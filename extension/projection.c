@@ -1,7 +1,7 @@
 /*
  * projection.c - a record as jsonb, and what could not be shown unchanged
  */
-#include "newt_pg.h"
+#include "jsonb.h"
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -17,11 +17,20 @@ PG_FUNCTION_INFO_V1(newt_pg_rejects);
 Jsonb *
 newt_pg_project(const void *record, size_t n, newt__fault *fault)
 {
+    newt__reader head;
     newt_pg_jsonb out;
     newt__sink sink;
     bool hidden = false;
+    Jsonb *direct;
 
     newt_pg_need_utf8();
+    if (newt__read_begin(&head, &newt_pg_env, record, n) == NEWT__OK) {
+        direct = newt_pg_jsonb_direct(&head);
+        if (direct) {
+            fault->code = NEWT__OK;
+            return direct;
+        }
+    }
     newt_pg_jsonb_sink(&sink, &out);
     fault->code = newt__project(&newt_pg_env, record, n, &sink, &hidden, fault);
     return fault->code || hidden ? NULL : newt_pg_jsonb_finish(&out);

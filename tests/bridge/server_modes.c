@@ -13,6 +13,7 @@
 
 enum {
     RANDOM = 3000,
+    RARE = 1000,   /* one value in so many is unusual */
     FIRST = 100000 /* oid */
 };
 
@@ -59,6 +60,140 @@ insert_corpus(PGconn *pg, int64_t *oid)
     closedir(dir);
 }
 
+static void
+write_fields(newt__writer *w, int n)
+{
+    char key[16];
+
+    newt__write_map(w, (size_t)n);
+    for (int i = 0; i < n; i++) {
+        newt__write_text(w, key, (size_t)snprintf(key, sizeof key, "k%07d", i));
+        newt__write_int(w, i * 1000);
+    }
+}
+
+static void
+write_items(newt__writer *w, int n)
+{
+    newt__write_map(w, 1);
+    newt__write_text(w, "a", 1);
+    newt__write_array(w, (size_t)n);
+    for (int i = 0; i < n; i++)
+        newt__write_text(w, "item", (size_t)(i % 5));
+}
+
+static void
+write_nested(newt__writer *w, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (i % 3 == 2) {
+            newt__write_array(w, 1);
+        } else {
+            newt__write_map(w, 1);
+            newt__write_text(w, "in", 2);
+        }
+    }
+    newt__write_text(w, "end", 3);
+}
+
+/* A bit of everything that is mostly in records. */
+static void
+write_usual(newt__writer *w, int n)
+{
+    static const int64_t numbers[] = {-1,           0,         9999,      10000,    100000000,
+                                      123400000000, INT32_MAX, INT64_MIN, INT64_MAX};
+
+    newt__write_map(w, 8);
+    newt__write_text(w, "b", 1);
+    newt__write_bool(w, n % 2);
+    newt__write_text(w, "n", 1);
+    newt__write_null(w);
+    newt__write_text(w, "x", 1);
+    newt__write_double(w, 1.5 * n);
+    newt__write_text(w, "at", 2);
+    newt__write_time(w, INT64_C(1700000000000000) + n);
+    newt__write_text(w, "of", 2);
+    newt__write_ref(w, 123456 + n);
+    newt__write_text(w, "nums", 4);
+    newt__write_array(w, sizeof numbers / sizeof *numbers);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        newt__write_int(w, numbers[i]);
+    newt__write_text(w, "tags", 4);
+    newt__write_map(w, 2);
+    newt__write_text(w, "hue", 3);
+    newt__write_text(w, "gr\u00fcn", 5);
+    newt__write_text(w, "size", 4);
+    newt__write_text(w, "large", 5);
+    newt__write_text(w, "title", 5);
+    newt__write_text(w, "A title of more than sixteen bytes", 34);
+}
+
+static void
+write_record(newt__writer *w, void (*state)(newt__writer *, int), int n)
+{
+    newt__write_begin(w, "Edge", 4, 1);
+    state(w, n);
+    assert_int_equal(newt__write_end(w), NEWT__OK);
+}
+
+/* Counts and depths about which something changes; and a record that is cut short, or has one other
+ * byte, at every place. */
+static void
+insert_edges(PGconn *pg, int64_t *oid)
+{
+    static const int counts[] = {0, 1, 23, 24, 31, 32, 33, 63, 64, 65, 255, 256, 257, 65535, 65536};
+    /* heads that are longer than they have to be */
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } longer[] = {
+#define RECORD(state) {"\x83\x61K\x01" state, sizeof state + 3}
+        RECORD("\xb8\x01\x61x\x01"),
+        RECORD("\xb9\x00\x01\x61x\x01"),
+        RECORD("\xa1\x78\x01x\x01"),
+        RECORD("\xa1\x61x\x78\x01y"),
+        RECORD("\xa1\x61x\x98\x01\x01"),
+        RECORD("\xa1\x61x\x99\x00\x01\x01"),
+        RECORD("\xa1\x61x\x18\x01"),
+        RECORD("\xa1\x61x\x19\x00\x01"),
+        RECORD("\xa1\x61x\x38\x01"),
+        RECORD("\xa1\x61x\xd9\x96\x01\x18\x01"),
+        RECORD("\xa1\x61x\x1a\x00\x00\x00\x01"),
+        RECORD("\xa1\x61x\x1b\x00\x00\x00\x00\x00\x00\x00\x01")
+#undef RECORD
+    };
+    static const uint8_t others[] = {0x00, 0x60, 0x78, 0xa1, 0xd9, 0xf6, 0xff};
+    newt__writer w = {.buf.env = &newt__malloc_env};
+
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        write_record(&w, write_fields, counts[i]);
+        insert(pg, ++*oid, w.buf.data, w.buf.n);
+        write_record(&w, write_items, counts[i]);
+        insert(pg, ++*oid, w.buf.data, w.buf.n);
+    }
+    for (int depth = 1; depth <= 20; depth++) {
+        write_record(&w, write_nested, depth);
+        insert(pg, ++*oid, w.buf.data, w.buf.n);
+    }
+    write_record(&w, write_usual, 3);
+    for (size_t n = 0; n <= w.buf.n; n++)
+        insert(pg, ++*oid, w.buf.data, n);
+    for (size_t at = 0; at < w.buf.n; at++) {
+        uint8_t byte = w.buf.data[at];
+
+        for (size_t i = 0; i < sizeof others; i++) {
+            w.buf.data[at] = others[i];
+            insert(pg, ++*oid, w.buf.data, w.buf.n);
+        }
+        w.buf.data[at] = (uint8_t)(byte ^ 1);
+        insert(pg, ++*oid, w.buf.data, w.buf.n);
+        w.buf.data[at] = byte;
+    }
+    newt__writer_free(&w);
+    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
+        insert(pg, ++*oid, longer[i].bytes, longer[i].n);
+}
+
 static int64_t
 fill(PGconn *pg, uint64_t seed)
 {
@@ -70,14 +205,18 @@ fill(PGconn *pg, uint64_t seed)
     for (int i = 0; i < RANDOM; i++) {
         newt__writer w = {.buf.env = &newt__malloc_env};
 
+        g.rarity = i % 2 ? RARE : 12;
         if (generate_record(&g, &w, i % 3 ? NULL : "Named") == NEWT__OK) {
             insert(pg, ++oid, w.buf.data, w.buf.n);
             if (i % 10 == 0) /* damaged */
                 insert(pg, ++oid, w.buf.data, w.buf.n - 1);
+            w.buf.data[generate_below(&g, w.buf.n)] ^= (uint8_t)(1 << generate_below(&g, 8));
+            insert(pg, ++oid, w.buf.data, w.buf.n);
         }
         newt__writer_free(&w);
     }
     insert_corpus(pg, &oid);
+    insert_edges(pg, &oid);
     sql_do(pg, "INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT "
                "max(tid) + 1, 77, 0, array(SELECT zoid FROM object_state WHERE serial = 77), '{}' "
                "FROM transaction");
