@@ -9,7 +9,7 @@
 
 #include "../bridge/proxy.h"
 
-#include <sys/mount.h>
+#include "disk.h"
 
 static uint64_t seed;
 
@@ -139,61 +139,12 @@ test_server_killed(void **state)
 
 /* ---- no room in the server --------------------------------------------------------------- */
 
-static char small[64];
-
-/* A file system of some megabytes that the server may use; only root can make it. */
-static bool
-make_small(void)
-{
-    char options[64];
-    struct stat st;
-    const char *data = getenv("NEWT_PGDATA");
-    strcpy(small, "/tmp/newt-small.XXXXXX");
-    if (!mkdtemp(small) || !data || stat(data, &st) != 0)
-        return false;
-    snprintf(options, sizeof options, "size=4m,mode=700,uid=%ld,gid=%ld", (long)st.st_uid,
-             (long)st.st_gid);
-    if (mount("newt", small, "tmpfs", 0, options) == 0)
-        return true;
-    rmdir(small);
-    *small = 0;
-    return false;
-}
-
 static int
 remove_small(void **state)
 {
     (void)state;
-    if (*small) {
-        PGconn *pg = sql_open("newt");
-        PQclear(PQexec(pg, "DROP DATABASE IF EXISTS cut_off_full WITH (FORCE)"));
-        PQclear(PQexec(pg, "DROP TABLESPACE IF EXISTS newt_small"));
-        PQfinish(pg);
-        umount2(small, MNT_DETACH);
-        rmdir(small);
-        *small = 0;
-    }
+    remove_disk("cut_off_full");
     return 0;
-}
-
-static void
-fill(PGconn *pg)
-{
-    const char *state = "";
-    PGresult *r = NULL;
-    sql_do(pg, "CREATE TABLE filler (x text) TABLESPACE newt_small;"
-               "ALTER TABLE filler ALTER x SET STORAGE plain");
-    for (int n = 500; n > 0; n /= 2)
-        do {
-            char sql[128];
-            PQclear(r);
-            snprintf(sql, sizeof sql,
-                     "INSERT INTO filler SELECT repeat('x', 7000) FROM generate_series(1, %d)", n);
-            r = PQexec(pg, sql);
-            state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
-        } while (PQresultStatus(r) == PGRES_COMMAND_OK);
-    assert_string_equal(state, "53100");
-    PQclear(r);
 }
 
 /* Rows that there is no room for are no rejects: whoever writes there waits until there is. */
@@ -203,7 +154,7 @@ test_server_full(void **state)
     (void)state;
     followers f;
     item_ref refs[20];
-    if (!make_small()) {
+    if (!make_disk()) {
         print_message("# a small file system needs root\n");
         skip();
     }
@@ -216,7 +167,7 @@ test_server_full(void **state)
     make_items(c, refs, 10);
     start_followers(&f);
     wait_for_followers(&f);
-    fill(f.pg);
+    fill_disk(f.pg);
     /* each fits into a batch: of a larger one a part may come twice */
     for (int i = 0; i < 40; i++)
         make_items(c, refs, 20);
