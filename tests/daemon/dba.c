@@ -11,26 +11,19 @@
 static uint64_t seed;
 
 static void
-wait_for_commits(crowd *all, long n)
-{
-    long seen = atomic_load(&all->committed);
-    wait_until(atomic_load(&all->committed) >= seen + n || !crowd_well(all));
-}
-
-static void
 begin(followers *f, crowd *all, const char *database)
 {
     open_followers(f, database);
     start_followers(f);
     wait_for_followers(f);
     crowd_start(all, f->conninfo, seed);
-    wait_for_commits(all, 10);
+    crowd_wait(all, 10);
 }
 
 static void
 end(followers *f, crowd *all)
 {
-    wait_for_commits(all, 20);
+    crowd_wait(all, 20);
     crowd_stop(all);
     wait_for_followers(f);
     stop_followers(f);
@@ -68,7 +61,7 @@ test_goes_on(void **state)
     begin(&f, &all, "dba_goes_on");
     for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
         sql_do(f.pg, "%s", deeds[i]);
-        wait_for_commits(&all, 10);
+        crowd_wait(&all, 10);
         wait_for_position(&f);
     }
     for (int k = 0; k < FOLLOWERS; k++)
@@ -134,12 +127,12 @@ test_forgotten(void **state)
     crowd all;
     begin(&f, &all, "dba_forgotten");
     sql_do(f.pg, "DELETE FROM newt_follower");
-    wait_for_commits(&all, 20);
+    crowd_wait(&all, 20);
     wait_for_position(&f);
     sql_do(f.pg, "UPDATE newt_follower SET tid = tid + 1"); /* nowhere */
-    wait_for_commits(&all, 20);
+    crowd_wait(&all, 20);
     wait_for_position(&f);
-    wait_for_commits(&all, 20);
+    crowd_wait(&all, 20);
     crowd_stop(&all);
     wait_for_followers(&f);
     stop_followers(&f);

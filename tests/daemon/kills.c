@@ -135,8 +135,7 @@ survives_its_server(void **state)
         control_server("start");
         pg = sql_open("daemon_restart");
     }
-    long seen = atomic_load(&all.committed);
-    wait_until(atomic_load(&all.committed) > seen + 20 || !crowd_well(&all));
+    crowd_wait(&all, 20);
     crowd_stop(&all);
     int64_t last = sql_number(pg, "SELECT max(tid) FROM transaction");
     wait_until(position(pg) >= last);

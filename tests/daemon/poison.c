@@ -14,13 +14,6 @@
 
 static uint64_t seed;
 
-static void
-wait_for_commits(crowd *all, long n)
-{
-    long seen = atomic_load(&all->committed);
-    wait_until(atomic_load(&all->committed) >= seen + n || !crowd_well(all));
-}
-
 static int64_t
 refused(PGconn *pg)
 {
@@ -81,18 +74,18 @@ test_poisoned(void **state)
         if (i == 0)
             crowd_start(&all, f.conninfo, seed);
         wait_until(refused(f.pg) > 0 || !crowd_well(&all));
-        wait_for_commits(&all, 50);
+        crowd_wait(&all, 50);
         wait_for_position(&f);
         follower k = generate_below(&g, 2) ? ROWS : LINES;
         kill_follower(&f, k);
         start_follower(&f, k, NULL);
-        wait_for_commits(&all, 20);
+        crowd_wait(&all, 20);
         for (int j = 0; j < n; j++)
             sql_do(f.pg, "%s", poisons[j].end);
         sql_do(f.pg, "DROP FUNCTION no_five");
     }
     sql_do(f.pg, "%s", poisons[0].ddl);
-    wait_for_commits(&all, 50);
+    crowd_wait(&all, 50);
     crowd_stop(&all);
     wait_for_followers(&f);
     printf("# %ld transactions, %lld objects refused\n", atomic_load(&all.committed),
@@ -206,7 +199,7 @@ test_pipe_closes(void **state)
     for (int i = 0; i < rounds; i++) {
         take_bytes(f.output, last.copy, 1 + (int64_t)generate_spread(&g) % 20000);
         if (generate_below(&g, 2))
-            wait_for_commits(&all, 5);
+            crowd_wait(&all, 5);
         expect_alive(&f);
     }
     crowd_stop(&all);

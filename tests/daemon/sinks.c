@@ -44,7 +44,7 @@ killed_at_every_step(const char *database, bool lines)
     make_store(conninfo, "public");
     crowd all;
     crowd_start(&all, conninfo, seed);
-    wait_until(atomic_load(&all.committed) > 20 || !crowd_well(&all));
+    crowd_wait(&all, 20);
     for (int k = 0; k < rounds; k++)
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
             /* a batch is written at once, unless it is large, or several work at it */
@@ -251,8 +251,7 @@ test_server_crashes(void **state)
         control_server("start");
         pg = sql_open("sinks_crash");
     }
-    long seen = atomic_load(&all.committed);
-    wait_until(atomic_load(&all.committed) > seen + 20 || !crowd_well(&all));
+    crowd_wait(&all, 20);
     crowd_stop(&all);
     int64_t last = sql_number(pg, "SELECT max(tid) FROM transaction");
     wait_until(position(pg, "newt-ndjson") >= last);

@@ -89,11 +89,11 @@ test_killed(void **state)
     generate random;
     generate_init(&random, seed);
     world w;
-    throng all;
+    crowd all;
     open_world(&w, "tables_killed");
     make_tables(&w);
-    throng_start(&all, w.conninfo, seed);
-    throng_wait(&all, 20);
+    things_start(&all, w.conninfo, seed);
+    crowd_wait(&all, 20);
     for (int k = 0; k < rounds; k++)
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
             updater u;
@@ -104,7 +104,7 @@ test_killed(void **state)
             updater_forget(&u, status != 128 + SIGKILL);
             assert_int_equal(status, 128 + SIGKILL);
         }
-    throng_stop(&all);
+    things_stop(&all);
     unsetenv("NEWT_UPDATER_FAULT");
     printf("# %ld transactions\n", atomic_load(&all.committed));
     drain(&w);
@@ -166,11 +166,11 @@ test_taken_over(void **state)
         N = 2
     };
     world w;
-    throng all;
+    crowd all;
     updater u[N];
     open_world(&w, "tables_standby");
     make_tables(&w);
-    throng_start(&all, w.conninfo, seed);
+    things_start(&all, w.conninfo, seed);
     for (int i = 0; i < N; i++)
         start(&u[i], &w, "--batch=20");
     for (int k = 0; k < (getenv("NEWT_SOAK") ? 40 : 6); k++) {
@@ -178,7 +178,7 @@ test_taken_over(void **state)
         wait_until(updater_says(&u[0], "following") || updater_says(&u[1], "following"));
         active = updater_says(&u[0], "following") ? 0 : 1;
         int64_t at = position(&w);
-        wait_until(position(&w) > at || all.why);
+        wait_until(position(&w) > at || !crowd_well(&all));
         kill(u[active].pid, SIGKILL);
         updater_wait(&u[active]);
         updater_forget(&u[active], false);
@@ -186,7 +186,7 @@ test_taken_over(void **state)
         /* the other one has the name before this one is ready */
         wait_until(updater_says(&u[!active], "following") || updater_says(&u[active], "following"));
     }
-    throng_stop(&all);
+    things_stop(&all);
     int64_t last = sql_number(w.pg, "SELECT max(tid) FROM transaction");
     wait_until(position(&w) >= last);
     assert_int_equal(sql_number(w.pg,
@@ -477,17 +477,17 @@ test_refused_beside_writers(void **state)
 {
     (void)state;
     world w;
-    throng all;
+    crowd all;
     updater u;
     open_world(&w, "tables_poison");
     make_tables(&w);
     sql_do(w.pg, "ALTER TABLE reports.thing ADD CONSTRAINT no_sevens CHECK (n %% 7 <> 0)");
     start(&u, &w, "--batch=50");
-    throng_start(&all, w.conninfo, seed);
+    things_start(&all, w.conninfo, seed);
     wait_until(sql_number(w.pg, "SELECT count(*) FROM newt_reject_entry WHERE n < 0") > 5 ||
-               all.why);
-    throng_wait(&all, 50);
-    throng_stop(&all);
+               !crowd_well(&all));
+    crowd_wait(&all, 50);
+    things_stop(&all);
     int64_t last = sql_number(w.pg, "SELECT max(tid) FROM transaction");
     wait_until(position(&w) >= last);
     int64_t sevens = sql_number(w.pg, "SELECT count(*) FROM object_state WHERE "
@@ -511,18 +511,18 @@ test_modes(void **state)
 {
     (void)state;
     world w;
-    throng all;
+    crowd all;
     updater u;
     open_world(&w, "tables_modes");
     start(&u, &w, "--batch=50");
-    throng_start(&all, w.conninfo, seed);
-    throng_wait(&all, 20);
+    things_start(&all, w.conninfo, seed);
+    crowd_wait(&all, 20);
     make_tables(&w);
     for (int k = 0; k < (getenv("NEWT_SOAK") ? 40 : 4); k++) {
-        throng_wait(&all, 20);
+        crowd_wait(&all, 20);
         sql_do(w.pg, "CALL newt.set_table_mode('public', 'Thing', '%s')",
                k % 2 ? "updater" : "inline");
-        throng_wait(&all, 20);
+        crowd_wait(&all, 20);
         if (k % 2 == 0) {
             /* no follower, no lag: exact in the snapshot of one statement */
             sql_do(w.pg, "BEGIN ISOLATION LEVEL REPEATABLE READ");
@@ -530,7 +530,7 @@ test_modes(void **state)
             sql_do(w.pg, "COMMIT");
         }
     }
-    throng_stop(&all);
+    things_stop(&all);
     int64_t last = sql_number(w.pg, "SELECT max(tid) FROM transaction");
     wait_until(position(&w) >= last);
     assert_tables(&w);

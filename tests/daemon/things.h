@@ -1,13 +1,13 @@
 /*
- * things.h - objects with collections, which have typed tables of all shapes; threads that make,
- * change and remove them
+ * things.h - objects with collections, which have typed tables of all shapes; writers of them
  */
 #ifndef NEWT_TESTS_THINGS_H
 #define NEWT_TESTS_THINGS_H
 
-#include "daemon.h"
-
-#include "../generate.h"
+#define CROWD_WRITERS 3
+#define CROWD_INLINE  0
+#define CROWD_OBJECTS 60
+#include "writers.h"
 
 struct part;
 struct thing;
@@ -74,114 +74,32 @@ change_thing(struct thing *t, generate *g, int64_t near)
     }
 }
 
-enum {
-    THINGS = 60,
-    THING_WRITERS = 3,
-    THINGS_CHANGED = 4 /* in a transaction */
-};
-
-typedef struct throng {
-    newt_db *db;
-    pthread_t threads[THING_WRITERS];
-    uint64_t seed;
-    atomic_int started;
-    atomic_bool stop;
-    atomic_long committed;
-    _Atomic int64_t things[THINGS]; /* 0: to be made */
-    const char *_Atomic why;        /* one gave up */
-    char message[256];
-} throng;
-
-typedef struct change_of_things {
-    throng *all;
-    generate *g;
-    size_t slot[THINGS_CHANGED];
-    int64_t oid[THINGS_CHANGED];
-} change_of_things;
-
 static int
-change_things(newt_conn *c, void *arg)
+change_some_thing(newt_conn *c, writer *w, change *x)
 {
-    change_of_things *m = arg;
-    for (int k = 0; k < THINGS_CHANGED; k++) {
-        newt_ref r = {atomic_load(&m->all->things[m->slot[k]])};
-        struct thing *t = newt_is_null(r) ? thing_new(c) : thing_write(c, thing_of(r));
-        m->oid[k] = r.oid;
-        if (!t && newt_status(c) == NEWT_EMISSING) {
-            atomic_compare_exchange_strong(&m->all->things[m->slot[k]], &r.oid, 0);
-            return 1;
-        }
-        if (!t)
-            return newt_status(c);
-        change_thing(t, m->g, atomic_load(&m->all->things[generate_below(m->g, THINGS)]));
-        m->oid[k] = thing_id(t).any.oid;
-        thing_done(t);
-        if (generate_below(m->g, 8) == 0) {
-            if (newt_delete(c, (newt_ref){m->oid[k]}) != NEWT_OK)
-                return newt_status(c);
-            m->oid[k] = 0;
-        }
-    }
+    newt_ref r = {x->oid};
+    struct thing *t = newt_is_null(r) ? thing_new(c) : thing_write(c, thing_of(r));
+    if (!t)
+        return newt_status(c);
+    change_thing(t, &w->random, atomic_load(&w->all->slots[generate_below(&w->random, OBJECTS)]));
+    x->oid = thing_id(t).any.oid;
+    thing_done(t);
     return NEWT_OK;
 }
 
-static void *
-write_things(void *arg)
+/* A crowd that works on things. */
+UNUSED static void
+things_start(crowd *all, const char *conninfo, uint64_t seed)
 {
-    throng *all = arg;
-    newt_conn *c = NULL;
-    newt_transact_options patient = {.size = sizeof patient, .attempts = 1000};
-    generate g;
-    generate_init(&g, all->seed + (uint64_t)atomic_fetch_add(&all->started, 1));
-    if (newt_connect(all->db, &c) != NEWT_OK)
-        all->why = "no connection";
-    while (!atomic_load(&all->stop) && !all->why) {
-        change_of_things m = {.all = all, .g = &g};
-        for (size_t k = 0; k < THINGS_CHANGED; k++) {
-            const size_t share = THINGS / THINGS_CHANGED;
-            m.slot[k] = k * share + generate_below(&g, share);
-        }
-        int rc = newt_transact(c, change_things, &m, &patient);
-        if (rc == NEWT_OK) {
-            for (int k = 0; k < THINGS_CHANGED; k++)
-                atomic_store(&all->things[m.slot[k]], m.oid[k]);
-            atomic_fetch_add(&all->committed, 1);
-        } else if (rc != 1) {
-            snprintf(all->message, sizeof all->message, "%s: %s", newt_status_text(rc),
-                     newt_error_message(newt_conn_error(c)));
-            all->why = all->message;
-        }
-    }
-    newt_close(c);
-    return NULL;
+    crowd_start_with(all, NULL, open_things(conninfo), change_some_thing, seed);
 }
 
+/* Nobody had a reason to lose its connection. */
 UNUSED static void
-throng_start(throng *all, const char *conninfo, uint64_t seed)
+things_stop(crowd *all)
 {
-    memset(all, 0, sizeof *all);
-    all->db = open_things(conninfo);
-    all->seed = seed;
-    for (int i = 0; i < THING_WRITERS; i++)
-        assert_int_equal(pthread_create(&all->threads[i], NULL, write_things, all), 0);
-}
-
-UNUSED static void
-throng_wait(throng *all, long transactions)
-{
-    long until = atomic_load(&all->committed) + transactions;
-    wait_until(atomic_load(&all->committed) >= until || all->why);
-}
-
-UNUSED static void
-throng_stop(throng *all)
-{
-    atomic_store(&all->stop, true);
-    for (int i = 0; i < THING_WRITERS; i++)
-        pthread_join(all->threads[i], NULL);
-    newt_db_close(all->db);
-    if (all->why)
-        fail_msg("%s", all->why);
+    crowd_stop(all);
+    assert_int_equal(all->lost, 0);
 }
 
 /* n things in one transaction; their references in refs. */

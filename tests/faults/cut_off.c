@@ -13,14 +13,6 @@
 
 static uint64_t seed;
 
-/* At least n transactions more. */
-static void
-wait_for_commits(crowd *all, long n)
-{
-    long seen = atomic_load(&all->committed);
-    wait_until(atomic_load(&all->committed) >= seen + n || !crowd_well(all));
-}
-
 static bool
 proxy_has_cut(proxy *p)
 {
@@ -94,7 +86,7 @@ test_network_stalled(void **state)
         wait_until(proxy_stalled(&p) || !crowd_well(&all));
         pause_ms((long)generate_below(&g, 300));
         proxy_go_on(&p);
-        wait_for_commits(&all, 10); /* who waited for a row of the projection goes on, too */
+        crowd_wait(&all, 10); /* who waited for a row of the projection goes on, too */
         expect_alive(&f);
     }
     crowd_stop(&all);
@@ -120,14 +112,14 @@ test_server_killed(void **state)
     wait_for_followers(&f);
     crowd_start(&all, f.conninfo, seed);
     for (int i = 0; i < rounds; i++) {
-        wait_for_commits(&all, 30);
+        crowd_wait(&all, 30);
         PQfinish(f.pg);
         control_server("crash");
         control_server("start");
         f.pg = sql_open(f.database);
         expect_alive(&f);
     }
-    wait_for_commits(&all, 30);
+    crowd_wait(&all, 30);
     crowd_stop(&all);
     wait_for_followers(&f);
     assert_true(updater_says(&f.u[ROWS], "retry_in_ms"));

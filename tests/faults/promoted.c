@@ -47,13 +47,6 @@ close_pair(followers *f)
 }
 
 static void
-wait_for_commits(crowd *all, long n)
-{
-    long seen = atomic_load(&all->committed);
-    wait_until(atomic_load(&all->committed) >= seen + n || !crowd_well(all));
-}
-
-static void
 test_complete(void **state)
 {
     (void)state;
@@ -63,9 +56,9 @@ test_complete(void **state)
     start_followers(&f);
     wait_for_followers(&f);
     crowd_start(&all, f.to, seed);
-    wait_for_commits(&all, 30);
+    crowd_wait(&all, 30);
     promote(&f, "stop"); /* which waits for the standby */
-    wait_for_commits(&all, 30);
+    crowd_wait(&all, 30);
     crowd_stop(&all);
     wait_for_followers(&f);
     for (int k = ROWS; k <= LINES; k++) {
