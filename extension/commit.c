@@ -275,6 +275,7 @@ keep_tables(const struct step *s)
 
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
+    CommandCounterIncrement(); /* the statement may be one that commits by itself */
     PushActiveSnapshot(GetTransactionSnapshot());
     newt_pg_keep_transaction(s->table, DatumGetInt64(s->values[SERIAL]), array_of(s, WRITTEN),
                              array_of(s, REMOVED));
@@ -391,6 +392,11 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
     }
     MemoryContextSwitchTo(outer);
     step = s;
+    /* Outside of a block the transaction ends with the statement, though others may follow it in a
+     * pipeline: the client learns from the statement's own answer that it is committed. What went
+     * before it in a pipeline is such a block. */
+    if (!IsTransactionBlock() && !(MyXactFlags & XACT_FLAGS_PIPELINING))
+        MyXactFlags |= XACT_FLAGS_NEEDIMMEDIATECOMMIT;
     PG_RETURN_VOID();
 }
 

@@ -362,6 +362,21 @@ send_rejects(newt__batch *b, int64_t serial)
     return NEWT_OK;
 }
 
+static bool
+is_one_update(const newt__batch *b)
+{
+    return b->n == 1 && b->n_stored == 1 && b->n_removed == 0;
+}
+
+bool
+newt__batch_is_one_statement(const newt__batch *b)
+{
+    const newt__entry *e = b->entries;
+
+    return is_one_update(b) && b->last &&
+           (e->row == NEWT__ROW_ASYNC || (e->row == NEWT__ROW_SERVER && !e->lossy));
+}
+
 int
 newt__batch_send(newt__batch *b, int64_t serial)
 {
@@ -369,7 +384,7 @@ newt__batch_send(newt__batch *b, int64_t serial)
 
     json_decref(b->rejects);
     b->rejects = NULL;
-    if (b->n == 1 && b->n_stored == 1 && b->n_removed == 0) {
+    if (is_one_update(b)) {
         status = send_update_one(b, serial, &b->entries[0]);
     } else {
         if (b->n_stored > 0)

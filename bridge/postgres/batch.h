@@ -59,6 +59,8 @@ int newt__batch_begin(newt__batch *b, newt__session *c, const newt__writes *writ
 /* Fills the next batch; n == 0: there is nothing more. A status without an error of the session's
  * is that of a callback. */
 int newt__batch_next(newt__batch *b);
+/* Whether one statement writes it, and may give the transaction its row. */
+bool newt__batch_is_one_statement(const newt__batch *b);
 /* Sends the statements that write it. */
 int newt__batch_send(newt__batch *b, int64_t serial);
 /* Which of the statements last sent writes the row of an entry. */

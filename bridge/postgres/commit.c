@@ -15,8 +15,9 @@
  *
  * With the extension the lock and the row are part of the server's COMMIT (newt.at_commit()), which
  * also waits for the disk, when the lock is free again: one message, one sync, and nothing is
- * waited for under the lock. Comparing what must be current, newt_options.strict and a pooler need
- * it as above.
+ * waited for under the lock. Where one statement writes all, it is a transaction of its own, which
+ * the server commits before it says that the statement is done: no BEGIN, no COMMIT. Comparing what
+ * must be current, newt_options.strict and a pooler need it as above.
  *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
  * COMMIT and to the barrier have come. If a comparison fails, clash.c finds out where.
@@ -46,6 +47,7 @@ typedef struct work {
     bool barrier;       /* is sent, and makes blocks safe too */
     bool current;       /* objects that were only read are compared */
     bool within;        /* lock, row and barrier are part of COMMIT */
+    bool alone;         /* ... and that is part of the one statement */
     bool described;     /* the transaction is, by newt_describe */
     bool row_sent;      /* with the object */
     int64_t ahead;      /* then: statements before COMMIT whose results have not been taken */
@@ -191,10 +193,18 @@ send_all(work *w)
 
     if (c->in_transaction)
         newt__send(c, NEWT__S_COMMIT, NULL);
-    newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
-    c->in_transaction = true;
-    newt__turn_pass(c);
     w->within = c->at_commit && w->writes->n_current == 0;
+    w->alone = w->within && !w->described && c->turns.turn == NEWT__NO_TURN &&
+               !c->storage->options->transaction_pooling && newt__batch_is_one_statement(&w->batch);
+    if (w->alone) {
+        c->in_transaction = false;
+        w->ahead = c->talk->asked - taken;
+        w->commit_queued = !c->broken;
+    } else {
+        newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
+        c->in_transaction = true;
+        newt__turn_pass(c);
+    }
     status = send_batches(w, &taken);
     if (status != NEWT_OK)
         return status;
@@ -205,9 +215,11 @@ send_all(work *w)
     }
     if (!w->row_sent)
         send_transaction_row(w);
-    w->ahead = c->talk->asked - taken;
-    w->commit_queued = !c->broken;
-    newt__send(c, NEWT__S_COMMIT, NULL);
+    if (!w->alone) {
+        w->ahead = c->talk->asked - taken;
+        w->commit_queued = !c->broken;
+        newt__send(c, NEWT__S_COMMIT, NULL);
+    }
     if (!w->within)
         newt__sync(c);
     want_blocks(w);
@@ -266,11 +278,11 @@ take_commit(work *w)
 
     if (!take_ahead(w))
         return failed_before_commit(w);
-    newt__error_clear(&c->talk->warning); /* the next is of COMMIT */
+    newt__error_clear(&c->talk->warning); /* the next is of the commit */
     r = newt__take(c);
     if (!r) /* an error that ends the server process may come after the commit itself */
         return c->broken ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
-    committed = strcmp(PQcmdStatus(r), "COMMIT") == 0;
+    committed = w->alone || strcmp(PQcmdStatus(r), "COMMIT") == 0;
     PQclear(r);
     if (!w->within)
         newt__take_sync(c);

@@ -109,13 +109,17 @@ newt__talk_end(newt__session *c)
     return status;
 }
 
+/* That a wait for standbys was given up. A trigger may warn of what it likes: the server says where
+ * in it a warning is from. */
 void
 newt__talk_notice(void *talk, const PGresult *notice)
 {
     struct newt__talk *t = talk;
     const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *function = PQresultErrorField(notice, PG_DIAG_SOURCE_FUNCTION);
 
-    if (severity && strcmp(severity, "WARNING") == 0)
+    if (severity && strcmp(severity, "WARNING") == 0 &&
+        (!function || strcmp(function, "SyncRepWaitForLSN") == 0))
         newt__fail_sql(&t->warning, NULL, notice, NULL);
 }
 

@@ -10,7 +10,7 @@ static const newt_options client = {.projector = NEWT_PROJECT_CLIENT};
 static const newt_options server = {.projector = NEWT_PROJECT_SERVER};
 
 /* Every row is of its record, and as the extension computes it. */
-static void
+UNUSED static void
 check_projection(const store *s)
 {
     assert_sql(s->pg, "0",

@@ -581,57 +581,6 @@ test_plans(void **state)
     store_close(&s);
 }
 
-/* A COMMIT that fails after newt.at_commit() has done its part, in another extension's, leaves
- * nothing of it: no row, and synchronous_commit as it was. */
-static void
-test_commit_fails_late(void **state)
-{
-    PGconn *pg;
-    PGresult *r;
-    store s;
-
-    (void)state;
-    store_open(&s, "late");
-    if (sql_int(s.pg, "SELECT count(*) FROM pg_available_extensions WHERE name = 'postgres_fdw'") ==
-        0) {
-        print_message("# no postgres_fdw here\n");
-        store_close(&s);
-        skip();
-    }
-    sql_do(s.pg, "CREATE EXTENSION postgres_fdw");
-    sql_do(s.pg,
-           "CREATE SERVER here FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%s', port '%s', "
-           "dbname '%s', options '-c default_transaction_read_only=off')",
-           getenv("PGHOST"), getenv("PGPORT"), PQdb(s.pg));
-    sql_do(s.pg, "CREATE USER MAPPING FOR CURRENT_USER SERVER here OPTIONS (user '%s')",
-           getenv("PGUSER"));
-    sql_do(s.pg, "CREATE TABLE there (x integer UNIQUE DEFERRABLE INITIALLY DEFERRED)");
-    sql_do(s.pg,
-           "CREATE FOREIGN TABLE far (x integer) SERVER here OPTIONS (schema_name '%s', "
-           "table_name 'there')",
-           s.schema);
-    pg = sql_open();
-    sql_do(pg, "SET search_path = %s, public", s.schema);
-    /* what is loaded first is asked last */
-    sql_do(pg, "SELECT count(*) FROM far");
-    sql_do(pg, "SELECT newt.committed('transaction', NULL, NULL)");
-    sql_do(pg, "BEGIN");
-    sql_do(pg, "INSERT INTO far VALUES (1), (1)");
-    sql_do(pg, "SELECT newt.at_commit('transaction', 424242, 1, '{1}', '{}', NULL, NULL, NULL)");
-    r = PQexec(pg, "COMMIT");
-    assert_string_equal(PQresultErrorField(r, PG_DIAG_SQLSTATE), "23505");
-    PQclear(r);
-    assert_sql(pg, "on", "SHOW synchronous_commit");
-    assert_sql(pg, "0", "SELECT count(*) FROM transaction WHERE serial = 424242");
-    sql_do(pg, "BEGIN");
-    sql_do(pg, "SELECT newt.at_commit('transaction', 424242, 1, '{1}', '{}', NULL, NULL, NULL)");
-    sql_do(pg, "COMMIT");
-    assert_sql(pg, "1", "SELECT count(*) FROM transaction WHERE serial = 424242");
-    PQfinish(pg);
-    sql_do(s.pg, "DROP EXTENSION postgres_fdw CASCADE");
-    store_close(&s);
-}
-
 static const struct CMUnitTest commits[] = {
     cmocka_unit_test(test_refusals),
     cmocka_unit_test(test_transaction_rows),
@@ -644,7 +593,6 @@ static const struct CMUnitTest commits[] = {
     with(test_tids_ahead_of_the_clock, client),
     with(test_tids_ahead_of_the_clock, server),
     cmocka_unit_test(test_both_ways),
-    cmocka_unit_test(test_commit_fails_late),
     cmocka_unit_test(test_nothing_to_write),
     cmocka_unit_test(test_plans),
 };
