@@ -143,6 +143,7 @@ static bool
 read_float8(const JsonbValue *v, Datum *out)
 {
     static const double powers[] = {1, 1e4, 1e8, 1e12, 1e16, 1e20};
+    const int64 exact = INT64CONST(1) << 53; /* up to here a double holds every integer */
     const struct special *special = special_of(v);
     double real;
     int64 mantissa;
@@ -153,7 +154,7 @@ read_float8(const JsonbValue *v, Datum *out)
     else if (v->type != jbvNumeric)
         return false;
     else if (unpack(v->val.numeric, &mantissa, &exponent) &&
-             abs(exponent) < (int)lengthof(powers) && Abs(mantissa) <= INT64CONST(1) << 53)
+             abs(exponent) < (int)lengthof(powers) && mantissa >= -exact && mantissa <= exact)
         real = exponent < 0 ? (double)mantissa / powers[-exponent]
                             : (double)mantissa * powers[exponent];
     else {
