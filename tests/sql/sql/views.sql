@@ -27,8 +27,9 @@ INSERT INTO store_v.newt_class (name, version, fields) VALUES
                   {"name": "days", "kind": "date", "shape": "pairs", "key": {"kind": "int", "bits": 16}}]'),
     ('Empty', 1, '[]');
 \a\t
-SELECT newt.create_view_sql('store_v', 'app.Task', 'task', 'reports');
-SELECT newt.create_view_sql('store_v', 'Team');
+-- since PostgreSQL 17 json is a word that has quotes
+SELECT replace(newt.create_view_sql('store_v', 'app.Task', 'task', 'reports'), 'newt."json"', 'newt.json');
+SELECT replace(newt.create_view_sql('store_v', 'Team'), 'newt."json"', 'newt.json');
 \a\t
 SELECT newt.create_view('store_v', 'app.Task');
 SELECT newt.create_view('store_v', 'Empty', 'Nothing "at all"');
@@ -85,7 +86,9 @@ SELECT pg_temp.plan_of('SELECT id FROM store_v.app_task WHERE title = ''First'''
 SELECT pg_temp.plan_of('SELECT id FROM store_v.app_task WHERE tags @> ''{tag10}''');
 SELECT pg_temp.plan_of('SELECT id FROM reports.empty');
 SELECT pg_temp.plan_of('SELECT t.title FROM generate_series(1, 2) g JOIN store_v.app_task t ON t.id = g');
-SELECT pg_temp.plan_of('SELECT t.title FROM unnest(''{1,2}''::bigint[]) g JOIN store_v.app_task t ON t.owner_id = g');
+-- what is rechecked of a join, PostgreSQL 17 says the other way round
+SELECT regexp_replace(plan_of, '(Recheck Cond:).*', '\1 ...') AS plan_of
+  FROM pg_temp.plan_of('SELECT t.title FROM unnest(''{1,2}''::bigint[]) g JOIN store_v.app_task t ON t.owner_id = g');
 SELECT pg_temp.plan_of('SELECT what FROM reports.team_rows WHERE team_id = 2006');
 EXPLAIN (VERBOSE, COSTS OFF) SELECT title FROM store_v.app_task ORDER BY points;
 -- estimates by the statistics: one of the tasks, and some of them
