@@ -166,6 +166,60 @@ test_dba(void **state)
     store_close(&s);
 }
 
+/* What PostgreSQL 18 added: columns that are computed where they are read, but checked when they
+ * are written, and keys that are ranges. */
+static void
+test_of_18(void **state)
+{
+    book_ref r[2];
+    store s;
+
+    (void)state;
+    open_books(&s, "of_18", (newt_options){0});
+    if (PQserverVersion(s.pg) < 180000) {
+        store_close(&s);
+        skip();
+    }
+    create_table(&s, "Book");
+    sql_do(s.pg,
+           "ALTER TABLE book ADD half bigint GENERATED ALWAYS AS (nullif(words::bigint, 4000) / 2) "
+           "VIRTUAL NOT NULL CONSTRAINT small CHECK (half < 2500)");
+    sql_do(s.pg, "ALTER TABLE book ADD key int8range GENERATED ALWAYS AS (int8range(words::bigint, "
+                 "words::bigint, '[]')) STORED, ADD span int8range DEFAULT '[1,2)', "
+                 "ADD CONSTRAINT one_key UNIQUE (key, span WITHOUT OVERLAPS)");
+    begin(s.a);
+    r[0] = make_book(s.a, 1);
+    r[1] = make_book(s.a, 2);
+    commit(s.a);
+    for (int i = 0; i < 2; i++) { /* they change places */
+        begin(s.a);
+        change_book(s.a, r[i], 2, (newt_ref){0});
+        change_book(s.a, r[!i], 1, (newt_ref){0});
+        commit(s.a);
+    }
+    assert_sql(s.pg, "500,1000", "SELECT string_agg(half::text, ',' ORDER BY half) FROM book");
+    for (int isnew = 0; isnew < 2; isnew++) {
+        static const struct {
+            int n;
+            const char *code, *word;
+        } refused[] = {{2, "23P01", "one_key"}, {4, "23502", "half"}, {5, "23514", "small"}};
+
+        for (size_t k = 0; k < sizeof refused / sizeof *refused; k++) {
+            begin(s.a);
+            if (isnew)
+                (void)make_book(s.a, refused[k].n);
+            else
+                change_book(s.a, r[0], refused[k].n, (newt_ref){0});
+            if (!isnew && refused[k].n == 2)
+                change_book(s.a, r[1], 2, (newt_ref){0});
+            assert_refused(s.a, refused[k].code,
+                           (const char *const[]){"book", "object", refused[k].word, NULL});
+        }
+    }
+    assert_clean(&s, "Book");
+    store_close(&s);
+}
+
 /* Beside commits, or between them: the table is made anew, as a whole or its indexes. */
 static void
 test_made_anew(void **state)
@@ -451,6 +505,7 @@ test_dba_beside_writers(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_unique),
     cmocka_unit_test(test_dba),
+    cmocka_unit_test(test_of_18),
     cmocka_unit_test(test_made_anew),
     cmocka_unit_test(test_policies),
     cmocka_unit_test(test_same_name),
