@@ -272,6 +272,7 @@ DECLARE
     met boolean;
 BEGIN
     LOOP
+        PERFORM pg_stat_clear_snapshot(); -- what others do is looked at once in a transaction
         EXECUTE 'SELECT ' || condition INTO met;
         EXIT WHEN met OR clock_timestamp() > until;
         PERFORM pg_sleep(0.01);
