@@ -33,6 +33,15 @@ function ratio(op,    i) {
     return median("ratio", op)
 }
 
+# The lowest (which -1) or highest (1) ratio of the runs.
+function extreme(op, which,    i, x) {
+    if (!runs["ratio", op]) return ""
+    x = value["ratio", op, 1]
+    for (i = 2; i <= runs["ratio", op]; i++)
+        if ((value["ratio", op, i] - x) * which > 0) x = value["ratio", op, i]
+    return x
+}
+
 # Three digits that count, with commas.
 function show(x,    s, head) {
     if (x == "") return "-"
@@ -72,8 +81,9 @@ END {
             show(median("limit", op)), r == "" ? "-" : sprintf("%.2f", r), unit[op],
             show(anchor[op]),
             goal_text(op, r)
-        line[++lines] = sprintf("  \"%s\": {\"newt\": %s, \"limit\": %s, \"ratio\": %s, \"unit\": \"%s\"}", op,
-                                json(median("newt", op)), json(median("limit", op)), json(r), unit[op])
+        line[++lines] = sprintf("  \"%s\": {\"newt\": %s, \"limit\": %s, \"ratio\": %s, \"low\": %s, \"high\": %s, \"unit\": \"%s\"}", op,
+                                json(median("newt", op)), json(median("limit", op)), json(r), json(extreme(op, -1)),
+                                json(extreme(op, 1)), unit[op])
     }
     if (goals) printf "\n%s\n", missed == "" ? "All goals are met." : "Goals missed: " missed "."
     printf "\n%-48s %12s %12s %12s %12s\n", "JSONB computed by", "client", "server", "the updater",
