@@ -183,7 +183,9 @@ typedef struct newt__registered {
     const char *projection; /* NULL: as the store says */
 } newt__registered;
 
-typedef int newt__take_class(void *arg, const newt__registered *k);
+/* Place i of a list is registered otherwise: as it is there, fields NULL if they are the same text;
+ * or, theirs NULL, not at all. */
+typedef int newt__take_class(void *arg, size_t i, const newt__registered *theirs);
 
 /* ---- the table -------------------------------------------------------------------------- */
 
@@ -241,12 +243,13 @@ typedef struct newt__storage_type {
     newt__outcome (*commit)(newt__session *x, const newt__writes *w, newt__committed *out,
                             newt_error *e);
 
-    /* All registered versions of the classes with these names. Outside of a transaction. */
-    int (*classes)(newt__session *x, const char *const *names, size_t n, newt__take_class *take,
+    /* Hands over what is registered otherwise than the list says. Outside of a transaction; a
+     * session that is not ready gets so with it. */
+    int (*classes)(newt__session *x, const newt__registered *list, size_t n, newt__take_class *take,
                    void *arg, newt_error *e);
-    /* Those that are there already stay as they are. */
+    /* Registers them first; those that are there already stay as they are. */
     int (*register_classes)(newt__session *x, const newt__registered *list, size_t n,
-                            newt_error *e);
+                            newt__take_class *take, void *arg, newt_error *e);
 
     /* What it does for those who follow it; all of it is outside of a transaction. */
     const newt__feed_type *feed;

@@ -48,6 +48,8 @@ struct newt__classes {
 typedef struct builder {
     newt__classes *cs;
     newt_error *e;
+    newt__class **slots; /* of cs->list, by name: open addressing, at most half of them in use */
+    size_t n_slots;      /* a power of two */
 } builder;
 
 static void *
@@ -102,28 +104,71 @@ by_table(const newt__classes *cs, const newt_class *table)
     return NULL;
 }
 
+/* The slot of the class of this name, or the empty one for it; there are slots. */
+static newt__class **
+slot_of(const builder *b, const char *name)
+{
+    uint32_t hash = 2166136261u;
+    size_t i;
+
+    for (const char *s = name; *s; s++)
+        hash = (hash ^ (uint8_t)*s) * 16777619u;
+    for (i = hash & (b->n_slots - 1); b->slots[i] && strcmp(b->slots[i]->name, name) != 0;)
+        i = (i + 1) & (b->n_slots - 1);
+    return &b->slots[i];
+}
+
+static newt__class *
+by_name(const builder *b, const char *name)
+{
+    return b->n_slots ? *slot_of(b, name) : NULL;
+}
+
+static bool
+list_class(builder *b, newt__class *k)
+{
+    newt__classes *cs = b->cs;
+
+    if (!grow(b, (void **)&cs->list, &cs->cap, cs->n, sizeof *cs->list))
+        return false;
+    if (2 * (cs->n + 1) > b->n_slots) {
+        size_t n = b->n_slots ? 2 * b->n_slots : 64;
+        newt__class **slots = calloc(n, sizeof *slots);
+
+        if (!slots) {
+            newt__fail_memory(b->e);
+            return false;
+        }
+        free(b->slots);
+        b->slots = slots;
+        b->n_slots = n;
+        for (size_t i = 0; i < cs->n; i++)
+            *slot_of(b, cs->list[i]->name) = cs->list[i];
+    }
+    *slot_of(b, k->name) = k;
+    cs->list[cs->n++] = k;
+    return true;
+}
+
 /* Finds or adds a class by its table; the fields are copied later. NULL: failed. */
 static newt__class *
 add(builder *b, const newt_class *table, bool stored)
 {
     newt__classes *cs = b->cs;
-    newt__class *k = by_table(cs, table);
+    newt__class *k;
     bool is_own = false;
 
-    if (k) {
+    for (size_t i = 0; newt__builtin_classes[i]; i++)
+        is_own |= newt__builtin_classes[i] == table;
+    if (!newt__check_table(b->e, table, is_own))
+        return NULL;
+    k = by_name(b, table->name);
+    if (k && (k->table == table || by_table(cs, table))) {
         k->stored |= stored;
         return k;
     }
-    for (size_t i = 0; newt__builtin_classes[i]; i++)
-        is_own |= newt__builtin_classes[i] == table;
-    if (!newt__check_table(b->e, table, is_own) ||
-        !grow(b, (void **)&cs->aliases, &cs->cap_aliases, cs->n_aliases, sizeof *cs->aliases) ||
-        !grow(b, (void **)&cs->list, &cs->cap, cs->n, sizeof *cs->list))
+    if (!grow(b, (void **)&cs->aliases, &cs->cap_aliases, cs->n_aliases, sizeof *cs->aliases))
         return NULL;
-
-    for (size_t i = 0; i < cs->n && !k; i++)
-        if (strcmp(cs->list[i]->name, table->name) == 0)
-            k = cs->list[i];
     if (k) {
         if (!newt__same_definition(k->table, table)) {
             newt__class_refuse(b->e, "class \"%s\" is given twice with different definitions",
@@ -143,7 +188,8 @@ add(builder *b, const newt_class *table, bool stored)
         k->size = table->size;
         k->flags = table->flags;
         k->hooks = newt__class_hooks(table);
-        cs->list[cs->n++] = k;
+        if (!list_class(b, k))
+            return NULL;
     }
     k->stored |= stored;
     cs->aliases[cs->n_aliases++] = (struct alias){table, k};
@@ -280,14 +326,16 @@ resolve_refs(builder *b, newt__class *k)
 {
     for (uint32_t i = 0; i < k->n_fields; i++) {
         newt__field *f = &k->fields[i];
+        const newt_class *to = f->f.type;
+        newt__class *named;
 
-        if (f->f.kind != NEWT_K_REF || !f->f.type)
+        if (f->f.kind != NEWT_K_REF || !to)
             continue;
-        f->type = by_table(b->cs, f->f.type);
-        if (!f->type && f->f.type->class_size == sizeof(newt_class) && f->f.type->name)
-            for (size_t j = 0; j < b->cs->n && !f->type; j++)
-                if (b->cs->list[j]->stored && strcmp(b->cs->list[j]->name, f->f.type->name) == 0)
-                    f->type = add(b, f->f.type, true); /* compares the definitions */
+        named = to->class_size == sizeof *to && to->name ? by_name(b, to->name) : NULL;
+        if (named && named->table == to)
+            f->type = named;
+        else if (!(f->type = by_table(b->cs, to)) && named && named->stored)
+            f->type = add(b, to, true); /* compares the definitions */
         if (b->e->status != NEWT_OK)
             return false;
         if (!f->type || !f->type->stored) {
@@ -415,9 +463,11 @@ newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_
     if (!b.cs)
         return newt__fail_memory(e);
     if (build(&b, classes)) {
+        free(b.slots);
         *out = b.cs;
         return NEWT_OK;
     }
+    free(b.slots);
     newt__classes_free(b.cs);
     newt__error_move(e, &own_error);
     return e->status;

@@ -87,8 +87,9 @@ const newt__class *newt__class_find(const newt__classes *cs, const newt_class *t
 const newt__class *newt__class_named(const newt__classes *cs, const char *name, size_t n);
 const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL after the last */
 /* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...] in the order of
- * the program's table, see docs/class-registry.md; new reference, NULL: no memory (registry.c). */
-json_t *newt__class_fields(const newt__class *k);
+ * the program's table, see docs/class-registry.md; as text, malloc'ed, NULL: no memory
+ * (registry.c). */
+char *newt__class_fields(const newt__class *k);
 /* The text of a class name that no table has, valid as long as the classes; NULL: no memory. */
 const char *newt__class_intern(const newt__classes *cs, const char *name, size_t n);
 

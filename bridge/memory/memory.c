@@ -71,7 +71,8 @@ storage_close(newt__storage *s)
 
 /* ---- the registry ----------------------------------------------------------------------- */
 
-/* What is there stays as it is, so only the beginning of the list needs the lock. */
+/* Others are added in front of what is there, which stays as it is: who has the beginning needs no
+ * lock to go on. */
 static const newt__kept_class *
 first_class(newt__session *x)
 {
@@ -83,17 +84,37 @@ first_class(newt__session *x)
     return first;
 }
 
+static const newt__kept_class *
+class_in(const newt__kept_class *first, const newt__registered *k)
+{
+    while (first && (strcmp(first->k.name, k->name) != 0 || first->k.version != k->version))
+        first = first->next;
+    return first;
+}
+
 static int
-classes(newt__session *x, const char *const *names, size_t n, newt__take_class *take, void *arg,
+classes(newt__session *x, const newt__registered *list, size_t n, newt__take_class *take, void *arg,
         newt_error *e)
 {
+    const newt__kept_class *first = first_class(x);
     int status = NEWT_OK;
 
     (void)e;
-    for (const newt__kept_class *c = first_class(x); c && status == NEWT_OK; c = c->next)
-        for (size_t i = 0; i < n && status == NEWT_OK; i++)
-            if (strcmp(names[i], c->k.name) == 0)
-                status = take(arg, &c->k);
+    for (size_t i = 0; i < n && status == NEWT_OK; i++) {
+        const newt__kept_class *c = class_in(first, &list[i]);
+        const char *ours = list[i].projection ? list[i].projection : "";
+        newt__registered theirs;
+
+        if (!c) {
+            status = take(arg, i, NULL);
+            continue;
+        }
+        theirs = c->k;
+        if (strcmp(theirs.fields, list[i].fields) == 0)
+            theirs.fields = NULL;
+        if (theirs.fields || strcmp(theirs.projection ? theirs.projection : "", ours) != 0)
+            status = take(arg, i, &theirs);
+    }
     return status;
 }
 
@@ -116,17 +137,16 @@ keep_class(const newt__registered *k)
 }
 
 static int
-register_classes(newt__session *x, const newt__registered *list, size_t n, newt_error *e)
+register_classes(newt__session *x, const newt__registered *list, size_t n, newt__take_class *take,
+                 void *arg, newt_error *e)
 {
     int status = NEWT_OK;
 
     pthread_mutex_lock(&x->heap->lock);
     for (size_t i = 0; i < n && status == NEWT_OK; i++) {
-        newt__kept_class *c = x->heap->classes;
+        newt__kept_class *c;
 
-        while (c && (strcmp(c->k.name, list[i].name) != 0 || c->k.version != list[i].version))
-            c = c->next;
-        if (c)
+        if (class_in(x->heap->classes, &list[i]))
             continue;
         c = keep_class(&list[i]);
         if (!c) {
@@ -137,7 +157,7 @@ register_classes(newt__session *x, const newt__registered *list, size_t n, newt_
         x->heap->classes = c;
     }
     pthread_mutex_unlock(&x->heap->lock);
-    return status;
+    return status == NEWT_OK ? classes(x, list, n, take, arg, e) : status;
 }
 
 const newt__storage_type newt__memory = {

@@ -19,6 +19,19 @@ execute(PGconn *pg, const char *sql, newt_error *e)
     return rc;
 }
 
+/* Parameters and results as text; NULL: it failed, and e says why. */
+static PGresult *
+ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params)
+{
+    PGresult *r = PQexecParams(pg, sql, n, NULL, params, NULL, NULL, 0);
+
+    if (PQresultStatus(r) == PGRES_TUPLES_OK)
+        return r;
+    newt__fail_sql(e, pg, r, NULL);
+    PQclear(r);
+    return NULL;
+}
+
 static int
 create_store(PGconn *pg, const char *schema, newt_error *e)
 {
@@ -34,21 +47,20 @@ create_store(PGconn *pg, const char *schema, newt_error *e)
     if (rc != NEWT_OK)
         goto out;
     /* one maker at a time, so that the second finds the first one's store */
-    r = newt__ask(pg, e,
-                  "SELECT pg_advisory_xact_lock(hashtextextended('newt store ' || $1, 0)), "
-                  "EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
-                  1, params);
+    r = ask(pg, e,
+            "SELECT pg_advisory_xact_lock(hashtextextended('newt store ' || $1, 0)), "
+            "EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)",
+            1, params);
     if (!r) {
         rc = e->status;
         goto out;
     }
     there = *PQgetvalue(r, 0, 1) == 't';
     PQclear(r);
-    r = newt__ask(
-        pg, e,
-        "SELECT EXISTS (SELECT FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace "
-        "WHERE n.nspname = $1 AND k.relname = 'newt_store')",
-        1, params);
+    r = ask(pg, e,
+            "SELECT EXISTS (SELECT FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace "
+            "WHERE n.nspname = $1 AND k.relname = 'newt_store')",
+            1, params);
     if (!r) {
         rc = e->status;
         goto out;

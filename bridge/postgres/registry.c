@@ -5,75 +5,127 @@
 
 #include <string.h>
 
-int
-newt__session_classes(newt__session *c, const char *const *names, size_t n, newt__take_class *take,
-                      void *arg)
+/* A list of them as arrays. */
+typedef struct columns {
+    newt__array names, versions, texts, fields, projections;
+} columns;
+
+static void
+columns_make(columns *a, const newt__registered *list, size_t n)
 {
-    newt__array list = {.buf.env = &newt__malloc_env};
-    newt__params p = {0};
-    int status = newt__session_server(c);
-    PGresult *r;
+    const newt__array empty = {.buf.env = &newt__malloc_env};
 
-    if (status != NEWT_OK)
-        return status;
-    newt__array_begin(&list, NEWT__OID_TEXT);
-    for (size_t i = 0; i < n; i++)
-        newt__array_bytes(&list, names[i], strlen(names[i]));
-    newt__param_array(&p, &list);
-    newt__talk_begin(c);
-    newt__send(c, NEWT__S_CLASSES, &p);
-    newt__sync(c);
-    r = newt__take(c);
-    newt__take_sync(c);
-    newt__buffer_free(&list.buf);
-    status = newt__talk_end(c);
-    for (int i = 0; r && status == NEWT_OK && i < PQntuples(r); i++) {
-        newt__registered k = {.name = PQgetvalue(r, i, 0),
-                              .version = (int32_t)newt__field_int(r, i, 1),
-                              .fields = PQgetvalue(r, i, 2),
-                              .projection = PQgetisnull(r, i, 3) ? NULL : PQgetvalue(r, i, 3)};
-
-        status = take(arg, &k);
+    *a = (columns){empty, empty, empty, empty, empty};
+    newt__array_begin(&a->names, NEWT__OID_TEXT);
+    newt__array_begin(&a->versions, NEWT__OID_INT4);
+    newt__array_begin(&a->texts, NEWT__OID_TEXT);
+    newt__array_begin(&a->fields, NEWT__OID_JSONB);
+    newt__array_begin(&a->projections, NEWT__OID_TEXT);
+    for (size_t i = 0; i < n; i++) {
+        newt__array_bytes(&a->names, list[i].name, strlen(list[i].name));
+        newt__array_int4(&a->versions, list[i].version);
+        newt__array_bytes(&a->texts, list[i].fields, strlen(list[i].fields));
+        newt__array_json(&a->fields, list[i].fields, strlen(list[i].fields));
+        if (list[i].projection)
+            newt__array_bytes(&a->projections, list[i].projection, strlen(list[i].projection));
+        else
+            newt__array_null(&a->projections);
     }
+}
+
+static void
+columns_free(columns *a)
+{
+    newt__buffer_free(&a->names.buf);
+    newt__buffer_free(&a->versions.buf);
+    newt__buffer_free(&a->texts.buf);
+    newt__buffer_free(&a->fields.buf);
+    newt__buffer_free(&a->projections.buf);
+}
+
+static void
+columns_bind(columns *a, newt__params *p, newt__array *fields)
+{
+    newt__param_array(p, &a->names);
+    newt__param_array(p, &a->versions);
+    newt__param_array(p, fields);
+    newt__param_array(p, &a->projections);
+}
+
+static int
+hand_over(const PGresult *r, size_t n, newt__take_class *take, void *arg)
+{
+    int status = NEWT_OK;
+
+    for (int row = 0; r && status == NEWT_OK && row < PQntuples(r); row++) {
+        size_t i = (size_t)newt__field_int(r, row, 0) - 1;
+        newt__registered theirs = {.version = (int32_t)newt__field_int(r, row, 1),
+                                   .fields = PQgetisnull(r, row, 2) ? NULL : PQgetvalue(r, row, 2),
+                                   .projection = PQgetisnull(r, row, 3) ? NULL
+                                                                        : PQgetvalue(r, row, 3)};
+
+        if (i < n)
+            status = take(arg, i, PQgetisnull(r, row, 1) ? NULL : &theirs);
+    }
+    return status;
+}
+
+int
+newt__session_classes(newt__session *c, const newt__registered *list, size_t n,
+                      newt__take_class *take, void *arg)
+{
+    newt__params p = {0};
+    columns a;
+    PGresult *r;
+    int status;
+
+    columns_make(&a, list, n);
+    columns_bind(&a, &p, &a.texts);
+    c->along = &p; /* if this opens the connection, the answer comes with it */
+    status = newt__session_server(c);
+    c->along = NULL;
+    r = c->brought;
+    c->brought = NULL;
+    if (status == NEWT_OK && !r) {
+        newt__talk_begin(c);
+        newt__send(c, NEWT__S_CLASSES, &p);
+        newt__sync(c);
+        r = newt__take(c);
+        newt__take_sync(c);
+        status = newt__talk_end(c);
+    }
+    columns_free(&a);
+    if (status == NEWT_OK)
+        status = hand_over(r, n, take, arg);
     PQclear(r);
     return status;
 }
 
 int
-newt__session_register(newt__session *c, const newt__registered *list, size_t n)
+newt__session_register(newt__session *c, const newt__registered *list, size_t n,
+                       newt__take_class *take, void *arg)
 {
-    newt__array names = {.buf.env = &newt__malloc_env}, versions = names, fields = names,
-                projections = names;
-    newt__params p = {0};
+    newt__params p = {0}, q = {0};
     int status = newt__session_server(c);
+    columns a;
+    PGresult *r;
 
     if (status != NEWT_OK)
         return status;
-    newt__array_begin(&names, NEWT__OID_TEXT);
-    newt__array_begin(&versions, NEWT__OID_INT4);
-    newt__array_begin(&fields, NEWT__OID_JSONB);
-    newt__array_begin(&projections, NEWT__OID_TEXT);
-    for (size_t i = 0; i < n; i++) {
-        newt__array_bytes(&names, list[i].name, strlen(list[i].name));
-        newt__array_int4(&versions, list[i].version);
-        newt__array_json(&fields, list[i].fields, strlen(list[i].fields));
-        if (list[i].projection)
-            newt__array_bytes(&projections, list[i].projection, strlen(list[i].projection));
-        else
-            newt__array_null(&projections);
-    }
-    newt__param_array(&p, &names);
-    newt__param_array(&p, &versions);
-    newt__param_array(&p, &fields);
-    newt__param_array(&p, &projections);
+    columns_make(&a, list, n);
+    columns_bind(&a, &p, &a.fields);
+    columns_bind(&a, &q, &a.texts);
     newt__talk_begin(c);
     newt__send(c, NEWT__S_REGISTER, &p);
+    newt__send(c, NEWT__S_CLASSES, &q); /* another program may have been first */
     newt__sync(c);
     newt__take_done(c);
+    r = newt__take(c);
     newt__take_sync(c);
-    newt__buffer_free(&names.buf);
-    newt__buffer_free(&versions.buf);
-    newt__buffer_free(&fields.buf);
-    newt__buffer_free(&projections.buf);
-    return newt__talk_end(c);
+    columns_free(&a);
+    status = newt__talk_end(c);
+    if (status == NEWT_OK)
+        status = hand_over(r, n, take, arg);
+    PQclear(r);
+    return status;
 }

@@ -48,7 +48,10 @@ typedef enum newt__statement {
     NEWT__S_BEGIN_WRITE,
     NEWT__S_SETTINGS,
     NEWT__S_LOOK,
-    NEWT__S_PROJECTION,
+    NEWT__S_VERSION,
+    NEWT__S_STORE,
+    NEWT__S_LIFE,
+    NEWT__S_NEW_LIFE,
     NEWT__S_COMMIT,
     NEWT__S_ROLLBACK,
     NEWT__S_SAVEPOINT,
@@ -132,7 +135,12 @@ typedef enum newt__statement {
     NEWT__N_STATEMENTS
 } newt__statement;
 
-/* The statements with the store's quoted schema in them. */
+/* With marks for what sql.c puts in: the quoted schema (@store@), the schema within a string with
+ * escapes (@literal@), and this. */
+#define NEWT__INCARNATION "@incarnation@"
+extern const char *const newt__statements[NEWT__N_STATEMENTS];
+
+/* The statements with the store's quoted schema in them (sql.c). */
 struct newt__sql {
     char *text[2][NEWT__N_STATEMENTS]; /* for a primary, and for a standby */
     char name[NEWT__N_STATEMENTS][12]; /* as prepared */
@@ -289,9 +297,12 @@ struct newt__session {
     bool async;        /* no row is written, or later, where a class does not say otherwise */
     int64_t looked_us; /* monotonic clock of the last look at all these */
     uint64_t seen;     /* what that look has found */
-    bool doubtful;     /* the cache is of a server that was restarted or replaced since */
-    bool reopen;       /* the server connection is to be replaced at the next chance */
-    bool broken;       /* ... is of no use any more */
+    const newt__params *along; /* of NEWT__S_CLASSES, if the opening is to ask that too; or NULL */
+    PGresult *brought;         /* ... and its answer */
+    bool nameless;             /* this life of the server has no name yet */
+    bool doubtful;             /* the cache is of a server that was restarted or replaced since */
+    bool reopen;               /* the server connection is to be replaced at the next chance */
+    bool broken;               /* ... is of no use any more */
 };
 
 /* Takes e as the error of the present call; returns its status. */
@@ -315,6 +326,7 @@ struct newt__talk {
     bool waiting;                   /* something has been sent since the last wait */
     newt__rows *rows;               /* of newt__take_rows, while it runs */
     void *rows_arg;
+    bool opening; /* nothing is prepared yet: it is not known whether the session is ours */
     bool prepared[NEWT__N_STATEMENTS];
     /* a statement failed as it does if something was dropped or replaced: nothing is known to be as
      * it was when the connection was opened, and a new one is to look */
@@ -367,8 +379,8 @@ void newt__session_free(newt__session *c);
 /* A connection to uri with the library's time-outs; and whether that server will do. */
 PGconn *newt__connect_to(const char *uri, int timeout);
 int newt__check_server(const PGconn *pg, newt_error *e);
-/* A statement outside pipeline mode, parameters and results as text; NULL: e says why. */
-PGresult *newt__ask(PGconn *pg, newt_error *e, const char *sql, int n, const char *const *params);
+/* Asks the server that has just been connected to for all that a session knows of it (open.c). */
+int newt__session_learn(newt__session *c, newt_error *e);
 /* Connects or reconnects; drops what belonged to a server that was restarted or replaced. */
 int newt__session_open(newt__session *c);
 /* Whether the server is there still, as far as can be seen without asking it. */
@@ -464,9 +476,10 @@ int newt__session_load(newt__session *c, const int64_t *oids, size_t n, newt__ta
 int newt__session_walk(newt__session *c, const int64_t *roots, size_t n,
                        const newt_walk_options *options, newt__take_record *take, void *arg);
 int newt__session_query(newt__session *c, const newt__query *q, bool *over);
-int newt__session_classes(newt__session *c, const char *const *names, size_t n,
+int newt__session_classes(newt__session *c, const newt__registered *list, size_t n,
                           newt__take_class *take, void *arg);
-int newt__session_register(newt__session *c, const newt__registered *list, size_t n);
+int newt__session_register(newt__session *c, const newt__registered *list, size_t n,
+                           newt__take_class *take, void *arg);
 int newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
                        newt__take_transaction *take, void *arg);
 int newt__session_wait_feed(newt__session *c, newt__position after, int at_most_ms);

@@ -3,10 +3,6 @@
  */
 #include "session.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* ---- the statements ------------------------------------------------------------------- */
 
 /* For the moments when the commit lock is held and the next message does not come. */
@@ -74,19 +70,21 @@
     "RETURNING tid, set_config('synchronous_commit', "                                             \
     "coalesce($5::text, current_setting('synchronous_commit')), true)"
 
-#define INCARNATION "@incarnation@" /* see incarnations */
+#define INCARNATION NEWT__INCARNATION
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
 
 /*
- * Settings of the session, or ($2) of one transaction. The first NEWT__N_PLAN_SETTINGS make every
- * statement here run by index and in the order of its arrays, planned once, whatever statistics
- * there are; queries of the application get the server's own back. The others hold for these too:
- * what a role or a database has set must neither stop a commit nor change how values read. $1 the
- * incarnation that the server must be of, or null; $3 the store's schema.
+ * Settings of the session, if it is in the server's process $2, else of one transaction: whoever
+ * connects through a pooler unawares leaves nothing behind. The first NEWT__N_PLAN_SETTINGS make
+ * every statement here run by index and in the order of its arrays, planned once, whatever
+ * statistics there are; queries of the application get the server's own back. The others hold for
+ * these too: what a role or a database has set must neither stop a commit nor change how values
+ * read. $1 the incarnation that the server must be of, or null; $3 the store's schema.
  */
+#define LOCAL "pg_backend_pid() <> $2::text::integer"
 /* clang-format off */
 #define SET(name, value)                                                                           \
-    "current_setting('" name "'), set_config('" name "', '" value "', $2::text::boolean), "
+    "current_setting('" name "'), set_config('" name "', '" value "', " LOCAL "), "
 #define SETTINGS                                                                                   \
     SET("plan_cache_mode", "force_generic_plan")                                                   \
     SET("jit", "off")                                                                              \
@@ -103,7 +101,7 @@
     SET("extra_float_digits", "1")                                                                 \
     SET("bytea_output", "hex")                                                                     \
     "set_config('search_path', concat_ws(', ', $3::text, "                                         \
-    "nullif(current_setting('search_path'), '')), $2::text::boolean)"
+    "nullif(current_setting('search_path'), '')), " LOCAL ")"
 /* clang-format on */
 
 /*
@@ -226,7 +224,7 @@
     "WITH u AS MATERIALIZED (SELECT FROM @store@.newt_follower WHERE name = $1::text "             \
     "AND tid = $2 AND coalesce(copied, -1) = $3 FOR " mode MOVED
 
-static const char *const statements[NEWT__N_STATEMENTS] = {
+const char *const newt__statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     /* said in full: a role's defaults could make max(tid) stale */
     [NEWT__S_BEGIN_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
@@ -235,8 +233,9 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "@store@.newt_raise('08006', 'the server was restarted or replaced', 'It is of another "
         "incarnation.') END, " SETTINGS,
     /* $1 schema. The last column is the same as long as nothing here has changed that a connection
-     * keeps: the extension's version, the functions of it that may be called, the store, and how it
-     * is projected. In a field of results as text it must come without a sign. */
+     * keeps: the extension's version, the functions of it that we call and may, and the store. In a
+     * field of results as text it must come without a sign. Once, and by their names alone:
+     * has_function_privilege looks into another catalogue for each. */
     [NEWT__S_LOOK] =
         "SELECT s.store IS NOT NULL, 'to_jsonb' = ANY (f.names), 'walk' = ANY (f.names), "
         "pg_backend_pid(), pg_is_in_recovery(), 'at_commit' = ANY (f.names), "
@@ -244,11 +243,25 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
         "abs(hashtextextended(concat_ws(' ', f.names::text, s.store::oid, pg_is_in_recovery(), "
         "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2) "
         "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
-        "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
-        "WHERE n.nspname = 'newt' AND l.lanname = 'c' AND has_schema_privilege(n.oid, 'USAGE') "
-        "AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY p.oid)) AS f(names), "
+        "WHERE p.proname = ANY ('{at_commit,class_name,committed,project_new,rejects,to_jsonb,"
+        "try_to_jsonb,walk}'::name[]) "
+        "AND p.pronamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = 'newt' "
+        "AND has_schema_privilege(n.oid, 'USAGE')) "
+        "AND p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'c') "
+        "AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY p.oid) OFFSET 0) AS f(names), "
         "(SELECT to_regclass($1::text || '.newt_store')) AS s(store)",
-    [NEWT__S_PROJECTION] = "SELECT projection FROM @store@.newt_store WHERE one",
+    /* by itself: another version may lack what the next one asks for */
+    [NEWT__S_VERSION] = "SELECT version FROM @store@.newt_store WHERE one",
+    [NEWT__S_STORE] = "SELECT projection, oid_block::bigint, serial_block::bigint "
+                      "FROM @store@.newt_store WHERE one",
+    /* which life of which server: a restored dump brings the incarnation's row along, but not the
+     * database's oid */
+    [NEWT__S_LIFE] =
+        "SELECT " INCARNATION ", s.system_identifier, p.timeline_id::bigint, "
+        "(SELECT d.oid::bigint FROM pg_database d WHERE d.datname = current_database()) "
+        "FROM pg_control_system() s, pg_control_checkpoint() p",
+    [NEWT__S_NEW_LIFE] = "INSERT INTO @store@.newt_incarnation DEFAULT VALUES "
+                         "ON CONFLICT DO NOTHING",
     [NEWT__S_COMMIT] = "COMMIT",
     [NEWT__S_ROLLBACK] = "ROLLBACK",
     [NEWT__S_SAVEPOINT] = "SAVEPOINT newt",
@@ -378,8 +391,16 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8"),
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
-    [NEWT__S_CLASSES] = "SELECT name, version::bigint, fields::text, projection "
-                        "FROM @store@.newt_class WHERE name = ANY ($1::text[])",
+    /* what is registered otherwise than $1 name, $2 version, $3 fields, $4 projection say: n, its
+     * version (null: not at all), its fields if they are others as text, its projection. As a rule
+     * there is no row. */
+    [NEWT__S_CLASSES] =
+        "SELECT i.n, k.version::bigint, CASE WHEN k.fields::text <> i.fields "
+        "THEN k.fields::text END, k.projection FROM unnest($1::text[], $2::integer[], $3::text[], "
+        "$4::text[]) WITH ORDINALITY AS i(name, version, fields, projection, n) "
+        "LEFT JOIN @store@.newt_class k ON k.name = i.name AND k.version = i.version "
+        "WHERE k.name IS NULL OR k.fields::text <> i.fields "
+        "OR k.projection IS DISTINCT FROM i.projection ORDER BY i.n",
     [NEWT__S_REGISTER] = "INSERT INTO @store@.newt_class (name, version, fields, projection) "
                          "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
                          "ON CONFLICT DO NOTHING",
@@ -552,132 +573,3 @@ static const char *const statements[NEWT__N_STATEMENTS] = {
     /* $1 follower or null, $2 transactions that are counted at most */
     [NEWT__S_HEALTH] = HEALTH,
 };
-
-/* What the statements ask for the server's incarnation. A standby cannot read an UNLOGGED table: it
- * has none, and what has become of one that is a standby no longer is to be found out. */
-static const char *const incarnations[] = {
-    "(SELECT id FROM @store@.newt_incarnation WHERE one)",
-    "CASE WHEN pg_is_in_recovery() THEN '00000000-0000-0000-0000-000000000000'::uuid "
-    "ELSE 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid END",
-};
-
-/* A mark in SQL, and what stands for it. */
-typedef struct mark {
-    const char *name, *value;
-} mark;
-
-static const mark *
-mark_at(const char *at, const mark *marks)
-{
-    for (; marks->name; marks++)
-        if (strncmp(at, marks->name, strlen(marks->name)) == 0)
-            return marks;
-    return NULL;
-}
-
-/* text with every mark replaced, up to a mark without a name, at once: a schema may be called like
- * a mark. malloc'ed, NULL: no memory */
-static char *
-expand(const char *text, const mark *marks)
-{
-    size_t n = strlen(text) + 1;
-    const mark *m;
-    const char *at;
-    char *out, *to;
-
-    for (at = text; (at = strchr(at, '@')); at++)
-        if ((m = mark_at(at, marks)))
-            n += strlen(m->value);
-    out = to = malloc(n);
-    if (!out)
-        return NULL;
-    for (at = text; *at;) {
-        m = *at == '@' ? mark_at(at, marks) : NULL;
-        if (m) {
-            memcpy(to, m->value, strlen(m->value));
-            to += strlen(m->value);
-            at += strlen(m->name);
-        } else {
-            *to++ = *at++;
-        }
-    }
-    *to = 0;
-    return out;
-}
-
-char *
-newt__sql_expand(const char *text, const char *schema)
-{
-    const mark marks[] = {{"@store@", schema}, {NULL, NULL}};
-
-    return expand(text, marks);
-}
-
-/* What stands for it between E' and '; malloc'ed, NULL: no memory */
-static char *
-literal(const char *schema)
-{
-    char *out = malloc(2 * strlen(schema) + 1), *to = out;
-
-    for (; out && *schema; *to++ = *schema++)
-        if (*schema == '\'' || *schema == '\\')
-            *to++ = *schema;
-    if (out)
-        *to = 0;
-    return out;
-}
-
-static char *
-statement(newt__statement s, bool standby, const char *schema)
-{
-    mark text[] = {{"@incarnation@", incarnations[standby]}, {NULL, NULL}};
-    mark marks[] = {{"@store@", schema}, {"@literal@", NULL}, {NULL, NULL}};
-    char *escaped = literal(schema), *half = expand(statements[s], text), *out = NULL;
-
-    marks[1].value = escaped;
-    if (escaped && half)
-        out = expand(half, marks);
-    free(escaped);
-    free(half);
-    return out;
-}
-
-void
-newt__sql_free(struct newt__sql *sql)
-{
-    if (!sql)
-        return;
-    for (int i = 0; i < NEWT__N_STATEMENTS; i++) {
-        free(sql->text[false][i]);
-        free(sql->text[true][i]);
-    }
-    PQfreemem(sql->schema);
-    free(sql->oid_sequence);
-    free(sql->serial_sequence);
-    free(sql);
-}
-
-struct newt__sql *
-newt__sql_new(PGconn *pg, const char *schema)
-{
-    struct newt__sql *sql = calloc(1, sizeof *sql);
-    bool ok;
-
-    if (!sql)
-        return NULL;
-    sql->schema = PQescapeIdentifier(pg, schema, strlen(schema));
-    if (!sql->schema)
-        goto fail;
-    sql->oid_sequence = newt__sql_expand("@store@.newt_oid", sql->schema);
-    sql->serial_sequence = newt__sql_expand("@store@.newt_serial", sql->schema);
-    ok = sql->oid_sequence && sql->serial_sequence;
-    for (int i = 0; i < NEWT__N_STATEMENTS; i++)
-        snprintf(sql->name[i], sizeof sql->name[i], "newt_%d", i);
-    for (int i = 0; ok && i < 2 * NEWT__N_STATEMENTS; i++)
-        ok = (sql->text[i % 2][i / 2] = statement((newt__statement)(i / 2), i % 2, sql->schema));
-    if (ok)
-        return sql;
-fail:
-    newt__sql_free(sql);
-    return NULL;
-}

@@ -120,16 +120,17 @@ commit(newt__session *c, const newt__writes *w, newt__committed *out, newt_error
 }
 
 static int
-classes(newt__session *c, const char *const *names, size_t n, newt__take_class *take, void *arg,
+classes(newt__session *c, const newt__registered *list, size_t n, newt__take_class *take, void *arg,
         newt_error *e)
 {
-    return done(c, newt__session_classes(c, names, n, take, arg), e);
+    return done(c, newt__session_classes(c, list, n, take, arg), e);
 }
 
 static int
-register_classes(newt__session *c, const newt__registered *list, size_t n, newt_error *e)
+register_classes(newt__session *c, const newt__registered *list, size_t n, newt__take_class *take,
+                 void *arg, newt_error *e)
 {
-    return done(c, newt__session_register(c, list, n), e);
+    return done(c, newt__session_register(c, list, n, take, arg), e);
 }
 
 /* ---- for those who follow ------------------------------------------------------------------ */

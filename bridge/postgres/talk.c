@@ -251,7 +251,7 @@ send_settings(newt__session *c, bool writes)
     newt__params p = {0};
 
     newt__param_bytes(&p, writes ? c->incarnation : NULL, sizeof c->incarnation);
-    newt__param_text(&p, "true");
+    newt__param_text(&p, "0");
     newt__param_text(&p, c->storage->sql->schema);
     send_unnamed(c, NEWT__S_SETTINGS, &p, SETTINGS);
 }
@@ -260,7 +260,8 @@ send_settings(newt__session *c, bool writes)
 static bool
 writes_alone(newt__statement s)
 {
-    return s == NEWT__S_BLOCKS || s == NEWT__S_BARRIER || s == NEWT__S_REGISTER;
+    return s == NEWT__S_BLOCKS || s == NEWT__S_BARRIER || s == NEWT__S_REGISTER ||
+           s == NEWT__S_NEW_LIFE;
 }
 
 static void
@@ -301,6 +302,10 @@ newt__send(newt__session *c, newt__statement s, const newt__params *p)
     c->talk->asked++;
     if (c->storage->options->transaction_pooling) {
         send_pooled(c, s, p);
+        return;
+    }
+    if (c->talk->opening) {
+        send_unnamed(c, s, p, STATEMENT + s);
         return;
     }
     name = c->storage->sql->name[s];

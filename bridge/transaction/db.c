@@ -259,11 +259,9 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     c = conn_new(db);
     if (!c)
         return newt__fail_memory(&db->error);
-    rc = make_ready(c);
-    if (rc != NEWT_OK)
+    rc = newt__register_classes(c, &db->error); /* which connects, if there are classes */
+    if (rc == NEWT_OK && (rc = make_ready(c)) != NEWT_OK)
         newt__error_move(&db->error, &c->jar.base.error);
-    else
-        rc = newt__register_classes(c, &db->error);
     if (rc == NEWT_OK)
         pool_put(db, c);
     else

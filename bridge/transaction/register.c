@@ -15,8 +15,11 @@ typedef struct registration {
     newt_error *e;
     const newt__class **classes;
     newt__registered *list; /* of the same places */
-    bool *known;            /* the store has this version */
     size_t n;
+    size_t *missing; /* places of those that the store lacks */
+    size_t n_missing;
+    const size_t *at; /* places that are being registered; NULL: all are looked at */
+    bool checked;     /* against what the store says */
 } registration;
 
 static const char *
@@ -36,7 +39,8 @@ is_registered(const newt__class *k)
     return k->stored && strncmp(k->name, "newt.", 5) != 0;
 }
 
-/* What class.c cannot know: who writes the projection in this store. */
+/* What class.c cannot know: who writes the projection in this store, which the first answer
+ * tells. */
 static int
 check_class(newt_db *db, const newt__class *k, newt_error *e)
 {
@@ -49,6 +53,17 @@ check_class(newt_db *db, const newt__class *k, newt_error *e)
         return NEWT_ECLASS;
     }
     return NEWT_OK;
+}
+
+static int
+check_classes(registration *g)
+{
+    int status = NEWT_OK;
+
+    for (size_t i = 0; i < g->n && status == NEWT_OK && !g->checked; i++)
+        status = check_class(g->db, g->classes[i], g->e);
+    g->checked = true;
+    return status;
 }
 
 static const char *
@@ -84,14 +99,11 @@ adopt(const newt__class *k, const char *projection)
     own->flags |= strcmp(projection, "inline") == 0 ? NEWT_C_INLINE : NEWT_C_ASYNC;
 }
 
-/* Compares what the store has of a class with ours. */
+/* NEWT_OK: they are the same but for the writing. */
 static int
-compare_class(newt_error *e, const newt__class *k, const newt__registered *ours,
-              const newt__registered *theirs)
+compare_fields(newt_error *e, const newt__class *k, const char *ours, const char *theirs)
 {
-    const char *our_projection = ours->projection ? ours->projection : "";
-    const char *their_projection = theirs->projection ? theirs->projection : "";
-    json_t *a = json_loads(ours->fields, 0, NULL), *b = json_loads(theirs->fields, 0, NULL);
+    json_t *a = json_loads(ours, 0, NULL), *b = json_loads(theirs, 0, NULL);
     int status = NEWT_OK;
 
     if (!a || !b)
@@ -101,32 +113,47 @@ compare_class(newt_error *e, const newt__class *k, const newt__registered *ours,
             e, NEWT_ECLASS, 0,
             "class \"%s\" version %d is registered with other fields: field \"%s\" differs",
             k->name, (int)k->version, differing_field(a, b));
-    else if (!ours->projection && *their_projection && strcmp(their_projection, "client") != 0)
+    json_decref(a);
+    json_decref(b);
+    return status;
+}
+
+/* Compares what the store has of a class with ours. */
+static int
+compare_class(newt_error *e, const newt__class *k, const newt__registered *ours,
+              const newt__registered *theirs)
+{
+    const char *our_projection = ours->projection ? ours->projection : "";
+    const char *their_projection = theirs->projection ? theirs->projection : "";
+    int status = theirs->fields ? compare_fields(e, k, ours->fields, theirs->fields) : NEWT_OK;
+
+    if (status == NEWT_OK && !ours->projection && *their_projection &&
+        strcmp(their_projection, "client") != 0)
         adopt(k, their_projection);
-    else if (strcmp(their_projection, our_projection) != 0)
+    else if (status == NEWT_OK && strcmp(their_projection, our_projection) != 0)
         status = newt__fail(
             e, NEWT_ECLASS, 0,
             "class \"%s\" version %d is registered with projection \"%s\", not \"%s\"", k->name,
             (int)k->version, their_projection, our_projection);
     if (status == NEWT_ECLASS)
         newt__fail_hint(e, "Raise the class's version when its table changes.");
-    json_decref(a);
-    json_decref(b);
     return status;
 }
 
 /* A newt__take_class. */
 static int
-take(void *arg, const newt__registered *theirs)
+take(void *arg, size_t i, const newt__registered *theirs)
 {
     registration *g = arg;
+    int status = check_classes(g);
+    size_t place = g->at ? g->at[i] : i;
 
-    for (size_t i = 0; i < g->n; i++) {
-        if (strcmp(theirs->name, g->list[i].name) != 0 || theirs->version != g->list[i].version)
-            continue;
-        g->known[i] = true;
-        return compare_class(g->e, g->classes[i], &g->list[i], theirs);
-    }
+    if (status != NEWT_OK)
+        return status;
+    if (theirs)
+        return compare_class(g->e, g->classes[place], &g->list[place], theirs);
+    if (!g->at)
+        g->missing[g->n_missing++] = place;
     return NEWT_OK;
 }
 
@@ -140,75 +167,47 @@ prepare(registration *g)
         n++;
     g->classes = calloc(n + 1, sizeof *g->classes);
     g->list = calloc(n + 1, sizeof *g->list);
-    g->known = calloc(n + 1, sizeof *g->known);
-    if (!g->classes || !g->list || !g->known)
+    g->missing = calloc(n + 1, sizeof *g->missing);
+    if (!g->classes || !g->list || !g->missing)
         return newt__fail_memory(g->e);
     for (size_t i = 0; (k = newt__class_at(g->db->classes, i)); i++) {
-        json_t *fields;
-        int status;
-
         if (!is_registered(k))
             continue;
-        status = check_class(g->db, k, g->e);
-        if (status != NEWT_OK)
-            return status;
-        fields = newt__class_fields(k);
         g->classes[g->n] = k;
         g->list[g->n] = (newt__registered){.name = k->name,
                                            .version = k->version,
-                                           .fields = fields ? json_dumps(fields, JSON_COMPACT)
-                                                            : NULL,
+                                           .fields = newt__class_fields(k),
                                            .projection = registry_projection(k)};
-        json_decref(fields);
         if (!g->list[g->n++].fields)
             return newt__fail_memory(g->e);
     }
     return NEWT_OK;
 }
 
+/* Registers those that the store lacks, and looks whether others have just done so before us. */
 static int
-look(registration *g, newt_conn *c)
+add(registration *g, newt_conn *c)
 {
-    const char **names = malloc((g->n + 1) * sizeof *names);
-    int status;
-
-    if (!names)
-        return newt__fail_memory(g->e);
-    for (size_t i = 0; i < g->n; i++)
-        names[i] = g->list[i].name;
-    status = c->jar.storage->classes(c->jar.session, names, g->n, take, g, g->e);
-    free(names);
-    return status;
-}
-
-/* Registers those that the store lacks; *added: there were some. */
-static int
-add(registration *g, newt_conn *c, bool *added)
-{
-    newt__registered *list = malloc((g->n + 1) * sizeof *list);
-    const newt__class *last = NULL;
+    newt__registered *list = malloc(g->n_missing * sizeof *list);
+    const newt__class *last = g->classes[g->missing[g->n_missing - 1]];
     newt_error why = {0};
-    size_t n = 0;
-    int status = NEWT_OK;
+    int status;
 
     if (!list)
         return newt__fail_memory(g->e);
-    for (size_t i = 0; i < g->n; i++) {
-        if (g->known[i])
-            continue;
-        last = g->classes[i];
-        list[n++] = g->list[i];
-    }
-    *added = n > 0;
-    if (n > 0 && c->jar.storage->register_classes(c->jar.session, list, n, &why) != NEWT_OK) {
-        status = newt__fail(g->e, why.status, 0, "cannot register class \"%s\" version %d: %s",
-                            last->name, (int)last->version, newt_error_message(&why));
-        memcpy(g->e->sqlstate, why.sqlstate, sizeof g->e->sqlstate);
-        newt__fail_hint(g->e, "A role that may write to the store has to open the database once "
-                              "with this class.");
-    }
-    newt__error_clear(&why);
+    for (size_t i = 0; i < g->n_missing; i++)
+        list[i] = g->list[g->missing[i]];
+    g->at = g->missing;
+    status = c->jar.storage->register_classes(c->jar.session, list, g->n_missing, take, g, &why);
     free(list);
+    if (why.status == NEWT_OK)
+        return status; /* or *g->e says why */
+    status = newt__fail(g->e, why.status, 0, "cannot register class \"%s\" version %d: %s",
+                        last->name, (int)last->version, newt_error_message(&why));
+    memcpy(g->e->sqlstate, why.sqlstate, sizeof g->e->sqlstate);
+    newt__fail_hint(g->e, "A role that may write to the store has to open the database once "
+                          "with this class.");
+    newt__error_clear(&why);
     return status;
 }
 
@@ -216,20 +215,18 @@ int
 newt__register_classes(newt_conn *c, newt_error *e)
 {
     registration g = {.db = c->db, .e = e};
-    bool added = true;
     int status = prepare(&g);
 
-    /* a second time, for those that another program may have registered just before us */
-    for (int round = 0; status == NEWT_OK && g.n > 0 && added && round < 2; round++) {
-        memset(g.known, 0, g.n * sizeof *g.known);
-        status = look(&g, c);
-        if (status == NEWT_OK)
-            status = add(&g, c, &added);
-    }
+    if (status == NEWT_OK && g.n > 0)
+        status = c->jar.storage->classes(c->jar.session, g.list, g.n, take, &g, e);
+    if (status == NEWT_OK && g.n > 0)
+        status = check_classes(&g);
+    if (status == NEWT_OK && g.n_missing > 0)
+        status = add(&g, c);
     for (size_t i = 0; i < g.n; i++)
         free((char *)(uintptr_t)g.list[i].fields);
     free(g.classes);
     free(g.list);
-    free(g.known);
+    free(g.missing);
     return status;
 }

@@ -472,7 +472,7 @@ check_plans_of_transaction(store *s)
     newt_options o = {.projector = NEWT_PROJECT_SERVER, .transaction_pooling = true};
     newt_db *db = store_db(s, classes, o);
     newt_conn *c = connect_(db);
-    const char *params[] = {NULL, "true", db->storage->sql->schema};
+    const char *params[] = {NULL, "0", db->storage->sql->schema}; /* of no process alone */
     PGresult *r;
 
     newt__take_rest(c->jar.session);

@@ -65,17 +65,23 @@ static void
 test_option(void **state)
 {
     newt_options o = {.size = sizeof o};
+    PGconn *pg;
     newt_db *db;
     pooled x;
 
     (void)state;
-    pooled_open(&x, "option", SERVERS);
+    pooled_open(&x, "option", 1);
     o.schema = x.s.schema;
     assert_int_equal(newt_db_open(&db, x.p.uri, classes, &o), NEWT_EINVAL);
     assert_string_equal(newt_error_message(newt_db_error(db)),
                         "the server is reached through a connection pooler");
     assert_non_null(strstr(newt_error_hint(newt_db_error(db)), "transaction_pooling"));
     newt_db_close(db);
+    /* ... and the session that it had was another's then */
+    pg = PQconnectdb(x.p.uri);
+    assert_sql(pg, "on", "SHOW enable_seqscan");
+    assert_sql(pg, "0", "SELECT count(*) FROM pg_prepared_statements");
+    PQfinish(pg);
     /* with it, a server without a pooler is as good */
     db = open_through(uri(), x.s.schema);
     newt_close(x.s.b);
