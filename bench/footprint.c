@@ -5,6 +5,7 @@
  *     footprint object SCHEMA N          N Tasks in a cache without a limit
  *     footprint parcels SCHEMA 1         makes objects of 16 bytes to 64 KiB
  *     footprint soak SCHEMA SECONDS      reads these at random and changes some
+ *     footprint soak_threads ...         the same by four threads, with a quarter of the cache each
  *     footprint walk SCHEMA N            N Tasks, by batches, with a limit of 64 MiB
  *     footprint walk_server SCHEMA N     the same by newt_prefetch_walk
  *
@@ -13,6 +14,8 @@
  */
 #include "newt_task.h"
 
+#include <malloc.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 enum {
@@ -20,6 +23,7 @@ enum {
     LIMIT = 64,      /* MiB of the cache in the walks */
     SOAK_LIMIT = 32, /* ... and in the soak */
     SOAK_OBJECTS = 20000,
+    SOAK_THREADS = 4,
     AT_A_TIME = 50, /* objects of a transaction of the soak */
     BATCH = 1000,
 };
@@ -65,7 +69,7 @@ NEWT_DECLARE(parcel);
 NEWT_CLASS(parcel, "Parcel", 1, NULL, NEWT_FIELD(struct parcel, name),
            NEWT_FIELD(struct parcel, content), NEWT_LIST(struct parcel, notes));
 
-static uint64_t seed = 88172645463325252u;
+static _Thread_local uint64_t seed;
 
 static uint64_t
 any(uint64_t below)
@@ -84,13 +88,12 @@ any_size(void)
     return n + any(n);
 }
 
+static char letters[128 * 1024];
+
 static void
 fill_parcel(struct parcel *p)
 {
-    static char letters[128 * 1024];
     size_t notes = any(4);
-    if (!letters[0])
-        memset(letters, 'x', sizeof letters);
     newt_text_setn(parcel_obj(p), &p->content, letters, any_size());
     newt_array_remove(parcel_obj(p), &p->notes, sizeof *p->notes.items, 0, p->notes.n);
     newt_text *t = newt_array_grow(parcel_obj(p), &p->notes, sizeof *t, notes);
@@ -187,16 +190,83 @@ soak_once(newt_conn *c, const newt_ref *refs)
         fill_parcel(p);
         parcel_done(p);
     }
-    if (writes)
-        commit(c);
-    else
+    if (!writes || newt_commit(c) != NEWT_OK) /* perhaps another thread was first */
         newt_abort(c);
 }
 
-static void
-soak(int64_t seconds)
+/* Who works on the connections: one thread, or several that take one from the pool, work a while
+ * and give it back, so that what one has allocated another frees. */
+typedef struct soaking {
+    const newt_ref *refs;
+    pthread_mutex_t lock; /* guards the sums */
+    double until;
+    int64_t transactions, evicted, bytes;
+    uint64_t threads; /* so far */
+} soaking;
+
+static void *
+soak_thread(void *arg)
 {
-    open_limited(SOAK_LIMIT);
+    enum {
+        IN_A_ROW = 20
+    };
+    soaking *s = arg;
+    int64_t n = 0;
+    pthread_mutex_lock(&s->lock);
+    seed = 88172645463325252u + 7919 * s->threads++;
+    pthread_mutex_unlock(&s->lock);
+    while (now() < s->until) {
+        newt_conn *c = dial();
+        for (int i = 0; i < IN_A_ROW; i++, n++)
+            soak_once(c, s->refs);
+        newt_close(c);
+    }
+    pthread_mutex_lock(&s->lock);
+    s->transactions += n;
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* For so long, by so many; then looks at all connections, which are idle. */
+static void
+soak_for(soaking *s, double until, int threads)
+{
+    pthread_t thread[SOAK_THREADS];
+    newt_conn *c[SOAK_THREADS];
+    s->until = until;
+    for (int i = 1; i < threads; i++)
+        if (pthread_create(&thread[i], NULL, soak_thread, s) != 0)
+            give_up("soak", "no thread");
+    soak_thread(s);
+    for (int i = 1; i < threads; i++)
+        pthread_join(thread[i], NULL);
+    s->evicted = s->bytes = 0;
+    for (int i = 0; i < threads; i++) {
+        c[i] = dial();
+        newt_cache x = cache_of(c[i]);
+        s->evicted += x.evicted;
+        s->bytes += x.bytes;
+    }
+    for (int i = 0; i < threads; i++)
+        newt_close(c[i]);
+}
+
+/* What malloc has given out, and what it holds beside that; 0 where it cannot be asked. */
+static void
+malloc_says(double *given, double *free_)
+{
+    *given = *free_ = 0;
+#if defined __GLIBC__ && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+    struct mallinfo2 m = mallinfo2();
+    *given = (double)(m.uordblks + m.hblkhd);
+    *free_ = (double)m.fordblks;
+#endif
+}
+
+static void
+soak(int64_t seconds, int threads)
+{
+    open_limited(SOAK_LIMIT / threads);
     newt_conn *c = dial();
     newt_result *r;
     begin(c);
@@ -208,26 +278,24 @@ soak(int64_t seconds)
         refs[i] = newt_result_ref(r, (size_t)i);
     newt_result_free(r);
     newt_abort(c);
-    double before = resident(), begun = now(), worst = 0, last = 0;
-    int64_t transactions = 0;
-    fprintf(stderr, "| s | transactions | evicted | cache, MiB | process, MiB | ratio |\n"
-                    "|---:|---:|---:|---:|---:|---:|\n");
-    for (int step = 1; step <= 10; step++) {
-        do {
-            soak_once(c, refs);
-            transactions++;
-        } while (now() - begun < (double)seconds * step / 10);
-        newt_cache x = cache_of(c);
-        double took = resident() - before;
-        last = took / (double)x.bytes;
-        worst = last > worst ? last : worst;
-        fprintf(stderr, "| %.0f | %lld | %lld | %.1f | %.1f | %.2f |\n", now() - begun,
-                (long long)transactions, (long long)x.evicted, (double)x.bytes / MIB, took / MIB,
-                last);
-    }
-    report("soak_worst", worst, "of the cache");
-    report("soak_last", last, "of the cache");
     newt_close(c);
+    double before = resident(), begun = now(), worst = 0, last = 0, given, idle;
+    soaking s = {.refs = refs, .lock = PTHREAD_MUTEX_INITIALIZER};
+    fprintf(stderr, "| s | transactions | evicted | cache, MiB | process, MiB | ratio | "
+                    "given by malloc | free in it |\n"
+                    "|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+    for (int step = 1; step <= 10; step++) {
+        soak_for(&s, begun + (double)seconds * step / 10, threads);
+        double took = resident() - before;
+        last = took / (double)s.bytes;
+        worst = last > worst ? last : worst;
+        malloc_says(&given, &idle);
+        fprintf(stderr, "| %.0f | %lld | %lld | %.1f | %.1f | %.2f | %.1f | %.1f |\n",
+                now() - begun, (long long)s.transactions, (long long)s.evicted,
+                (double)s.bytes / MIB, took / MIB, last, given / MIB, idle / MIB);
+    }
+    report(threads > 1 ? "soak_threads_worst" : "soak_worst", worst, "of the cache");
+    report(threads > 1 ? "soak_threads_last" : "soak_last", last, "of the cache");
     free(refs);
 }
 
@@ -286,14 +354,17 @@ int
 main(int argc, char **argv)
 {
     if (argc != 4 || atoll(argv[3]) < 1)
-        give_up("usage", "footprint object|parcels|soak|walk|walk_server SCHEMA N");
+        give_up("usage", "footprint object|parcels|soak|soak_threads|walk|walk_server SCHEMA N");
     schema = argv[2];
+    memset(letters, 'x', sizeof letters);
     if (strcmp(argv[1], "object") == 0)
         object(atoll(argv[3]));
     else if (strcmp(argv[1], "parcels") == 0)
         parcels();
     else if (strcmp(argv[1], "soak") == 0)
-        soak(atoll(argv[3]));
+        soak(atoll(argv[3]), 1);
+    else if (strcmp(argv[1], "soak_threads") == 0)
+        soak(atoll(argv[3]), SOAK_THREADS);
     else
         walk(atoll(argv[3]), strcmp(argv[1], "walk_server") == 0);
     newt_db_close(db);
