@@ -69,7 +69,7 @@ NEWT_DECLARE(parcel);
 NEWT_CLASS(parcel, "Parcel", 1, NULL, NEWT_FIELD(struct parcel, name),
            NEWT_FIELD(struct parcel, content), NEWT_LIST(struct parcel, notes));
 
-static _Thread_local uint64_t seed;
+static _Thread_local uint64_t seed = 88172645463325252u;
 
 static uint64_t
 any(uint64_t below)
@@ -198,7 +198,7 @@ soak_once(newt_conn *c, const newt_ref *refs)
  * and give it back, so that what one has allocated another frees. */
 typedef struct soaking {
     const newt_ref *refs;
-    pthread_mutex_t lock; /* guards the sums */
+    pthread_mutex_t lock; /* guards what follows */
     double until;
     int64_t transactions, evicted, bytes;
     uint64_t threads; /* so far */
@@ -213,7 +213,7 @@ soak_thread(void *arg)
     soaking *s = arg;
     int64_t n = 0;
     pthread_mutex_lock(&s->lock);
-    seed = 88172645463325252u + 7919 * s->threads++;
+    seed = ++s->threads * UINT64_C(0x9E3779B97F4A7C15); /* far from one another */
     pthread_mutex_unlock(&s->lock);
     while (now() < s->until) {
         newt_conn *c = dial();
@@ -249,6 +249,18 @@ soak_for(soaking *s, double until, int threads)
     }
     for (int i = 0; i < threads; i++)
         newt_close(c[i]);
+}
+
+/* Returns whole pages that are free in the middle, too. False: that cannot be asked for. */
+static bool
+give_pages_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+    return true;
+#else
+    return false;
+#endif
 }
 
 /* What malloc has given out, and what it holds beside that; 0 where it cannot be asked. */
@@ -294,6 +306,9 @@ soak(int64_t seconds, int threads)
                 now() - begun, (long long)s.transactions, (long long)s.evicted,
                 (double)s.bytes / MIB, took / MIB, last, given / MIB, idle / MIB);
     }
+    if (give_pages_back())
+        fprintf(stderr, "| malloc_trim(0) | | | %.1f | %.1f | %.2f | | |\n", (double)s.bytes / MIB,
+                (resident() - before) / MIB, (resident() - before) / (double)s.bytes);
     report(threads > 1 ? "soak_threads_worst" : "soak_worst", worst, "of the cache");
     report(threads > 1 ? "soak_threads_last" : "soak_last", last, "of the cache");
     free(refs);
