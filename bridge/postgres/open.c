@@ -84,6 +84,7 @@ take_store(newt__session *c, const PGresult *r, newt_error *e)
 {
     newt__storage *db = c->storage;
 
+    c->may_number = PQntuples(r) == 1 && newt__field_bool(r, 0, 3) && !c->standby;
     c->async = PQntuples(r) == 1 && strcmp(PQgetvalue(r, 0, 0), "inline") != 0;
     if (PQntuples(r) == 1 && db->oid_block == 0) { /* of the first connection, before others are */
         db->async = c->async;

@@ -97,7 +97,8 @@ newt__session_close(newt__session *c)
 /*
  * In a snapshot, numbers come through another connection, and in a small pool that may have to wait
  * for the very transactions that wait for it. So there is a block of each before the first
- * transaction; later ones come with the commits. Who may not write cannot have any.
+ * transaction; later ones come with the commits. Who may not write cannot have any: to ask for them
+ * would cost the connection, for the transaction in which that fails stays open.
  */
 static void
 stock_up(newt__session *c)
@@ -139,7 +140,7 @@ newt__session_open(newt__session *c)
         goto fail;
     }
     c->opened_n++;
-    if (db->options->transaction_pooling)
+    if (db->options->transaction_pooling && c->may_number)
         stock_up(c);
     return NEWT_OK;
 fail:

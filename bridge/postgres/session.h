@@ -292,6 +292,7 @@ struct newt__session {
     bool has_extension;                 /* newt.to_jsonb can be called */
     bool has_walk;                      /* newt.walk can be called */
     bool has_project_new;               /* newt.project_new can be called */
+    bool may_number;                    /* the role may take numbers here */
     bool standby;                       /* the server was one when it was connected to */
     bool at_commit;                     /* newt.at_commit can, and is wanted */
     bool async;        /* no row is written, or later, where a class does not say otherwise */

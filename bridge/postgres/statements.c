@@ -19,6 +19,8 @@
  * escapes, in which neither a quote nor a backslash of its name means anything. */
 #define TABLE(name) "E'@literal@." name "'::regclass"
 
+#define MAY_DRAW(sequence) "has_sequence_privilege(" TABLE(sequence) ", 'USAGE, UPDATE')"
+
 /* Lock and row as part of COMMIT: before that the transaction holds nothing that others need. */
 #define AT_COMMIT(serial, nonce, written, removed, username, description, extension, classes)      \
     "newt.at_commit(" TABLE("transaction") ", " serial ", " nonce ", " written ", " removed        \
@@ -252,8 +254,9 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "(SELECT to_regclass($1::text || '.newt_store')) AS s(store)",
     /* by itself: another version may lack what the next one asks for */
     [NEWT__S_VERSION] = "SELECT version FROM @store@.newt_store WHERE one",
-    [NEWT__S_STORE] = "SELECT projection, oid_block::bigint, serial_block::bigint "
-                      "FROM @store@.newt_store WHERE one",
+    /* the last column: whether this role may take numbers */
+    [NEWT__S_STORE] = "SELECT projection, oid_block::bigint, serial_block::bigint, " MAY_DRAW(
+        "newt_oid") " AND " MAY_DRAW("newt_serial") " FROM @store@.newt_store WHERE one",
     /* which life of which server: a restored dump brings the incarnation's row along, but not the
      * database's oid */
     [NEWT__S_LIFE] =

@@ -272,6 +272,48 @@ test_read_only_by_default(void **state)
     pooled_close(&x);
 }
 
+/* Who may only read takes no numbers before the first transaction, and is told when it wants some.
+ */
+static void
+test_readers(void **state)
+{
+    char role[64], as_role[320];
+    item_ref r;
+    newt_conn *c;
+    newt_db *db;
+    store s;
+
+    (void)state;
+    use_database(true);
+    store_open(&s, "readers");
+    r = make_item(s.a, "r", 1);
+    snprintf(role, sizeof role, "reader_%d", (int)getpid());
+    sql_do(s.pg, "CREATE ROLE %s LOGIN", role);
+    sql_do(s.pg, "SELECT newt.grant_store('%s', '%s', 'reader')", s.schema, role);
+    snprintf(as_role, sizeof as_role, "postgresql:///%s?host=%s&port=%s&user=%s", test_database,
+             getenv("PGHOST"), getenv("PGPORT"), role);
+    db = open_through(as_role, s.schema);
+    c = connect_(db);
+    for (int i = 0; i < 2; i++) {
+        begin(c);
+        assert_int_equal(read_n(c, r), 1);
+        assert_int_equal(stats_of(c).round_trips, 1); /* the second time it is in the cache */
+        newt_abort(c);
+    }
+    begin(c);
+    assert_null(item_new(c));
+    assert_string_equal(newt_error_sqlstate(newt_conn_error(c)), "42501");
+    newt_abort(c);
+    begin(c);
+    assert_int_equal(read_n(c, r), 1);
+    newt_abort(c);
+    newt_close(c);
+    newt_db_close(db);
+    sql_do(s.pg, "DROP OWNED BY %s", role);
+    sql_do(s.pg, "DROP ROLE %s", role);
+    store_close(&s);
+}
+
 /* ---- a server that was restarted ------------------------------------------------------- */
 
 static void
@@ -556,6 +598,7 @@ main(void)
         cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_nothing_stays),
         cmocka_unit_test(test_read_only_by_default),
+        cmocka_unit_test(test_readers),
         cmocka_unit_test(test_crash_in_between),
         cmocka_unit_test(test_crash_before_barrier),
         cmocka_unit_test(test_bank),

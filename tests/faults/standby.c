@@ -166,7 +166,7 @@ test_standby(void **state)
     int64_t difference;
     newt_result *found;
     newt_stats before;
-    newt_conn *c;
+    newt_conn *c, *pooled;
     int status;
     store s;
 
@@ -219,6 +219,16 @@ test_standby(void **state)
     assert_int_not_equal(newt_db_open(&unknown, getenv("NEWT_STANDBY_URI"), with_stranger, &o),
                          NEWT_OK);
     assert_string_equal(newt_error_sqlstate(newt_db_error(unknown)), "25006");
+    newt_db_close(unknown);
+
+    /* where each transaction may find another session, too, and numbers are taken before the first
+     */
+    o.transaction_pooling = true;
+    if (newt_db_open(&unknown, getenv("NEWT_STANDBY_URI"), classes, &o) != NEWT_OK)
+        fail_error("newt_db_open", newt_db_error(unknown));
+    pooled = connect_(unknown);
+    assert_int_equal(seen(pooled, r), 119);
+    newt_close(pooled);
     newt_db_close(unknown);
 
     /* promoted, it is a primary like others, with an incarnation of its own */
