@@ -503,14 +503,10 @@ test_dba_beside_writers(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_unique),
-    cmocka_unit_test(test_dba),
-    cmocka_unit_test(test_of_18),
-    cmocka_unit_test(test_made_anew),
-    cmocka_unit_test(test_policies),
-    cmocka_unit_test(test_same_name),
-    cmocka_unit_test(test_beside_writers),
-    cmocka_unit_test(test_dba_beside_writers),
+    cmocka_unit_test(test_unique),         cmocka_unit_test(test_dba),
+    cmocka_unit_test(test_of_18),          cmocka_unit_test(test_made_anew),
+    cmocka_unit_test(test_policies),       cmocka_unit_test(test_same_name),
+    cmocka_unit_test(test_beside_writers), cmocka_unit_test(test_dba_beside_writers),
 };
 
 int
