@@ -9,8 +9,8 @@
  *
  *     limit OPERATION SCHEMA N [ARGUMENT]      the database: libpq's environment
  */
-#include "server.h"
-#include "task_bytes.h"
+#include "cas.h"
+#include "copy.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -20,28 +20,6 @@ static int64_t tx1; /* transactions of it, and of clients */
 static int64_t first_rev;
 
 /* ---- writing -------------------------------------------------------------------------- */
-
-static void
-copy_begin(PGconn *pg, bytes *b, const char *sql)
-{
-    PGresult *r = PQexec(pg, sql);
-    check(pg, PQresultStatus(r) == PGRES_COPY_IN, sql);
-    PQclear(r);
-    b->n = 0;
-    put(b, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
-}
-
-static void
-copy_end(PGconn *pg, bytes *b)
-{
-    put_number(b, UINT16_MAX, 2);
-    check(pg, PQputCopyData(pg, (char *)b->data, (int)b->n) == 1 && PQputCopyEnd(pg, NULL) == 1,
-          "COPY");
-    PGresult *r = PQgetResult(pg);
-    check(pg, PQresultStatus(r) == PGRES_COMMAND_OK, "COPY");
-    PQclear(r);
-    check(pg, PQgetResult(pg) == NULL, "one result a COPY");
-}
 
 static void
 copy_projection(PGconn *pg, bytes *b, const task_bytes *t, int64_t first, int64_t n, int64_t serial)
@@ -142,63 +120,35 @@ bulk(PGconn *pg, int64_t n, const char *argument)
 
 /* ---- changing ------------------------------------------------------------------------- */
 
-#define CAS_ONE                                                                                    \
-    "WITH o AS (UPDATE object_state SET serial = $3, state = $4"                                   \
-    "            WHERE zoid = $1 AND serial = $2 RETURNING zoid)"                                  \
-    " UPDATE newt_projection p SET serial = $3, state = $5 FROM o WHERE p.zoid = o.zoid"
-
-/* Two statements are quicker than one with both tables. */
-#define CAS_MANY                                                                                   \
-    "UPDATE object_state o SET serial = $3, state = u.state"                                       \
-    "  FROM unnest($1::bigint[], $2::bigint[], $4::bytea[]) u (zoid, was, state)"                  \
-    " WHERE o.zoid = u.zoid AND o.serial = u.was"
-#define PROJECT_MANY                                                                               \
-    "UPDATE newt_projection p SET serial = $2, state = u.state"                                    \
-    "  FROM unnest($1::bigint[], $3::jsonb[]) u (zoid, state) WHERE p.zoid = u.zoid"
-
-/* The serial of every Task, as a program that has read them all knows it. */
+/* The serials of the Tasks that are changed first, as a program that has read them knows them. */
 static int64_t *
-serials_of(PGconn *pg, int64_t n)
+serials_of(PGconn *pg, int64_t n, int64_t changed)
 {
     int64_t *serials = allocate((size_t)n, sizeof *serials);
-    PGresult *r = PQexecParams(pg, "SELECT zoid, serial FROM object_state", 0, NULL, NULL, NULL,
-                               NULL, 1);
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "SELECT zoid, serial FROM object_state WHERE zoid IN "
+             "(SELECT %d + k * %d %% %lld FROM generate_series(0, %lld) k)",
+             FIRST_OID, STEP, (long long)n, (long long)changed);
+    PGresult *r = PQexecParams(pg, sql, 0, NULL, NULL, NULL, NULL, 1);
     check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, "serials");
-    for (int row = 0; row < PQntuples(r); row++) {
-        int64_t i = number_at(PQgetvalue(r, row, 0), 8) - FIRST_OID;
-        if (i >= 0 && i < n)
-            serials[i] = number_at(PQgetvalue(r, row, 1), 8);
-    }
+    for (int row = 0; row < PQntuples(r); row++)
+        serials[number_at(PQgetvalue(r, row, 0), 8) - FIRST_OID] = number_at(PQgetvalue(r, row, 1),
+                                                                             8);
     PQclear(r);
     return serials;
 }
 
-static void
-queue_cas(PGconn *pg, const task_bytes *t, int64_t i, int64_t was, int64_t serial)
+static both_forms
+forms_of(const task_bytes *t)
 {
-    uint8_t numbers[3][8];
-    int64_t values[] = {FIRST_OID + i, was, serial};
-    for (int k = 0; k < 3; k++)
-        for (int j = 0; j < 8; j++)
-            numbers[k][j] = (uint8_t)((uint64_t)values[k] >> (8 * (7 - j)));
-    parameter p[] = {{numbers[0], 8},
-                     {numbers[1], 8},
-                     {numbers[2], 8},
-                     {t->record, (size_t)t->record_n},
-                     {t->json, (size_t)t->json_n}};
-    queue(pg, "cas", 5, p);
+    return (both_forms){{t->record, (size_t)t->record_n}, {t->json, (size_t)t->json_n}};
 }
 
-/* One transaction, one statement, one flush, one round trip. */
 static void
-change_one(PGconn *pg, const task_bytes *t, int64_t i, int64_t *serial_of, int64_t serial)
+change_task(PGconn *pg, const task_bytes *t, int64_t i, int64_t *serial_of, int64_t serial)
 {
-    queue_cas(pg, t, i, serial_of[i], serial);
-    check(pg, PQpipelineSync(pg), "sync");
-    if (collect(pg, PGRES_COMMAND_OK) != 1)
-        give_up("tx1", "another serial");
-    collect(pg, PGRES_PIPELINE_SYNC);
-    serial_of[i] = serial;
+    change_one(pg, forms_of(t), FIRST_OID + i, &serial_of[i], serial);
 }
 
 typedef struct arrays {
@@ -241,11 +191,11 @@ static void
 tx(PGconn *pg, int64_t n, const char *argument)
 {
     (void)argument;
-    int64_t *serial_of = serials_of(pg, n), serial = 1 << 20;
+    int64_t *serial_of = serials_of(pg, n, tx1_changes()), serial = 1 << 20;
     task_bytes *t = allocate((size_t)(WARM_UP + tx1), sizeof *t);
     for (int64_t k = 0; k < WARM_UP + tx1; k++)
         task_bytes_of(&t[k], k * STEP % n, first_rev + k + 1);
-    prepare(pg, "cas", CAS_ONE);
+    prepare_cas(pg);
     int64_t wal = 0;
     wire before = on_wire;
     double start = 0;
@@ -258,7 +208,7 @@ tx(PGconn *pg, int64_t n, const char *argument)
             before = on_wire;
             start = now();
         }
-        change_one(pg, &t[k], k * STEP % n, serial_of, serial++);
+        change_task(pg, &t[k], k * STEP % n, serial_of, serial++);
     }
     report("tx1", (double)tx1 / (now() - start), "tx/s");
     report_wire("tx1", &before, tx1);
@@ -301,56 +251,8 @@ disjoint(void *arg)
     client *c = arg;
     pthread_barrier_wait(c->ready);
     for (int64_t k = c->number; k < tx1; k += c->of)
-        change_one(c->pg, &c->t[k], k * STEP % c->n, c->serial_of, (2 << 20) + k * 16 + c->of);
+        change_task(c->pg, &c->t[k], k * STEP % c->n, c->serial_of, (2 << 20) + k * 512 + c->of);
     return NULL;
-}
-
-/* `of` clients together, each a thread with its own connection. */
-static void
-together(const char *name, int of, void *(*work)(void *), const client *like)
-{
-    client c[MAX_CLIENTS];
-    pthread_barrier_t ready;
-    pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
-    for (int i = 0; i < of; i++) {
-        c[i] = *like;
-        c[i].ready = &ready;
-        c[i].pg = dial(schema);
-        c[i].number = i;
-        c[i].of = of;
-        prepare(c[i].pg, "cas", CAS_ONE);
-        prepare(c[i].pg, "begin", "BEGIN");
-        prepare(c[i].pg, "lock", "SELECT serial FROM object_state WHERE zoid = $1 FOR UPDATE");
-        prepare(c[i].pg, "commit", "COMMIT");
-        check(c[i].pg, PQenterPipelineMode(c[i].pg), "pipeline");
-        if (pthread_create(&c[i].thread, NULL, work, &c[i]) != 0)
-            give_up(name, "no thread");
-    }
-    pthread_barrier_wait(&ready);
-    double start = now();
-    for (int i = 0; i < of; i++)
-        pthread_join(c[i].thread, NULL);
-    report(name, (double)tx1 / (now() - start), "tx/s");
-    for (int i = 0; i < of; i++)
-        PQfinish(c[i].pg);
-    pthread_barrier_destroy(&ready);
-}
-
-static void
-clients(PGconn *pg, int64_t n, const char *argument)
-{
-    int64_t *serial_of = serials_of(pg, n);
-    (void)argument;
-    for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
-        char name[24];
-        task_bytes *t = allocate((size_t)tx1, sizeof *t);
-        for (int64_t k = 0; k < tx1; k++)
-            task_bytes_of(&t[k], k * STEP % n, first_rev + k + 10 + of);
-        snprintf(name, sizeof name, "clients%d", of);
-        together(name, of, disjoint, &(client){.t = t, .serial_of = serial_of, .n = n});
-        free(t);
-    }
-    free(serial_of);
 }
 
 /* The row is locked, read, and written: what is read does not change meanwhile, and nobody works in
@@ -380,7 +282,7 @@ hot_object(void *arg)
         check(c->pg, PQgetResult(c->pg) == NULL, "one result a statement");
         collect(c->pg, PGRES_PIPELINE_SYNC);
         rev = serial < FIRST ? 1 : serial - FIRST + 1;
-        queue_cas(c->pg, &c->t[rev], 0, serial, FIRST + rev);
+        queue_cas(c->pg, forms_of(&c->t[rev]), FIRST_OID, serial, FIRST + rev);
         queue(c->pg, "commit", 0, NULL);
         check(c->pg, PQpipelineSync(c->pg), "sync");
         if (collect(c->pg, PGRES_COMMAND_OK) != 1)
@@ -389,6 +291,57 @@ hot_object(void *arg)
         collect(c->pg, PGRES_PIPELINE_SYNC);
     }
     return NULL;
+}
+
+/* `of` clients together, each a thread with its own connection. */
+static void
+together(const char *name, int of, void *(*work)(void *), const client *like)
+{
+    client c[MAX_CLIENTS];
+    pthread_barrier_t ready;
+    pthread_barrier_init(&ready, NULL, (unsigned)of + 1);
+    for (int i = 0; i < of; i++) {
+        c[i] = *like;
+        c[i].ready = &ready;
+        c[i].pg = dial(schema);
+        c[i].number = i;
+        c[i].of = of;
+        prepare_cas(c[i].pg);
+        if (work == hot_object) {
+            prepare(c[i].pg, "begin", "BEGIN");
+            prepare(c[i].pg, "lock", "SELECT serial FROM object_state WHERE zoid = $1 FOR UPDATE");
+            prepare(c[i].pg, "commit", "COMMIT");
+        }
+        check(c[i].pg, PQenterPipelineMode(c[i].pg), "pipeline");
+        if (pthread_create(&c[i].thread, NULL, work, &c[i]) != 0)
+            give_up(name, "no thread");
+    }
+    pthread_barrier_wait(&ready);
+    double start = now();
+    for (int i = 0; i < of; i++)
+        pthread_join(c[i].thread, NULL);
+    report(name, (double)tx1 / (now() - start), "tx/s");
+    for (int i = 0; i < of; i++)
+        PQfinish(c[i].pg);
+    pthread_barrier_destroy(&ready);
+}
+
+/* As many as ARGUMENT says; without, 1 to 8. */
+static void
+clients(PGconn *pg, int64_t n, const char *argument)
+{
+    int64_t *serial_of = serials_of(pg, n, tx1);
+    int only = clients_asked(argument);
+    for (int of = only ? only : 1; of <= (only ? only : 8); of *= 2) {
+        char name[24];
+        task_bytes *t = allocate((size_t)tx1, sizeof *t);
+        for (int64_t k = 0; k < tx1; k++)
+            task_bytes_of(&t[k], k * STEP % n, first_rev + k + 10 + of);
+        snprintf(name, sizeof name, "clients%d", of);
+        together(name, of, disjoint, &(client){.t = t, .serial_of = serial_of, .n = n});
+        free(t);
+    }
+    free(serial_of);
 }
 
 static void
@@ -401,7 +354,7 @@ hot(PGconn *pg, int64_t n, const char *argument)
         task_bytes_of(&t[rev], 0, first_rev + rev);
     snprintf(sql, sizeof sql, "UPDATE object_state SET serial = 2 WHERE zoid = %d", FIRST_OID);
     run(pg, sql);
-    together("hot", MAX_CLIENTS, hot_object, &(client){.t = t, .n = n});
+    together("hot", 8, hot_object, &(client){.t = t, .n = n});
     free(t);
 }
 
@@ -528,7 +481,7 @@ load_batches(PGconn *pg, int64_t n, int64_t batch)
 {
     char name[24];
     bytes zoids = {NULL, 0, 0};
-    int64_t seen = 0;
+    int64_t seen = 0, among = setting("BENCH_AMONG", 0);
     double start = now();
     run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     for (int pass = 0; pass < LOADS; pass++)
@@ -536,7 +489,7 @@ load_batches(PGconn *pg, int64_t n, int64_t batch)
             int64_t here = n - i < batch ? n - i : batch;
             begin_array(&zoids, INT8_OID, (size_t)here);
             for (int64_t k = 0; k < here; k++)
-                put_bigint(&zoids, FIRST_OID + i + k);
+                put_bigint(&zoids, FIRST_OID + task_to_load(i + k, among));
             PGresult *r = fetch(pg, "many", zoids.data, zoids.n);
             touch(r, 2);
             seen += PQntuples(r);
@@ -565,17 +518,15 @@ load(PGconn *pg, int64_t n, const char *argument)
 }
 
 static void
-search_once(PGconn *pg, int number, bool loaded)
+search_once(PGconn *pg, const char *json, int found, bool loaded)
 {
-    char json[64];
     bytes zoids = {NULL, 0, 0};
-    int n = snprintf(json, sizeof json, "\001{\"tags\": [\"tag%03d\"]}", number % 200);
-    PGresult *r = fetch(pg, "search", json, (size_t)n);
-    if (PQntuples(r) != FOUND)
+    PGresult *r = fetch(pg, "search", json, strlen(json));
+    if (PQntuples(r) != found)
         give_up("search", "not as many objects as there should be");
     if (loaded) {
-        begin_array(&zoids, INT8_OID, FOUND);
-        for (int row = 0; row < FOUND; row++)
+        begin_array(&zoids, INT8_OID, (size_t)found);
+        for (int row = 0; row < found; row++)
             put_field(&zoids, PQgetvalue(r, row, 0), 8);
         PQclear(r);
         r = fetch(pg, "many", zoids.data, zoids.n);
@@ -589,16 +540,19 @@ static void
 search(PGconn *pg, int64_t n, const char *argument)
 {
     (void)argument;
-    (void)n;
+    char json[64] = "\001";
     prepare_many(pg);
     prepare(pg, "search", "SELECT zoid FROM newt_projection WHERE state @> $1 LIMIT 100");
     run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    for (int loaded = 0; loaded < 2; loaded++) {
-        search_once(pg, SEARCHES, loaded);
-        double start = now();
-        for (int k = 0; k < SEARCHES; k++)
-            search_once(pg, k, loaded);
-        report(loaded ? "search_loaded" : "search_ghosts", (now() - start) * 1000 / SEARCHES, "ms");
+    for (int kind = 0; kind < SEARCH_KINDS; kind++) {
+        double start = 0;
+        for (int k = -1; k < SEARCHES; k++) {
+            if (k == 0)
+                start = now();
+            int found = search_of(json + 1, sizeof json - 1, kind, k, n);
+            search_once(pg, json, found, kind != SEARCH_GHOSTS);
+        }
+        report(search_names[kind], (now() - start) * 1000 / SEARCHES, "ms");
     }
     run(pg, "COMMIT");
 }

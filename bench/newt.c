@@ -16,31 +16,26 @@
 static int64_t tx1; /* transactions of it, and of clients */
 static int64_t first_rev;
 
-/* References to all Tasks by number, found by following the chain, which is loaded then. */
-static task_ref *
-load_chain(newt_conn *c, int64_t n)
+/* Task number i, in a store on a server. */
+static task_ref
+task_number(int64_t i)
 {
-    newt_result *r;
-    task_ref *refs = allocate((size_t)n, sizeof *refs);
+    return task_of((newt_ref){.oid = FIRST_OID + i});
+}
+
+/* Loads the n Tasks that are changed first: all of them, unless there are more. */
+static void
+load_tasks(newt_conn *c, int64_t n, int64_t changed)
+{
+    newt_ref refs[PER_BULK];
     begin(c);
-    check(c,
-          newt_search(c, &r, "SELECT zoid FROM object_state WHERE zoid > 1 ORDER BY zoid", 0,
-                      NULL) == NEWT_OK &&
-              newt_result_load(r) == NEWT_OK,
-          "load the chain");
-    newt_result_free(r);
-    task_ref at = task_of(newt_root(c, "last"));
-    for (int64_t i = n - 1; i >= 0; i--) {
-        const struct task *t = task_read(c, at);
-        check(c, t != NULL, "walk the chain");
-        refs[i] = at;
-        at = t->parent;
-        task_done(t);
+    for (int64_t k = 0; k < changed && k < n;) {
+        size_t here = 0;
+        for (; here < PER_BULK && k < changed && k < n; k++)
+            refs[here++] = task_number(k * STEP % n).any;
+        check(c, newt_prefetch(c, refs, here) == NEWT_OK, "prefetch");
     }
     newt_abort(c);
-    if (!newt_is_null(at.any))
-        give_up("walk the chain", "it goes on");
-    return refs;
 }
 
 /* ---- memory --------------------------------------------------------------------------- */
@@ -105,7 +100,7 @@ tx(int64_t n, const char *argument)
     (void)argument;
     static const char position[] = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
     newt_conn *c = dial();
-    task_ref *refs = load_chain(c, n);
+    load_tasks(c, n, tx1_changes());
     newt_stats stats_before = {.size = sizeof(newt_stats)}, stats = {.size = sizeof stats};
     wire before = on_wire;
     double start = 0;
@@ -119,7 +114,7 @@ tx(int64_t n, const char *argument)
         }
         int64_t i = k * STEP % n;
         begin(c);
-        change(c, refs[i], i, first_rev + k + 1);
+        change(c, task_number(i), i, first_rev + k + 1);
         commit(c);
     }
     report("tx1", (double)tx1 / (now() - start), "tx/s");
@@ -134,12 +129,11 @@ tx(int64_t n, const char *argument)
         begin(c);
         for (int j = 0; j < PER_TX100; j++) {
             int64_t i = (k * PER_TX100 + j) * STEP % n;
-            change(c, refs[i], i, first_rev + k + 1);
+            change(c, task_number(i), i, first_rev + k + 1);
         }
         commit(c);
     }
     report("tx100", TX100 * PER_TX100 / (now() - start), "objects/s");
-    free(refs);
     newt_close(c);
 }
 
@@ -149,7 +143,6 @@ typedef struct client {
     pthread_t thread;
     pthread_barrier_t *ready;
     void (*work)(newt_conn *c, const struct client *m);
-    const task_ref *refs;
     int64_t n;
     int number, of;
     newt_stats stats; /* of the work */
@@ -162,7 +155,7 @@ prefetch(newt_conn *c, const client *m)
     newt_ref *mine = allocate((size_t)tx1, sizeof *mine);
     size_t n_mine = 0;
     for (int64_t k = m->number; k < tx1; k += m->of)
-        mine[n_mine++] = m->refs[k * STEP % m->n].any;
+        mine[n_mine++] = task_number(k * STEP % m->n).any;
     begin(c);
     check(c, newt_prefetch(c, mine, n_mine) == NEWT_OK, "prefetch");
     newt_abort(c);
@@ -175,7 +168,7 @@ disjoint(newt_conn *c, const client *m)
     for (int64_t k = m->number; k < tx1; k += m->of) {
         int64_t i = k * STEP % m->n;
         begin(c);
-        change(c, m->refs[i], i, first_rev + k + 10 + m->of);
+        change(c, task_number(i), i, first_rev + k + 10 + m->of);
         commit(c);
     }
 }
@@ -232,19 +225,17 @@ together(const char *name, int of, const client *like)
     pthread_barrier_destroy(&ready);
 }
 
+/* As many as ARGUMENT says; without, 1 to 8. */
 static void
 clients(int64_t n, const char *argument)
 {
-    (void)argument;
-    newt_conn *c = dial();
-    task_ref *refs = load_chain(c, n);
-    newt_close(c);
-    for (int of = 1; of <= MAX_CLIENTS; of *= 2) {
+    client like = {.work = disjoint, .n = n};
+    int only = clients_asked(argument);
+    for (int of = only ? only : 1; of <= (only ? only : 8); of *= 2) {
         char name[24];
         snprintf(name, sizeof name, "clients%d", of);
-        together(name, of, &(client){.work = disjoint, .refs = refs, .n = n});
+        together(name, of, &like);
     }
-    free(refs);
 }
 
 /* Its next revision. */
@@ -265,7 +256,7 @@ static void
 hot_object(newt_conn *c, const client *m)
 {
     newt_transact_options options = {.size = sizeof options, .attempts = 100000};
-    task_ref r = m->refs[0];
+    task_ref r = task_number(0);
     for (int64_t k = m->number; k < tx1; k += m->of)
         check(c, newt_transact(c, revise, &r, &options) == NEWT_OK, "hot");
 }
@@ -276,18 +267,16 @@ hot(int64_t n, const char *argument)
 {
     (void)argument;
     newt_conn *c = dial();
-    task_ref *refs = load_chain(c, n);
     begin(c);
-    change(c, refs[0], 0, first_rev);
+    change(c, task_number(0), 0, first_rev);
     commit(c);
-    together("hot", MAX_CLIENTS, &(client){.work = hot_object, .refs = refs, .n = n});
+    together("hot", 8, &(client){.work = hot_object, .n = n});
     begin(c);
-    const struct task *t = task_read(c, refs[0]);
+    const struct task *t = task_read(c, task_number(0));
     check(c, t != NULL, "read");
     if (t->points != first_rev + tx1)
         give_up("hot", "updates were lost");
     newt_abort(c);
-    free(refs);
     newt_close(c);
 }
 
@@ -318,13 +307,13 @@ large(int64_t n, const char *argument)
 
 static volatile char touched; /* so that a compiler cannot leave the reading out */
 
+/* From a Task to the first, which makes n. */
 static void
-walk(newt_conn *c, int64_t n, const char *name)
+walk(newt_conn *c, task_ref at, int64_t n, const char *name)
 {
     double start = now();
     int64_t seen = 0;
     begin(c);
-    task_ref at = task_of(newt_root(c, "last"));
     while (!newt_is_null(at.any)) {
         const struct task *t = task_read(c, at);
         check(c, t != NULL, name);
@@ -352,15 +341,14 @@ cold(int64_t n, const char *argument)
     (void)newt_root(c, "last");
     newt_abort(c);
     double before = resident();
-    walk(c, n, "cold");
+    walk(c, task_number(n - 1), n, "cold");
     report("memory", (resident() - before) / (double)n, "bytes per Task");
-    walk(c, n, "warm");
+    walk(c, task_number(n - 1), n, "warm");
 
-    task_ref *refs = load_chain(c, n);
     begin(c);
     double start = now();
     for (int k = 0; k < HOT; k++) {
-        const struct task *t = task_read(c, refs[0]);
+        const struct task *t = task_read(c, task_number(0));
         touched ^= (char)t->points;
         task_done(t);
     }
@@ -368,14 +356,45 @@ cold(int64_t n, const char *argument)
     start = now();
     for (int k = 0; k < ROUNDS; k++)
         for (int64_t i = 0; i < n; i++) {
-            const struct task *t = task_read(c, refs[i]);
+            const struct task *t = task_read(c, task_number(i));
             touched ^= (char)t->points;
             task_done(t);
         }
     report("read_walk", (now() - start) * 1e9 / ((double)n * ROUNDS), "ns");
     newt_abort(c);
-    free(refs);
     newt_close(c);
+}
+
+/* All Tasks, in batches, into a cache without a limit, and what of them is kept with the usual one.
+ */
+static void
+all(int64_t n, const char *argument)
+{
+    (void)argument;
+    for (int limited = 0; limited < 2; limited++) {
+        newt_ref refs[PER_BULK];
+        newt_conn *c = dial();
+        begin(c);
+        (void)newt_root(c, "last");
+        double before = resident(), start = now();
+        for (int64_t i = 0; i < n;) {
+            size_t here = 0;
+            for (; here < PER_BULK && i < n; i++)
+                refs[here++] = task_number(i).any;
+            check(c, newt_prefetch(c, refs, here) == NEWT_OK, "prefetch");
+        }
+        if (limited) {
+            report("cache_limited", (resident() - before) / 1e6, "MB");
+        } else {
+            report("cache", (resident() - before) / (double)n, "bytes per Task");
+            report("cache_load", (double)n / (now() - start), "objects/s");
+        }
+        newt_abort(c);
+        newt_close(c);
+        newt_db_close(db);
+        cache_bytes = 0;
+        open_store(schema, NULL);
+    }
 }
 
 /* The chain again, loaded by the server in one go, by connections that have nothing. */
@@ -393,7 +412,7 @@ walk_server(int64_t n, const char *argument)
         newt_conn *c = dial();
         int64_t seen = 0;
         begin(c);
-        task_ref at = task_of(newt_root(c, "last"));
+        task_ref at = task_number(n - 1);
         double start = now();
         check(c, newt_prefetch_walk(c, &at.any, 1, &o) == NEWT_OK, "walk");
         for (; !newt_is_null(at.any); seen++) {
@@ -441,10 +460,10 @@ load(int64_t n, const char *argument)
 {
     char name[24];
     double seconds = 0;
-    int64_t batch = argument ? atoll(argument) : 100;
+    int64_t batch = argument ? atoll(argument) : 100, among = setting("BENCH_AMONG", 0);
     newt_ref *refs = allocate((size_t)n, sizeof *refs);
     for (int64_t i = 0; i < n; i++)
-        refs[i].oid = FIRST_OID + i;
+        refs[i] = task_number(task_to_load(i, among)).any;
     for (int pass = 0; pass < LOADS; pass++) {
         if (pass > 0) { /* the pool's connection keeps its cache */
             newt_db_close(db);
@@ -458,18 +477,15 @@ load(int64_t n, const char *argument)
 }
 
 static void
-search_once(newt_conn *c, int which, bool loaded)
+search_once(newt_conn *c, const char *json, size_t found, bool loaded)
 {
-    char json[64];
-    const char *params[] = {json};
     newt_result *r;
-    snprintf(json, sizeof json, "{\"tags\": [\"tag%03d\"]}", which % 200);
-    check(c, newt_where(c, &r, "state @> $1::jsonb LIMIT 100", 1, params) == NEWT_OK, "search");
-    if (newt_result_size(r) != FOUND)
+    check(c, newt_where(c, &r, "state @> $1::jsonb LIMIT 100", 1, &json) == NEWT_OK, "search");
+    if (newt_result_size(r) != found)
         give_up("search", "not as many objects as there should be");
     if (loaded)
         check(c, newt_result_load(r) == NEWT_OK, "load what was found");
-    for (size_t i = 0; i < FOUND; i++) {
+    for (size_t i = 0; i < found; i++) {
         task_ref ref = task_of(newt_result_ref(r, i));
         touched ^= (char)ref.any.oid;
         if (loaded) {
@@ -485,16 +501,19 @@ search_once(newt_conn *c, int which, bool loaded)
 static void
 search(int64_t n, const char *argument)
 {
-    (void)n;
     (void)argument;
     newt_conn *c = dial();
+    char json[64];
     begin(c);
-    for (int loaded = 0; loaded < 2; loaded++) {
-        search_once(c, SEARCHES, loaded);
-        double start = now();
-        for (int k = 0; k < SEARCHES; k++)
-            search_once(c, k, loaded);
-        report(loaded ? "search_loaded" : "search_ghosts", (now() - start) * 1000 / SEARCHES, "ms");
+    for (int kind = 0; kind < SEARCH_KINDS; kind++) {
+        double start = 0;
+        for (int k = -1; k < SEARCHES; k++) {
+            if (k == 0)
+                start = now();
+            int found = search_of(json, sizeof json, kind, k, n);
+            search_once(c, json, (size_t)found, kind != SEARCH_GHOSTS);
+        }
+        report(search_names[kind], (now() - start) * 1000 / SEARCHES, "ms");
     }
     newt_abort(c);
     newt_close(c);
@@ -538,7 +557,10 @@ in_memory(int64_t n, const char *argument)
     newt_close(c);
     open_store(schema, NULL);
     c = dial();
-    walk(c, BULK, "memory_cold");
+    begin(c);
+    at = task_of(newt_root(c, "last"));
+    newt_abort(c);
+    walk(c, at, BULK, "memory_cold");
     newt_close(c);
     for (int pass = 0; pass < LOADS; pass++) {
         newt_db_close(db);
@@ -561,7 +583,7 @@ main(int argc, char **argv)
                       {"large", large},     {"cold", cold},
                       {"load", load},       {"walk", walk_server},
                       {"search", search},   {"memory", in_memory},
-                      {NULL, NULL}};
+                      {"all", all},         {NULL, NULL}};
     if (argc == 3 && strcmp(argv[1], "create") == 0) {
         newt_error *e = NULL;
         if (newt_store_create(NULL, argv[2], &e) != NEWT_OK)
@@ -578,6 +600,8 @@ main(int argc, char **argv)
             const char *argument = argc > 4 ? argv[4] : NULL;
             schema = argv[2];
             uri = operations[i].run == in_memory ? "memory:bench" : NULL;
+            if (operations[i].run == all || operations[i].run == walk_server)
+                cache_bytes = SIZE_MAX;
             open_store(schema, argument);
             operations[i].run(atoll(argv[3]), argument);
             newt_db_close(db);

@@ -26,6 +26,7 @@ NEWT_CLASS(task, "Task", 1, NULL, NEWT_FIELD(struct task, title),
 
 static newt_db *db;
 static const char *uri, *schema;
+static size_t cache_bytes; /* limit of the cache; 0: the library's */
 
 static inline void
 check(newt_conn *c, bool fine, const char *what)
@@ -43,6 +44,8 @@ open_store(const char *name, const char *projector)
         options.projector = NEWT_PROJECT_CLIENT;
     if (projector && strcmp(projector, "server") == 0)
         options.projector = NEWT_PROJECT_SERVER;
+    options.cache_bytes = cache_bytes;
+    options.transaction_pooling = setting("BENCH_POOLED", 0) != 0;
     options.no_inline = projector && strcmp(projector, "async") == 0;
     check(NULL, newt_db_open(&db, uri, classes, &options) == NEWT_OK, "open");
 }

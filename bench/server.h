@@ -61,6 +61,19 @@ queue(PGconn *pg, const char *name, int n, const parameter *p)
     check(pg, PQsendQueryPrepared(pg, name, n, values, lengths, formats, 1), name);
 }
 
+static inline void
+queue_unprepared(PGconn *pg, const char *sql, int n, const Oid *types, const parameter *p)
+{
+    const char *values[8];
+    int lengths[8], formats[8];
+    for (int i = 0; i < n; i++) {
+        values[i] = p[i].data;
+        lengths[i] = (int)p[i].n;
+        formats[i] = 1;
+    }
+    check(pg, PQsendQueryParams(pg, sql, n, types, values, lengths, formats, 1), sql);
+}
+
 /* The next result of a pipeline: its number of rows, or of rows written. */
 static inline int64_t
 collect(PGconn *pg, ExecStatusType want)

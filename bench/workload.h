@@ -30,7 +30,7 @@ enum {
     SEARCHES = 100,   /* of them, one after another; the figure is their mean */
     LOADS = 5,        /* times that all are loaded in batches, each with an empty cache */
     FIRST_OID = 1024, /* Task i is object FIRST_OID + i, in both stores */
-    MAX_CLIENTS = 8,
+    MAX_CLIENTS = 512,
 };
 
 /* ---- Task ----------------------------------------------------------------------------- */
@@ -61,6 +61,13 @@ task_values_of(task_values *t, int64_t i, int64_t rev)
     snprintf(t->tags[2], sizeof t->tags[2], "prio%d", (int)(i % 5));
 }
 
+__attribute__((noreturn)) static inline void
+give_up(const char *what, const char *why)
+{
+    fprintf(stderr, "bench: %s: %s\n", what, why);
+    exit(1);
+}
+
 static inline int64_t
 setting(const char *name, int64_t otherwise)
 {
@@ -83,6 +90,56 @@ first_revision(void)
     return setting("BENCH_REVISION", 0);
 }
 
+/* How many Tasks tx1 and tx100 change, if there are as many. */
+static inline int64_t
+tx1_changes(void)
+{
+    int64_t n = WARM_UP + tx1_transactions();
+    return n > TX100 * PER_TX100 ? n : TX100 * PER_TX100;
+}
+
+/* The i-th Task to be loaded: the i-th, or one of so many, far from the one before. */
+static inline int64_t
+task_to_load(int64_t i, int64_t among)
+{
+    return among ? i * STEP % among : i;
+}
+
+/* How many clients an argument asks for; 0: it does not. */
+static inline int
+clients_asked(const char *argument)
+{
+    int of = argument ? atoi(argument) : 0;
+    if (of < 0 || of > MAX_CLIENTS)
+        give_up("clients", "so many are not possible");
+    return of;
+}
+
+/* ---- searches ------------------------------------------------------------------------- */
+
+enum {
+    SEARCH_GHOSTS,
+    SEARCH_LOADED, /* by a tag that every 200th Task has */
+    SEARCH_ONE,    /* the one that refers to another */
+    SEARCH_KINDS
+};
+static const char *const search_names[] = {"search_ghosts", "search_loaded", "search_one"};
+
+/* What the k-th search among n Tasks asks for, and how many it finds. */
+static inline int
+search_of(char *json, size_t size, int kind, int k, int64_t n)
+{
+    if (k < 0)
+        k = SEARCHES;
+    if (kind == SEARCH_ONE) {
+        snprintf(json, size, "{\"parent\": {\"::=>\": %lld}}",
+                 (long long)(FIRST_OID + (k + 1) * (int64_t)STEP % (n - 1)));
+        return 1;
+    }
+    snprintf(json, size, "{\"tags\": [\"tag%03d\"]}", k % 200);
+    return n / 200 < FOUND ? (int)(n / 200) : FOUND;
+}
+
 /* ---- clock and report ----------------------------------------------------------------- */
 
 static inline double
@@ -98,13 +155,6 @@ report(const char *operation, double value, const char *unit)
 {
     printf("%s\t%.9g\t%s\n", operation, value, unit);
     fflush(stdout);
-}
-
-__attribute__((noreturn)) static inline void
-give_up(const char *what, const char *why)
-{
-    fprintf(stderr, "bench: %s: %s\n", what, why);
-    exit(1);
 }
 
 static inline void *
