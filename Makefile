@@ -12,7 +12,7 @@
 
 # Targets that need more than a compiler get it first, and then make again: only then are there
 # a pg_config to ask and PostgreSQL's rules to include.
-PACKAGED := demo test check tap bench bench-check soak fuzz lint test-versions
+PACKAGED := demo test check tap bench bench-check bench-scale soak fuzz lint test-versions
 
 ifneq ($(filter $(PACKAGED),$(MAKECMDGOALS)),)
 
@@ -225,7 +225,8 @@ $(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.[ch] tests/*.[ch] te
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
 		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(JANSSON_CFLAGS) $(filter %.c,$^) $(JANSSON_LIBS) -lm -o $@
 
-.PHONY: run-test run-check run-tap run-demo run-bench run-bench-check run-soak run-fuzz run-lint run-test-versions \
+.PHONY: run-test run-check run-tap run-demo run-bench run-bench-check run-bench-scale run-soak run-fuzz run-lint \
+	run-test-versions \
 	built-demo installcheck
 run-test run-check run-tap:
 	@tests/run $(NEWT_TEST_KINDS)
@@ -244,6 +245,8 @@ run-demo: built-demo
 	@examples/debian/run
 run-bench run-bench-check: extension lib updater examples bench-programs
 	@$(if $(findstring check,$@),BENCH_CHECK=1) bench/run
+run-bench-scale: extension lib updater bench-programs
+	@bench/scale/run
 
 # Against the server that PGHOST and friends name, with the extension installed there.
 REGRESS_TESTS := $(patsubst tests/sql/sql/%.sql,%,$(wildcard tests/sql/sql/*.sql))

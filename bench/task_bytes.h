@@ -78,6 +78,7 @@ begin_array(bytes *b, Oid element, size_t n)
 enum {
     INT8_OID = 20,
     BYTEA_OID = 17,
+    TEXT_OID = 25,
     JSONB_OID = 3802
 };
 
