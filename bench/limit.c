@@ -191,12 +191,12 @@ static void
 tx(PGconn *pg, int64_t n, const char *argument)
 {
     (void)argument;
-    int64_t *serial_of = serials_of(pg, n, tx1_changes()), serial = 1 << 20;
+    int64_t *serial_of = serials_of(pg, n, tx_changes()), serial = 1 << 20;
     task_bytes *t = allocate((size_t)(WARM_UP + tx1), sizeof *t);
     for (int64_t k = 0; k < WARM_UP + tx1; k++)
         task_bytes_of(&t[k], k * STEP % n, first_rev + k + 1);
     prepare_cas(pg);
-    int64_t wal = 0;
+    int64_t wal = 0, tx100 = tx100_transactions();
     wire before = on_wire;
     double start = 0;
     check(pg, PQenterPipelineMode(pg), "pipeline");
@@ -217,8 +217,8 @@ tx(PGconn *pg, int64_t n, const char *argument)
     free(t);
 
     arrays a = {{NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}, {NULL, 0, 0}};
-    t = allocate((size_t)TX100 * PER_TX100, sizeof *t);
-    for (int64_t k = 0; k < TX100 * PER_TX100; k++)
+    t = allocate((size_t)tx100 * PER_TX100, sizeof *t);
+    for (int64_t k = 0; k < tx100 * PER_TX100; k++)
         task_bytes_of(&t[k], k * STEP % n, first_rev + k / PER_TX100 + 1);
     run(pg, "SET enable_hashjoin = off");
     run(pg, "SET enable_mergejoin = off");
@@ -226,9 +226,9 @@ tx(PGconn *pg, int64_t n, const char *argument)
     prepare(pg, "project_many", PROJECT_MANY);
     check(pg, PQenterPipelineMode(pg), "pipeline");
     start = now();
-    for (int64_t k = 0; k < TX100; k++)
+    for (int64_t k = 0; k < tx100; k++)
         change_many(pg, &a, t + k * PER_TX100, k, n, serial_of, serial++);
-    report("tx100", TX100 * PER_TX100 / (now() - start), "objects/s");
+    report("tx100", (double)tx100 * PER_TX100 / (now() - start), "objects/s");
     free(t);
     free(serial_of);
 }

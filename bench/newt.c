@@ -100,11 +100,11 @@ tx(int64_t n, const char *argument)
     (void)argument;
     static const char position[] = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint";
     newt_conn *c = dial();
-    load_tasks(c, n, tx1_changes());
+    load_tasks(c, n, tx_changes());
     newt_stats stats_before = {.size = sizeof(newt_stats)}, stats = {.size = sizeof stats};
     wire before = on_wire;
     double start = 0;
-    int64_t wal = 0;
+    int64_t wal = 0, tx100 = tx100_transactions();
     for (int64_t k = 0; k < WARM_UP + tx1; k++) {
         if (k == WARM_UP) {
             wal = number(c, position);
@@ -125,7 +125,7 @@ tx(int64_t n, const char *argument)
     report("tx1_wal", (double)(number(c, position) - wal) / (double)tx1, "bytes per tx");
 
     start = now();
-    for (int64_t k = 0; k < TX100; k++) {
+    for (int64_t k = 0; k < tx100; k++) {
         begin(c);
         for (int j = 0; j < PER_TX100; j++) {
             int64_t i = (k * PER_TX100 + j) * STEP % n;
@@ -133,7 +133,7 @@ tx(int64_t n, const char *argument)
         }
         commit(c);
     }
-    report("tx100", TX100 * PER_TX100 / (now() - start), "objects/s");
+    report("tx100", (double)tx100 * PER_TX100 / (now() - start), "objects/s");
     newt_close(c);
 }
 

@@ -23,7 +23,7 @@ enum {
     PER_BULK = 1000,  /* ... and of one of its transactions */
     WARM_UP = 20,     /* transactions before the clock starts */
     TX1 = 3000,       /* transactions of tx1, clients and hot, unless BENCH_TX says other */
-    TX100 = 300,      /* transactions of tx100 */
+    TX100 = 300,      /* transactions of tx100, or fewer if tx1 has fewer */
     STEP = 7919,      /* transaction k changes task (k * STEP) % n */
     PER_TX100 = 100,  /* tasks in each of them */
     FOUND = 100,      /* objects of a search */
@@ -90,12 +90,18 @@ first_revision(void)
     return setting("BENCH_REVISION", 0);
 }
 
+static inline int64_t
+tx100_transactions(void)
+{
+    return tx1_transactions() < TX100 ? tx1_transactions() : TX100;
+}
+
 /* How many Tasks tx1 and tx100 change, if there are as many. */
 static inline int64_t
-tx1_changes(void)
+tx_changes(void)
 {
-    int64_t n = WARM_UP + tx1_transactions();
-    return n > TX100 * PER_TX100 ? n : TX100 * PER_TX100;
+    int64_t n = WARM_UP + tx1_transactions(), many = tx100_transactions() * PER_TX100;
+    return n > many ? n : many;
 }
 
 /* The i-th Task to be loaded: the i-th, or one of so many, far from the one before. */

@@ -4,7 +4,7 @@
 
 small() {
     SCALE_SERVER=1 SCALE_SIZES=10000 SCALE_OBJECTS=1000 SCALE_REFERENCES=10 SCALE_CLASSES=3 SCALE_CLIENTS=2 SCALE_POOLED=20 \
-        SCALE_RUNS=1 SCALE_TX=50 SCALE_OUT=$work dev/private-server --no-fsync -- bench/scale/run
+        SCALE_RUNS=1 SCALE_TX=50 SCALE_ITEMS=1000 SCALE_TASKS=1000 SCALE_OUT=$work dev/private-server --no-fsync -- bench/scale/run
 }
 ok 'it runs' small
 has 'a table' "$(cat "$work/scale.md")" '^\| a transaction changes 1 Task, tx/s \| Newt \| [0-9,]+ \|$'
