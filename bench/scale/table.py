@@ -57,10 +57,13 @@ def text(result):
 
 
 def markdown(result):
+    runs = "one run" if result["runs"] == "1" else f"medians of {result['runs']} runs"
     lines = [
-        f"`make bench-scale`, {result['date']}: {result['server']}; {result['machine']}; medians of "
-        f"{result['runs']} runs, {round(int(result['seconds']) / 60)} minutes in all, load {result['load']}."
+        f"`make bench-scale`, {result['date']}: {result['server']}; {result['machine']}; {runs}, "
+        f"{round(int(result['seconds']) / 60)} minutes in all, load {result['load']}."
     ]
+    if float(result["load"].split()[0]) > 0.5:
+        lines.append("**The machine did other work as well: what depends on time is preliminary.**")
     for heading, places, figures in tables(result):
         lines += ["", f"| {heading} | | " + " | ".join(f"{int(p):,}" for p in places) + " |"]
         lines.append("|---|---|" + "---:|" * len(places))
