@@ -226,8 +226,7 @@ $(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(wildcard codec/*.[ch] tests/*.[ch] te
 		-D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. $(JANSSON_CFLAGS) $(filter %.c,$^) $(JANSSON_LIBS) -lm -o $@
 
 .PHONY: run-test run-check run-tap run-demo run-bench run-bench-check run-bench-scale run-soak run-fuzz run-lint \
-	run-test-versions \
-	built-demo installcheck
+	run-test-versions built-demo installcheck
 run-test run-check run-tap:
 	@tests/run $(NEWT_TEST_KINDS)
 run-fuzz run-lint: run-%:
