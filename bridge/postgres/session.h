@@ -47,6 +47,7 @@ typedef enum newt__statement {
     NEWT__S_BEGIN_READ,
     NEWT__S_BEGIN_WRITE,
     NEWT__S_SETTINGS,
+    NEWT__S_BY_INDEX,
     NEWT__S_LOOK,
     NEWT__S_VERSION,
     NEWT__S_STORE,

@@ -230,6 +230,9 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_BEGIN_READ] = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     /* said in full: a role's defaults could make max(tid) stale */
     [NEWT__S_BEGIN_WRITE] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+    /* of the settings those without which a table that was never analyzed is read as a whole */
+    [NEWT__S_BY_INDEX] = "SELECT set_config('enable_seqscan', 'off', true), "
+                         "set_config('enable_bitmapscan', 'off', true)",
     [NEWT__S_SETTINGS] =
         "SELECT CASE WHEN $1::uuid IS NULL OR $1 = " INCARNATION " THEN NULL ELSE "
         "@store@.newt_raise('08006', 'the server was restarted or replaced', 'It is of another "

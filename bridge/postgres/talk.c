@@ -264,6 +264,13 @@ writes_alone(newt__statement s)
            s == NEWT__S_NEW_LIFE;
 }
 
+/* What looks into tables that grow, and is sent outside of a transaction. */
+static bool
+reads_alone(newt__statement s)
+{
+    return s == NEWT__S_CHANGES || s == NEWT__S_OWN || s == NEWT__S_NEWEST || s == NEWT__S_NONCE;
+}
+
 static void
 send_pooled(newt__session *c, newt__statement s, const newt__params *p)
 {
@@ -275,6 +282,9 @@ send_pooled(newt__session *c, newt__statement s, const newt__params *p)
             return;
         c->talk->open = c->talk->alone = true;
     }
+    /* all up to the next sync is one transaction */
+    if (!c->talk->open && reads_alone(s) && !send_unnamed(c, NEWT__S_BY_INDEX, NULL, SETTINGS))
+        return;
     if (!send_unnamed(c, s, p, STATEMENT + s))
         return;
     if (begin)

@@ -105,6 +105,37 @@ round_trips_of_commit(newt_conn *c, item_ref r)
     return stats_of(c).round_trips - before;
 }
 
+/* What is asked after a commit goes by the index, though nobody has analyzed the table. */
+static void
+test_never_analyzed(void **state)
+{
+    static const char scans[] = "SELECT coalesce(sum(%s), 0) FROM pg_stat_user_tables WHERE relid "
+                                "= 'transaction'::regclass";
+    int64_t whole, by_index;
+    item_ref r;
+    pooled x;
+
+    (void)state;
+    pooled_open(&x, "never_analyzed", 2);
+    sql_do(x.s.pg, "ALTER TABLE transaction SET (autovacuum_enabled = false)");
+    r = make_item(x.s.a, "r", 0);
+    sql_do(x.s.pg,
+           "INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT i, -i, 0, "
+           "'{}', '{}' FROM generate_series(1, 20000) i");
+    whole = sql_int(x.s.pg, scans, "seq_scan");
+    by_index = sql_int(x.s.pg, scans, "idx_scan");
+    for (int n = 1; n <= 20; n++) {
+        newt_conn *c = n % 2 ? x.s.a : x.s.b;
+
+        begin(c);
+        write_n(c, r, n);
+        commit(c);
+    }
+    wait_until(sql_int(x.s.pg, scans, "idx_scan") >= by_index + 20);
+    assert_int_equal(sql_int(x.s.pg, scans, "seq_scan"), whole);
+    pooled_close(&x);
+}
+
 /* The usual things, two connections taking turns on two server sessions. */
 static void
 test_transactions(void **state)
@@ -595,6 +626,7 @@ main(void)
 {
     static const struct CMUnitTest through_a_pooler[] = {
         cmocka_unit_test(test_option),
+        cmocka_unit_test(test_never_analyzed),
         cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_nothing_stays),
         cmocka_unit_test(test_read_only_by_default),
