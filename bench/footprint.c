@@ -316,10 +316,11 @@ soak(int64_t seconds, int threads)
 
 /* ---- more than the cache may hold ------------------------------------------------------------ */
 
+static volatile char touched; /* so that a compiler cannot leave the reading out */
+
 static void
 touch(newt_conn *c, newt_ref r)
 {
-    static volatile char touched;
     const struct task *t = task_read(c, task_of(r));
     check(c, t != NULL, "read");
     touched ^= t->title.s[20];
