@@ -122,19 +122,21 @@ test_triggers(void **state)
     sql_do(s.pg, "CREATE TRIGGER now AFTER UPDATE ON newt_projection FOR EACH ROW EXECUTE "
                  "FUNCTION warn()");
     for (int deferred = 0; deferred < 2; deferred++) {
-        for (int objects = 1; objects <= 2; objects++) {
+        for (int way = 0; way < 3; way++) { /* one object, with words, two */
             begin(s.a);
-            write_n(s.a, r, 2 + objects + 10 * deferred);
-            if (objects == 2)
+            write_n(s.a, r, 3 + way + 10 * deferred);
+            if (way == 2)
                 write_n(s.a, q, 2 + 10 * deferred);
             commit(s.a);
             begin(s.a);
             write_n(s.a, r, 7);
-            if (objects == 2)
+            if (way == 2)
                 write_n(s.a, q, 8);
+            if (way == 1)
+                ok(s.a, newt_describe(s.a, NULL, "words", NULL));
             assert_int_equal(newt_commit(s.a), NEWT_ESQL);
             begin(s.b);
-            assert_int_equal(read_n(s.b, r), 2 + objects + 10 * deferred);
+            assert_int_equal(read_n(s.b, r), 3 + way + 10 * deferred);
             commit(s.b);
         }
         sql_do(s.pg, "DROP TRIGGER now ON newt_projection");
@@ -144,9 +146,33 @@ test_triggers(void **state)
     store_close(&s);
 }
 
+/* One object, and words about the transaction: the position is its own all the same. */
+static void
+test_described(void **state)
+{
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "described");
+    r = make_item(s.a, "r", 1);
+    for (int n = 2; n < 5; n++) {
+        begin(s.a);
+        write_n(s.a, r, n);
+        if (n != 3)
+            ok(s.a, newt_describe(s.a, "somebody", "why", NULL));
+        commit(s.a);
+        assert_int_equal(newt_tid(s.a), sql_int(s.pg, "SELECT max(tid) FROM transaction"));
+        assert_sql(s.pg, n == 3 ? "" : "why",
+                   "SELECT coalesce(description, '') FROM transaction ORDER BY tid DESC LIMIT 1");
+    }
+    store_close(&s);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_commit_fails_late),
     cmocka_unit_test(test_commits_by_itself),
+    cmocka_unit_test(test_described),
     with(test_triggers, client),
     with(test_triggers, server),
 };

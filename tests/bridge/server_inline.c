@@ -54,6 +54,19 @@ test_projection(void **state)
     store_close(&s);
 }
 
+/* Statements on a table of the store fail, or do again: what belongs to a commit fails with it. */
+static void
+refuse(const store *s, const char *what, const char *table, bool refused)
+{
+    if (refused)
+        sql_do(s->pg,
+               "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION "
+               "'no'; END $$; CREATE TRIGGER no BEFORE %s ON %s FOR EACH ROW EXECUTE FUNCTION no()",
+               what, table);
+    else
+        sql_do(s->pg, "DROP FUNCTION no() CASCADE");
+}
+
 /* What JSONB cannot show as it is stands in newt_reject, as long as it is so. */
 static void
 test_rejects(void **state)
@@ -79,6 +92,12 @@ test_rejects(void **state)
                (long long)r.any.oid);
     assert_sql(s.pg, "t",
                "SELECT bool_and(tid = (SELECT max(tid) FROM transaction)) FROM newt_reject");
+    refuse(&s, "INSERT", "newt_reject_entry", true);
+    begin(s.a);
+    write_n(s.a, r, 9);
+    assert_int_equal(newt_commit(s.a), NEWT_ESQL);
+    refuse(&s, "INSERT", "newt_reject_entry", false);
+    assert_sql(s.pg, "1", "SELECT state->>'n' FROM newt WHERE zoid = %lld", (long long)r.any.oid);
     for (int n = 0; n < 2; n++) { /* alone in its transaction, and not */
         begin(s.a);
         write_n(s.a, r, 10 + n);
@@ -218,6 +237,15 @@ test_hidden(void **state)
     assert_int_equal(rows_of(&s, "Hidden"), 3);
     db = store_db(&s, after, *(newt_options *)*state);
     c = connect_(db);
+    refuse(&s, "DELETE", "newt_projection", true);
+    begin(c);
+    hidden_write(c, hidden_of(r[0].any))->n = 5;
+    assert_int_equal(newt_commit(c), NEWT_ESQL);
+    refuse(&s, "DELETE", "newt_projection", false);
+    assert_int_equal(rows_of(&s, "Hidden"), 3);
+    begin(c);
+    assert_int_equal(hidden_read(c, hidden_of(r[0].any))->n, 0);
+    newt_abort(c);
     for (int i = 0; i < 2; i++) {
         begin(c);
         for (int k = i; k <= 2 * i; k++) { /* one; two */
