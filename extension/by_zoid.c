@@ -82,6 +82,15 @@ newt_pg_seek(newt_pg_by_zoid *t, int64 zoid)
     newt_pg_step(t);
 }
 
+void
+newt_pg_only(newt_pg_by_zoid *t, int64 zoid)
+{
+    t->keys[0].sk_argument = t->keys[1].sk_argument = Int64GetDatum(zoid);
+    index_rescan(t->scan, t->keys, 2, NULL, 0);
+    t->at = PG_INT64_MIN;
+    newt_pg_step(t);
+}
+
 bool
 newt_pg_find(newt_pg_by_zoid *t, int64 zoid)
 {

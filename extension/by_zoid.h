@@ -36,9 +36,14 @@ extern void newt_pg_scan(newt_pg_by_zoid *t, Snapshot snapshot, int64 first, int
 extern void newt_pg_step(newt_pg_by_zoid *t);
 /* Back, if the scan has gone past this zoid. */
 extern void newt_pg_seek(newt_pg_by_zoid *t, int64 zoid);
+/* To the entries of this zoid and no others: for zoids far apart, for a search in a range reads all
+ * of a page of the index that is in the range. */
+extern void newt_pg_only(newt_pg_by_zoid *t, int64 zoid);
 /* Whether there is an entry with this zoid. The zoids that are asked for rise. */
 extern bool newt_pg_find(newt_pg_by_zoid *t, int64 zoid);
-/* The row with this zoid that the snapshot has. */
+/* The row with this zoid that the snapshot has; once for each, or after newt_pg_seek or
+ * newt_pg_only: a second look at an entry goes on from the row found, takes it for dead, and would
+ * take the entry from the index. */
 extern bool newt_pg_fetch(newt_pg_by_zoid *t, int64 zoid, TupleTableSlot *slot);
 
 #endif

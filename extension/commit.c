@@ -9,14 +9,13 @@
  * not wait for them either. newt.committed() tells afterwards what the client needs to know: the
  * tid, and what others have committed since the position of its cache.
  */
+#include "plain.h"
 #include "tables.h"
+#include "transactions.h"
+#include "write.h"
 
-#include "access/genam.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "datatype/timestamp.h"
@@ -68,7 +67,8 @@ static struct step {
 
 static enum {
     NOTHING,
-    INSERTED, /* the row is; synchronous_commit is off */
+    INSERTED, /* the row is, and the lock held */
+    HURRIED,  /* the transaction commits; synchronous_commit is off */
     VISIBLE   /* the transaction is; its locks are about to be released */
 } progress;
 static int wanted_synchronous_commit;
@@ -76,26 +76,25 @@ static int wanted_synchronous_commit;
 /* A transaction that was given its row; and the one in front of it. */
 typedef struct commit {
     Oid table;
-    int64 tid, serial;
-    int64 tid_before, serial_before;
+    newt_pg_position at, before;
 } commit;
 
 static commit current;
 static commit last; /* of this session; tid 0: none */
 
-/* Plans of the store used last: of this table, when its schema had this name. */
+/* The plan of the store used last: of this table, when its schema had this name. */
 static struct {
     Oid table;
     NameData schema;
-    SPIPlanPtr insert, changes;
+    SPIPlanPtr insert;
 } plans;
 
 /* ---- at commit ---------------------------------------------------------------------------- */
 
 static SPIPlanPtr
-prepare(int n, const Oid *argument_types, const char *sql)
+prepare(const char *sql)
 {
-    SPIPlanPtr plan = SPI_prepare(sql, n, (Oid *)argument_types);
+    SPIPlanPtr plan = SPI_prepare(sql, N_VALUES, (Oid *)types);
 
     if (!plan)
         elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -117,146 +116,152 @@ drop_plan(SPIPlanPtr *plan)
 static void
 plan_for(Oid table)
 {
-    static const Oid of_changes[] = {INT8OID, INT8OID, INT8OID, INT8OID};
     char *name = get_namespace_name(get_rel_namespace(table));
     const char *schema;
 
-    if (!name)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                        errmsg("the store of newt.at_commit() was dropped")));
     if (plans.table == table && strcmp(NameStr(plans.schema), name) == 0)
         return;
     plans.table = InvalidOid;
     drop_plan(&plans.insert);
-    drop_plan(&plans.changes);
     schema = quote_identifier(name);
     PushActiveSnapshot(
         GetTransactionSnapshot()); /* at a commit there is none; parsing may want it */
     plans.insert = prepare(
-        N_VALUES, types,
         psprintf("INSERT INTO %s.transaction (serial, nonce, written, removed, username, "
                  "description, extension, removed_classes, tid) VALUES ($1, $2, $3, $4, "
                  "coalesce($5, CURRENT_USER), $6, $7::pg_catalog.jsonb, $8, $9)",
                  schema));
-    plans.changes = prepare(
-        lengthof(of_changes), of_changes,
-        psprintf("SELECT t.tid, t.serial, CASE WHEN t.serial OPERATOR(pg_catalog.=) $2 THEN NULL "
-                 "WHEN t.written IS NULL THEN %s.newt_large(t.serial, $3) "
-                 "ELSE t.written OPERATOR(pg_catalog.||) t.removed END FROM %s.transaction t "
-                 "WHERE t.tid OPERATOR(pg_catalog.>=) $1 ORDER BY t.tid LIMIT $4",
-                 schema, schema));
     PopActiveSnapshot();
     namestrcpy(&plans.schema, name);
     plans.table = table;
-}
-
-static void
-check_rights(Oid table, Oid user, AclMode any_of)
-{
-    AclResult r = pg_class_aclcheck(table, user, any_of);
-
-    if (r != ACLCHECK_OK)
-        aclcheck_error(r, OBJECT_TABLE, get_rel_name(table));
 }
 
 /* As LOCK TABLE does. */
 static void
 take_commit_lock(Oid table, Oid user)
 {
-    Oid lock = get_relname_relid("newt_commit_lock", get_rel_namespace(table));
+    Oid schema = get_rel_namespace(table);
+    Oid lock = get_relname_relid("newt_commit_lock", schema);
 
+    if (!OidIsValid(schema))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                        errmsg("the store of newt.at_commit() was dropped")));
     if (!OidIsValid(lock))
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
                         errmsg("the store of newt.at_commit() has no table \"newt_commit_lock\"")));
-    check_rights(lock, user, ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE);
+    newt_pg_check_rights(lock, user, ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE);
     LockRelationOid(lock, ExclusiveLock);
 }
 
-static AttrNumber
-column(Relation heap, const char *name)
+/* The columns of the table, in their order. */
+enum {
+    COLUMN_TID,
+    COLUMN_SERIAL,
+    COLUMN_NONCE,
+    COLUMN_COMMITTED_AT,
+    COLUMN_USERNAME,
+    COLUMN_DESCRIPTION,
+    COLUMN_EXTENSION,
+    COLUMN_WRITTEN,
+    COLUMN_REMOVED,
+    COLUMN_REMOVED_CLASSES,
+    N_COLUMNS
+};
+
+/* False: the table is not as it was created, so a statement is to do it. */
+static bool
+insert_plainly(const struct step *s, TimestampTz now)
 {
-    TupleDesc desc = RelationGetDescr(heap);
+    static const newt_pg_plain_column columns[N_COLUMNS] = {
+        [COLUMN_TID] = {"tid", INT8OID},
+        [COLUMN_SERIAL] = {"serial", INT8OID},
+        [COLUMN_NONCE] = {"nonce", INT8OID},
+        [COLUMN_COMMITTED_AT] = {"committed_at", TIMESTAMPTZOID},
+        [COLUMN_USERNAME] = {"username", TEXTOID},
+        [COLUMN_DESCRIPTION] = {"description", TEXTOID},
+        [COLUMN_EXTENSION] = {"extension", JSONBOID},
+        [COLUMN_WRITTEN] = {"written", INT8ARRAYOID},
+        [COLUMN_REMOVED] = {"removed", INT8ARRAYOID},
+        [COLUMN_REMOVED_CLASSES] = {"removed_classes", TEXTARRAYOID},
+    };
+    static const int from[N_COLUMNS] = {
+        [COLUMN_TID] = TID,
+        [COLUMN_SERIAL] = SERIAL,
+        [COLUMN_NONCE] = NONCE,
+        [COLUMN_COMMITTED_AT] = N_VALUES,
+        [COLUMN_USERNAME] = USERNAME,
+        [COLUMN_DESCRIPTION] = DESCRIPTION,
+        [COLUMN_EXTENSION] = EXTENSION,
+        [COLUMN_WRITTEN] = WRITTEN,
+        [COLUMN_REMOVED] = REMOVED,
+        [COLUMN_REMOVED_CLASSES] = REMOVED_CLASSES,
+    };
+    newt_pg_plain t;
+    bool plain = newt_pg_plain_open(&t, s->table, ACL_INSERT, columns, N_COLUMNS);
+    TupleTableSlot *row = plain ? newt_pg_plain_row(&t) : NULL;
 
-    for (int i = 0; i < desc->natts; i++) {
-        Form_pg_attribute a = TupleDescAttr(desc, i);
+    for (int i = 0; i < N_COLUMNS && plain; i++) {
+        Datum *value = &row->tts_values[i];
 
-        if (!a->attisdropped && a->atttypid == INT8OID && strcmp(NameStr(a->attname), name) == 0)
-            return a->attnum;
+        if (i == COLUMN_COMMITTED_AT)
+            *value = TimestampTzGetDatum(now);
+        else if (s->nulls[from[i]] != 'n')
+            *value = s->values[from[i]];
+        else if (i == COLUMN_USERNAME)
+            *value = CStringGetTextDatum(GetUserNameFromId(s->user, false));
+        else
+            row->tts_isnull[i] = true;
+        if (i == COLUMN_EXTENSION && !row->tts_isnull[i])
+            *value = DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(*value)));
+        plain = !row->tts_isnull[i] || !TupleDescAttr(row->tts_tupleDescriptor, i)->attnotnull;
     }
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("table \"%s\" has no %s", RelationGetRelationName(heap), name)));
-}
-
-static int64
-value(Relation heap, HeapTuple row, const char *name)
-{
-    bool isnull;
-    Datum x = heap_getattr(row, column(heap, name), RelationGetDescr(heap), &isnull);
-
-    return isnull ? 0 : DatumGetInt64(x);
-}
-
-/* The transaction with the greatest tid, from the end of its index; zeros: there is none. */
-static void
-find_newest(Oid table, Oid user, int64 *tid, int64 *serial)
-{
-    Relation heap = table_open(table, AccessShareLock), index;
-    SysScanDesc scan;
-    HeapTuple row;
-
-    check_rights(table, user, ACL_SELECT);
-    list_free(RelationGetIndexList(heap)); /* sets rd_pkindex */
-    if (!OidIsValid(heap->rd_pkindex))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("table \"%s\" has no primary key", RelationGetRelationName(heap))));
-    index = index_open(heap->rd_pkindex, AccessShareLock);
-    if (heap->rd_rel->relam != HEAP_TABLE_AM_OID || index->rd_rel->relam != BTREE_AM_OID ||
-        index->rd_index->indkey.values[0] != column(heap, "tid"))
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("the primary key of table \"%s\" is not its tid",
-                               RelationGetRelationName(heap))));
-    scan = systable_beginscan_ordered(heap, index, GetActiveSnapshot(), 0, NULL);
-    row = systable_getnext_ordered(scan, BackwardScanDirection);
-    *tid = *serial = 0;
-    if (HeapTupleIsValid(row)) {
-        *tid = value(heap, row, "tid");
-        *serial = value(heap, row, "serial");
-    }
-    systable_endscan_ordered(scan);
-    index_close(index, AccessShareLock);
-    table_close(heap, AccessShareLock);
+    if (plain)
+        newt_pg_plain_insert(&t);
+    newt_pg_plain_close(&t);
+    return plain;
 }
 
 static void
-insert_row(struct step *s)
+insert_by_statement(const struct step *s)
 {
-    int64 now = 0, next = 0;
-    Oid user;
-    int context;
-
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
     SPI_connect();
     plan_for(s->table);
-    take_commit_lock(s->table, s->user);
-    PushActiveSnapshot(GetTransactionSnapshot()); /* sees all that the lock was waited for */
-    current = (commit){.table = s->table, .serial = DatumGetInt64(s->values[SERIAL])};
-    find_newest(s->table, s->user, &current.tid_before, &current.serial_before);
-    if (pg_add_s64_overflow(current.tid_before, 1, &next))
-        ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-                        errmsg("there is no tid after the last transaction's")));
-    now = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-    current.tid = Max(now, next);
-    s->values[TID] = Int64GetDatum(current.tid);
-    s->nulls[TID] = ' ';
-    if (SPI_execute_plan(plans.insert, s->values, s->nulls, false, 0) != SPI_OK_INSERT ||
+    if (SPI_execute_plan(plans.insert, (Datum *)s->values, s->nulls, false, 0) != SPI_OK_INSERT ||
         SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("the transaction's row was not inserted"),
                         errdetail("A rule or a trigger stands in the way.")));
-    PopActiveSnapshot();
     SPI_finish();
-    SetUserIdAndSecContext(user, context); /* after an error the abort does it */
+}
+
+/* Takes the lock, and gives the transaction its tid and its row. *changes: what others have
+ * committed, to be read to the end; NULL: it is not wanted. */
+static void
+insert_row(struct step *s, newt_pg_changes *changes)
+{
+    newt_pg_position newest;
+    TimestampTz now;
+    int64 tid = 0, next = 0;
+
+    take_commit_lock(s->table, s->user);
+    PushActiveSnapshot(GetTransactionSnapshot()); /* sees all that the lock was waited for */
+    if (changes && changes->follows)
+        newt_pg_read_transactions(s->table, s->user, DatumGetInt64(s->values[SERIAL]), changes);
+    newest = changes && changes->follows ? changes->at
+                                         : newt_pg_newest_transaction(s->table, s->user);
+    if (pg_add_s64_overflow(newest.tid, 1, &next))
+        ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                        errmsg("there is no tid after the last transaction's")));
+    now = GetCurrentTimestamp();
+    tid = now + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+    current = (commit){.table = s->table,
+                       .at = {Max(tid, next), DatumGetInt64(s->values[SERIAL])},
+                       .before = newest};
+    s->values[TID] = Int64GetDatum(current.at.tid);
+    s->nulls[TID] = ' ';
+    if (!insert_plainly(s, now))
+        insert_by_statement(s);
+    PopActiveSnapshot();
 }
 
 static ArrayType *
@@ -270,16 +275,24 @@ array_of(const struct step *s, int i)
 static void
 keep_tables(const struct step *s)
 {
-    Oid user;
-    int context;
-
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
     CommandCounterIncrement(); /* the statement may be one that commits by itself */
     PushActiveSnapshot(GetTransactionSnapshot());
     newt_pg_keep_transaction(s->table, DatumGetInt64(s->values[SERIAL]), array_of(s, WRITTEN),
                              array_of(s, REMOVED));
     PopActiveSnapshot();
+}
+
+/* With the rights of who asked for it. */
+static void
+carry_out(struct step *s)
+{
+    Oid user;
+    int context;
+
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(s->user, context | SECURITY_LOCAL_USERID_CHANGE);
+    keep_tables(s);
+    insert_row(s, NULL);
     SetUserIdAndSecContext(user, context); /* after an error the abort does it */
 }
 
@@ -290,17 +303,17 @@ on_transaction(XactEvent event, void *arg)
 
     switch (event) {
     case XACT_EVENT_PRE_COMMIT:
-        if (!s)
-            break;
         /* first of all: an error leads to the abort of a transaction that has none */
         step = NULL;
-        keep_tables(s);
-        insert_row(s);
+        if (s)
+            carry_out(s);
+        else if (progress != INSERTED)
+            break;
         /* the variable, and not the setting: that would also change what the wait for standbys
          * waits for, which is still to come */
         wanted_synchronous_commit = synchronous_commit;
         synchronous_commit = SYNCHRONOUS_COMMIT_OFF;
-        progress = INSERTED;
+        progress = HURRIED;
         break;
     case XACT_EVENT_PRE_PREPARE:
         if (s)
@@ -308,14 +321,14 @@ on_transaction(XactEvent event, void *arg)
                             errmsg("cannot prepare a transaction that called newt.at_commit()")));
         break;
     case XACT_EVENT_COMMIT:
-        if (progress == INSERTED) {
+        if (progress == HURRIED) {
             synchronous_commit = wanted_synchronous_commit;
             last = current;
             progress = VISIBLE;
         }
         break;
     default:
-        if (progress == INSERTED)
+        if (progress == HURRIED)
             synchronous_commit = wanted_synchronous_commit;
         progress = NOTHING;
         step = NULL;
@@ -345,39 +358,46 @@ _PG_init(void)
 
 /* ---- functions ---------------------------------------------------------------------------- */
 
+/* Raises if this transaction cannot have a row that is made at its end. */
+static void
+check_transaction(const char *function, Oid table)
+{
+    char *name = get_rel_name(table);
+
+    if (step || progress != NOTHING)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("newt.at_commit() was called before in this transaction")));
+    /* as for deferred triggers: what runs at the commit is outside of such an operation */
+    if (InSecurityRestrictedOperation())
+        ereport(ERROR,
+                (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                 errmsg("%s cannot be called within a security-restricted operation", function)));
+    if (GetCurrentTransactionNestLevel() > 1)
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("%s cannot be called in a subtransaction", function)));
+    if (IsolationUsesXactSnapshot())
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("%s needs a READ COMMITTED transaction", function),
+                        errdetail("Another would not see the last tid.")));
+    if (!name || strcmp(name, "transaction") != 0 || get_rel_relkind(table) != RELKIND_RELATION)
+        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                        errmsg("the first argument of %s must be the table \"transaction\" of a "
+                               "store",
+                               function)));
+}
+
 PG_FUNCTION_INFO_V1(newt_pg_at_commit);
 Datum
 newt_pg_at_commit(PG_FUNCTION_ARGS)
 {
     MemoryContext outer;
     struct step *s;
-    char *name;
 
-    if (step)
-        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("newt.at_commit() was called before in this transaction")));
-    /* as for deferred triggers: what runs at the commit is outside of such an operation */
-    if (InSecurityRestrictedOperation())
-        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                        errmsg("newt.at_commit() cannot be called within a security-restricted "
-                               "operation")));
-    if (GetCurrentTransactionNestLevel() > 1)
-        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-                        errmsg("newt.at_commit() cannot be called in a subtransaction")));
-    if (IsolationUsesXactSnapshot())
-        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-                        errmsg("newt.at_commit() needs a READ COMMITTED transaction"),
-                        errdetail("Another would not see the last tid.")));
     for (int i = 0; i <= NONCE + 1; i++)
         if (PG_ARGISNULL(i))
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                             errmsg("store, serial and nonce cannot be null")));
-    name = get_rel_name(PG_GETARG_OID(0));
-    if (!name || strcmp(name, "transaction") != 0 ||
-        get_rel_relkind(PG_GETARG_OID(0)) != RELKIND_RELATION)
-        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                        errmsg("the first argument of newt.at_commit() must be the table "
-                               "\"transaction\" of a store")));
+    check_transaction("newt.at_commit()", PG_GETARG_OID(0));
     outer = MemoryContextSwitchTo(TopTransactionContext);
     s = palloc(sizeof *s);
     s->table = PG_GETARG_OID(0);
@@ -402,16 +422,11 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
 
 /* ---- what others have committed ----------------------------------------------------------- */
 
-enum {
-    MOST_CHANGES = 10000, /* as in bridge/postgres/snapshot.c */
-    MOST_TRANSACTIONS = 5000
-};
-
-/* The answer of newt.committed(): a head, and the oids. */
+/* The answer of newt.committed() and newt.commit(): an array of bigint. */
 typedef struct answer {
     int64 tid;
-    int64 newest_tid, newest_serial; /* the position that the oids lead to */
-    int64 follows;                   /* 0: not from where the question stood, and there are none */
+    newt_pg_position newest; /* that the oids lead to */
+    int64 follows;           /* 0: not from where the question stood, and there are none */
     int64 oids[FLEXIBLE_ARRAY_MEMBER]; /* and a 0 in the place of the session's own commit */
 } answer;
 
@@ -419,82 +434,111 @@ enum {
     HEAD = offsetof(answer, oids) / sizeof(int64)
 };
 
-/* Appends to the n oids that there are; false: too many, or something else. */
-static bool
-add_oids(answer *a, int *n, Datum value)
+static ArrayType *
+answer_of(const commit *own, const newt_pg_changes *c)
 {
-    ArrayType *array = DatumGetArrayTypeP(value);
-    int more = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+    int n = c->follows ? c->n : 0;
+    Size size = ARR_OVERHEAD_NONULLS(1) + (HEAD + n) * sizeof(int64);
+    ArrayType *out = palloc(size);
+    answer *a = (answer *)((char *)out + ARR_OVERHEAD_NONULLS(1));
 
-    if (ARR_ELEMTYPE(array) != INT8OID || ARR_HASNULL(array) || more > MOST_CHANGES - *n)
-        return false;
-    memcpy(a->oids + *n, ARR_DATA_PTR(array), more * sizeof *a->oids);
-    *n += more;
-    return true;
-}
-
-/* Goes through the transactions from the position on, which must be there. */
-static int
-follow(answer *a, int64 tid, int64 serial)
-{
-    Datum values[] = {Int64GetDatum(tid), Int64GetDatum(last.serial),
-                      Int64GetDatum(MOST_CHANGES + 1), Int64GetDatum(MOST_TRANSACTIONS + 1)};
-    bool isnull;
-    int n = 0;
-
-    SPI_connect();
-    plan_for(last.table);
-    if (SPI_execute_plan(plans.changes, values, NULL, false, 0) != SPI_OK_SELECT)
-        elog(ERROR, "the changes were not read");
-    a->follows = SPI_processed > 0 && SPI_processed <= MOST_TRANSACTIONS;
-    for (uint64 i = 0; i < SPI_processed && a->follows; i++) {
-        HeapTuple row = SPI_tuptable->vals[i];
-        TupleDesc desc = SPI_tuptable->tupdesc;
-        Datum oids = SPI_getbinval(row, desc, 3, &isnull);
-
-        if (i > 0 && !isnull)
-            a->follows = add_oids(a, &n, oids);
-        a->newest_tid = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-        a->newest_serial = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
-        if (i == 0)
-            a->follows = a->newest_tid == tid && a->newest_serial == serial;
-        if (a->newest_serial == last.serial)
-            a->oids[n++] = 0;
-    }
-    SPI_finish();
-    if (a->follows)
-        return n;
-    a->newest_tid = last.tid;
-    a->newest_serial = last.serial;
-    return 0;
+    *a = (answer){
+        .tid = own->at.tid, .newest = c->follows ? c->at : own->at, .follows = c->follows};
+    if (n > 0)
+        memcpy(a->oids, c->oids, n * sizeof *a->oids);
+    SET_VARSIZE(out, size);
+    out->ndim = 1;
+    out->dataoffset = 0;
+    out->elemtype = INT8OID;
+    ARR_DIMS(out)[0] = HEAD + n;
+    ARR_LBOUND(out)[0] = 1;
+    return out;
 }
 
 PG_FUNCTION_INFO_V1(newt_pg_committed);
 Datum
 newt_pg_committed(PG_FUNCTION_ARGS)
 {
-    size_t size = offsetof(answer, oids) + (MOST_CHANGES + 1) * sizeof(int64);
-    bool nothing_between;
-    ArrayType *out;
-    answer *a;
-    int n = 0;
+    newt_pg_changes c = {.at = last.at, .follows = true};
 
-    if (PG_ARGISNULL(0) || last.tid == 0 || last.table != PG_GETARG_OID(0))
+    if (PG_ARGISNULL(0) || last.at.tid == 0 || last.table != PG_GETARG_OID(0))
         PG_RETURN_NULL();
-    nothing_between = PG_ARGISNULL(1) || PG_ARGISNULL(2) ||
-                      (PG_GETARG_INT64(1) == last.tid_before &&
-                       PG_GETARG_INT64(2) == last.serial_before);
-    out = palloc(ARR_OVERHEAD_NONULLS(1) + (nothing_between ? offsetof(answer, oids) : size));
-    a = (answer *)((char *)out + ARR_OVERHEAD_NONULLS(1));
-    *a = (answer){
-        .tid = last.tid, .newest_tid = last.tid, .newest_serial = last.serial, .follows = 1};
-    if (!nothing_between)
-        n = follow(a, PG_GETARG_INT64(1), PG_GETARG_INT64(2));
-    SET_VARSIZE(out, ARR_OVERHEAD_NONULLS(1) + (HEAD + n) * sizeof(int64));
-    out->ndim = 1;
-    out->dataoffset = 0;
-    out->elemtype = INT8OID;
-    ARR_DIMS(out)[0] = HEAD + n;
-    ARR_LBOUND(out)[0] = 1;
-    PG_RETURN_ARRAYTYPE_P(out);
+    if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2) &&
+        (PG_GETARG_INT64(1) != last.before.tid || PG_GETARG_INT64(2) != last.before.serial)) {
+        c.at = (newt_pg_position){PG_GETARG_INT64(1), PG_GETARG_INT64(2)};
+        newt_pg_read_transactions(last.table, GetUserId(), last.at.serial, &c);
+    }
+    PG_RETURN_ARRAYTYPE_P(answer_of(&last, &c));
+}
+
+/* ---- all of a commit ---------------------------------------------------------------------- */
+
+/* If its cache has stood still for some time, most of what others have done meanwhile is read
+ * before others have to wait for it. */
+static void
+read_ahead(const struct step *s, newt_pg_changes *c)
+{
+    enum {
+        SOME_TIME = 50 * 1000 /* microseconds, as tids are */
+    };
+    int64 now = GetCurrentTimestamp() + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+    if (now - c->at.tid < SOME_TIME)
+        return;
+    PushActiveSnapshot(GetTransactionSnapshot());
+    newt_pg_read_transactions(s->table, s->user, DatumGetInt64(s->values[SERIAL]), c);
+    PopActiveSnapshot();
+}
+
+PG_FUNCTION_INFO_V1(newt_pg_commit);
+Datum
+newt_pg_commit(PG_FUNCTION_ARGS)
+{
+    enum {
+        TABLE,
+        ZOIDS = 3,
+        SERIALS,
+        STATES,
+        PROJECTED,
+        CACHE_TID,
+        CACHE_SERIAL
+    };
+    newt_pg_written w;
+    newt_pg_changes c = {.follows = true};
+    struct step s = {.user = GetUserId(), .nulls = "nnnnnnnnn"};
+    bool positioned = !PG_ARGISNULL(CACHE_TID) && !PG_ARGISNULL(CACHE_SERIAL);
+
+    for (int i = 0; i <= PROJECTED; i++)
+        if (PG_ARGISNULL(i))
+            ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                            errmsg("argument %d of newt.commit() cannot be null", i + 1)));
+    check_transaction("newt.commit()", PG_GETARG_OID(TABLE));
+    /* what comes after it would hold the commit lock */
+    if (IsTransactionBlock() || (MyXactFlags & XACT_FLAGS_PIPELINING))
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("newt.commit() must be a transaction of its own")));
+    w = (newt_pg_written){.zoids = PG_GETARG_ARRAYTYPE_P(ZOIDS),
+                          .serials = PG_GETARG_ARRAYTYPE_P(SERIALS),
+                          .states = PG_GETARG_ARRAYTYPE_P(STATES),
+                          .serial = PG_GETARG_INT64(SERIAL + 1),
+                          .projected = PG_GETARG_BOOL(PROJECTED)};
+    s.table = PG_GETARG_OID(TABLE);
+    s.values[SERIAL] = Int64GetDatum(w.serial);
+    s.values[NONCE] = PG_GETARG_DATUM(NONCE + 1);
+    s.values[WRITTEN] = PointerGetDatum(w.zoids);
+    s.values[REMOVED] = PointerGetDatum(construct_empty_array(INT8OID));
+    s.nulls[SERIAL] = s.nulls[NONCE] = s.nulls[WRITTEN] = s.nulls[REMOVED] = ' ';
+    newt_pg_write_states(get_rel_namespace(s.table), &w);
+    keep_tables(&s);
+    if (positioned) {
+        c.at = (newt_pg_position){PG_GETARG_INT64(CACHE_TID), PG_GETARG_INT64(CACHE_SERIAL)};
+        read_ahead(&s, &c);
+    }
+    insert_row(&s, positioned ? &c : NULL);
+    c.at = current.at;
+    if (c.follows && c.n > 0)
+        c.oids[c.n++] = 0; /* all others come before it */
+    progress = INSERTED;
+    MyXactFlags |= XACT_FLAGS_NEEDIMMEDIATECOMMIT;
+    PG_RETURN_ARRAYTYPE_P(answer_of(&current, &c));
 }

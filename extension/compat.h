@@ -46,7 +46,7 @@
 #if PG_VERSION_NUM >= 160000
 #    define newt_pg_insert_index_tuples(result, slot, estate)                                      \
         ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
-#    define newt_pg_insert_unless(result, slot, estate, conflict, arbiter)                         \
+#    define newt_pg_insert_unless_conflict(result, slot, estate, conflict, arbiter)                \
         ExecInsertIndexTuples(result, slot, estate, false, true, conflict, arbiter, false)
 #    define newt_pg_update_indexes         TU_UpdateIndexes
 #    define newt_pg_has_new_entries(which) ((which) == TU_All)
@@ -57,7 +57,7 @@
 #else
 #    define newt_pg_insert_index_tuples(result, slot, estate)                                      \
         ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
-#    define newt_pg_insert_unless(result, slot, estate, conflict, arbiter)                         \
+#    define newt_pg_insert_unless_conflict(result, slot, estate, conflict, arbiter)                \
         ExecInsertIndexTuples(result, slot, estate, false, true, conflict, arbiter)
 #    define newt_pg_update_indexes         bool
 #    define newt_pg_has_new_entries(which) (which)

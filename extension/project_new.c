@@ -14,8 +14,8 @@
  * What was not there for this snapshot may be there when it is written. Then the primary key
  * refuses it, and with it the whole chunk; the caller does it again by that other statement.
  */
-#include "by_zoid.h"
 #include "jsonb.h"
+#include "plain.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -43,12 +43,6 @@
 PG_FUNCTION_INFO_V1(newt_pg_project_new);
 
 enum {
-    ROWS = 200,            /* written together, at most ... */
-    ROW_BYTES = 256 << 10, /* ... or as many as have this size, with their records */
-    KEPT = 128 << 10       /* memory for them that is not given back in between */
-};
-
-enum {
     ZOID,
     CLASS_NAME,
     SERIAL,
@@ -58,37 +52,35 @@ enum {
 
 /* ---- the tables ----------------------------------------------------------------------------- */
 
-/* A plain table, first its zoid, that the caller may use in all these ways. */
+static const newt_pg_plain_column projection_columns[N_COLUMNS] = {
+    [ZOID] = {"zoid", INT8OID},
+    [CLASS_NAME] = {"class_name", TEXTOID},
+    [SERIAL] = {"serial", INT8OID},
+    [STATE] = {"state", JSONBOID},
+};
+
+/* One that is only read, or whose rows only go, and that begins with its zoid. */
 static bool
-is_plain(Relation heap, AclMode rights)
+open_other(newt_pg_by_zoid *t, Oid table, AclMode rights)
 {
-    Form_pg_class form = heap->rd_rel;
     Form_pg_attribute first;
 
-    if (form->relkind != RELKIND_RELATION || form->relam != HEAP_TABLE_AM_OID ||
-        form->relispartition || form->relhassubclass || heap->rd_rules || form->relnatts < 1)
-        return false;
-    first = TupleDescAttr(RelationGetDescr(heap), 0);
-    return !first->attisdropped && first->atttypid == INT8OID &&
-           strcmp(NameStr(first->attname), "zoid") == 0 &&
-           pg_class_aclmask(RelationGetRelid(heap), GetUserId(), rights, ACLMASK_ALL) == rights &&
-           check_enable_rls(RelationGetRelid(heap), InvalidOid, true) != RLS_ENABLED;
-}
-
-static bool
-open_table(newt_pg_by_zoid *t, Oid table, LOCKMODE lock, AclMode rights)
-{
     *t = (newt_pg_by_zoid){0};
     if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
         return false;
-    t->heap = table_open(table, lock);
-    return is_plain(t->heap, rights) && newt_pg_open_key(t);
+    t->heap = table_open(table, AccessShareLock);
+    if (!newt_pg_is_plain(t->heap, rights) || RelationGetDescr(t->heap)->natts < 1)
+        return false;
+    first = TupleDescAttr(RelationGetDescr(t->heap), 0);
+    return !first->attisdropped && first->atttypid == INT8OID &&
+           strcmp(NameStr(first->attname), "zoid") == 0 && newt_pg_open_key(t);
 }
 
 /* ---- what is to be done --------------------------------------------------------------------- */
 
 typedef struct chunk {
-    newt_pg_by_zoid objects, projection, rejects;
+    newt_pg_by_zoid objects, rejects;
+    newt_pg_plain projection;
     int64 *zoids;
     int n;
     Datum *rest; /* zoids that are handed back */
@@ -96,41 +88,8 @@ typedef struct chunk {
     Datum *client_classes;
     int n_client_classes;
 
-    EState *estate;
-    ResultRelInfo *result;
-    TupleDesc desc; /* of the slots, and not counted for each */
-    bool has_checks;
-    MemoryContext rows; /* the rows that wait; reset when they are written */
-    TupleTableSlot *slots[ROWS];
-    int n_slots, made; /* that wait; that were made */
-    size_t bytes;      /* of those that wait */
-    text *class_name;  /* of the last record, in rows */
-    int64 written;
+    text *class_name; /* of the last row that waits; NULL: none does */
 } chunk;
-
-static bool
-is_projection(Relation heap)
-{
-    static const struct {
-        const char *name;
-        Oid type;
-    } columns[N_COLUMNS] = {[ZOID] = {"zoid", INT8OID},
-                            [CLASS_NAME] = {"class_name", TEXTOID},
-                            [SERIAL] = {"serial", INT8OID},
-                            [STATE] = {"state", JSONBOID}};
-    TupleDesc desc = RelationGetDescr(heap);
-
-    if (desc->natts != N_COLUMNS || heap->trigdesc)
-        return false;
-    for (int i = 0; i < N_COLUMNS; i++) {
-        Form_pg_attribute a = TupleDescAttr(desc, i);
-
-        if (a->attisdropped || a->attgenerated || a->atttypid != columns[i].type ||
-            strcmp(NameStr(a->attname), columns[i].name) != 0)
-            return false;
-    }
-    return true;
-}
 
 static bool
 is_objects(Relation heap)
@@ -148,13 +107,13 @@ open_tables(chunk *c, Oid projection)
 {
     Oid schema = get_rel_namespace(projection);
 
-    return open_table(&c->objects, get_relname_relid("object_state", schema), AccessShareLock,
-                      ACL_SELECT) &&
-           open_table(&c->projection, projection, RowExclusiveLock,
-                      ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE) &&
-           open_table(&c->rejects, get_relname_relid("newt_reject_entry", schema), AccessShareLock,
+    return open_other(&c->objects, get_relname_relid("object_state", schema), ACL_SELECT) &&
+           newt_pg_plain_open(&c->projection, projection,
+                              ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE, projection_columns,
+                              N_COLUMNS) &&
+           open_other(&c->rejects, get_relname_relid("newt_reject_entry", schema),
                       ACL_SELECT | ACL_INSERT | ACL_DELETE) &&
-           is_objects(c->objects.heap) && is_projection(c->projection.heap);
+           is_objects(c->objects.heap);
 }
 
 /* Rising zoids, none twice. */
@@ -203,16 +162,17 @@ separate_known(chunk *c)
 {
     int64 first = c->zoids[0], last = c->zoids[c->n - 1];
     int64 *unknown = palloc(c->n * sizeof *unknown);
-    TupleTableSlot *row = table_slot_create(c->projection.heap, NULL);
+    TupleTableSlot *row = table_slot_create(c->projection.rows.heap, NULL);
     TupleTableSlot *entry = table_slot_create(c->rejects.heap, NULL);
     int n = 0;
 
-    newt_pg_scan(&c->projection, GetActiveSnapshot(), first, last);
+    newt_pg_scan(&c->projection.rows, GetActiveSnapshot(), first, last);
     newt_pg_scan(&c->rejects, GetActiveSnapshot(), first, last);
     for (int i = 0; i < c->n; i++) {
         int64 zoid = c->zoids[i];
 
-        if (newt_pg_fetch(&c->projection, zoid, row) || newt_pg_fetch(&c->rejects, zoid, entry))
+        if (newt_pg_fetch(&c->projection.rows, zoid, row) ||
+            newt_pg_fetch(&c->rejects, zoid, entry))
             c->rest[c->n_rest++] = Int64GetDatum(zoid);
         else
             unknown[n++] = zoid;
@@ -225,25 +185,14 @@ separate_known(chunk *c)
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-static void
-begin_writing(chunk *c)
-{
-    c->estate = CreateExecutorState();
-    c->result = makeNode(ResultRelInfo);
-    InitResultRelInfo(c->result, c->projection.heap, 0, NULL, 0);
-    ExecOpenIndices(c->result, false);
-    c->desc = CreateTupleDescCopyConstr(RelationGetDescr(c->projection.heap));
-    c->has_checks = c->desc->constr && c->desc->constr->num_check > 0;
-    c->rows = AllocSetContextCreate(CurrentMemoryContext, "newt.project_new rows", KEPT, KEPT,
-                                    ALLOCSET_DEFAULT_MAXSIZE);
-}
-
 /* A value may only come free by what is handed back: then all is. */
 static bool
 has_unique_index(const chunk *c)
 {
-    for (int i = 0; i < c->result->ri_NumIndices; i++) {
-        Form_pg_index index = c->result->ri_IndexRelationDescs[i]->rd_index;
+    const ResultRelInfo *result = c->projection.result;
+
+    for (int i = 0; i < result->ri_NumIndices; i++) {
+        Form_pg_index index = result->ri_IndexRelationDescs[i]->rd_index;
 
         if ((index->indisunique || index->indisexclusion) && !index->indisprimary)
             return true;
@@ -252,72 +201,18 @@ has_unique_index(const chunk *c)
 }
 
 static void
-write_rows(chunk *c)
-{
-    MemoryContext before = MemoryContextSwitchTo(c->rows);
-
-    /* no value is null, which is the other thing that ExecConstraints looks for */
-    for (int i = 0; c->has_checks && i < c->n_slots; i++) {
-        ExecConstraints(c->result, c->slots[i], c->estate);
-        ResetPerTupleExprContext(c->estate);
-    }
-    if (c->n_slots > 0)
-        table_multi_insert(c->projection.heap, c->slots, c->n_slots, GetCurrentCommandId(true), 0,
-                           NULL);
-    for (int i = 0; i < c->n_slots; i++) {
-        CHECK_FOR_INTERRUPTS();
-        newt_pg_insert_index_tuples(c->result, c->slots[i], c->estate);
-        ResetPerTupleExprContext(c->estate);
-        ExecClearTuple(c->slots[i]);
-    }
-    c->written += c->n_slots;
-    c->n_slots = 0;
-    c->bytes = 0;
-    c->class_name = NULL;
-    MemoryContextSwitchTo(before);
-    MemoryContextReset(c->rows);
-}
-
-static void
-end_writing(chunk *c)
-{
-    write_rows(c);
-    for (int i = 0; i < c->made; i++)
-        ExecDropSingleTupleTableSlot(c->slots[i]);
-    ExecCloseIndices(c->result);
-    FreeExecutorState(c->estate);
-}
-
-/* A slot that is free, of those that live until the end. */
-static TupleTableSlot *
-next_slot(chunk *c)
-{
-    if (c->n_slots == c->made) {
-        MemoryContext before = MemoryContextSwitchTo(c->estate->es_query_cxt);
-
-        c->slots[c->made++] = MakeSingleTupleTableSlot(c->desc,
-                                                       table_slot_callbacks(c->projection.heap));
-        MemoryContextSwitchTo(before);
-    }
-    return c->slots[c->n_slots++];
-}
-
-static void
 add_row(chunk *c, int64 zoid, const newt__reader *head, Datum serial, Jsonb *state)
 {
-    TupleTableSlot *slot = next_slot(c);
+    TupleTableSlot *slot = newt_pg_plain_next(&c->projection);
 
     if (!c->class_name || VARSIZE_ANY_EXHDR(c->class_name) != head->class_n ||
         memcmp(VARDATA_ANY(c->class_name), head->class_name, head->class_n) != 0)
         c->class_name = cstring_to_text_with_len(head->class_name, (int)head->class_n);
-    memset(slot->tts_isnull, 0, N_COLUMNS * sizeof *slot->tts_isnull);
     slot->tts_values[ZOID] = Int64GetDatum(zoid);
     slot->tts_values[CLASS_NAME] = PointerGetDatum(c->class_name);
     slot->tts_values[SERIAL] = serial;
     slot->tts_values[STATE] = JsonbPGetDatum(state);
-    ExecStoreVirtualTuple(slot);
-    slot->tts_tableOid = RelationGetRelid(c->projection.heap);
-    c->bytes += VARSIZE(state);
+    c->projection.bytes += VARSIZE(state);
 }
 
 /* ---- one object ------------------------------------------------------------------------- */
@@ -360,7 +255,7 @@ project(chunk *c, int64 zoid, TupleTableSlot *object)
 
     if (no_serial || no_state)
         return false;
-    before = MemoryContextSwitchTo(c->rows);
+    before = MemoryContextSwitchTo(c->projection.waiting);
     record = DatumGetByteaPP(state);
     n = VARSIZE_ANY_EXHDR(record);
     fault.code = newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), n);
@@ -372,7 +267,7 @@ project(chunk *c, int64 zoid, TupleTableSlot *object)
         if (document)
             add_row(c, zoid, &head, serial, document);
     }
-    c->bytes += n;
+    c->projection.bytes += n;
     MemoryContextSwitchTo(before);
     if (fault.code != NEWT__OK && fault.code != NEWT__SINK && !newt_pg_is_bad_record(fault.code))
         newt_pg_raise(&fault, n);
@@ -390,8 +285,10 @@ project_all(chunk *c)
         CHECK_FOR_INTERRUPTS();
         if (newt_pg_fetch(&c->objects, c->zoids[i], object) && !project(c, c->zoids[i], object))
             c->rest[c->n_rest++] = Int64GetDatum(c->zoids[i]);
-        if (c->n_slots == ROWS || c->bytes >= ROW_BYTES)
-            write_rows(c);
+        if (newt_pg_plain_is_full(&c->projection)) {
+            newt_pg_plain_flush(&c->projection);
+            c->class_name = NULL;
+        }
     }
     ExecDropSingleTupleTableSlot(object);
 }
@@ -409,15 +306,14 @@ project_new(chunk *c, Oid projection, ArrayType *zoids, ArrayType *client_classe
         c->rest = palloc(c->n * sizeof *c->rest);
         separate_known(c);
         if (c->n > 0) {
-            begin_writing(c);
+            newt_pg_plain_begin_many(&c->projection);
             done = c->n_rest == 0 || !has_unique_index(c);
             if (done)
                 project_all(c);
-            end_writing(c);
         }
     }
     newt_pg_close_by_zoid(&c->rejects);
-    newt_pg_close_by_zoid(&c->projection);
+    newt_pg_plain_close(&c->projection);
     newt_pg_close_by_zoid(&c->objects);
     return done;
 }
@@ -441,6 +337,6 @@ newt_pg_project_new(PG_FUNCTION_ARGS)
                                                     FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
     else
         nulls[1] = true;
-    values[0] = Int64GetDatum(c->written);
+    values[0] = Int64GetDatum(c->projection.written);
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -15,7 +15,7 @@
  */
 #include "tables.h"
 
-#include "by_zoid.h"
+#include "plain.h"
 
 #include "access/htup_details.h"
 #include "access/relation.h"
@@ -27,7 +27,6 @@
 #include "executor/nodeModifyTable.h"
 #include "miscadmin.h"
 #include "rewrite/rewriteHandler.h"
-#include "storage/lmgr.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -365,27 +364,11 @@ delete_row(newt_pg_writer *w, sheet *s)
 static bool
 insert_unless_there(const newt_pg_writer *w, sheet *s, const newt_pg_row *row)
 {
-    List *arbiter = list_make1_oid(RelationGetRelid(s->rows.index));
-    bool conflict = true;
-
-    while (conflict) {
-        ItemPointerData other;
-        uint32 token;
-
-        ExecClearTuple(s->new);
-        fill_slot(w, s, s->new, row, NULL);
-        check_slot(s, s->new);
-        if (!newt_pg_check_conflict(s->result, s->new, s->estate, &other, arbiter))
-            return false;
-        token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-        table_tuple_insert_speculative(s->rows.heap, s->new, GetCurrentCommandId(true), 0, NULL,
-                                       token);
-        conflict = false;
-        newt_pg_insert_unless(s->result, s->new, s->estate, &conflict, arbiter);
-        table_tuple_complete_speculative(s->rows.heap, s->new, token, !conflict);
-        SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-        ResetPerTupleExprContext(s->estate);
-    }
+    ExecClearTuple(s->new);
+    fill_slot(w, s, s->new, row, NULL);
+    check_slot(s, s->new);
+    if (!newt_pg_insert_unless(s->result, s->estate, RelationGetRelid(s->rows.index), s->new))
+        return false;
     newt_pg_index_later(&s->indexes, &s->new->tts_tid);
     return true;
 }

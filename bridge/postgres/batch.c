@@ -32,7 +32,8 @@ newt__batch_begin(newt__batch *b, newt__session *c, const newt__writes *writes)
     b->records.env = b->json.env = &newt__malloc_env;
     b->oids.buf.env = b->serials.buf.env = b->values.buf.env = &newt__malloc_env;
     b->n = b->made = 0;
-    b->last = false;
+    b->last = b->alone = false;
+    b->nonce = 0;
     return writes->rewind(writes->arg);
 }
 
@@ -194,13 +195,61 @@ send_update_one(newt__batch *b, int64_t serial, const newt__entry *e)
             return status;
         newt__param_bytes(&p, b->json.data, b->json.n);
     }
-    if (b->nonce != 0 && e->row != NEWT__ROW_CLIENT) {
-        newt__param_int(&p, b->nonce);
-        b->nonce = 0;
-        s = inline_row ? NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT : NEWT__S_UPDATE_ONE_AT_COMMIT;
-    }
     newt__send(b->c, s, &p);
     return NEWT_OK;
+}
+
+/* If newt.write() can do it: all are changed or new, and the server projects all of them, or none.
+ */
+static bool
+is_plain(const newt__batch *b)
+{
+    uint8_t row = b->entries[0].row;
+
+    if (!b->c->writes_plainly || b->n_removed > 0 ||
+        (row != NEWT__ROW_SERVER && row != NEWT__ROW_ASYNC))
+        return false;
+    for (size_t i = 1; i < b->n; i++)
+        if (b->entries[i].row != row)
+            return false;
+    return true;
+}
+
+static void
+send_plain(newt__batch *b, int64_t serial)
+{
+    newt__statement s = b->alone        ? NEWT__S_WRITE_AND_COMMIT
+                        : b->nonce != 0 ? NEWT__S_WRITE_AT_COMMIT
+                                        : NEWT__S_WRITE;
+    const newt__position *cache = &b->c->position;
+    newt__params p = {0};
+
+    newt__array_begin(&b->oids, NEWT__OID_INT8);
+    newt__array_begin(&b->serials, NEWT__OID_INT8);
+    newt__array_begin(&b->values, NEWT__OID_BYTEA);
+    for (size_t i = 0; i < b->n; i++) {
+        newt__entry *e = &b->entries[i];
+
+        newt__array_int(&b->oids, e->oid);
+        newt__array_int(&b->serials, i < b->n_stored ? e->serial : 0);
+        newt__array_bytes(&b->values, record_of(b, e), e->n);
+        e->projected = e->row == NEWT__ROW_SERVER;
+    }
+    newt__param_array(&p, &b->oids);
+    newt__param_array(&p, &b->serials);
+    newt__param_array(&p, &b->values);
+    newt__param_int(&p, serial);
+    newt__param_int(&p, b->entries[0].row == NEWT__ROW_SERVER);
+    if (s != NEWT__S_WRITE)
+        newt__param_int(&p, b->nonce);
+    for (int i = 0; i < 2 && b->alone; i++) {
+        if (cache->tid == 0)
+            newt__param_bytes(&p, NULL, 0);
+        else
+            newt__param_int(&p, i == 0 ? cache->tid : cache->serial);
+    }
+    b->nonce = 0;
+    newt__send(b->c, s, &p);
 }
 
 /* The entries [from, to) of one statement. If the server projects all that is left of them, it
@@ -371,10 +420,11 @@ is_one_update(const newt__batch *b)
 bool
 newt__batch_is_one_statement(const newt__batch *b)
 {
-    const newt__entry *e = b->entries;
+    bool lossy = false;
 
-    return is_one_update(b) && b->last &&
-           (e->row == NEWT__ROW_ASYNC || (e->row == NEWT__ROW_SERVER && !e->lossy));
+    for (size_t i = 0; i < b->n; i++)
+        lossy |= b->entries[i].lossy && b->entries[i].row == NEWT__ROW_SERVER;
+    return b->last && !lossy && is_plain(b);
 }
 
 int
@@ -384,7 +434,9 @@ newt__batch_send(newt__batch *b, int64_t serial)
 
     json_decref(b->rejects);
     b->rejects = NULL;
-    if (is_one_update(b)) {
+    if (is_plain(b)) {
+        send_plain(b, serial);
+    } else if (is_one_update(b)) {
         status = send_update_one(b, serial, &b->entries[0]);
     } else {
         if (b->n_stored > 0)
@@ -432,6 +484,7 @@ newt__batch_send_one(newt__batch *b, size_t i, int64_t serial)
     one.n_stored = one.entries->what != NEWT__ADD;
     one.n_removed = is_removed(one.entries);
     one.nonce = 0;
+    one.alone = false;
     status = newt__batch_send(&one, serial);
     /* what it has allocated on the way */
     b->json = one.json;

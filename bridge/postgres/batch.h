@@ -49,9 +49,10 @@ typedef struct newt__batch {
     newt__buffer records, json;
     newt__array oids, serials, values; /* parameters under construction */
     json_t *rejects;
-    /* not 0: what writes the one object of the commit may also give the transaction its row, with
-     * this nonce; then it is set to 0 */
+    /* not 0: what writes all objects of the commit may also give the transaction its row, with
+     * this nonce; then it is set to 0. Or it may be all of the commit. */
     int64_t nonce;
+    bool alone;
 } newt__batch;
 
 /* Begins with the first of all changes, as often as it is called. */
@@ -59,7 +60,7 @@ int newt__batch_begin(newt__batch *b, newt__session *c, const newt__writes *writ
 /* Fills the next batch; n == 0: there is nothing more. A status without an error of the session's
  * is that of a callback. */
 int newt__batch_next(newt__batch *b);
-/* Whether one statement writes it, and may give the transaction its row. */
+/* Whether one statement can write it, and be all of its commit. */
 bool newt__batch_is_one_statement(const newt__batch *b);
 /* Sends the statements that write it. */
 int newt__batch_send(newt__batch *b, int64_t serial);

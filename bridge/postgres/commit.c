@@ -15,9 +15,10 @@
  *
  * With the extension the lock and the row are part of the server's COMMIT (newt.at_commit()), which
  * also waits for the disk, when the lock is free again: one message, one sync, and nothing is
- * waited for under the lock. Where one statement writes all, it is a transaction of its own, which
- * the server commits before it says that the statement is done: no BEGIN, no COMMIT. Comparing what
- * must be current, newt_options.strict and a pooler need it as above.
+ * waited for under the lock. Where one statement can write all, it is a transaction of its own
+ * (newt.commit()), which the server commits before it says that the statement is done: no BEGIN, no
+ * COMMIT, and it answers what others have committed. Comparing what must be current,
+ * newt_options.strict and a pooler need it as above.
  *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
  * COMMIT and to the barrier have come. If a comparison fails, clash.c finds out where.
@@ -49,8 +50,9 @@ typedef struct work {
     bool within;        /* lock, row and barrier are part of COMMIT */
     bool alone;         /* ... and that is part of the one statement */
     bool described;     /* the transaction is, by newt_describe */
-    bool row_sent;      /* with the object */
+    bool row_sent;      /* with the objects */
     int64_t ahead;      /* then: statements before COMMIT whose results have not been taken */
+    PGresult *answer;   /* of the one statement: what others have changed */
     bool commit_queued; /* libpq has been given COMMIT: it may have been sent */
 } work;
 
@@ -84,7 +86,8 @@ send_batches(work *w, int64_t *taken)
     int status, syncs = 0;
 
     w->large = !only || b->n > OIDS_IN_ROW;
-    b->nonce = only && w->within && !w->described ? w->nonce : 0;
+    b->nonce = only && w->within && !w->described && !w->large ? w->nonce : 0;
+    b->alone = w->alone;
     w->row_sent = b->nonce != 0;
     for (;;) {
         status = newt__batch_send(b, w->serial);
@@ -188,26 +191,29 @@ static int
 send_all(work *w)
 {
     newt__session *c = w->c;
-    int64_t taken = c->talk->asked;
+    int64_t taken = c->talk->asked, queued;
     int status;
 
     if (c->in_transaction)
         newt__send(c, NEWT__S_COMMIT, NULL);
     w->within = c->at_commit && w->writes->n_current == 0;
     w->alone = w->within && !w->described && c->turns.turn == NEWT__NO_TURN &&
-               !c->storage->options->transaction_pooling && newt__batch_is_one_statement(&w->batch);
+               !c->storage->options->transaction_pooling && w->batch.n <= OIDS_IN_ROW &&
+               newt__batch_is_one_statement(&w->batch);
     if (w->alone) {
         c->in_transaction = false;
         w->ahead = c->talk->asked - taken;
-        w->commit_queued = !c->broken;
     } else {
         newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
         c->in_transaction = true;
         newt__turn_pass(c);
     }
+    queued = c->talk->asked;
     status = send_batches(w, &taken);
     if (status != NEWT_OK)
         return status;
+    if (w->alone) /* for lack of memory it may not have been */
+        w->commit_queued = c->talk->asked > queued;
     if (!w->within) {
         newt__send(c, NEWT__S_LOCK, NULL);
         newt__sync(c);
@@ -228,7 +234,8 @@ send_all(work *w)
                  w->serial_blocks > 0;
     if (w->barrier)
         newt__send(c, NEWT__S_BARRIER, NULL);
-    newt__changes_send(c, w->serial, w->within);
+    if (!w->alone)
+        newt__changes_send(c, w->serial, w->within);
     newt__sync(c);
     return NEWT_OK;
 }
@@ -281,9 +288,12 @@ take_commit(work *w)
     newt__error_clear(&c->talk->warning); /* the next is of the commit */
     r = newt__take(c);
     if (!r) /* an error that ends the server process may come after the commit itself */
-        return c->broken ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
+        return c->broken && w->commit_queued ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
     committed = w->alone || strcmp(PQcmdStatus(r), "COMMIT") == 0;
-    PQclear(r);
+    if (w->alone)
+        w->answer = r;
+    else
+        PQclear(r);
     if (!w->within)
         newt__take_sync(c);
     if (!committed)
@@ -323,7 +333,8 @@ take_barrier(work *w)
         newt__error_clear(&c->error); /* no memory: then there are none */
     if (w->barrier)
         newt__take_done(c);
-    changes = newt__take(c);
+    changes = w->alone ? w->answer : newt__take(c);
+    w->answer = NULL;
     if (w->within && changes)
         w->tid = newt__changes_tid(changes, w->serial);
     ok = newt__take_sync(c) && warning->status == NEWT_OK && newt__changes_same_life(c, changes);

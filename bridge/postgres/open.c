@@ -53,6 +53,7 @@ take_look(newt__session *c, const PGresult *r, newt_error *e)
                    c->storage->options->projector != NEWT_PROJECT_CLIENT &&
                    !c->storage->options->strict;
     c->has_project_new = newt__field_bool(r, 0, 6);
+    c->writes_plainly = newt__field_bool(r, 0, 8);
     if (c->seen != seen)
         newt__talk_forgive(c->talk);
     c->seen = seen;

@@ -75,8 +75,9 @@ typedef enum newt__statement {
     NEWT__S_UPDATE_ONE,
     NEWT__S_UPDATE_ONE_CLIENT,
     NEWT__S_UPDATE_ONE_SERVER,
-    NEWT__S_UPDATE_ONE_AT_COMMIT,
-    NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT,
+    NEWT__S_WRITE,
+    NEWT__S_WRITE_AT_COMMIT,
+    NEWT__S_WRITE_AND_COMMIT,
     NEWT__S_UPDATE_MANY,
     NEWT__S_UPDATE_MANY_SERVER,
     NEWT__S_DELETE_MANY,
@@ -296,6 +297,7 @@ struct newt__session {
     bool may_number;                    /* the role may take numbers here */
     bool standby;                       /* the server was one when it was connected to */
     bool at_commit;                     /* newt.at_commit can, and is wanted */
+    bool writes_plainly;                /* newt.write and newt.commit can be called, and may */
     bool async;        /* no row is written, or later, where a class does not say otherwise */
     int64_t looked_us; /* monotonic clock of the last look at all these */
     uint64_t seen;     /* what that look has found */

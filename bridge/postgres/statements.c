@@ -9,11 +9,10 @@
 #define GUARD "set_config('idle_in_transaction_session_timeout', '10s', true)"
 
 /* Raises in the server, so that nothing after it in the pipeline runs. */
-#define EXPECT_THEN(n, result)                                                                     \
-    "SELECT CASE WHEN count(*) = " n " THEN " result " ELSE @store@.newt_raise('40001', "          \
+#define EXPECT(n)                                                                                  \
+    "SELECT CASE WHEN count(*) = " n " THEN " GUARD " ELSE @store@.newt_raise('40001', "           \
     "'object was changed by another transaction', 'Its serial is not the one that was read.')"     \
     "::text END FROM u"
-#define EXPECT(n) EXPECT_THEN(n, GUARD)
 
 /* A table of the store as a value. The mark stands for the quoted schema within a string with
  * escapes, in which neither a quote nor a backslash of its name means anything. */
@@ -26,9 +25,18 @@
     "newt.at_commit(" TABLE("transaction") ", " serial ", " nonce ", " written ", " removed        \
                                            ", " username ", " description ", " extension           \
                                            ", " classes ")"
-#define AT_COMMIT_ONE(nonce)                                                                       \
-    AT_COMMIT("$3", nonce, "ARRAY[$1]", "'{}'", "NULL", "NULL", "NULL", "NULL") "::text"
 
+/* $1 zoids, $2 serials that they have, 0: new, $3 records, $4 serial, $5 not 0: with their rows */
+#define WRITE "newt.write(" TABLE("object_state") ", $1, $2, $3, $4, $5::bigint <> 0)"
+
+/* Tables of the store that newt.write() can write: as they were created, and with all rights. */
+#define PLAIN_TABLES                                                                               \
+    "(SELECT count(*) = 2 FROM pg_class c WHERE c.oid = ANY (ARRAY[to_regclass($1::text || "       \
+    "'.object_state'), to_regclass($1::text || '.newt_projection')]) AND c.relkind = 'r' "         \
+    "AND c.relnatts = CASE WHEN c.relname = 'object_state' THEN 3 ELSE 4 END "                     \
+    "AND NOT (c.relhastriggers OR c.relhasrules OR c.relrowsecurity OR c.relispartition OR "       \
+    "c.relhassubclass) AND has_table_privilege(c.oid, 'SELECT') "                                  \
+    "AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))"
 #define UPDATE_ONE                                                                                 \
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \
     "WHERE zoid = $1 AND serial = $2 RETURNING zoid"
@@ -36,11 +44,11 @@
 /* Its row is there, nearly always: an upsert would look for room first, lock the row and write WAL
  * for that. Where it is not, newt_project_one finds out whether the object was changed; u has been
  * carried out then, for the join begins with it. */
-#define PROJECT_ONE(document, result)                                                              \
+#define PROJECT_ONE(document)                                                                      \
     "), p AS (UPDATE @store@.newt_projection q SET class_name = $5, serial = $3, "                 \
     "state = " document " FROM u WHERE q.zoid = ANY (ARRAY[u.zoid]) RETURNING 1) "                 \
     "SELECT CASE WHEN CASE WHEN count(*) = 1 THEN true ELSE "                                      \
-    "@store@.newt_project_one($1, $3, $5, " document ") END THEN " result " END FROM p"
+    "@store@.newt_project_one($1, $3, $5, " document ") END THEN " GUARD " END FROM p"
 
 /* A nested loop over the array, and so in its order, by which crossing transactions wait instead of
  * deadlocking. A null state is an object about to be deleted. */
@@ -246,15 +254,18 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "pg_backend_pid(), pg_is_in_recovery(), 'at_commit' = ANY (f.names), "
         "'project_new' = ANY (f.names), "
         "abs(hashtextextended(concat_ws(' ', f.names::text, s.store::oid, pg_is_in_recovery(), "
-        "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2) "
+        "t.plain, "
+        "(SELECT extversion FROM pg_extension WHERE extname = 'newt')), 0) / 2), "
+        "t.plain AND f.names @> '{write,commit}'::text[] "
         "FROM (SELECT array(SELECT p.proname::text FROM pg_proc p "
-        "WHERE p.proname = ANY ('{at_commit,class_name,committed,project_new,rejects,to_jsonb,"
-        "try_to_jsonb,walk}'::name[]) "
+        "WHERE p.proname = ANY ('{at_commit,class_name,commit,committed,project_new,rejects,"
+        "to_jsonb,try_to_jsonb,walk,write}'::name[]) "
         "AND p.pronamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = 'newt' "
         "AND has_schema_privilege(n.oid, 'USAGE')) "
         "AND p.prolang = (SELECT l.oid FROM pg_language l WHERE l.lanname = 'c') "
         "AND has_function_privilege(p.oid, 'EXECUTE') ORDER BY p.oid) OFFSET 0) AS f(names), "
-        "(SELECT to_regclass($1::text || '.newt_store')) AS s(store)",
+        "(SELECT to_regclass($1::text || '.newt_store')) AS s(store), (SELECT " PLAIN_TABLES
+        ") AS t(plain)",
     /* by itself: another version may lack what the next one asks for */
     [NEWT__S_VERSION] = "SELECT version FROM @store@.newt_store WHERE one",
     /* the last column: whether this role may take numbers */
@@ -334,11 +345,14 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
                           "AND objsubid = 2 AND classid = " TABLE("newt_commit_lock"),
 
     [NEWT__S_UPDATE_ONE] = UPDATE_ONE ") " EXPECT("1"),
-    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6", GUARD),
-    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)", GUARD),
-    [NEWT__S_UPDATE_ONE_AT_COMMIT] = UPDATE_ONE ") " EXPECT_THEN("1", AT_COMMIT_ONE("$5")),
-    [NEWT__S_UPDATE_ONE_SERVER_AT_COMMIT] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)",
-                                                                   AT_COMMIT_ONE("$6")),
+    [NEWT__S_UPDATE_ONE_CLIENT] = UPDATE_ONE PROJECT_ONE("$6"),
+    [NEWT__S_UPDATE_ONE_SERVER] = UPDATE_ONE PROJECT_ONE("newt.to_jsonb($4)"),
+    [NEWT__S_WRITE] = "SELECT " WRITE ", " GUARD,
+    [NEWT__S_WRITE_AT_COMMIT] = "SELECT " WRITE ", " AT_COMMIT("$4", "$6", "$1", "'{}'", "NULL",
+                                                               "NULL", "NULL", "NULL"),
+    /* $7, $8 position or nulls; the answer of NEWT__S_COMMITTED */
+    [NEWT__S_WRITE_AND_COMMIT] = "SELECT newt.commit(" TABLE(
+        "transaction") ", $4, $6, $1, $2, $3, $5::bigint <> 0, $7, $8)",
     [NEWT__S_UPDATE_MANY] = UPDATE_MANY("1") EXPECT("$5::bigint"),
     [NEWT__S_UPDATE_MANY_SERVER] = UPDATE_MANY(
         "o.zoid, o.state, i.state IS NOT NULL AS kept") ", p AS (" PROJECT

@@ -292,12 +292,12 @@ test_rights(void **state)
     write_n(c, r, 2);
     commit(c);
     /* a function of the extension: it does without */
-    sql_do(s.pg, "REVOKE EXECUTE ON FUNCTION newt.to_jsonb(bytea) FROM PUBLIC");
+    sql_do(s.pg, "REVOKE EXECUTE ON FUNCTION newt.to_jsonb(bytea), newt.commit FROM PUBLIC");
     begin(c);
     write_n(c, r, 3);
     commit(c);
     assert_false(c->jar.session->has_extension);
-    sql_do(s.pg, "GRANT EXECUTE ON FUNCTION newt.to_jsonb(bytea) TO PUBLIC");
+    sql_do(s.pg, "GRANT EXECUTE ON FUNCTION newt.to_jsonb(bytea), newt.commit TO PUBLIC");
     sql_do(s.pg, "REVOKE ALL ON SCHEMA newt FROM PUBLIC");
     begin(c);
     write_n(c, r, 4);

@@ -155,9 +155,10 @@ test_answer_late(void **state)
 
 typedef struct stalled {
     path x;
-    bool changes; /* something; else all it has is new */
-    int stall_at; /* messages before; -1: right after the first sync */
-    bool abandon; /* the client's side is cut at once */
+    bool changes;   /* something; else all it has is new */
+    bool described; /* which takes a statement of its own */
+    int stall_at;   /* messages before; -1: right after the first sync */
+    bool abandon;   /* the client's side is cut at once */
     pthread_t committer, waiter;
     atomic_bool committed, waited;
     int status, other_status;
@@ -178,6 +179,8 @@ commit_and_stall(void *arg)
     }
     i = item_new(s->x.c);
     i->n = 1000;
+    if (s->described)
+        ok(s->x.c, newt_describe(s->x.c, "somebody", NULL, NULL));
     proxy_stall(&s->x.p, s->stall_at, s->stall_at < 0 ? 1 : -1, s->abandon);
     s->status = newt_commit(s->x.c);
     s->committed_after = now() - started;
@@ -557,22 +560,25 @@ test_turn_extension(void **state)
 /* The lock is part of COMMIT there: a client may stand still wherever it will, and nobody waits
  * for it who does not change the same objects. */
 static void
-test_nobody_waits(void **state)
+nobody_waits(const char *name, bool described, int at_least)
 {
-    stalled s = {.changes = true};
+    stalled s = {.changes = true, .described = described};
     int messages;
 
-    (void)state;
     use_database(true);
-    path_open_here(&s.x, "nobody");
-    begin_behind_commit(s.x.c);
-    write_n(s.x.c, s.x.r, 5);
-    item_done(new_item(s.x.c, "first", 0));
-    proxy_arm(&s.x.p, -1, -1, -1);
-    commit(s.x.c);
+    path_open_here(&s.x, name);
+    for (int i = 0; i < 2; i++) { /* the first one prepares statements, too */
+        begin_behind_commit(s.x.c);
+        write_n(s.x.c, s.x.r, 5 + i);
+        item_done(new_item(s.x.c, "first", 0));
+        if (described)
+            ok(s.x.c, newt_describe(s.x.c, "somebody", NULL, NULL));
+        proxy_arm(&s.x.p, -1, -1, -1);
+        commit(s.x.c);
+    }
     messages = proxy_counts(&s.x.p).from_client;
     assert_int_equal(proxy_counts(&s.x.p).syncs, 1);
-    assert_true(messages > 10);
+    assert_true(messages >= at_least);
     for (s.stall_at = 1; s.stall_at < messages; s.stall_at++) {
         s.committed = false;
         proxy_arm(&s.x.p, -1, -1, -1); /* it is not the last standstill that is waited for */
@@ -593,6 +599,14 @@ test_nobody_waits(void **state)
     }
     assert_int_equal(stored(&s.x, s.x.other), messages - 1);
     path_close(&s.x);
+}
+
+static void
+test_nobody_waits(void **state)
+{
+    (void)state;
+    nobody_waits("nobody", false, 3);
+    nobody_waits("nobody_described", true, 10);
 }
 
 /* Whatever has failed: the other tests do not wait. */

@@ -14,6 +14,8 @@ INSERT INTO want VALUES
     ('walk(text,bigint[],bigint,bigint,text[])', 'record', 's', true, 'r', false, 'c'),
     ('at_commit(regclass,bigint,bigint,bigint[],bigint[],text,text,text,text[])', 'void', 'v', false, 'u', false, 'c'),
     ('committed(regclass,bigint,bigint)', 'bigint[]', 'v', false, 'u', false, 'c'),
+    ('write(regclass,bigint[],bigint[],bytea[],bigint,boolean)', 'void', 'v', true, 'u', false, 'c'),
+    ('commit(regclass,bigint,bigint,bigint[],bigint[],bytea[],boolean,bigint,bigint)', 'bigint[]', 'v', false, 'u', false, 'c'),
     ('project_new(regclass,bigint[],text[])', 'record', 'v', true, 'u', false, 'c'),
     ('rejects(bytea)', 'record', 'i', true, 's', false, 'c'),
     ('ts(text)', 'timestamp with time zone', 'i', true, 's', true, 'c'),
