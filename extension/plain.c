@@ -109,8 +109,8 @@ begin_writing(newt_pg_plain *t)
 }
 
 /* An update that stays on its page needs none of them. */
-static void
-open_indexes(newt_pg_plain *t)
+void
+newt_pg_plain_open_indexes(newt_pg_plain *t)
 {
     MemoryContext before = MemoryContextSwitchTo(t->estate->es_query_cxt);
 
@@ -132,7 +132,7 @@ check(newt_pg_plain *t, TupleTableSlot *slot)
 static void
 to_indexes(newt_pg_plain *t, TupleTableSlot *slot)
 {
-    open_indexes(t);
+    newt_pg_plain_open_indexes(t);
     newt_pg_insert_index_tuples(t->result, slot, t->estate);
     ResetPerTupleExprContext(t->estate);
 }
@@ -177,7 +177,7 @@ newt_pg_plain_update(newt_pg_plain *t)
                                RelationGetRelationName(t->rows.heap))));
     }
     if (newt_pg_has_new_entries(which))
-        open_indexes(t);
+        newt_pg_plain_open_indexes(t);
     newt_pg_update_index_tuples(t->result, t->new, t->estate, which);
     ResetPerTupleExprContext(t->estate);
     return true;
@@ -219,7 +219,7 @@ bool
 newt_pg_plain_insert_unless(newt_pg_plain *t)
 {
     store(t, t->new);
-    open_indexes(t);
+    newt_pg_plain_open_indexes(t);
     return newt_pg_insert_unless(t->result, t->estate, RelationGetRelid(t->rows.index), t->new);
 }
 
@@ -229,7 +229,7 @@ void
 newt_pg_plain_begin_many(newt_pg_plain *t)
 {
     begin_writing(t);
-    open_indexes(t);
+    newt_pg_plain_open_indexes(t);
     t->desc = CreateTupleDescCopy(RelationGetDescr(t->rows.heap));
     t->waiting = AllocSetContextCreate(CurrentMemoryContext, "newt rows that wait", KEPT, KEPT,
                                        ALLOCSET_DEFAULT_MAXSIZE);

@@ -56,6 +56,8 @@ extern TupleTableSlot *newt_pg_plain_row(newt_pg_plain *t);
 /* In the place of the row in t->old; false: somebody else has changed that since the snapshot. */
 extern bool newt_pg_plain_update(newt_pg_plain *t);
 extern void newt_pg_plain_insert(newt_pg_plain *t);
+/* Which an insert does, if it was not done before. */
+extern void newt_pg_plain_open_indexes(newt_pg_plain *t);
 /* As INSERT ... ON CONFLICT DO NOTHING; false: there is such a row, and its transaction is over. */
 extern bool newt_pg_plain_insert_unless(newt_pg_plain *t);
 

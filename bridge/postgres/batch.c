@@ -32,7 +32,7 @@ newt__batch_begin(newt__batch *b, newt__session *c, const newt__writes *writes)
     b->records.env = b->json.env = &newt__malloc_env;
     b->oids.buf.env = b->serials.buf.env = b->values.buf.env = &newt__malloc_env;
     b->n = b->made = 0;
-    b->last = b->alone = false;
+    b->last = b->alone = b->answers = false;
     b->nonce = 0;
     return writes->rewind(writes->arg);
 }
@@ -243,7 +243,7 @@ send_plain(newt__batch *b, int64_t serial)
     if (s != NEWT__S_WRITE)
         newt__param_int(&p, b->nonce);
     for (int i = 0; i < 2 && b->alone; i++) {
-        if (cache->tid == 0)
+        if (cache->tid == 0 || !b->answers)
             newt__param_bytes(&p, NULL, 0);
         else
             newt__param_int(&p, i == 0 ? cache->tid : cache->serial);

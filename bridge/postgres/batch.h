@@ -52,7 +52,7 @@ typedef struct newt__batch {
     /* not 0: what writes all objects of the commit may also give the transaction its row, with
      * this nonce; then it is set to 0. Or it may be all of the commit. */
     int64_t nonce;
-    bool alone;
+    bool alone, answers; /* answers: and is to tell what others have committed */
 } newt__batch;
 
 /* Begins with the first of all changes, as often as it is called. */

@@ -48,7 +48,8 @@ typedef struct work {
     bool barrier;       /* is sent, and makes blocks safe too */
     bool current;       /* objects that were only read are compared */
     bool within;        /* lock, row and barrier are part of COMMIT */
-    bool alone;         /* ... and that is part of the one statement */
+    bool alone;         /* ... and that is part of the one statement ... */
+    bool answers;       /* ... which tells what others have committed before it */
     bool described;     /* the transaction is, by newt_describe */
     bool row_sent;      /* with the objects */
     int64_t ahead;      /* then: statements before COMMIT whose results have not been taken */
@@ -88,6 +89,7 @@ send_batches(work *w, int64_t *taken)
     w->large = !only || b->n > OIDS_IN_ROW;
     b->nonce = only && w->within && !w->described && !w->large ? w->nonce : 0;
     b->alone = w->alone;
+    b->answers = w->answers;
     w->row_sent = b->nonce != 0;
     for (;;) {
         status = newt__batch_send(b, w->serial);
@@ -200,6 +202,9 @@ send_all(work *w)
     w->alone = w->within && !w->described && c->turns.turn == NEWT__NO_TURN &&
                !c->storage->options->transaction_pooling && w->batch.n <= OIDS_IN_ROW &&
                newt__batch_is_one_statement(&w->batch);
+    /* Where others are busy, more is committed while this waits for the disk. To hear of that, too,
+     * takes another statement, and saves the next transaction a round trip. */
+    w->answers = w->alone && c->others.n == 0;
     if (w->alone) {
         c->in_transaction = false;
         w->ahead = c->talk->asked - taken;
@@ -234,7 +239,7 @@ send_all(work *w)
                  w->serial_blocks > 0;
     if (w->barrier)
         newt__send(c, NEWT__S_BARRIER, NULL);
-    if (!w->alone)
+    if (!w->answers)
         newt__changes_send(c, w->serial, w->within);
     newt__sync(c);
     return NEWT_OK;
@@ -290,7 +295,7 @@ take_commit(work *w)
     if (!r) /* an error that ends the server process may come after the commit itself */
         return c->broken && w->commit_queued ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
     committed = w->alone || strcmp(PQcmdStatus(r), "COMMIT") == 0;
-    if (w->alone)
+    if (w->answers)
         w->answer = r;
     else
         PQclear(r);
@@ -333,7 +338,7 @@ take_barrier(work *w)
         newt__error_clear(&c->error); /* no memory: then there are none */
     if (w->barrier)
         newt__take_done(c);
-    changes = w->alone ? w->answer : newt__take(c);
+    changes = w->answers ? w->answer : newt__take(c);
     w->answer = NULL;
     if (w->within && changes)
         w->tid = newt__changes_tid(changes, w->serial);
