@@ -13,10 +13,10 @@
  * the process since it was connected.
  */
 #include "newt_task.h"
+#include "memory.h"
 
 #include <malloc.h>
 #include <pthread.h>
-#include <sys/resource.h>
 
 enum {
     MIB = 1024 * 1024,
@@ -29,27 +29,6 @@ enum {
 };
 
 /* ---- the process --------------------------------------------------------------------------- */
-
-static double
-resident(void)
-{
-    long size = 0, pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &size, &pages) != 2)
-        give_up("memory", "/proc/self/statm cannot be read");
-    fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-/* The most that it has had. */
-static double
-peak(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        give_up("memory", "getrusage");
-    return (double)usage.ru_maxrss * 1024;
-}
 
 static newt_cache
 cache_of(const newt_conn *c)
@@ -227,7 +206,7 @@ soak_thread(void *arg)
     return NULL;
 }
 
-/* For so long, by so many; then looks at all connections, which are idle. */
+/* Runs the threads until then; after that, all connections are idle and looked at. */
 static void
 soak_for(soaking *s, double until, int threads)
 {

@@ -18,11 +18,11 @@ enum {
     ITEM_NAME = 16, /* bytes for a class's name */
     BATCH_BYTES =
         8 << 20,     /* of a transaction of new Items, and of a round trip of loads; at most ... */
-    PER_BATCH = 100, /* ... so many Items loaded */
+    PER_BATCH = 100, /* ... this many Items loaded */
     TX_BYTES = 128 << 20,  /* of all changes, at most ... */
     LEAST_TX = 50,         /* ... unless these are fewer transactions */
     LOAD_BYTES = 64 << 20, /* of all loads, at most ... */
-    LOAD_ITEMS = 50000     /* ... or so many Items; each at least once */
+    LOAD_ITEMS = 50000     /* ... or this many Items; each at least once */
 };
 
 static inline items
@@ -78,7 +78,7 @@ load_passes(const items *s)
     return at_most(all / s->n, LOAD_ITEMS);
 }
 
-/* Text that does not compress, the same each time; a NUL behind it. */
+/* Text that does not compress, the same each time; terminated. */
 static inline void
 item_text(char *text, const items *s, int64_t i)
 {

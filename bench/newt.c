@@ -9,9 +9,9 @@
  * the number of objects in a batch.
  */
 #include "newt_task.h"
+#include "memory.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 
 static int64_t tx1; /* transactions of it, and of clients */
 static int64_t first_rev;
@@ -36,30 +36,6 @@ load_tasks(newt_conn *c, int64_t n, int64_t changed)
         check(c, newt_prefetch(c, refs, here) == NEWT_OK, "prefetch");
     }
     newt_abort(c);
-}
-
-/* ---- memory --------------------------------------------------------------------------- */
-
-/* Memory of this process, in bytes. */
-static double
-resident(void)
-{
-    long size = 0, pages = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &size, &pages) != 2)
-        give_up("memory", "/proc/self/statm cannot be read");
-    fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
-
-/* The most that it has had. */
-static double
-peak(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        give_up("memory", "getrusage");
-    return (double)usage.ru_maxrss * 1024;
 }
 
 /* ---- writing -------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ static const newt_field item_fields[] = {
 static newt_db *db;
 static const char *schema;
 static newt_class *tables;         /* one a class */
-static const newt_class **classes; /* their addresses, NULL behind */
+static const newt_class **classes; /* their addresses, and NULL */
 
 static void
 check(newt_conn *c, bool fine, const char *what)

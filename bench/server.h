@@ -48,30 +48,36 @@ typedef struct parameter {
     size_t n;
 } parameter;
 
+/* As libpq wants them. */
+typedef struct arguments {
+    const char *values[8];
+    int lengths[8], formats[8];
+} arguments;
+
+static inline arguments
+arguments_of(int n, const parameter *p)
+{
+    arguments a;
+    for (int i = 0; i < n; i++) {
+        a.values[i] = p[i].data;
+        a.lengths[i] = (int)p[i].n;
+        a.formats[i] = 1;
+    }
+    return a;
+}
+
 static inline void
 queue(PGconn *pg, const char *name, int n, const parameter *p)
 {
-    const char *values[8];
-    int lengths[8], formats[8];
-    for (int i = 0; i < n; i++) {
-        values[i] = p[i].data;
-        lengths[i] = (int)p[i].n;
-        formats[i] = 1;
-    }
-    check(pg, PQsendQueryPrepared(pg, name, n, values, lengths, formats, 1), name);
+    arguments a = arguments_of(n, p);
+    check(pg, PQsendQueryPrepared(pg, name, n, a.values, a.lengths, a.formats, 1), name);
 }
 
 static inline void
 queue_unprepared(PGconn *pg, const char *sql, int n, const Oid *types, const parameter *p)
 {
-    const char *values[8];
-    int lengths[8], formats[8];
-    for (int i = 0; i < n; i++) {
-        values[i] = p[i].data;
-        lengths[i] = (int)p[i].n;
-        formats[i] = 1;
-    }
-    check(pg, PQsendQueryParams(pg, sql, n, types, values, lengths, formats, 1), sql);
+    arguments a = arguments_of(n, p);
+    check(pg, PQsendQueryParams(pg, sql, n, types, a.values, a.lengths, a.formats, 1), sql);
 }
 
 /* The next result of a pipeline: its number of rows, or of rows written. */

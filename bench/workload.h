@@ -19,18 +19,18 @@
 #include <unistd.h>
 
 enum {
-    BULK = 20000,     /* new Tasks of the operation bulk ... */
-    PER_BULK = 1000,  /* ... and of one of its transactions */
-    WARM_UP = 20,     /* transactions before the clock starts */
-    TX1 = 3000,       /* transactions of tx1, clients and hot, unless BENCH_TX says other */
-    TX100 = 300,      /* transactions of tx100, or fewer if tx1 has fewer */
-    STEP = 7919,      /* transaction k changes task (k * STEP) % n */
-    PER_TX100 = 100,  /* tasks in each of them */
-    FOUND = 100,      /* objects of a search */
-    SEARCHES = 100,   /* of them, one after another; the figure is their mean */
-    LOADS = 5,        /* times that all are loaded in batches, each with an empty cache */
-    FIRST_OID = 1024, /* Task i is object FIRST_OID + i, in both stores */
-    MAX_CLIENTS = 512,
+    BULK = 20000,      /* new Tasks of the operation bulk ... */
+    PER_BULK = 1000,   /* ... and of one of its transactions */
+    WARM_UP = 20,      /* transactions before the clock starts */
+    TX1 = 3000,        /* transactions of tx1, clients and hot, unless BENCH_TX says other */
+    TX100 = 300,       /* transactions of tx100, or fewer if tx1 has fewer */
+    STEP = 7919,       /* transaction k changes task (k * STEP) % n */
+    PER_TX100 = 100,   /* tasks in each of them */
+    FOUND = 100,       /* objects of a search */
+    SEARCHES = 100,    /* of them, one after another; the figure is their mean */
+    LOADS = 5,         /* times that all are loaded in batches, each with an empty cache */
+    FIRST_OID = 1024,  /* Task i is object FIRST_OID + i, in both stores */
+    MAX_CLIENTS = 512, /* see clients_asked */
 };
 
 /* ---- Task ----------------------------------------------------------------------------- */
@@ -104,7 +104,7 @@ tx_changes(void)
     return n > many ? n : many;
 }
 
-/* The i-th Task to be loaded: the i-th, or one of so many, far from the one before. */
+/* The i-th Task to be loaded: the i-th, or, with `among`, one of these, far from the one before. */
 static inline int64_t
 task_to_load(int64_t i, int64_t among)
 {
@@ -117,7 +117,7 @@ clients_asked(const char *argument)
 {
     int of = argument ? atoi(argument) : 0;
     if (of < 0 || of > MAX_CLIENTS)
-        give_up("clients", "so many are not possible");
+        give_up("clients", "0 to 512 are possible");
     return of;
 }
 
