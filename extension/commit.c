@@ -235,6 +235,9 @@ insert_by_statement(const struct step *s)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("the transaction's row was not inserted"),
                         errdetail("A rule or a trigger stands in the way.")));
+    /* of a transaction that commits the server has fired the deferred triggers already */
+    if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+        elog(ERROR, "the deferred triggers of a transaction's row were not fired");
     SPI_finish();
 }
 
@@ -247,14 +250,18 @@ insert_row(struct step *s, newt_pg_changes *changes)
     TimestampTz now;
     int64 tid = 0, next = 0;
     newt_pg_plain t;
-    bool plain = begin_row(&t, s);
+    bool plain;
 
+    PreventCommandIfReadOnly("newt.at_commit()"); /* it may have become so since the call */
+    plain = begin_row(&t, s);
     take_commit_lock(s->table, s->user);
     PushActiveSnapshot(GetTransactionSnapshot()); /* sees all that the lock was waited for */
     if (changes && changes->follows)
         newt_pg_read_transactions(s->table, s->user, DatumGetInt64(s->values[SERIAL]), changes);
-    newest = changes && changes->follows ? changes->at
-                                         : newt_pg_newest_transaction(s->table, s->user);
+    newest = changes && changes->follows
+                 ? changes->at
+                 : newt_pg_newest_transaction(s->table, s->user,
+                                              last.table == s->table ? last.at.tid : 0);
     if (pg_add_s64_overflow(newest.tid, 1, &next))
         ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
                         errmsg("there is no tid after the last transaction's")));
@@ -378,7 +385,9 @@ check_transaction(const char *function, Oid table)
 
     if (step || progress != NOTHING)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("newt.at_commit() was called before in this transaction")));
+                        errmsg("%s was called before in this transaction",
+                               step ? "newt.at_commit()" : "newt.commit()")));
+    PreventCommandIfReadOnly(function);
     /* as for deferred triggers: what runs at the commit is outside of such an operation */
     if (InSecurityRestrictedOperation())
         ereport(ERROR,
@@ -517,7 +526,7 @@ newt_pg_commit(PG_FUNCTION_ARGS)
     };
     newt_pg_written w;
     newt_pg_changes c = {.follows = true};
-    struct step s = {.user = GetUserId(), .nulls = "nnnnnnnnn"};
+    struct step s = {.user = GetUserId()};
     bool positioned = !PG_ARGISNULL(CACHE_TID) && !PG_ARGISNULL(CACHE_SERIAL);
 
     for (int i = 0; i <= PROJECTED; i++)
@@ -533,8 +542,10 @@ newt_pg_commit(PG_FUNCTION_ARGS)
                           .serials = PG_GETARG_ARRAYTYPE_P(SERIALS),
                           .states = PG_GETARG_ARRAYTYPE_P(STATES),
                           .serial = PG_GETARG_INT64(SERIAL + 1),
-                          .projected = PG_GETARG_BOOL(PROJECTED)};
+                          .projected = PG_GETARG_BOOL(PROJECTED),
+                          .function = "newt.commit()"};
     s.table = PG_GETARG_OID(TABLE);
+    memset(s.nulls, 'n', sizeof s.nulls);
     s.values[SERIAL] = Int64GetDatum(w.serial);
     s.values[NONCE] = PG_GETARG_DATUM(NONCE + 1);
     s.values[WRITTEN] = PointerGetDatum(w.zoids);

@@ -47,8 +47,11 @@ newt_pg_has_columns(Relation heap, const newt_pg_plain_column *columns, int n)
 {
     TupleDesc desc = RelationGetDescr(heap);
 
-    if (desc->natts != n)
+    if (desc->natts < n)
         return false;
+    for (int i = n; i < desc->natts; i++)
+        if (!TupleDescAttr(desc, i)->attisdropped)
+            return false;
     for (int i = 0; i < n; i++) {
         Form_pg_attribute a = TupleDescAttr(desc, i);
 
@@ -64,13 +67,17 @@ newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights, const newt_pg_pl
                    int n)
 {
     Relation heap;
+    Form_pg_index key;
 
-    *t = (newt_pg_plain){0};
+    *t = (newt_pg_plain){.n_columns = n};
     if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
         return false;
     t->rows.heap = heap = table_open(table, RowExclusiveLock);
     if (!newt_pg_is_plain(heap, rights) || heap->trigdesc ||
         !newt_pg_has_columns(heap, columns, n) || !newt_pg_open_key(&t->rows))
+        return false;
+    key = t->rows.index->rd_index;
+    if (key->indnkeyatts != 1 || key->indkey.values[0] != 1)
         return false;
     t->has_checks = RelationGetDescr(heap)->constr && RelationGetDescr(heap)->constr->num_check > 0;
     return true;
@@ -137,6 +144,13 @@ to_indexes(newt_pg_plain *t, TupleTableSlot *slot)
     ResetPerTupleExprContext(t->estate);
 }
 
+static void
+clear_nulls(const newt_pg_plain *t, TupleTableSlot *slot)
+{
+    for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+        slot->tts_isnull[i] = i >= t->n_columns; /* those were dropped */
+}
+
 TupleTableSlot *
 newt_pg_plain_row(newt_pg_plain *t)
 {
@@ -144,7 +158,7 @@ newt_pg_plain_row(newt_pg_plain *t)
     if (!t->new)
         t->new = table_slot_create(t->rows.heap, NULL);
     ExecClearTuple(t->new);
-    memset(t->new->tts_isnull, 0, t->new->tts_tupleDescriptor->natts * sizeof *t->new->tts_isnull);
+    clear_nulls(t, t->new);
     return t->new;
 }
 
@@ -247,7 +261,7 @@ newt_pg_plain_next(newt_pg_plain *t)
         MemoryContextSwitchTo(before);
     }
     slot = t->slots[t->n_slots++];
-    memset(slot->tts_isnull, 0, t->desc->natts * sizeof *slot->tts_isnull);
+    clear_nulls(t, slot);
     return slot;
 }
 

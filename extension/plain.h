@@ -25,6 +25,7 @@ typedef struct newt_pg_plain_column {
  */
 typedef struct newt_pg_plain {
     newt_pg_by_zoid rows;
+    int n_columns; /* the first ones */
     bool has_checks;
     EState *estate;        /* as soon as something is written */
     ResultRelInfo *result; /* with its indexes open, as soon as one gets an entry */
@@ -41,11 +42,11 @@ typedef struct newt_pg_plain {
 
 /* Whether it is a plain table that the caller may use in all these ways. */
 extern bool newt_pg_is_plain(Relation heap, AclMode rights);
-/* Whether it has these columns and no others. */
+/* Whether it has these columns first, and after them none but what was dropped. */
 extern bool newt_pg_has_columns(Relation heap, const newt_pg_plain_column *columns, int n);
 
-/* Opens and locks it, and its primary key; false: it is not plain, has other columns, or triggers.
- */
+/* Opens and locks it, and its primary key, which is its first column; false: it is not plain, has
+ * another key, other columns, or triggers. */
 extern bool newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights,
                                const newt_pg_plain_column *columns, int n);
 /* The lock stays. */

@@ -105,15 +105,20 @@ next(const transactions *t, ScanDirection direction, HeapTuple *row, newt_pg_pos
 }
 
 newt_pg_position
-newt_pg_newest_transaction(Oid table, Oid user)
+newt_pg_newest_transaction(Oid table, Oid user, int64 known)
 {
     newt_pg_position newest = {0};
-    transactions t;
-    HeapTuple row;
+    bool found = false;
 
-    begin(&t, table, user, 0);
-    (void)next(&t, BackwardScanDirection, &row, &newest);
-    end(&t);
+    /* without a bound a scan reads all entries of the last page first */
+    for (int64 from = known; !found; from = 0) {
+        transactions t;
+        HeapTuple row;
+
+        begin(&t, table, user, from);
+        found = next(&t, BackwardScanDirection, &row, &newest) || from == 0;
+        end(&t);
+    }
     return newest;
 }
 

@@ -104,7 +104,7 @@ take_arguments(work *w, const newt_pg_written *x)
 }
 
 static void
-open_tables(work *w, Oid schema)
+open_tables(work *w, Oid schema, const char *function)
 {
     bool plain = newt_pg_plain_open(&w->objects, get_relname_relid("object_state", schema),
                                     ACL_SELECT | ACL_INSERT | ACL_UPDATE, object_columns,
@@ -118,9 +118,9 @@ open_tables(work *w, Oid schema)
     if (!plain)
         ereport(ERROR,
                 (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("newt.write() cannot write the tables of this store"),
-                 errdetail("A trigger, a rule, a policy, other columns or missing rights need a "
-                           "statement of SQL.")));
+                 errmsg("%s cannot write the tables of this store", function),
+                 errdetail("Triggers, rules, policies, other columns, another primary key or "
+                           "missing rights need statements of SQL.")));
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------ */
@@ -312,11 +312,11 @@ newt_pg_write_states(Oid schema, const newt_pg_written *x)
     work w = {
         .serial = Int64GetDatum(x->serial), .projected = x->projected, .all = CurrentMemoryContext};
 
-    PreventCommandIfReadOnly("newt.write()");
-    PreventCommandIfParallelMode("newt.write()");
+    PreventCommandIfReadOnly(x->function);
+    PreventCommandIfParallelMode(x->function);
     newt_pg_need_utf8();
     take_arguments(&w, x);
-    open_tables(&w, schema);
+    open_tables(&w, schema, x->function);
     w.snapshot = RegisterSnapshot(GetActiveSnapshot());
     if (w.n_stored > 0)
         update_stored(&w);
@@ -334,7 +334,8 @@ newt_pg_write_batch(PG_FUNCTION_ARGS)
                          .serials = PG_GETARG_ARRAYTYPE_P(2),
                          .states = PG_GETARG_ARRAYTYPE_P(3),
                          .serial = PG_GETARG_INT64(4),
-                         .projected = PG_GETARG_BOOL(5)};
+                         .projected = PG_GETARG_BOOL(5),
+                         .function = "newt.write()"};
     char *name = get_rel_name(PG_GETARG_OID(0));
 
     if (!name || strcmp(name, "object_state") != 0)

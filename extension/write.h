@@ -9,11 +9,12 @@
 
 /* Objects as arrays of the same length: those stored already come first, rising, then new ones. */
 typedef struct newt_pg_written {
-    ArrayType *zoids;   /* bigint[] */
-    ArrayType *serials; /* bigint[]: those that they have; 0: it is new */
-    ArrayType *states;  /* bytea[] */
-    int64 serial;       /* that they get */
-    bool projected;     /* with their rows of newt_projection */
+    ArrayType *zoids;     /* bigint[] */
+    ArrayType *serials;   /* bigint[]: those that they have; 0: it is new */
+    ArrayType *states;    /* bytea[] */
+    int64 serial;         /* that they get */
+    bool projected;       /* with their rows of newt_projection */
+    const char *function; /* who writes, for messages */
 } newt_pg_written;
 
 /* Writes them into the store's tables; an error if another transaction has changed one. What is

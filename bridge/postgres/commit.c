@@ -371,6 +371,16 @@ not_committed(work *w)
         return NEWT__FAILED;
     }
     c->talk->outdated = false; /* the error is what it says */
+    if (w->reopened && c->writes_plainly && !c->broken && strcmp(e->sqlstate, "0A000") == 0) {
+        /* what newt.write() needs of the tables is more than the look has found: see PLAIN_TABLES
+         */
+        newt__error_clear(e);
+        if (!w->alone)
+            newt__snapshot_end(c, NEWT__S_ROLLBACK);
+        c->writes_plainly = false;
+        w->again = true;
+        return NEWT__FAILED;
+    }
     if (e->status == NEWT_ECONFLICT) {
         newt_error why = {0};
 

@@ -33,9 +33,12 @@
 #define PLAIN_TABLES                                                                               \
     "(SELECT count(*) = 2 FROM pg_class c WHERE c.oid = ANY (ARRAY[to_regclass($1::text || "       \
     "'.object_state'), to_regclass($1::text || '.newt_projection')]) AND c.relkind = 'r' "         \
-    "AND c.relnatts = CASE WHEN c.relname = 'object_state' THEN 3 ELSE 4 END "                     \
-    "AND NOT (c.relhastriggers OR c.relhasrules OR c.relrowsecurity OR c.relispartition OR "       \
-    "c.relhassubclass) AND has_table_privilege(c.oid, 'SELECT') "                                  \
+    "AND (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 "          \
+    "AND NOT a.attisdropped) = CASE WHEN c.relname = 'object_state' THEN 3 ELSE 4 END "            \
+    "AND NOT (c.relrowsecurity OR c.relispartition OR c.relhassubclass "                           \
+    "OR c.relhastriggers AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid) "           \
+    "OR c.relhasrules AND EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid)) AND "        \
+    "has_table_privilege(c.oid, 'SELECT') "                                                        \
     "AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE'))"
 #define UPDATE_ONE                                                                                 \
     "WITH u AS (UPDATE @store@.object_state SET serial = $3, state = $4 "                          \

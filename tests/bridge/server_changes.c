@@ -264,6 +264,68 @@ test_mode(void **state)
     store_close(&s);
 }
 
+/* Tables that newt.write() takes, and no longer takes, and takes again. Each time the commit
+ * arrives. */
+static void
+test_not_plain(void **state)
+{
+    static const struct {
+        const char *ddl, *undo;
+        bool noticed; /* by the look; else the first commit is told */
+    } tables[] = {
+        {"ALTER TABLE newt_projection ADD extra text", "ALTER TABLE newt_projection DROP extra",
+         true},
+        {"CREATE TRIGGER t BEFORE UPDATE ON newt_projection FOR EACH ROW EXECUTE FUNCTION "
+         "suppress_redundant_updates_trigger()",
+         "DROP TRIGGER t ON newt_projection", true},
+        {"CREATE RULE r AS ON DELETE TO object_state DO ALSO NOTHING",
+         "DROP RULE r ON object_state", true},
+        {"ALTER TABLE newt_projection DROP CONSTRAINT newt_projection_pkey, ADD UNIQUE (zoid)",
+         "ALTER TABLE newt_projection ADD CONSTRAINT newt_projection_pkey PRIMARY KEY (zoid)",
+         false},
+        {"ALTER TABLE object_state DROP CONSTRAINT object_state_pkey, ADD PRIMARY KEY (serial, "
+         "zoid), ADD UNIQUE (zoid)",
+         "ALTER TABLE object_state DROP CONSTRAINT object_state_pkey, ADD PRIMARY KEY (zoid)",
+         false},
+    };
+    int64_t n = 1;
+    item_ref r;
+    store s;
+
+    (void)state;
+    open_store(&s);
+    r = make_item(s.a, "r", n);
+    assert_true(s.a->jar.session->writes_plainly);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        newt_conn *c;
+
+        sql_do(s.pg, "%s", tables[i].ddl);
+        for (int k = 0; k < 2; k++) {
+            begin(s.a);
+            write_n(s.a, r, ++n);
+            commit(s.a);
+            assert_false(s.a->jar.session->writes_plainly);
+        }
+        c = connect_(s.db);
+        c->jar.session->reopen = true; /* it may be of before */
+        begin(c);
+        write_n(c, r, ++n);
+        assert_true(c->jar.session->writes_plainly == !tables[i].noticed);
+        commit(c);
+        newt_close(c);
+        sql_do(s.pg, "%s", tables[i].undo);
+        s.a->jar.session->reopen = true; /* as a minute later */
+        begin(s.a);
+        write_n(s.a, r, ++n);
+        commit(s.a);
+        assert_true(s.a->jar.session->writes_plainly);
+        assert_int_equal(
+            sql_int(s.pg, "SELECT state->>'n' FROM newt WHERE zoid = %lld", (long long)r.any.oid),
+            n);
+    }
+    store_close(&s);
+}
+
 /* Rights that are taken and given back. Without them the error is the server's own, every time. */
 static void
 test_rights(void **state)
@@ -431,6 +493,7 @@ static const struct CMUnitTest server_changes[] = {
     cmocka_unit_test(test_walks),
     cmocka_unit_test(test_changes),
     cmocka_unit_test(test_mode),
+    cmocka_unit_test(test_not_plain),
     cmocka_unit_test(test_rights),
     cmocka_unit_test(test_store_replaced),
     cmocka_unit_test(test_session),

@@ -136,3 +136,25 @@ SELECT newt.at_commit('store_n.transaction', 2055, 2, '{}', '{}', NULL, NULL, NU
 SET client_min_messages = warning;
 DROP SCHEMA store_m, store_n, store_o, store_evil CASCADE;
 DROP ROLE newt_commit_nobody;
+SELECT newt.create_store('store_p');
+-- a transaction that may not write; it may have become so after the call
+\set ON_ERROR_STOP 0
+BEGIN READ ONLY;
+SELECT newt.at_commit('store_p.transaction', 3001, 1, '{}', '{}', NULL, NULL, NULL);
+ROLLBACK;
+BEGIN;
+SELECT newt.at_commit('store_p.transaction', 3001, 1, '{}', '{}', NULL, NULL, NULL);
+SET TRANSACTION READ ONLY;
+COMMIT;
+SELECT count(*) FROM store_p.transaction WHERE serial = 3001;
+-- triggers of the DBA's, deferred ones too, see the row
+CREATE FUNCTION pg_temp.say() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING '% %', TG_NAME, new.serial; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER deferred AFTER INSERT ON store_p.transaction DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.say();
+CREATE TRIGGER at_once AFTER INSERT ON store_p.transaction FOR EACH ROW EXECUTE FUNCTION pg_temp.say();
+BEGIN;
+SELECT newt.at_commit('store_p.transaction', 3002, 1, '{}', '{}', NULL, NULL, NULL);
+COMMIT;
+SELECT newt.commit('store_p.transaction', 3003, 1, '{}', '{}', '{}', true, NULL, NULL) IS NOT NULL AS done;
+DROP TRIGGER deferred ON store_p.transaction;
+DROP TRIGGER at_once ON store_p.transaction;
+DROP SCHEMA store_p CASCADE;
