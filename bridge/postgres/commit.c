@@ -371,7 +371,7 @@ not_committed(work *w)
         return NEWT__FAILED;
     }
     c->talk->outdated = false; /* the error is what it says */
-    if (w->reopened && c->writes_plainly && !c->broken && strcmp(e->sqlstate, "0A000") == 0) {
+    if (c->writes_plainly && !c->broken && strcmp(e->sqlstate, "0A000") == 0) {
         /* what newt.write() needs of the tables is more than the look has found: see PLAIN_TABLES
          */
         newt__error_clear(e);
