@@ -84,6 +84,19 @@ BEGIN; ALTER TABLE newt_projection ADD extra text; SELECT refused(); ROLLBACK;
 BEGIN; ALTER TABLE object_state ADD extra text GENERATED ALWAYS AS ('x') STORED; SELECT refused(); ROLLBACK;
 BEGIN; ALTER TABLE object_state DROP CONSTRAINT object_state_pkey; SELECT refused(); ROLLBACK;
 BEGIN; ALTER TABLE newt_projection ADD CONSTRAINT small CHECK (zoid <> 10 OR state->>'a' <> '31'); SELECT refused(); ROLLBACK;
+BEGIN; CREATE TABLE child () INHERITS (newt_projection); SELECT refused(); ROLLBACK;
+-- checks of new rows, and what an update would not tell a subscriber
+BEGIN; ALTER TABLE newt_projection ADD CONSTRAINT small CHECK (zoid <> 502 OR state->>'a' <> '31');
+SELECT newt.write('object_state', '{502}', '{0}', ARRAY[rec(31)], 109, true);
+ROLLBACK;
+BEGIN; ALTER TABLE object_state ADD CONSTRAINT small CHECK (zoid <> 502);
+SELECT newt.write('object_state', '{502}', '{0}', ARRAY[rec(31)], 109, true);
+ROLLBACK;
+SET client_min_messages = error;
+BEGIN; ALTER TABLE newt_projection REPLICA IDENTITY NOTHING; CREATE PUBLICATION newt_write FOR TABLE newt_projection;
+SELECT newt.write('object_state', '{10}', '{106}', ARRAY[rec(31)], 109, true);
+ROLLBACK;
+RESET client_min_messages;
 CREATE ROLE newt_write_some;
 GRANT USAGE ON SCHEMA w TO newt_write_some;
 GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA w TO newt_write_some;
@@ -130,6 +143,12 @@ SELECT follows, cardinality(oids) FROM told(:'answer');
 INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT max(tid) + 1, 213, 1, ARRAY(SELECT generate_series(1, 30)), '{}' FROM transaction;
 SELECT newt.commit('transaction', 207, -7, '{11}', '{206}', ARRAY[rec(108)], true, :at, :at_serial) AS answer \gset
 SELECT follows, cardinality(oids) FROM told(:'answer');
+-- a position with another tid
+SELECT serial AS at_serial FROM transaction ORDER BY tid DESC LIMIT 1 \gset
+SELECT newt.commit('transaction', 214, -7, '{600}', '{200}', ARRAY[rec(110)], true, tid - 1, serial) AS answer FROM transaction WHERE serial = :at_serial \gset
+SELECT * FROM told(:'answer');
+SELECT newt.commit('transaction', 215, -7, '{600}', '{214}', ARRAY[rec(111)], true, tid, serial) AS answer FROM transaction WHERE serial = :at_serial \gset
+SELECT * FROM told(:'answer');
 -- refused: nothing is written, and the lock is free
 SELECT newt.commit('transaction', 208, -7, '{11}', '{206}', ARRAY[rec(109)], true, NULL, NULL);
 SELECT newt.commit('transaction', 207, -7, '{11}', '{207}', ARRAY[rec(109)], true, NULL, NULL);
@@ -151,5 +170,23 @@ SELECT newt.commit('transaction', 208, -7, '{11}', '{207}', ARRAY[rec(109)], tru
 SELECT serial, nonce, note, written FROM transaction WHERE serial = 208;
 SHOW synchronous_commit;
 SELECT * FROM faults;
+-- many at once, new and changed: each has its entries in all indexes
+SELECT newt.write('object_state', array_agg(n ORDER BY n), array_agg(0), array_agg(rec(n % 100 + 24) ORDER BY n), 300, true) FROM generate_series(2000, 2999) n;
+SELECT newt.write('object_state', array_agg(n ORDER BY n), array_agg(300), array_agg(rec(n % 90 + 24) ORDER BY n), 301, true) FROM generate_series(2000, 2999, 3) n;
+SET enable_seqscan = off;
+SELECT count(*) FROM generate_series(2000, 2999) n JOIN LATERAL (SELECT FROM object_state WHERE zoid = n OFFSET 0) o ON true JOIN LATERAL (SELECT FROM newt_projection WHERE zoid = n OFFSET 0) p ON true;
+RESET enable_seqscan;
+SELECT serial, count(*) FROM object_state WHERE zoid BETWEEN 2000 AND 2999 GROUP BY 1 ORDER BY 1;
+SELECT * FROM faults;
+-- with policies there may be rows that the role does not see, so nothing follows
+SELECT serial AS at_serial FROM transaction ORDER BY tid DESC LIMIT 1 \gset
+CREATE POLICY not_all ON transaction USING (serial <> 302);
+INSERT INTO transaction (tid, serial, nonce, written, removed) SELECT max(tid) + 1, 302, 1, '{1}', '{}' FROM transaction;
+ALTER TABLE transaction ENABLE ROW LEVEL SECURITY;
+SET ROLE newt_write_some;
+SELECT newt.commit('transaction', 303, -7, '{600}', '{215}', ARRAY[rec(112)], true, tid, serial) AS answer FROM transaction WHERE serial = :at_serial \gset
+RESET ROLE;
+SELECT * FROM told(:'answer');
+ALTER TABLE transaction DISABLE ROW LEVEL SECURITY;
 DROP OWNED BY newt_write_some;
 DROP ROLE newt_write_some;
