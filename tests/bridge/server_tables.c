@@ -150,6 +150,46 @@ test_trigger(void **state)
     store_close(&s);
 }
 
+/* By who has to wait for the commit lock, too: nobody waits for tables under it. */
+static void
+test_before_the_lock(void **state)
+{
+    PGconn *pg;
+    PGresult *r;
+    int pid;
+    store s;
+
+    (void)state;
+    open_books(&s, "before", (newt_options){0});
+    begin(s.a);
+    (void)make_book(s.a, 1);
+    commit(s.a);
+    create_table(&s, "Book");
+    pg = sql_open();
+    pid = PQbackendPID(pg);
+    sql_do(pg, "SET search_path = %s, public", s.schema);
+    sql_do(s.pg, "BEGIN");
+    sql_do(s.pg, "LOCK TABLE newt_commit_lock IN EXCLUSIVE MODE");
+    assert_true(PQsendQuery(pg, "SELECT newt.commit('transaction', 424242, 1, ARRAY[zoid], "
+                                "ARRAY[serial], ARRAY[state], true, NULL, NULL) FROM object_state "
+                                "WHERE newt.class_name(state) = 'Book'"));
+    wait_until(sql_int(s.pg,
+                       "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %d AND "
+                       "relation = 'newt_commit_lock'::regclass",
+                       pid) == 1);
+    assert_sql(s.pg, "1",
+               "SELECT count(*) FROM pg_locks WHERE granted AND pid = %d AND "
+               "relation = 'book'::regclass AND mode = 'RowExclusiveLock'",
+               pid);
+    sql_do(s.pg, "COMMIT");
+    r = PQgetResult(pg);
+    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
+    PQclear(r);
+    PQfinish(pg);
+    assert_clean(&s, "Book");
+    store_close(&s);
+}
+
 /* ---- refused ------------------------------------------------------------------------------- */
 
 static void
@@ -494,10 +534,15 @@ test_class_changes(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_kept),          cmocka_unit_test(test_large),
-    cmocka_unit_test(test_trigger),       cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_read_only),     cmocka_unit_test(test_columns),
-    cmocka_unit_test(test_class_changes), cmocka_unit_test(test_everything),
+    cmocka_unit_test(test_kept),
+    cmocka_unit_test(test_large),
+    cmocka_unit_test(test_before_the_lock),
+    cmocka_unit_test(test_trigger),
+    cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_read_only),
+    cmocka_unit_test(test_columns),
+    cmocka_unit_test(test_class_changes),
+    cmocka_unit_test(test_everything),
     cmocka_unit_test(test_hostile),
 };
 
