@@ -143,6 +143,7 @@ test_commit_lock(void **state)
         {"(SELECT max(tid) FROM transaction), (SELECT max(serial) FROM transaction)", "{7,8,9,0}"},
         /* it has stood still for long: what came before the lock is read ahead of it */
         {"17, 17", "{5,7,8,9,0}"},
+        {"17, 18", "{}"}, /* of no transaction */
     };
     PGresult *r;
     char sql[600];
@@ -182,9 +183,53 @@ test_commit_lock(void **state)
     pair_close(&p);
 }
 
+#define COMMIT_11                                                                                  \
+    "SELECT newt.commit('transaction', 300, 1, '{11}', '{100}', ARRAY[rec(40)], true, NULL, NULL)"
+
+/* It is committed before what follows in a pipeline, which may fail; what comes before it would
+ * hold the commit lock with it, and so it is refused. */
+static void
+test_pipeline(void **state)
+{
+    static const struct {
+        const char *sent[3], *failed, *serial;
+    } cases[] = {{{"SELECT 1", COMMIT_11}, "25001", "100"},
+                 {{COMMIT_11, "SELECT 1 / 0"}, "22012", "300"},
+                 {{"COMMIT", COMMIT_11, "SELECT 1 / 0"}, "22012", "300"}};
+    pair p;
+
+    (void)state;
+    pair_open(&p, "pipeline");
+    sql_do(p.other, "SET client_min_messages = error"); /* COMMIT warns */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char failed[6] = "";
+
+        make_six(&p, 1);
+        sql_do(p.s.pg, "DELETE FROM transaction");
+        assert_true(PQenterPipelineMode(p.other));
+        for (int k = 0; k < 3 && cases[i].sent[k]; k++)
+            assert_true(PQsendQueryParams(p.other, cases[i].sent[k], 0, NULL, NULL, NULL, NULL, 0));
+        assert_true(PQpipelineSync(p.other));
+        for (bool synced = false; !synced;) {
+            PGresult *r = PQgetResult(p.other);
+            const char *code = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+
+            if (code && PQresultStatus(r) == PGRES_FATAL_ERROR)
+                snprintf(failed, sizeof failed, "%s", code);
+            synced = PQresultStatus(r) == PGRES_PIPELINE_SYNC;
+            PQclear(r);
+        }
+        assert_true(PQexitPipelineMode(p.other));
+        assert_string_equal(failed, cases[i].failed);
+        assert_sql(p.s.pg, cases[i].serial, "SELECT serial FROM object_state WHERE zoid = 11");
+    }
+    pair_close(&p);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_same_rows),
     cmocka_unit_test(test_commit_lock),
+    cmocka_unit_test(test_pipeline),
 };
 
 int

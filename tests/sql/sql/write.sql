@@ -164,6 +164,13 @@ SELECT newt.commit('transaction', 208, -7, '{11}', '{207}', ARRAY[rec(109)], tru
 SELECT newt.commit('transaction', 208, -7, '{11}', '{207}', ARRAY[rec(109)], true, NULL, NULL), 1 / (SELECT count(*) - count(*) FROM transaction);
 SELECT count(*) AS locked FROM pg_locks WHERE relation = 'newt_commit_lock'::regclass;
 SELECT * FROM objects WHERE zoid = 11;
+-- what the DBA wants to be there
+UPDATE transaction SET description = '' WHERE description IS NULL;
+ALTER TABLE transaction ALTER description SET NOT NULL;
+\set VERBOSITY terse
+SELECT count(newt.commit('transaction', 208, -7, '{11}', '{207}', ARRAY[rec(109)], true, NULL, NULL)) AS "not";
+\set VERBOSITY default
+ALTER TABLE transaction ALTER description DROP NOT NULL;
 -- a table "transaction" with another column: its row comes by a statement, and so do defaults
 ALTER TABLE transaction ADD note text DEFAULT 'noted';
 SELECT newt.commit('transaction', 208, -7, '{11}', '{207}', ARRAY[rec(109)], true, NULL, NULL) IS NOT NULL AS done;
@@ -188,5 +195,10 @@ SELECT newt.commit('transaction', 303, -7, '{600}', '{215}', ARRAY[rec(112)], tr
 RESET ROLE;
 SELECT * FROM told(:'answer');
 ALTER TABLE transaction DISABLE ROW LEVEL SECURITY;
+-- who may not read the transactions is told nothing of them
+REVOKE SELECT ON transaction FROM newt_write_some;
+SET ROLE newt_write_some;
+SELECT newt.commit('transaction', 304, -7, '{600}', '{303}', ARRAY[rec(113)], true, NULL, NULL);
+RESET ROLE;
 DROP OWNED BY newt_write_some;
 DROP ROLE newt_write_some;
