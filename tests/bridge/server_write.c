@@ -226,10 +226,42 @@ test_pipeline(void **state)
     pair_close(&p);
 }
 
+/* Few objects with so many bytes that they are more than one statement are one transaction. */
+static void
+test_bytes(void **state)
+{
+    enum {
+        N = 900,
+        SIZE = 4000
+    };
+    char *name = malloc(SIZE + 1);
+    store s;
+
+    (void)state;
+    assert_non_null(name);
+    memset(name, 'x', SIZE);
+    name[SIZE] = 0;
+    store_open(&s, "bytes");
+    (void)make_item(s.a, "small", 1);
+    sql_do(s.pg, "DELETE FROM transaction WHERE tid < (SELECT max(tid) FROM transaction)");
+    begin(s.a);
+    for (int i = 0; i < N; i++)
+        (void)new_item(s.a, name, i);
+    commit(s.a);
+    assert_sql(s.pg, "2", "SELECT count(*) FROM transaction");
+    assert_sql(s.pg, "900",
+               "SELECT count(*) FROM object_state WHERE serial = (SELECT serial FROM transaction "
+               "ORDER BY tid DESC LIMIT 1)");
+    check_projection(&s);
+    store_close(&s);
+    free(name);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_same_rows),
     cmocka_unit_test(test_commit_lock),
     cmocka_unit_test(test_pipeline),
+    cmocka_unit_test(test_bytes),
 };
 
 int
