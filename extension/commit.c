@@ -225,8 +225,19 @@ begin_row(newt_pg_plain *t, const struct step *s)
     return plain;
 }
 
+static bool
+has_deferred_triggers(Relation heap)
+{
+    const TriggerDesc *t = heap->trigdesc;
+
+    for (int i = 0; t && i < t->numtriggers; i++)
+        if (t->triggers[i].tgdeferrable)
+            return true;
+    return false;
+}
+
 static void
-insert_by_statement(const struct step *s)
+insert_by_statement(const struct step *s, Relation heap)
 {
     SPI_connect();
     plan_for(s->table);
@@ -236,7 +247,8 @@ insert_by_statement(const struct step *s)
                         errmsg("the transaction's row was not inserted"),
                         errdetail("A rule or a trigger stands in the way.")));
     /* of a transaction that commits the server has fired the deferred triggers already */
-    if (SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
+    if (has_deferred_triggers(heap) &&
+        SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)
         elog(ERROR, "the deferred triggers of a transaction's row were not fired");
     SPI_finish();
 }
@@ -277,7 +289,7 @@ insert_row(struct step *s, newt_pg_changes *changes)
         t.new->tts_values[COLUMN_COMMITTED_AT] = TimestampTzGetDatum(now);
         newt_pg_plain_insert(&t);
     } else {
-        insert_by_statement(s);
+        insert_by_statement(s, t.rows.heap);
     }
     newt_pg_plain_close(&t);
     PopActiveSnapshot();
