@@ -1,6 +1,7 @@
 # Makes the table and results.json from the figures: awk -f bench/table.awk bench/operations FIGURES
 # Figures: run, side, operation, value, unit. The figure of an operation is the median of its runs; a
 # ratio is the median of the ratios within each run, 1 is as good as the limit, and more is better.
+# Beside it stand the lowest and the highest of them.
 
 BEGIN { FS = "\t"; split("client server async newt", sides, " ") }
 
@@ -42,6 +43,10 @@ function extreme(op, which,    i, x) {
     return x
 }
 
+function spread(op) {
+    return runs["ratio", op] < 2 ? "" : sprintf("%.2f to %.2f", extreme(op, -1), extreme(op, 1))
+}
+
 # Three digits that count, with commas.
 function show(x,    s, head) {
     if (x == "") return "-"
@@ -72,13 +77,13 @@ function goal_text(op, r,    word, x, is) {
 function json(x) { return x == "" ? "null" : sprintf("%.6g", x) }
 
 END {
-    printf "\n%-48s %12s %12s %6s  %-15s %9s  %s\n", "", "newt", "limit", "ratio", "unit", "Newt DB", "goal"
+    printf "\n%-48s %12s %12s %6s %-11s  %-15s %9s  %s\n", "", "newt", "limit", "ratio", "of the runs", "unit", "Newt DB", "goal"
     for (k = 1; k <= n; k++) {
         op = order[k]
         if (!runs["newt", op]) continue
         r = ratio(op)
-        printf "%-48s %12s %12s %6s  %-15s %9s  %s\n", what[op], show(median("newt", op)),
-            show(median("limit", op)), r == "" ? "-" : sprintf("%.2f", r), unit[op],
+        printf "%-48s %12s %12s %6s %-11s  %-15s %9s  %s\n", what[op], show(median("newt", op)),
+            show(median("limit", op)), r == "" ? "-" : sprintf("%.2f", r), spread(op), unit[op],
             show(anchor[op]),
             goal_text(op, r)
         line[++lines] = sprintf("  \"%s\": {\"newt\": %s, \"limit\": %s, \"ratio\": %s, \"low\": %s, \"high\": %s, \"unit\": \"%s\"}", op,
