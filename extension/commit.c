@@ -202,7 +202,9 @@ begin_row(newt_pg_plain *t, const struct step *s)
         [COLUMN_EXTENSION] = EXTENSION, [COLUMN_WRITTEN] = WRITTEN,
         [COLUMN_REMOVED] = REMOVED,     [COLUMN_REMOVED_CLASSES] = REMOVED_CLASSES,
     };
-    bool plain = newt_pg_plain_open(t, s->table, ACL_INSERT, columns, N_COLUMNS);
+    /* the trigger does for others what keep_tables() has done */
+    bool plain = newt_pg_plain_open(t, s->table, ACL_INSERT, columns, N_COLUMNS,
+                                    newt_pg_keep_tables);
     TupleTableSlot *row = plain ? newt_pg_plain_row(t) : NULL;
 
     for (int i = 0; i < N_COLUMNS && plain; i++) {

@@ -62,9 +62,24 @@ newt_pg_has_columns(Relation heap, const newt_pg_plain_column *columns, int n)
     return true;
 }
 
+static bool
+has_triggers(Relation heap, PGFunction needless)
+{
+    const TriggerDesc *t = heap->trigdesc;
+
+    for (int i = 0; t && i < t->numtriggers; i++) {
+        FmgrInfo function;
+
+        fmgr_info(t->triggers[i].tgfoid, &function);
+        if (function.fn_addr != needless)
+            return true;
+    }
+    return false;
+}
+
 bool
 newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights, const newt_pg_plain_column *columns,
-                   int n)
+                   int n, PGFunction needless)
 {
     Relation heap;
     Form_pg_index key;
@@ -73,7 +88,7 @@ newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights, const newt_pg_pl
     if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
         return false;
     t->rows.heap = heap = table_open(table, RowExclusiveLock);
-    if (!newt_pg_is_plain(heap, rights) || heap->trigdesc ||
+    if (!newt_pg_is_plain(heap, rights) || has_triggers(heap, needless) ||
         !newt_pg_has_columns(heap, columns, n) || !newt_pg_open_key(&t->rows))
         return false;
     key = t->rows.index->rd_index;

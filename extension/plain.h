@@ -46,9 +46,10 @@ extern bool newt_pg_is_plain(Relation heap, AclMode rights);
 extern bool newt_pg_has_columns(Relation heap, const newt_pg_plain_column *columns, int n);
 
 /* Opens and locks it, and its primary key, which is its first column; false: it is not plain, has
- * another key, other columns, or triggers. */
+ * another key, other columns, or triggers, but for those of a function that need not be called;
+ * NULL: there is none. */
 extern bool newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights,
-                               const newt_pg_plain_column *columns, int n);
+                               const newt_pg_plain_column *columns, int n, PGFunction needless);
 /* The lock stays. */
 extern void newt_pg_plain_close(newt_pg_plain *t);
 

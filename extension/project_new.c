@@ -110,7 +110,7 @@ open_tables(chunk *c, Oid projection)
     return open_other(&c->objects, get_relname_relid("object_state", schema), ACL_SELECT) &&
            newt_pg_plain_open(&c->projection, projection,
                               ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE, projection_columns,
-                              N_COLUMNS) &&
+                              N_COLUMNS, NULL) &&
            open_other(&c->rejects, get_relname_relid("newt_reject_entry", schema),
                       ACL_SELECT | ACL_INSERT | ACL_DELETE) &&
            is_objects(c->objects.heap);

@@ -168,6 +168,8 @@ extern void newt_pg_writer_end(newt_pg_writer *w);
 
 /* ---- tables.c ------------------------------------------------------------------------------- */
 
+/* The trigger on the table transaction. */
+extern Datum newt_pg_keep_tables(PG_FUNCTION_ARGS);
 /* A transaction of this store, that is about to commit, has written and removed these objects: the
  * tables that commits keep follow. Both NULL: they are in transaction_object. */
 extern void newt_pg_keep_transaction(Oid transaction_table, int64 serial, ArrayType *written,

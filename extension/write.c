@@ -108,12 +108,12 @@ open_tables(work *w, Oid schema, const char *function)
 {
     bool plain = newt_pg_plain_open(&w->objects, get_relname_relid("object_state", schema),
                                     ACL_SELECT | ACL_INSERT | ACL_UPDATE, object_columns,
-                                    N_OBJECT_COLUMNS);
+                                    N_OBJECT_COLUMNS, NULL);
 
     if (plain && w->projected)
         plain = newt_pg_plain_open(&w->rows, get_relname_relid("newt_projection", schema),
-                                   ACL_SELECT | ACL_INSERT | ACL_UPDATE, row_columns,
-                                   N_ROW_COLUMNS);
+                                   ACL_SELECT | ACL_INSERT | ACL_UPDATE, row_columns, N_ROW_COLUMNS,
+                                   NULL);
     /* the library takes this for a change of what it has seen, and looks again */
     if (!plain)
         ereport(ERROR,
