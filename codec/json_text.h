@@ -57,6 +57,10 @@ newt__put_plain(newt__buffer *b, const char *s, size_t n, char follow)
 
 bool newt__put_string(newt__buffer *b, const char *s, size_t n, char follow);
 
+/* What newt__project_text does with records for which there is no short cut (project.c). */
+newt__code newt__record_text(const newt__env *env, const void *record, size_t n, newt__buffer *out,
+                             bool *hidden, newt__fault *fault);
+
 static inline bool
 newt__put_int(newt__buffer *b, int64_t i)
 {

@@ -612,8 +612,8 @@ newt__project(const newt__env *env, const void *data, size_t n, const newt__sink
 }
 
 newt__code
-newt__project_text(const newt__env *env, const void *data, size_t n, newt__buffer *out,
-                   bool *hidden, newt__fault *fault)
+newt__record_text(const newt__env *env, const void *data, size_t n, newt__buffer *out, bool *hidden,
+                  newt__fault *fault)
 {
     struct newt__projection p;
     size_t start = out->n;

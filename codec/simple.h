@@ -107,4 +107,21 @@ newt__is_wrapper(const char *s, size_t n)
     return n >= 2 && s[0] == ':' && s[1] == ':';
 }
 
+/* The key of a field, after the last one; NULL: this is the first. */
+NEWT__INLINE const uint8_t *
+newt__short_key(const uint8_t *at, const uint8_t *end, const char **key, size_t *n)
+{
+    const char *last = *key;
+    size_t last_n = *n;
+
+    at = newt__short_text(at, end, key, n);
+    if (at == NULL || newt__is_wrapper(*key, *n))
+        return NULL;
+    if (last != NULL &&
+        (*n < last_n ||
+         (*n == last_n && newt__compare((const uint8_t *)last, (const uint8_t *)*key, *n) >= 0)))
+        return NULL;
+    return at;
+}
+
 #endif

@@ -45,22 +45,6 @@ put_array(direct *d, const uint8 *at, int depth)
     return at;
 }
 
-/* The key of a field, after the last one. */
-static pg_attribute_always_inline const uint8 *
-take_key(const uint8 *at, const uint8 *end, const char **key, size_t *n)
-{
-    const char *last = *key;
-    size_t last_n = *n;
-
-    at = newt__short_text(at, end, key, n);
-    if (!at || newt__is_wrapper(*key, *n))
-        return NULL;
-    if (last && (*n < last_n || (*n == last_n &&
-                                 newt__compare((const uint8 *)last, (const uint8 *)*key, *n) >= 0)))
-        return NULL;
-    return at;
-}
-
 static const uint8 *
 put_map(direct *d, const uint8 *at, int depth)
 {
@@ -75,7 +59,7 @@ put_map(direct *d, const uint8 *at, int depth)
         return NULL;
     newt_pg_put_header(&d->out, &entries, n | JB_FOBJECT, 2 * n);
     for (uint32 i = 0; i < n; i++) {
-        values[i] = take_key(at, d->end, &key, &length);
+        values[i] = newt__short_key(at, d->end, &key, &length);
         if (!values[i])
             return NULL;
         newt_pg_put_text(&d->out, &entries, key, length);
