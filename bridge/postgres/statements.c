@@ -87,8 +87,8 @@
 #define EMIT        "pg_logical_emit_message(true, 'newt', '')"
 
 /*
- * Settings of the session, if it is in the server's process $2, else of one transaction: who
- * connects through a pooler and does not know it leaves nothing behind. The first
+ * Settings of the session, if it is in the server's process $2, else of one transaction: a
+ * client that does not know of its pooler leaves nothing behind. The first
  * NEWT__N_PLAN_SETTINGS make every statement here run by index and in the order of its arrays,
  * planned once, whatever statistics there are; queries of the application get the server's own
  * back. The others hold for these too: what a role or a database has set must neither stop a commit

@@ -65,8 +65,8 @@ assert_ended(pair *p, const char *expected)
     PQclear(r);
 }
 
-/* Changes all six, after what the other has done to the third of them and perhaps to those behind
- * it, and ends when it is waited for. */
+/* Changes all six, once the other session has changed the third, and in some cases later ones. The
+ * other one ends its transaction as soon as it is waited for. */
 static void
 race(pair *p, const char *before, const char *change, const char *end, const char *expected)
 {
@@ -226,7 +226,7 @@ test_pipeline(void **state)
     pair_close(&p);
 }
 
-/* Few objects with so many bytes that they are more than one statement are one transaction. */
+/* A few objects whose bytes take more than one statement are one transaction. */
 static void
 test_bytes(void **state)
 {
