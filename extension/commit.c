@@ -247,7 +247,7 @@ insert_by_statement(const struct step *s, Relation heap)
         SPI_processed != 1)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("the transaction's row was not inserted"),
-                        errdetail("A rule or a trigger stands in the way.")));
+                        errdetail("A rule or a trigger suppressed it.")));
     /* of a transaction that commits the server has fired the deferred triggers already */
     if (has_deferred_triggers(heap) &&
         SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0) != SPI_OK_UTILITY)

@@ -29,6 +29,13 @@ enum {
     KEPT = 128 << 10 /* memory for rows that wait which is not given back in between */
 };
 
+const newt_pg_plain_column newt_pg_row_columns[NEWT_PG_N_ROW] = {
+    [NEWT_PG_ROW_ZOID] = {"zoid", INT8OID},
+    [NEWT_PG_ROW_CLASS_NAME] = {"class_name", TEXTOID},
+    [NEWT_PG_ROW_SERIAL] = {"serial", INT8OID},
+    [NEWT_PG_ROW_STATE] = {"state", JSONBOID},
+};
+
 /* ---- which are plain ------------------------------------------------------------------------ */
 
 bool

@@ -40,6 +40,17 @@ typedef struct newt_pg_plain {
     int64 written;
 } newt_pg_plain;
 
+/* The columns of newt_projection. */
+enum {
+    NEWT_PG_ROW_ZOID,
+    NEWT_PG_ROW_CLASS_NAME,
+    NEWT_PG_ROW_SERIAL,
+    NEWT_PG_ROW_STATE,
+    NEWT_PG_N_ROW
+};
+
+extern const newt_pg_plain_column newt_pg_row_columns[NEWT_PG_N_ROW];
+
 /* Whether it is a plain table that the caller may use in all these ways. */
 extern bool newt_pg_is_plain(Relation heap, AclMode rights);
 /* Whether it has these columns first, and after them none but what was dropped. */

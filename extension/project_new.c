@@ -42,22 +42,7 @@
 
 PG_FUNCTION_INFO_V1(newt_pg_project_new);
 
-enum {
-    ZOID,
-    CLASS_NAME,
-    SERIAL,
-    STATE,
-    N_COLUMNS
-};
-
 /* ---- the tables ----------------------------------------------------------------------------- */
-
-static const newt_pg_plain_column projection_columns[N_COLUMNS] = {
-    [ZOID] = {"zoid", INT8OID},
-    [CLASS_NAME] = {"class_name", TEXTOID},
-    [SERIAL] = {"serial", INT8OID},
-    [STATE] = {"state", JSONBOID},
-};
 
 /* One that is only read, or whose rows only go, and that begins with its zoid. */
 static bool
@@ -109,8 +94,8 @@ open_tables(chunk *c, Oid projection)
 
     return open_other(&c->objects, get_relname_relid("object_state", schema), ACL_SELECT) &&
            newt_pg_plain_open(&c->projection, projection,
-                              ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE, projection_columns,
-                              N_COLUMNS, NULL) &&
+                              ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE,
+                              newt_pg_row_columns, NEWT_PG_N_ROW, NULL) &&
            open_other(&c->rejects, get_relname_relid("newt_reject_entry", schema),
                       ACL_SELECT | ACL_INSERT | ACL_DELETE) &&
            is_objects(c->objects.heap);
@@ -208,10 +193,10 @@ add_row(chunk *c, int64 zoid, const newt__reader *head, Datum serial, Jsonb *sta
     if (!c->class_name || VARSIZE_ANY_EXHDR(c->class_name) != head->class_n ||
         memcmp(VARDATA_ANY(c->class_name), head->class_name, head->class_n) != 0)
         c->class_name = cstring_to_text_with_len(head->class_name, (int)head->class_n);
-    slot->tts_values[ZOID] = Int64GetDatum(zoid);
-    slot->tts_values[CLASS_NAME] = PointerGetDatum(c->class_name);
-    slot->tts_values[SERIAL] = serial;
-    slot->tts_values[STATE] = JsonbPGetDatum(state);
+    slot->tts_values[NEWT_PG_ROW_ZOID] = Int64GetDatum(zoid);
+    slot->tts_values[NEWT_PG_ROW_CLASS_NAME] = PointerGetDatum(c->class_name);
+    slot->tts_values[NEWT_PG_ROW_SERIAL] = serial;
+    slot->tts_values[NEWT_PG_ROW_STATE] = JsonbPGetDatum(state);
     c->projection.bytes += VARSIZE(state);
 }
 

@@ -33,11 +33,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-enum {
-    ROWS = 200,           /* written together, at most ... */
-    ROW_BYTES = 256 << 10 /* ... or as many as have this size */
-};
-
 /* One table. */
 typedef struct sheet {
     const newt_pg_relation *plan;
@@ -50,7 +45,7 @@ typedef struct sheet {
     bool generated;
     ExprState **defaults; /* of the columns that are not ours; NULL: none has one */
     TupleTableSlot *old, *new;
-    TupleTableSlot *slots[ROWS];
+    TupleTableSlot *slots[NEWT_PG_ROWS];
     int n_slots, made;
 } sheet;
 
@@ -411,7 +406,7 @@ append(newt_pg_writer *w, sheet *s, const newt_pg_row *row)
 {
     /* The object's own row comes first: it is what tells others that somebody is at the object.
      * Values stay until all are written. */
-    if (s->n_slots == ROWS) {
+    if (s->n_slots == NEWT_PG_ROWS) {
         flush_sheet(w, &w->sheets[0]);
         flush_sheet(w, s);
     }
@@ -647,7 +642,7 @@ newt_pg_write(newt_pg_writer *w, int64 zoid, newt_pg_rows *rows, size_t bytes)
         look_again(w);
     }
     w->bytes += bytes;
-    if (w->bytes >= ROW_BYTES || w->sheets[0].n_slots == ROWS) {
+    if (w->bytes >= NEWT_PG_ROW_BYTES || w->sheets[0].n_slots == NEWT_PG_ROWS) {
         flush(w);
         MemoryContextReset(w->memory);
         w->bytes = 0;

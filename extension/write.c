@@ -30,23 +30,13 @@ enum {
     ZOID,
     OBJECT_SERIAL,
     OBJECT_STATE,
-    N_OBJECT_COLUMNS,
-    CLASS_NAME = 1,
-    ROW_SERIAL,
-    ROW_STATE,
-    N_ROW_COLUMNS
+    N_OBJECT_COLUMNS
 };
 
 static const newt_pg_plain_column object_columns[N_OBJECT_COLUMNS] = {
     [ZOID] = {"zoid", INT8OID},
     [OBJECT_SERIAL] = {"serial", INT8OID},
     [OBJECT_STATE] = {"state", BYTEAOID},
-};
-static const newt_pg_plain_column row_columns[N_ROW_COLUMNS] = {
-    [ZOID] = {"zoid", INT8OID},
-    [CLASS_NAME] = {"class_name", TEXTOID},
-    [ROW_SERIAL] = {"serial", INT8OID},
-    [ROW_STATE] = {"state", JSONBOID},
 };
 
 typedef struct work {
@@ -112,8 +102,8 @@ open_tables(work *w, Oid schema, const char *function)
 
     if (plain && w->projected)
         plain = newt_pg_plain_open(&w->rows, get_relname_relid("newt_projection", schema),
-                                   ACL_SELECT | ACL_INSERT | ACL_UPDATE, row_columns, N_ROW_COLUMNS,
-                                   NULL);
+                                   ACL_SELECT | ACL_INSERT | ACL_UPDATE, newt_pg_row_columns,
+                                   NEWT_PG_N_ROW, NULL);
     /* the library takes this for a change of what it has seen, and looks again */
     if (!plain)
         ereport(ERROR,
@@ -189,10 +179,10 @@ fill_object(const work *w, TupleTableSlot *slot, int i)
 static void
 fill_row(const work *w, TupleTableSlot *slot, int i, text *class_name, Jsonb *document)
 {
-    slot->tts_values[ZOID] = Int64GetDatum(w->zoids[i]);
-    slot->tts_values[CLASS_NAME] = PointerGetDatum(class_name);
-    slot->tts_values[ROW_SERIAL] = w->serial;
-    slot->tts_values[ROW_STATE] = JsonbPGetDatum(document);
+    slot->tts_values[NEWT_PG_ROW_ZOID] = Int64GetDatum(w->zoids[i]);
+    slot->tts_values[NEWT_PG_ROW_CLASS_NAME] = PointerGetDatum(class_name);
+    slot->tts_values[NEWT_PG_ROW_SERIAL] = w->serial;
+    slot->tts_values[NEWT_PG_ROW_STATE] = JsonbPGetDatum(document);
 }
 
 /* A scan keeps some memory until its end. */
