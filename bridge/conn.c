@@ -10,13 +10,17 @@ enum {
     NONE = -1
 };
 
+/* clang-format off */
 static const signed char transitions[NEWT__N_PHASES][NEWT__N_PASSAGES] = {
-    /*                  begins       opens        dooms         ends       */
-    [NEWT__IDLE] = {NEWT__LAZY, NONE, NEWT__IDLE, NEWT__IDLE},
-    [NEWT__LAZY] = {NONE, NEWT__OPEN, NEWT__DOOMED, NEWT__IDLE},
-    [NEWT__OPEN] = {NONE, NONE, NEWT__DOOMED, NEWT__IDLE},
-    [NEWT__DOOMED] = {NONE, NONE, NEWT__DOOMED, NEWT__IDLE},
+    /*                     begins      opens       breaks             mends       dooms         ends       */
+    [NEWT__IDLE]        = {NEWT__LAZY, NONE,       NEWT__IDLE,        NONE,       NEWT__IDLE,   NEWT__IDLE},
+    [NEWT__LAZY]        = {NONE,       NEWT__OPEN, NEWT__BROKEN_LAZY, NEWT__LAZY, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__OPEN]        = {NONE,       NONE,       NEWT__BROKEN_OPEN, NEWT__OPEN, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__BROKEN_LAZY] = {NONE,       NONE,       NEWT__BROKEN_LAZY, NEWT__LAZY, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__BROKEN_OPEN] = {NONE,       NONE,       NEWT__BROKEN_OPEN, NEWT__OPEN, NEWT__DOOMED, NEWT__IDLE},
+    [NEWT__DOOMED]      = {NONE,       NONE,       NEWT__DOOMED,      NONE,       NEWT__DOOMED, NEWT__IDLE},
 };
+/* clang-format on */
 
 bool
 newt__base_move(newt__base *b, newt__passage passage)
@@ -35,7 +39,7 @@ newt__base_fail(newt__base *b, int status, int64_t oid, const char *format, ...)
 {
     va_list args;
 
-    if (b->phase == NEWT__DOOMED)
+    if (newt__base_is_over(b))
         return b->error.status;
     va_start(args, format);
     newt__fail_text(&b->error, status, oid, format, args);
@@ -48,7 +52,7 @@ newt__base_fail_with(newt__base *b, newt_error *e)
 {
     int status = e->status;
 
-    if (b->phase == NEWT__DOOMED)
+    if (newt__base_is_over(b))
         newt__error_clear(e);
     else
         newt__error_move(&b->error, e);
@@ -72,7 +76,20 @@ newt__base_doom(newt__base *b)
 }
 
 int
-newt__base_enter(newt__base *b)
+newt__base_break(newt__base *b)
+{
+    newt__base_move(b, NEWT__BREAKS);
+    return b->error.status;
+}
+
+bool
+newt__base_is_over(const newt__base *b)
+{
+    return b->phase >= NEWT__BROKEN_LAZY;
+}
+
+int
+newt__base_own(newt__base *b)
 {
     if (NEWT__SELDOM(!*b->here) ||
         (NEWT__SELDOM(!b->process->wiped) && !newt__process_is(b->process)))
@@ -86,7 +103,15 @@ newt__base_enter(newt__base *b)
         /* what the other thread is doing with the connection's error is not touched */
         return NEWT_ETHREAD;
     }
-    return b->phase == NEWT__DOOMED ? b->error.status : NEWT_OK;
+    return NEWT_OK;
+}
+
+int
+newt__base_enter(newt__base *b)
+{
+    int status = newt__base_own(b);
+
+    return status == NEWT_OK && newt__base_is_over(b) ? b->error.status : status;
 }
 
 static void *

@@ -34,9 +34,13 @@ int newt__process_fail(const newt__process *p, newt_error *e);
 /* ---- connections (conn.c) ---------------------------------------------------------------- */
 
 typedef enum newt__phase {
-    NEWT__IDLE,   /* no transaction */
-    NEWT__LAZY,   /* begun; the storage has not been asked yet */
-    NEWT__OPEN,   /* begun; a snapshot is open in the storage */
+    NEWT__IDLE, /* no transaction */
+    NEWT__LAZY, /* begun; the storage has not been asked yet */
+    NEWT__OPEN, /* begun; a snapshot is open in the storage */
+    /* begun; a change has failed, and the error says which: it can be rolled back to a savepoint,
+     * or aborted. LAZY or OPEN besides. */
+    NEWT__BROKEN_LAZY,
+    NEWT__BROKEN_OPEN,
     NEWT__DOOMED, /* begun; can only be aborted, and the error says why */
     NEWT__N_PHASES
 } newt__phase;
@@ -45,6 +49,8 @@ typedef enum newt__phase {
 typedef enum newt__passage {
     NEWT__BEGINS, /* newt_begin */
     NEWT__OPENS,  /* the snapshot is open */
+    NEWT__BREAKS, /* a change has failed */
+    NEWT__MENDS,  /* rolled back to a savepoint */
     NEWT__DOOMS,  /* a failure that only an abort can follow */
     NEWT__ENDS,   /* commit or abort is done */
     NEWT__N_PASSAGES
@@ -62,14 +68,21 @@ typedef struct newt__base {
 
 /* False: it does not lead out of this phase. */
 bool newt__base_move(newt__base *b, newt__passage passage);
-/* Records an error and returns its status; a doomed transaction keeps its first. */
+/* Records an error and returns its status; a transaction that is doomed or broken keeps its first.
+ */
 int newt__base_fail(newt__base *b, int status, int64_t oid, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 int newt__base_fail_with(newt__base *b, newt_error *e); /* the same, taking e */
 int newt__base_fail_memory(newt__base *b);
 /* The error just recorded dooms the transaction; returns its status. */
 int newt__base_doom(newt__base *b);
-/* NEWT_OK if a transaction is open and not doomed, and this is its thread. */
+/* The same, but the transaction can be rolled back to a savepoint: what has failed is a change. */
+int newt__base_break(newt__base *b);
+/* Whether the transaction goes on no further as it is. */
+bool newt__base_is_over(const newt__base *b);
+/* NEWT_OK if a transaction has begun, and this is its thread. */
+int newt__base_own(newt__base *b);
+/* The same, and it is neither doomed nor broken. */
 int newt__base_enter(newt__base *b);
 
 /* Memory of malloc, for what is made without a connection. */

@@ -545,6 +545,31 @@ NEWT_API void newt_abort(newt_conn *c);
 NEWT_API int newt_describe(newt_conn *c, const char *user, const char *description,
                            const struct json_t *extension);
 
+/*
+ * Savepoints: the transaction as it is now, to come back to. They lie within each other, at most
+ * 10,000 (NEWT_ELIMIT); *savepoint is a number that is not used again on this connection.
+ * newt_savepoint costs nothing in the storage, and takes time for what was changed since the last
+ * one alone. What was changed may leave the cache then without further work, its record being in
+ * the temporary file (see newt_cache_stats). An object that could not be committed as it is (a
+ * required field is null, a value is too long) fails it with the error that the commit would give;
+ * there is no savepoint then, and the transaction goes on.
+ *
+ * newt_rollback_to makes all objects as they were: changes made since are undone, deleted objects
+ * are back, and objects made since do not exist; references to them give NEWT_EMISSING. The
+ * savepoint stays, and so do those before it; later ones are over (NEWT_EINVAL). A transaction that
+ * is doomed because a change has failed can be rolled back and goes on; one that has lost its
+ * snapshot, by a conflict or with the server, cannot, and the status says so. Pointers stay valid
+ * and see the restored state, but for those to texts and items, which see what was there before.
+ * Members of a struct that its class table does not name may be zero.
+ *
+ * newt_release ends a savepoint and those after it; everything stays as it is. Neither the oids
+ * that were given to new objects, nor newt_describe, nor newt_read_current are undone; hooks and
+ * what runs in SQL do not see savepoints.
+ */
+NEWT_API int newt_savepoint(newt_conn *c, int64_t *savepoint) NEWT_CHECK;
+NEWT_API int newt_rollback_to(newt_conn *c, int64_t savepoint) NEWT_CHECK;
+NEWT_API int newt_release(newt_conn *c, int64_t savepoint) NEWT_CHECK;
+
 typedef struct newt_transact_options {
     size_t size;     /* sizeof(newt_transact_options) */
     int attempts;    /* at most; 0: 10 */

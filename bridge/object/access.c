@@ -207,12 +207,12 @@ newt_delete(newt_conn *conn, newt_ref r)
     h = newt__object_find(c, r, NEWT__ON_DELETE);
     if (!h) {
         if (c->base.error.status != NEWT_EMISSING)
-            newt__base_doom(&c->base);
+            newt__base_break(&c->base);
         return c->base.error.status;
     }
     if (h->class && h->class->table == &newt__root_class) {
         newt__header_fail(h, NEWT_EINVAL, "the root cannot be deleted");
-        return newt__base_doom(&c->base);
+        return newt__base_break(&c->base);
     }
     h->state = (uint8_t)newt__next_state(h->state, NEWT__ON_DELETE);
     h->read_as = NULL; /* the next newt_read will see the state */

@@ -26,7 +26,7 @@ ring_of(newt__header *h)
 {
     newt__cache *cache = &h->jar->cache;
 
-    return h->listed ? &cache->changed : &cache->clean;
+    return h->listed ? &cache->changed : h->saved ? &cache->saved : &cache->clean;
 }
 
 static void
@@ -64,6 +64,17 @@ newt__cache_list(newt__header *h, bool changed)
 {
     leave(h);
     h->listed = changed;
+    h->saved = false;
+    enter(h);
+}
+
+void
+newt__cache_save(newt__header *h, uint16_t level)
+{
+    leave(h);
+    h->listed = false;
+    h->saved = true;
+    h->level = level;
     enter(h);
 }
 
@@ -207,11 +218,13 @@ newt__cache_is_over(const newt__jar *c)
 newt__header *
 newt__cache_oldest(const newt__cache *cache)
 {
-    newt__header *clean = cache->clean.oldest, *changed = cache->changed.oldest;
+    newt__header *const rings[] = {cache->clean.oldest, cache->saved.oldest, cache->changed.oldest};
+    newt__header *oldest = NULL;
 
-    if (!clean || !changed)
-        return clean ? clean : changed;
-    return (int32_t)(changed->tick - clean->tick) < 0 ? changed : clean;
+    for (size_t i = 0; i < sizeof rings / sizeof *rings; i++)
+        if (rings[i] && (!oldest || (int32_t)(rings[i]->tick - oldest->tick) < 0))
+            oldest = rings[i];
+    return oldest;
 }
 
 static int64_t
@@ -234,7 +247,8 @@ newt_cache_stats(const newt_conn *conn, newt_cache *out)
                     .most_objects = (int64_t)c->options->cache_objects,
                     .most_bytes = limit(c) > INT64_MAX ? INT64_MAX : (int64_t)limit(c),
                     .changed = (int64_t)cache->changed.n,
-                    .pinned = count_pinned(&cache->clean) + count_pinned(&cache->changed),
+                    .pinned = count_pinned(&cache->clean) + count_pinned(&cache->changed) +
+                              count_pinned(&cache->saved),
                     .spilled = (int64_t)newt__spill_n(c->spill),
                     .evicted = cache->evicted};
     size_t n = out->size < sizeof s ? out->size : sizeof s;

@@ -99,11 +99,11 @@ newt_set_root(newt_conn *conn, const char *name, newt_ref r)
 
     if (!name || !*name) {
         newt__base_fail(&c->base, NEWT_EINVAL, r.oid, "a root has no name");
-        return newt__base_doom(&c->base);
+        return newt__base_break(&c->base);
     }
     m = newt_write(conn, root, &newt__root_class);
     if (!m)
-        return newt__base_doom(&c->base);
+        return newt__base_break(&c->base);
     if (newt_is_null(r))
         newt_map_remove(m, name);
     else

@@ -14,58 +14,80 @@ enum {
 
 /* ---- out of the cache ---------------------------------------------------------------------- */
 
-/* Its record into c->coder.writer.buf; *same: nothing of it is new. */
-static bool
-encode(newt__jar *c, newt__header *h, bool *same)
+/* What spill.c is to keep of it, in c->coder.writer.buf if it is not the record it was loaded from;
+ * *same: nothing. An object that is deleted needs no more than its class. */
+static int
+encode(newt__jar *c, const newt__header *h, newt__spilled *x, bool *same, newt_error *e)
+{
+    bool deleted = h->state == NEWT__DELETED;
+    int status = NEWT_OK;
+
+    *x = (newt__spilled){.oid = h->oid,
+                         .serial = h->serial,
+                         .state = h->state,
+                         .level = (uint16_t)(c->savepoints + 1)};
+    if (h->record && h->state != NEWT__NEW) {
+        x->old = h->record;
+        x->old_n = h->record_n;
+    }
+    *same = h->state == NEWT__FORGOTTEN;
+    if (*same)
+        return NEWT_OK;
+    if (deleted && x->old) {
+        x->record = x->old;
+        x->record_n = x->old_n;
+        return NEWT_OK;
+    }
+    status = h->bag ? newt__bag_encode(c, h, e) : newt__image_encode(c, h, !deleted, e);
+    x->lossy = c->coder.writer.lossy;
+    x->record = c->coder.writer.buf.data;
+    x->record_n = c->coder.writer.buf.n;
+    *same = h->state == NEWT__CHANGED && x->old_n == x->record_n &&
+            memcmp(x->old, x->record, x->old_n) == 0;
+    return status;
+}
+
+/* Failing dooms. */
+static int
+put(newt__jar *c, const newt__spilled *x, bool same)
 {
     newt_error e = {0};
-    int status;
+    int status = same ? newt__spill_drop(&c->spill, x->oid, x->level, &e)
+                      : newt__spill_put(&c->spill, x, &e);
 
-    if (!h->bag) /* what a deleted one lacks does not matter */
-        status = newt__image_encode(c, h, h->state != NEWT__DELETED, &e);
-    else if (((newt_bag *)newt__object_of(h))->class_name)
-        status = newt__bag_encode(c, h, &e);
-    else
-        status = NEWT_EBROKEN;
-    newt__error_clear(&e);
-    *same = status == NEWT_OK && h->state == NEWT__CHANGED &&
-            h->record_n == c->coder.writer.buf.n &&
-            memcmp(h->record, c->coder.writer.buf.data, h->record_n) == 0;
-    return status == NEWT_OK;
+    if (status == NEWT_OK)
+        return NEWT_OK;
+    newt__base_fail_with(&c->base, &e);
+    return newt__base_doom(&c->base);
+}
+
+int
+newt__object_put(newt__header *h, bool *same)
+{
+    newt__spilled x;
+    newt_error e = {0};
+    int status = encode(h->jar, h, &x, same, &e);
+
+    return status == NEWT_OK ? put(h->jar, &x, *same) : newt__base_fail_with(&h->jar->base, &e);
 }
 
 /* Keeps the records of a changed, new or deleted object that is about to leave the cache. False: it
  * has to stay, for it cannot be written as it is; or the transaction is doomed. */
 static bool
-spill(newt__jar *c, newt__header *h)
+spill(newt__jar *c, const newt__header *h)
 {
-    newt__spilled x = {.oid = h->oid, .serial = h->serial, .state = h->state};
+    newt__spilled x;
     newt_error e = {0};
-    bool same;
+    bool same, fits = encode(c, h, &x, &same, &e) == NEWT_OK;
 
-    /* an error of its own is for the commit to report, or may be mended until then */
-    if (!encode(c, h, &same))
-        return false;
-    if (same)
-        return true;
-    x.lossy = c->coder.writer.lossy;
-    x.record = c->coder.writer.buf.data;
-    x.record_n = c->coder.writer.buf.n;
-    if (h->record && h->state != NEWT__NEW) {
-        x.old = h->record;
-        x.old_n = h->record_n;
-    }
-    if (newt__spill_put(&c->spill, &x, &e) == NEWT_OK)
-        return true;
-    newt__base_fail_with(&c->base, &e);
-    newt__base_doom(&c->base);
-    return false;
+    newt__error_clear(&e); /* for the commit to report, or it may be mended until then */
+    return fits && put(c, &x, same) == NEWT_OK;
 }
 
 /* What a transaction has used before it asks the server must not have been changed by others
  * meanwhile. So its header, which records the use, must stay until the snapshot is opened. */
-static bool
-must_stay(const newt__header *h)
+bool
+newt__object_must_stay(const newt__header *h)
 {
     return newt__header_pinned(h) || h->current ||
            (h->jar->base.phase == NEWT__LAZY && h->epoch == h->jar->epoch && h->serial != 0);
@@ -76,8 +98,10 @@ newt__object_evict(newt__header *h)
 {
     newt__jar *c = h->jar;
 
-    if (must_stay(h))
+    if (newt__object_must_stay(h))
         return false;
+    if (h->saved)
+        return true;
     if (newt__next_state(h->state, NEWT__ON_EVICT) == NEWT__SPILLED)
         return spill(c, h);
     if (newt__mark_check(h) == NEWT_OK)
@@ -93,7 +117,7 @@ newt__cache_sweep(newt__jar *c)
 
     /* what is kept (pinned, say) counts as used now, so that not every sweep looks at it again */
     for (int kept = 0;
-         kept < MOST_KEPT && newt__cache_is_over(c) && c->base.phase != NEWT__DOOMED;) {
+         kept < MOST_KEPT && newt__cache_is_over(c) && !newt__base_is_over(&c->base);) {
         newt__header *h = newt__cache_oldest(cache);
 
         if (!h)
@@ -126,8 +150,8 @@ newt__is_spilled(newt__jar *c, int64_t oid)
     return has;
 }
 
-static int
-restore(newt__jar *c, const newt__spilled *x, newt__header **out)
+int
+newt__object_restore(newt__jar *c, const newt__spilled *x, newt__header **out)
 {
     const newt__class *k = NULL;
     newt__header *h = NULL;
@@ -162,7 +186,7 @@ take_back(void *arg, const newt__spilled *x)
     newt__jar *c = arg;
     newt__header *h;
 
-    if (restore(c, x, &h) != NEWT_OK)
+    if (newt__object_restore(c, x, &h) != NEWT_OK)
         return NEWT_ENOMEM;
     h->serial = x->serial;
     if (newt__cache_put(c, h) != NEWT_OK) {
@@ -171,7 +195,7 @@ take_back(void *arg, const newt__spilled *x)
     }
     h->state = x->state;
     h->epoch = c->epoch;
-    newt__cache_list(h, true);
+    newt__cache_save(h, x->level);
     return NEWT_OK;
 }
 
@@ -184,7 +208,7 @@ newt__unspill(newt__jar *c, int64_t oid)
     if (!c->spill)
         return NEWT_OK;
     e = (newt_error){0};
-    status = newt__spill_take(&c->spill, oid, take_back, c, &e);
+    status = newt__spill_get(&c->spill, oid, take_back, c, &e);
     if (status == NEWT_OK)
         return NEWT_OK;
     if (e.status == NEWT_OK)

@@ -70,8 +70,10 @@ newt__object_change(newt__header *h)
     newt__jar *c = h->jar;
     newt_error e = {0};
 
-    if (h->state == NEWT__CHANGED || h->state == NEWT__NEW)
+    if (h->state == NEWT__CHANGED || h->state == NEWT__NEW) {
+        newt__object_list(h); /* it may have been saved as it was */
         return NEWT_OK;
+    }
     if (h->fixed) {
         char name[NEWT__NAME_SIZE];
 
@@ -213,6 +215,28 @@ forget_current(newt__jar *c)
     c->n_current = 0;
 }
 
+/* Those of the changed or of the saved ones. */
+static void
+finish_ring(newt__jar *c, newt__header *oldest, newt__event event, int64_t serial)
+{
+    for (newt__header *h = oldest, *next; h; h = next) {
+        newt__state state = newt__next_state(h->state, event);
+        bool written = h->written || h->saved;
+
+        next = h->newer;
+        newt__cache_list(h, false);
+        if (state == NEWT__GHOST) {
+            newt__cache_remove(c, h->oid);
+            continue;
+        }
+        h->state = (uint8_t)state;
+        if (written)
+            h->serial = serial;
+        h->written = false;
+        load_again(c, h);
+    }
+}
+
 static void
 finish(newt__jar *c, newt__event event, int64_t serial)
 {
@@ -223,21 +247,9 @@ finish(newt__jar *c, newt__event event, int64_t serial)
 
     forget_current(c);
     newt__spill_clear(&c->spill);
-    for (h = c->cache.changed.oldest; h; h = next) {
-        newt__state state = newt__next_state(h->state, event);
-
-        next = h->newer;
-        newt__cache_list(h, false);
-        if (state == NEWT__GHOST) {
-            newt__cache_remove(c, h->oid);
-            continue;
-        }
-        h->state = (uint8_t)state;
-        if (h->written)
-            h->serial = serial;
-        h->written = false;
-        load_again(c, h);
-    }
+    c->savepoints = 0;
+    finish_ring(c, c->cache.changed.oldest, event, serial);
+    finish_ring(c, c->cache.saved.oldest, event, serial);
     for (h = c->views; h; h = next) {
         next = h->newer;
         newt__header_free(h);

@@ -45,6 +45,8 @@ typedef struct newt__header {
     bool fixed : 1;   /* ... inside an embedded struct, where they cannot be: read-only */
     bool failed : 1;  /* IMAGE: a setter failed */
     bool current : 1; /* is in the connection's list of objects that must be current */
+    bool saved : 1;   /* NEW, CHANGED or DELETED, and spill.c has it as it is */
+    uint16_t level;   /* of spill.c, if it is saved */
     uint32_t pins;
     const newt__class *class; /* NULL: bag or broken object */
     struct newt__jar *jar;
@@ -143,13 +145,13 @@ typedef struct newt__ring {
     size_t n;
 } newt__ring;
 
-/* Everything in the cache is in one of the two rings. */
+/* Everything in the cache is in one of the rings. */
 typedef struct newt__cache {
     newt__slot *slots; /* open addressing by oid; a power of two, at least two groups */
     size_t n, cap;
     unsigned shift; /* 64 less the binary logarithm of cap */
     size_t bytes;   /* of the objects */
-    newt__ring clean, changed;
+    newt__ring clean, changed, saved;
     size_t came;     /* bytes since the connection's tick last rose */
     int64_t last;    /* the one that came last, which a sweep leaves in peace */
     int64_t evicted; /* objects, of both kinds, ever */
@@ -203,20 +205,28 @@ void newt__cache_clear(newt__jar *c);
 void newt__cache_quicken(newt__jar *c); /* sets newt__jar.quick */
 /* Used now; into the ring that its `listed` says. */
 void newt__cache_touch(newt__header *h);
-/* Makes an object one of the changed ones, or one of the others again. */
+/* Makes an object one of the changed ones, or one of the others again; it is not saved then. */
 void newt__cache_list(newt__header *h, bool changed);
+void newt__cache_save(newt__header *h, uint16_t level);     /* one of the saved ones */
 bool newt__cache_is_over(const newt__jar *c);               /* its limit */
 newt__header *newt__cache_oldest(const newt__cache *cache); /* the one to go next, or NULL */
 
 /* ---- changed objects outside the cache (spill.c) -------------------------------------------- */
 
+/* Levels: what is put is of the level of the savepoint that is going to be taken, so one more than
+ * there are. */
 typedef struct newt__spill newt__spill;
+
+enum {
+    NEWT__MOST_SAVEPOINTS = 10000 /* within each other; also in newtdb.h */
+};
 
 /* One of them; what it points to is valid until the next call. */
 typedef struct newt__spilled {
     int64_t oid, serial;
     uint8_t state;         /* CHANGED, NEW or DELETED */
     bool lossy;            /* the projection may show it only in part */
+    uint16_t level;        /* at which it was put */
     const uint8_t *record; /* as it is to be written */
     size_t record_n;
     const uint8_t *old; /* as it was loaded; NULL: not kept, or new */
@@ -226,12 +236,18 @@ typedef struct newt__spilled {
 /* *s is NULL as long as there are none. A function that fails has closed the file, *s is NULL then,
  * and *e says why. */
 size_t newt__spill_n(const newt__spill *s);
-int newt__spill_put(newt__spill **s, const newt__spilled *x, newt_error *e);
+int newt__spill_put(newt__spill **s, const newt__spilled *x, newt_error *e); /* in place of it */
+int newt__spill_drop(newt__spill **s, int64_t oid, uint16_t level,
+                     newt_error *e); /* if it is there */
 int newt__spill_has(newt__spill **s, int64_t oid, bool *has, newt_error *e);
-/* Hands one of them to `take` and, if that returns NEWT_OK, forgets it; its status otherwise, with
- * *e left alone. NEWT_OK also if there is none of this oid. */
-int newt__spill_take(newt__spill **s, int64_t oid, int (*take)(void *arg, const newt__spilled *x),
-                     void *arg, newt_error *e);
+/* Hands one of them to `take`; if that does not return NEWT_OK, returns its status and leaves *e
+ * alone. NEWT_OK also if there is none of this oid. */
+int newt__spill_get(newt__spill **s, int64_t oid, int (*take)(void *arg, const newt__spilled *x),
+                    void *arg, newt_error *e);
+/* As it was when what was put was of this level for the last time. */
+int newt__spill_back(newt__spill **s, uint16_t level, newt_error *e);
+/* What is of a higher level is of this one from now on. */
+int newt__spill_merge(newt__spill **s, uint16_t level, newt_error *e);
 /* All of them, stored ones by oid, then new ones by oid: the first after a rewind. 1: *out is the
  * next; 0: there is none; else a status. */
 void newt__spill_rewind(newt__spill *s);
@@ -268,6 +284,7 @@ struct newt__jar {
     newt__coder coder;
     newt__header *views;    /* bags of objects with a table, until the transaction's end */
     newt__spill *spill;     /* or NULL */
+    uint16_t savepoints;    /* within each other */
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;
     newt_stats stats;
@@ -327,11 +344,31 @@ void newt__cache_sweep(newt__jar *c);
 /* Whether the object can leave the cache now: it is in use by nobody, and what was changed about it
  * is kept elsewhere. */
 bool newt__object_evict(newt__header *h);
+/* Whether its header is needed where it is. */
+bool newt__object_must_stay(const newt__header *h);
 bool newt__is_spilled(newt__jar *c, int64_t oid);
+/* Puts an object of the changed ones into spill.c as it is; *same: it needs not be there, for there
+ * is nothing to write, and is not. The error names what cannot be recorded; failing to write dooms.
+ */
+int newt__object_put(newt__header *h, bool *same);
+/* Makes an object from what spill.c has of it; it belongs to no cache yet. */
+int newt__object_restore(newt__jar *c, const newt__spilled *x, newt__header **out);
 /* Brings an object back into the cache; NEWT_OK also if it is not there. */
 int newt__unspill(newt__jar *c, int64_t oid);
 /* As newt__spill_next; failing dooms. */
 int newt__spilled_next(newt__jar *c, newt__spilled *out);
+
+/* ---- savepoints (savepoint.c)
+ * --------------------------------------------------------------------------- */
+
+/* Keeps everything as it is now, as one savepoint more. An error of NEWT_OK's kind names what
+ * cannot be recorded; there is no savepoint then, and nothing else has changed. */
+int newt__objects_save(newt__jar *c);
+/* Makes everything as it was at a savepoint (1: the first); those after it are over. Failing dooms.
+ */
+int newt__objects_back(newt__jar *c, uint16_t savepoint);
+/* Ends a savepoint and those after it; everything stays as it is. Failing dooms. */
+int newt__objects_merge(newt__jar *c, uint16_t savepoint);
 
 /* ---- loading (load.c)
  * ---------------------------------------------------------------------------- */

@@ -82,7 +82,7 @@ fail_with(newt__header *h, newt_error *e)
         return h->jar->base.error.status;
     }
     newt__base_fail_with(&h->jar->base, e);
-    return newt__base_doom(&h->jar->base);
+    return newt__base_break(&h->jar->base);
 }
 
 static int

@@ -3,8 +3,11 @@
  *
  * A table of SQLite's, in a database without a name: its pages stay in a small cache of theirs, and
  * what does not fit lies in a file that nobody else sees and that ends with the connection. Nothing
- * of it outlives the transaction, so it needs no journal. Rows are in the order in which a commit
+ * of it outlives the transaction, so it needs no syncs. Rows are in the order in which a commit
  * writes them.
+ *
+ * Savepoints are SQLite's: what is rolled back is undone page by page. One is set only when there
+ * is something to write after it.
  */
 #include "object.h"
 
@@ -19,29 +22,38 @@ typedef enum query {
     DROP,
     NEXT,
     EMPTY,
+    SET,
+    BACK,
+    RELEASE,
     N_QUERIES
 } query;
 
 static const char *const queries[N_QUERIES] = {
-    [PUT] = "INSERT OR REPLACE INTO spilled VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [PUT] = "INSERT OR REPLACE INTO spilled VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [HAS] = "SELECT 1 FROM spilled WHERE place IN (?1, ?2)",
     [GET] = "SELECT * FROM spilled WHERE place IN (?1, ?2)",
-    [DROP] = "DELETE FROM spilled WHERE place = ?1",
+    [DROP] = "DELETE FROM spilled WHERE place IN (?1, ?2)",
     [NEXT] = "SELECT * FROM spilled ORDER BY place",
     [EMPTY] = "DELETE FROM spilled",
+    [SET] = "SAVEPOINT s", /* the last of the name is meant */
+    [BACK] = "ROLLBACK TO s",
+    [RELEASE] = "RELEASE s",
 };
 
 /* place: stored objects first, see place_of */
-static const char setup[] = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; "
+static const char setup[] = "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF; "
                             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA temp_store = FILE; "
                             "PRAGMA page_size = 16384; PRAGMA cache_size = -4096; "
                             "CREATE TABLE spilled (place INTEGER PRIMARY KEY, serial INTEGER, "
-                            "state INTEGER, lossy INTEGER, record BLOB, old BLOB); BEGIN";
+                            "state INTEGER, lossy INTEGER, level INTEGER, record BLOB, old BLOB); "
+                            "BEGIN";
 
 struct newt__spill {
     sqlite3 *db;
     sqlite3_stmt *statements[N_QUERIES];
     size_t n;
+    size_t *n_at; /* how many there were at each savepoint */
+    uint16_t depth, cap;
 };
 
 /* ---- SQLite ------------------------------------------------------------------------------ */
@@ -56,6 +68,7 @@ close_file(newt__spill **at)
     for (int i = 0; i < N_QUERIES; i++)
         sqlite3_finalize(s->statements[i]);
     sqlite3_close(s->db);
+    free(s->n_at);
     free(s);
     *at = NULL;
 }
@@ -129,12 +142,73 @@ fill(newt__spilled *out, sqlite3_stmt *s)
         .serial = sqlite3_column_int64(s, 1),
         .state = (uint8_t)sqlite3_column_int(s, 2),
         .lossy = sqlite3_column_int(s, 3) != 0,
-        .record = sqlite3_column_blob(s, 4),
-        .record_n = (size_t)sqlite3_column_bytes(s, 4),
-        .old = sqlite3_column_blob(s, 5),
-        .old_n = (size_t)sqlite3_column_bytes(s, 5),
+        .level = (uint16_t)sqlite3_column_int(s, 4),
+        .record = sqlite3_column_blob(s, 5),
+        .record_n = (size_t)sqlite3_column_bytes(s, 5),
+        .old = sqlite3_column_blob(s, 6),
+        .old_n = (size_t)sqlite3_column_bytes(s, 6),
     };
     return sqlite3_errcode(sqlite3_db_handle(s)) != SQLITE_NOMEM;
+}
+
+/* ---- savepoints ----------------------------------------------------------------------- */
+
+static int
+set(newt__spill **at, newt_error *e)
+{
+    newt__spill *s = *at;
+
+    if (s->depth == s->cap) {
+        uint16_t cap = s->cap ? (uint16_t)(2 * s->cap) : 16;
+        size_t *more = realloc(s->n_at, cap * sizeof *more);
+
+        if (!more)
+            return fail(at, SQLITE_NOMEM, e);
+        s->n_at = more;
+        s->cap = cap;
+    }
+    s->n_at[s->depth++] = s->n;
+    return run(at, SET, e);
+}
+
+/* Before something of this level is written. */
+static int
+set_all(newt__spill **at, uint16_t level, newt_error *e)
+{
+    int status = NEWT_OK;
+
+    while (status == NEWT_OK && (*at)->depth + 1 < level)
+        status = set(at, e);
+    return status;
+}
+
+int
+newt__spill_back(newt__spill **at, uint16_t level, newt_error *e)
+{
+    int status = NEWT_OK;
+
+    if (*at)
+        newt__spill_rewind(*at);
+    while (status == NEWT_OK && *at && (*at)->depth >= level) {
+        status = run(at, BACK, e);
+        if (status == NEWT_OK)
+            (*at)->n = (*at)->n_at[--(*at)->depth];
+        if (status == NEWT_OK)
+            status = run(at, RELEASE, e);
+    }
+    return status;
+}
+
+int
+newt__spill_merge(newt__spill **at, uint16_t level, newt_error *e)
+{
+    int status = NEWT_OK;
+
+    while (status == NEWT_OK && *at && (*at)->depth >= level) {
+        (*at)->depth--;
+        status = run(at, RELEASE, e);
+    }
+    return status;
 }
 
 /* ---- in ------------------------------------------------------------------------------- */
@@ -144,7 +218,12 @@ newt__spill_put(newt__spill **at, const newt__spilled *x, newt_error *e)
 {
     sqlite3_stmt *s;
     int status = *at ? NEWT_OK : open_file(at, e), code;
+    bool has = false;
 
+    if (status == NEWT_OK)
+        status = set_all(at, x->level, e);
+    if (status == NEWT_OK)
+        status = newt__spill_has(at, x->oid, &has, e);
     if (status != NEWT_OK)
         return status;
     s = (*at)->statements[PUT];
@@ -152,16 +231,32 @@ newt__spill_put(newt__spill **at, const newt__spilled *x, newt_error *e)
     sqlite3_bind_int64(s, 2, x->serial);
     sqlite3_bind_int(s, 3, x->state);
     sqlite3_bind_int(s, 4, x->lossy);
-    code = sqlite3_bind_blob64(s, 5, x->record, x->record_n, SQLITE_STATIC);
+    sqlite3_bind_int(s, 5, x->level);
+    code = sqlite3_bind_blob64(s, 6, x->record, x->record_n, SQLITE_STATIC);
     if (code == SQLITE_OK)
-        code = x->old ? sqlite3_bind_blob64(s, 6, x->old, x->old_n, SQLITE_STATIC)
-                      : sqlite3_bind_null(s, 6);
+        code = x->old ? sqlite3_bind_blob64(s, 7, x->old, x->old_n, SQLITE_STATIC)
+                      : sqlite3_bind_null(s, 7);
     if (code != SQLITE_OK)
         return fail(at, code, e);
     status = run(at, PUT, e);
     if (status == NEWT_OK)
-        (*at)->n++;
+        (*at)->n += !has;
     return status;
+}
+
+int
+newt__spill_drop(newt__spill **at, int64_t oid, uint16_t level, newt_error *e)
+{
+    bool has;
+    int status = newt__spill_has(at, oid, &has, e);
+
+    if (status == NEWT_OK && has)
+        status = set_all(at, level, e);
+    if (status != NEWT_OK || !has)
+        return status;
+    bind_places((*at)->statements[DROP], oid);
+    (*at)->n--;
+    return run(at, DROP, e);
 }
 
 /* ---- out ------------------------------------------------------------------------------ */
@@ -190,34 +285,26 @@ newt__spill_has(newt__spill **at, int64_t oid, bool *has, newt_error *e)
 }
 
 int
-newt__spill_take(newt__spill **at, int64_t oid, int (*take)(void *arg, const newt__spilled *x),
-                 void *arg, newt_error *e)
+newt__spill_get(newt__spill **at, int64_t oid, int (*take)(void *arg, const newt__spilled *x),
+                void *arg, newt_error *e)
 {
     newt__spilled x;
     sqlite3_stmt *s;
-    int status, code;
+    int status = NEWT_OK, code;
+    bool filled;
 
     if (newt__spill_n(*at) == 0)
         return NEWT_OK;
     s = (*at)->statements[GET];
     bind_places(s, oid);
     code = sqlite3_step(s);
-    if (code != SQLITE_ROW) {
-        sqlite3_reset(s);
-        return code == SQLITE_DONE ? NEWT_OK : fail(at, code, e);
-    }
-    if (!fill(&x, s)) {
-        sqlite3_reset(s);
-        return fail(at, SQLITE_NOMEM, e);
-    }
-    status = take(arg, &x);
+    filled = code == SQLITE_ROW && fill(&x, s);
+    if (filled)
+        status = take(arg, &x);
     sqlite3_reset(s);
-    if (status != NEWT_OK)
-        return status;
-    s = (*at)->statements[DROP];
-    sqlite3_bind_int64(s, 1, place_of(oid, x.state == NEWT__NEW));
-    (*at)->n--;
-    return run(at, DROP, e);
+    if (code == SQLITE_ROW && !filled)
+        code = SQLITE_NOMEM;
+    return filled || code == SQLITE_DONE ? status : fail(at, code, e);
 }
 
 void
@@ -255,9 +342,18 @@ newt__spill_clear(newt__spill **at)
     };
     newt__spill *s = *at;
 
-    if (newt__spill_n(s) == 0)
+    if (!s)
         return;
     newt__spill_rewind(s);
+    for (; s->depth > 0; s->depth--) {
+        if (sqlite3_step(s->statements[RELEASE]) != SQLITE_DONE) {
+            close_file(at);
+            return;
+        }
+        sqlite3_reset(s->statements[RELEASE]);
+    }
+    if (s->n == 0)
+        return;
     if (s->n > KEPT || sqlite3_step(s->statements[EMPTY]) != SQLITE_DONE) {
         close_file(at);
         return;

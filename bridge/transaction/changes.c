@@ -11,7 +11,7 @@
 
 /* ---- where they come from ------------------------------------------------------------- */
 
-/* Whether (a new object or not, oid) comes before the other. */
+/* Which of two comes first, each given as new object or not, and oid. */
 static int
 compare(bool new_a, int64_t a, bool new_b, int64_t b)
 {
@@ -23,7 +23,7 @@ by_place(const void *pa, const void *pb)
 {
     const newt__header *a = *(newt__header *const *)pa, *b = *(newt__header *const *)pb;
 
-    return compare(a->state == NEWT__NEW, a->oid, b->state == NEWT__NEW, b->oid);
+    return compare(a->serial == 0, a->oid, b->serial == 0, b->oid);
 }
 
 static int
@@ -48,8 +48,7 @@ newt__pending_rewind(newt__pending *p)
         return newt__base_fail_memory(&p->c->jar.base);
     p->n_cached = p->next_cached = 0;
     for (newt__header *h = cache->changed.oldest; h; h = h->newer)
-        if (h->state != NEWT__FORGOTTEN)
-            p->cached[p->n_cached++] = h;
+        p->cached[p->n_cached++] = h;
     qsort(p->cached, p->n_cached, sizeof *p->cached, by_place);
     p->handed_out = false;
     newt__spill_rewind(p->c->jar.spill);
@@ -111,7 +110,7 @@ describe(const newt__pending *p, uint8_t state, const newt__class *k, newt__chan
     out->wants_record = p->may_merge && out->what == NEWT__REPLACE && k && k->hooks.resolve;
 }
 
-/* 1: it is the next; 0: it is as it was loaded. */
+/* 1: it is the next; 0: there is nothing to write. */
 static int
 take_cached(newt__pending *p, newt__header *h, newt__change *out)
 {
@@ -120,6 +119,8 @@ take_cached(newt__pending *p, newt__header *h, newt__change *out)
     int status = NEWT_OK;
 
     h->written = false; /* as a failed attempt may have left it */
+    if (h->state == NEWT__FORGOTTEN)
+        return 0;
     if (h->state != NEWT__DELETED)
         status = newt__object_encode(jar, h, &same);
     if (status != NEWT_OK || same)
@@ -143,6 +144,7 @@ static void
 take_spilled(newt__pending *p, newt__change *out)
 {
     const newt__spilled *x = &p->spilled;
+    const newt__header *h = newt__cache_find(&p->c->jar.cache, x->oid);
     const newt__class *k = NULL;
     newt__reader r;
 
@@ -157,6 +159,7 @@ take_spilled(newt__pending *p, newt__change *out)
         out->class_n = r.class_n;
     }
     describe(p, x->state, k && k->stored ? k : NULL, out);
+    out->wants_record &= !h || !h->current;
 }
 
 int
@@ -165,7 +168,7 @@ newt__pending_next(newt__pending *p, newt__change *out)
     for (;;) {
         newt__header *h = p->next_cached < p->n_cached ? p->cached[p->next_cached] : NULL;
         const newt__spilled *x = &p->spilled;
-        int status;
+        int status, order;
 
         if (p->handed_out) {
             p->handed_out = false;
@@ -175,16 +178,20 @@ newt__pending_next(newt__pending *p, newt__change *out)
         }
         if (!h && x->oid == 0)
             return 0;
-        if (h && (x->oid == 0 ||
-                  compare(h->state == NEWT__NEW, h->oid, x->state == NEWT__NEW, x->oid) < 0)) {
-            p->next_cached++;
-            status = take_cached(p, h, out);
-            if (status != NEWT_OK)
-                return status;
-        } else {
+        order = !h ? 1 : x->oid == 0 ? -1 : compare(h->serial == 0, h->oid, x->serial == 0, x->oid);
+        if (order > 0) {
             take_spilled(p, out);
             p->handed_out = true;
             return 1;
         }
+        p->next_cached++;
+        if (order == 0) { /* it has been changed since it was saved */
+            status = next_spilled(p);
+            if (status != NEWT_OK)
+                return status;
+        }
+        status = take_cached(p, h, out);
+        if (status != NEWT_OK)
+            return status;
     }
 }

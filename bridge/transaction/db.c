@@ -125,6 +125,7 @@ conn_free(newt_conn *c)
     if (c->rider)
         c->rider_close(c->rider);
     c->jar.storage->disconnect(c->jar.session);
+    free(c->savepoints);
     newt__jar_free(&c->jar);
     free(c);
 }

@@ -118,7 +118,7 @@ newt_describe(newt_conn *c, const char *user, const char *description, const jso
     status = d ? take_parts(c, d, texts, extension) : newt__base_fail_memory(&c->jar.base);
     if (status != NEWT_OK) {
         description_free(d);
-        return newt__base_doom(&c->jar.base);
+        return newt__base_break(&c->jar.base);
     }
     newt__description_clear(c);
     c->description = d;

@@ -106,7 +106,7 @@ newt_transact(newt_conn *c, newt_work *fn, void *arg, const newt_transact_option
             } else {
                 /* a function may hand back a status of its own for an object that could not be
                  * read because the transaction was lost already */
-                if (c->jar.base.phase == NEWT__DOOMED)
+                if (newt__base_is_over(&c->jar.base))
                     rc = c->jar.base.error.status;
                 newt_abort(c);
             }

@@ -36,8 +36,10 @@ struct newt_conn {
     struct newt__description *description; /* of newt_describe, in this transaction; or NULL */
     newt__position position;               /* the cache is as of this transaction; tid 0: of none */
     int64_t committed_tid; /* of the last commit; 0: a transaction has begun since */
-    int64_t checked_us;    /* monotonic clock of the last contact that confirmed the position */
-    uint64_t random;       /* state of a generator for pauses */
+    int64_t *savepoints;   /* their numbers, as many as jar.savepoints; or NULL */
+    int64_t last_savepoint;
+    int64_t checked_us; /* monotonic clock of the last contact that confirmed the position */
+    uint64_t random;    /* state of a generator for pauses */
     newt__queue queue;
     bool connected; /* the session has been ready once, and at its last use */
     void *rider;    /* what a room above keeps with the connection, and how it is closed; or NULL */

@@ -4,7 +4,8 @@
  * The model is what the store should hold: for each object its fields and how often it was changed.
  * A transaction takes a copy of that when its snapshot opens, and changes its copy. Commit
  * compares: an object that was written, or has to be current, and whose number of changes is
- * another now, is a conflict; a counter is merged. Every answer of every call is held to the
+ * another now, is a conflict; a counter is merged. A savepoint is a copy of the transaction's copy,
+ * and pointers are held while all this happens. Every answer of every call is held to the
  * model's: values, what is missing, whether a commit succeeds, which objects its conflicts name.
  *
  * All is done in one thread, so the model knows the order. The seed is printed; NEWT_SEED replays
@@ -21,7 +22,9 @@ enum {
     ROOT = OBJECTS,
     PLACES = OBJECTS + 1,
     CONNECTIONS = 4,
-    LISTED = 4 /* references in a list, at most */
+    SAVEPOINTS = 6, /* within each other, at most */
+    HELD = 3,       /* pointers that are kept for long */
+    LISTED = 4      /* references in a list, at most */
 };
 
 struct thing;
@@ -53,6 +56,18 @@ typedef struct object {
     bool taken;      /* by an object that is not committed yet */
 } object;
 
+typedef struct savepoint {
+    int64_t number;
+    value now[PLACES];
+} savepoint;
+
+/* A pointer to a Thing that the program keeps. */
+typedef struct held {
+    int i;
+    struct thing *t; /* NULL: none */
+    bool writable;
+} held;
+
 typedef struct player {
     newt_db *db;
     newt_conn *c;
@@ -60,6 +75,10 @@ typedef struct player {
     value loaded[PLACES], now[PLACES];
     int64_t changes[PLACES];
     bool made[PLACES], current[PLACES];
+    savepoint savepoints[SAVEPOINTS];
+    int n_savepoints;
+    int64_t gone; /* the number of a savepoint that is over; 0: none */
+    held held[HELD];
 } player;
 
 static struct {
@@ -70,7 +89,7 @@ static struct {
     chance random;
     int64_t newest;
     char last[200]; /* what was done last, for messages */
-    int64_t operations, commits, conflicts, merges, missing, spilled;
+    int64_t operations, commits, conflicts, merges, missing, spilled, rolled_back, through;
 } g;
 
 #define wrong(...)                                                                                 \
@@ -275,6 +294,126 @@ do_new(player *p, int i)
     p->made[i] = g.objects[i].taken = true;
 }
 
+/* ---- pointers that are held ---------------------------------------------------------------- */
+
+static void
+let_go(held *x)
+{
+    thing_done(x->t);
+    x->t = NULL;
+}
+
+static void
+do_hold(player *p, int i)
+{
+    held *x = &p->held[pick(&g.random, HELD)];
+    thing_ref r = thing_of((newt_ref){p->now[i].oid});
+
+    if (x->t)
+        let_go(x);
+    if (is_counter(i) || i == ROOT || p->now[i].oid == 0)
+        return;
+    x->i = i;
+    x->writable = pick(&g.random, 2) == 0;
+    x->t = x->writable ? thing_write(p->c, r) : (struct thing *)(uintptr_t)thing_read(p->c, r);
+    if (!x->t)
+        wrong("Thing %lld: %s", (long long)r.any.oid, newt_error_message(newt_conn_error(p->c)));
+}
+
+/* Looks, and writes, through a pointer without a call. */
+static void
+do_use(player *p, int i)
+{
+    held *x = &p->held[i % HELD];
+
+    if (!x->t)
+        return;
+    check_thing(x->t, &p->now[x->i]);
+    if (x->writable)
+        x->t->n = ++p->now[x->i].n;
+    g.through++;
+}
+
+/* ---- savepoints ------------------------------------------------------------------------------ */
+
+static void
+do_savepoint(player *p, int i)
+{
+    savepoint *x = &p->savepoints[p->n_savepoints];
+
+    (void)i;
+    if (p->n_savepoints == SAVEPOINTS)
+        return;
+    ok(p->c, newt_savepoint(p->c, &x->number));
+    memcpy(x->now, p->now, sizeof x->now);
+    p->n_savepoints++;
+}
+
+static void
+check_gone(player *p)
+{
+    if (p->gone && newt_rollback_to(p->c, p->gone) != NEWT_EINVAL)
+        wrong("savepoint %lld is still there", (long long)p->gone);
+}
+
+/* Objects that were made since do not exist any more; pointers to the others show what they were.
+ */
+static void
+look_back(player *p, const value *before)
+{
+    for (int i = 0; i < PLACES; i++) {
+        if (i != ROOT && before[i].oid && before[i].oid != p->now[i].oid) {
+            const newt_bag *b = newt_bag_read(p->c, (newt_ref){before[i].oid});
+
+            check_missing(p->c, b);
+        }
+    }
+    for (int k = 0; k < HELD; k++) {
+        held *x = &p->held[k];
+
+        if (x->t && p->now[x->i].oid == 0)
+            let_go(x);
+        if (x->t)
+            check_thing(x->t, &p->now[x->i]);
+    }
+}
+
+static void
+do_rollback(player *p, int i)
+{
+    value before[PLACES];
+    int to;
+
+    if (p->n_savepoints == 0)
+        return;
+    memcpy(before, p->now, sizeof before);
+    to = i % p->n_savepoints;
+    if (pick(&g.random, 4) == 0 && newt_set_root(p->c, "", (newt_ref){0}) != NEWT_EINVAL)
+        wrong("a root without a name");
+    ok(p->c, newt_rollback_to(p->c, p->savepoints[to].number));
+    memcpy(p->now, p->savepoints[to].now, sizeof p->now);
+    if (to + 1 < p->n_savepoints)
+        p->gone = p->savepoints[to + 1].number;
+    p->n_savepoints = to + 1;
+    look_back(p, before);
+    check_gone(p);
+    g.rolled_back++;
+}
+
+static void
+do_release(player *p, int i)
+{
+    int to;
+
+    if (p->n_savepoints == 0)
+        return;
+    to = i % p->n_savepoints;
+    ok(p->c, newt_release(p->c, p->savepoints[to].number));
+    p->gone = p->savepoints[to].number;
+    p->n_savepoints = to;
+    check_gone(p);
+}
+
 static void
 do_delete(player *p, int i)
 {
@@ -283,6 +422,9 @@ do_delete(player *p, int i)
 
     if (i == ROOT)
         return;
+    for (int k = 0; k < HELD; k++)
+        if (p->held[k].t && p->held[k].i == i)
+            let_go(&p->held[k]);
     status = newt_delete(p->c, r);
     if (p->now[i].oid == 0) {
         check_missing(p->c, status == NEWT_OK ? "" : NULL);
@@ -340,6 +482,9 @@ over(player *p)
     newt_cache x = {.size = sizeof x};
 
     newt_cache_stats(p->c, &x);
+    memset(p->held, 0, sizeof p->held);
+    p->n_savepoints = 0;
+    p->gone = 0;
     for (int i = 0; i < PLACES; i++) {
         if (p->made[i])
             g.objects[i].taken = false;
@@ -475,13 +620,18 @@ static const struct {
     {"delete", do_delete, 3},
     {"read_current", do_read_current, 3},
     {"walk", do_walk, 2},
+    {"hold", do_hold, 8},
+    {"use", do_use, 10},
+    {"savepoint", do_savepoint, 10},
+    {"rollback", do_rollback, 8},
+    {"release", do_release, 1},
 };
 
 static const struct {
     const char *name;
     void (*run)(player *p);
     int weight;
-} endings[] = {{"commit", do_commit, 16}, {"abort", do_abort, 2}, {"reconnect", do_reconnect, 1}};
+} endings[] = {{"commit", do_commit, 12}, {"abort", do_abort, 2}, {"reconnect", do_reconnect, 1}};
 
 static void
 operate(void)
@@ -496,7 +646,7 @@ operate(void)
         do_begin(p);
         return;
     }
-    w = pick(&g.random, 107);
+    w = pick(&g.random, 140);
     for (size_t k = 0; k < sizeof operations / sizeof *operations; w -= operations[k++].weight) {
         if (w >= operations[k].weight)
             continue;
@@ -555,10 +705,13 @@ test_model(void **state)
         if (g.players[i].open)
             do_abort(&g.players[i]);
     compare_all();
-    print_message("# %lld operations: %lld commits, %lld conflicts, %lld merged, %lld missing\n",
+    print_message("# %lld operations: %lld commits, %lld conflicts, %lld merged, %lld missing, "
+                  "%lld rolled back, %lld looks through pointers\n",
                   (long long)g.operations, (long long)g.commits, (long long)g.conflicts,
-                  (long long)g.merges, (long long)g.missing);
+                  (long long)g.merges, (long long)g.missing, (long long)g.rolled_back,
+                  (long long)g.through);
     assert_true(g.commits > 0 && g.conflicts > 0 && g.merges > 0 && g.missing > 0 && g.spilled > 0);
+    assert_true(g.rolled_back > 0 && g.through > 0);
     for (int i = 0; i < CONNECTIONS; i++)
         newt_close(g.players[i].c);
     newt_db_close(g.small);
