@@ -87,8 +87,9 @@ enum {
     NEWT_ESTORE = -12,   /* no store here, or one of another version */
     NEWT_ETHREAD = -13,  /* used from two threads at once (seen where the server is asked, and by
                           * every call in debug mode), or in a child after fork() (by every call) */
-    NEWT_EUNIQUE = -14   /* another object has a value that a unique index or an exclusion
+    NEWT_EUNIQUE = -14,  /* another object has a value that a unique index or an exclusion
                           * constraint over the projection allows once; newt_error_constraint() */
+    NEWT_EDOOMED = -15   /* newt_doom() was called: the transaction can only be aborted */
 };
 
 typedef struct newt_db newt_db;
@@ -544,6 +545,86 @@ NEWT_API void newt_abort(newt_conn *c);
  */
 NEWT_API int newt_describe(newt_conn *c, const char *user, const char *description,
                            const struct json_t *extension);
+
+/*
+ * newt_doom makes the commit of this transaction fail with NEWT_EDOOMED, whatever is done until
+ * then: objects can still be read and changed, a page be rendered of them. No savepoint undoes it.
+ * newt_is_doomed: whether a commit is certain to fail, because of newt_doom, of a change that has
+ * failed, or of a lost snapshot.
+ */
+NEWT_API void newt_doom(newt_conn *c);
+NEWT_API bool newt_is_doomed(const newt_conn *c);
+
+/*
+ * Hooks run when a transaction ends, in the order in which they were given, and are forgotten then.
+ *
+ * BEFORE_COMMIT   within the transaction: may change objects, and add hooks, which run as well. One
+ *                 that does not return NEWT_OK stops the commit, which returns its status.
+ * AFTER_COMMIT    status is what newt_commit is going to return; also after a commit that failed.
+ * BEFORE_ABORT    within the transaction, by newt_abort, newt_close or newt_transact. Not run when
+ * a AFTER_ABORT     commit fails.
+ *
+ * Those before the end must not end the transaction, those after it not begin another one on this
+ * connection (NEWT_EBUSY). status is NEWT_OK and the result does not count where nothing is said of
+ * them. In a child after fork() none runs.
+ */
+typedef enum newt_moment {
+    NEWT_BEFORE_COMMIT,
+    NEWT_AFTER_COMMIT,
+    NEWT_BEFORE_ABORT,
+    NEWT_AFTER_ABORT
+} newt_moment;
+typedef int newt_hook(newt_conn *c, int status, void *arg);
+NEWT_API int newt_on(newt_conn *c, newt_moment when, newt_hook *fn, void *arg) NEWT_CHECK;
+
+/*
+ * Other resources in the same transaction, by two-phase commit: a file, another database, a message
+ * queue. newt_commit prepares them in the order of sort_key (equal ones in any), commits the store,
+ * with which all is decided, and commits them. If one cannot be prepared, or the store refuses, all
+ * are aborted and nothing is committed anywhere.
+ *
+ * name is the same for all resources of a transaction and for no other, at most
+ * NEWT_RESOURCES_NAME - 1 letters, digits and "-". The transaction's row in the store keeps it (as
+ * "newt.resources" in its extension), also if the transaction changes no object. What a crash
+ * leaves prepared asks newt_was_committed, by that name, what became of the transaction.
+ *
+ * prepare    does everything that can fail, and makes it durable under the name. Not NEWT_OK: the
+ *            commit fails with this status.
+ * commit     after the store's commit; it must not fail. If it does, newt_commit commits the others
+ *            and returns NEWT_EUNKNOWN, and what was prepared has to be committed later.
+ * abort      at any time before, prepared or not.
+ * leave      neither: it is not known whether the store has committed (NEWT_EUNKNOWN, tid 0). What
+ *            is prepared stays; the resource may free its memory. NULL: nothing is to be freed.
+ * savepoint, rollback  for newt_savepoint and newt_rollback_to, with the number of the savepoint;
+ *            both or neither. Without them the transaction can have no savepoints (NEWT_EINVAL). A
+ *            resource that joined after a savepoint is aborted, and leaves, when that is rolled
+ * back to. Savepoints that are released or over are not told of.
+ *
+ * Each resource is called once by commit, abort or leave, in the thread of newt_commit or
+ * newt_abort, and must not use the connection. newt_join copies *r and its sort_key; errors are
+ * NEWT_EINVAL.
+ */
+enum {
+    NEWT_RESOURCES_NAME = 64 /* bytes, with the NUL */
+};
+typedef struct newt_resource {
+    size_t size; /* sizeof(newt_resource) */
+    const char *sort_key;
+    int (*prepare)(void *arg, const char *name);
+    int (*commit)(void *arg);
+    void (*abort)(void *arg);
+    void (*leave)(void *arg);
+    int (*savepoint)(void *arg, int64_t savepoint);
+    int (*rollback)(void *arg, int64_t savepoint);
+    void *arg;
+} newt_resource;
+NEWT_API int newt_join(newt_conn *c, const newt_resource *r) NEWT_CHECK;
+/*
+ * Whether the transaction whose resources were prepared under this name was committed. Outside of a
+ * transaction. Looks through the transactions that the store keeps (see newt_prune), from the
+ * oldest on. "Not committed" is certain only when whoever prepared them has ended.
+ */
+NEWT_API int newt_was_committed(newt_conn *c, const char *name, bool *committed) NEWT_CHECK;
 
 /*
  * Savepoints: the transaction as it is now, to come back to. They lie within each other, at most

@@ -116,6 +116,7 @@ typedef struct newt__writes {
     size_t n_current;
     newt__clash *clash;
     const char *user, *description, *extension; /* of the transaction; NULL: not given */
+    bool wants_row; /* it is recorded, even if there is nothing to write */
     newt__position
         cache; /* what others have changed is told from here on; tid 0: nothing is cached */
 } newt__writes;

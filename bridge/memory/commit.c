@@ -260,7 +260,7 @@ newt__memory_commit(newt__session *x, const newt__writes *w, newt__committed *ou
         outcome = NEWT__STOPPED;
         goto out;
     }
-    if (k.n == 0) {
+    if (k.n == 0 && !w->wants_row) {
         outcome = NEWT__DONE;
         goto out;
     }

@@ -24,7 +24,8 @@ save(newt__header *h)
     if (!same) {
         newt__cache_save(h, (uint16_t)(c->savepoints + 1));
     } else if (h->state == NEWT__FORGOTTEN || c->savepoints > 0) {
-        /* at an earlier savepoint it may have been another: rolling back does not look at clean ones */
+        /* at an earlier savepoint it may have been another: rolling back does not look at clean
+         * ones */
         if (!newt__object_must_stay(h))
             newt__cache_remove(c, h->oid);
     } else {

@@ -526,7 +526,7 @@ try_commit(work *w, newt__committed *out)
         status = newt__batch_begin(b, c, w->writes);
     if (status == NEWT_OK)
         status = newt__batch_next(b);
-    if (status == NEWT_OK && b->n == 0) {
+    if (status == NEWT_OK && b->n == 0 && !w->writes->wants_row) {
         newt__snapshot_end(c, NEWT__S_COMMIT);
         return NEWT__DONE;
     }

@@ -95,7 +95,7 @@ failed(newt_conn *c, newt_error *e)
     c->jar.stats.conflicts += e->status == NEWT_ECONFLICT;
     newt__base_fail_with(&c->jar.base, e);
     status = c->jar.base.error.status;
-    newt_abort(c);
+    newt__abort(c);
     return status;
 }
 
@@ -136,6 +136,7 @@ attempt(work *w, bool *again)
 
     *again = false;
     newt__description_get(c, &writes);
+    newt__resources_describe(c, &writes);
     if (c->jar.cache.n > 0)
         writes.cache = c->position;
     w->pending.may_merge = w->merges < MOST_MERGES;
@@ -152,7 +153,7 @@ attempt(work *w, bool *again)
         if (x.serial != 0) {
             done(c, &x);
         } else {
-            newt_abort(c);
+            newt__abort(c);
             c->position = (newt__position){0}; /* what is cached may be of before or of after it */
         }
         newt__error_move(&c->jar.base.error, &e);
@@ -167,10 +168,46 @@ attempt(work *w, bool *again)
         break;
     case NEWT__STOPPED:
         status = x.status;
-        newt_abort(c);
+        newt__abort(c);
         break;
     }
     newt__conflicts_free(&w->conflicts);
+    return status;
+}
+
+/* Up to where all that can fail has been tried, but for the store. */
+static int
+prepare(newt_conn *c)
+{
+    newt__writes own = {0};
+    int status = newt__hooks_run(c, NEWT_BEFORE_COMMIT);
+
+    if (status == NEWT_OK)
+        status = newt__base_enter(&c->jar.base);
+    if (status == NEWT_OK && c->doomed) {
+        status = newt__base_fail(&c->jar.base, NEWT_EDOOMED, 0, "the transaction is doomed");
+        newt__fail_hint(&c->jar.base.error, "newt_doom() was called: it can only be aborted.");
+    }
+    if (status == NEWT_OK)
+        status = newt__marks_check(&c->jar);
+    if (status == NEWT_OK)
+        status = newt__unreachable_tell(c);
+    newt__description_get(c, &own);
+    return status == NEWT_OK ? newt__resources_prepare(c, own.extension) : status;
+}
+
+/* The resources follow the store. */
+static int
+follow(newt_conn *c, int status)
+{
+    if (status == NEWT_OK)
+        return newt__resources_commit(c);
+    if (status != NEWT_EUNKNOWN)
+        newt__resources_abort(c);
+    else if (c->committed_tid == 0)
+        newt__resources_leave(c);
+    else
+        (void)newt__resources_commit(c); /* the error is that of the store */
     return status;
 }
 
@@ -183,16 +220,19 @@ newt_commit(newt_conn *c)
 
     if (status == NEWT_EBUSY || status == NEWT_ETHREAD)
         return status;
+    if (c->ending)
+        return newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
+                               "a hook of this transaction is running");
     if (status == NEWT_OK)
-        status = newt__marks_check(&c->jar);
-    if (status == NEWT_OK)
-        status = newt__unreachable_tell(c);
+        status = prepare(c);
     if (status != NEWT_OK) {
-        newt_abort(c);
-        return status;
+        newt__abort(c);
+    } else {
+        while (again)
+            status = attempt(&w, &again);
+        newt__pending_free(&w.pending);
     }
-    while (again)
-        status = attempt(&w, &again);
-    newt__pending_free(&w.pending);
+    status = follow(c, status);
+    newt__hooks_end(c, NEWT_AFTER_COMMIT, status);
     return status;
 }

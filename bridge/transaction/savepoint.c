@@ -62,6 +62,8 @@ newt_savepoint(newt_conn *c, int64_t *savepoint)
     if (status == NEWT_OK)
         status = newt__marks_check(&c->jar);
     if (status == NEWT_OK)
+        status = newt__resources_savepoint(c, c->last_savepoint + 1);
+    if (status == NEWT_OK)
         status = newt__objects_save(&c->jar);
     if (status == NEWT_OK)
         c->savepoints[c->jar.savepoints - 1] = *savepoint = ++c->last_savepoint;
@@ -83,7 +85,8 @@ newt_rollback_to(newt_conn *c, int64_t savepoint)
         return fail_gone(c, savepoint);
     newt__base_move(&c->jar.base, NEWT__MENDS);
     newt__error_clear(&c->jar.base.error);
-    return newt__objects_back(&c->jar, place);
+    status = newt__objects_back(&c->jar, place);
+    return status == NEWT_OK ? newt__resources_rollback(c, place, savepoint) : status;
 }
 
 int
@@ -95,5 +98,8 @@ newt_release(newt_conn *c, int64_t savepoint)
     if (status != NEWT_OK)
         return status;
     place = place_of(c, savepoint);
-    return place ? newt__objects_merge(&c->jar, place) : fail_gone(c, savepoint);
+    if (place == 0)
+        return fail_gone(c, savepoint);
+    newt__resources_release(c, place);
+    return newt__objects_merge(&c->jar, place);
 }

@@ -186,17 +186,46 @@ newt__transaction_over(newt_conn *c)
     c->jar.storage->end(c->jar.session);
     newt__base_move(&c->jar.base, NEWT__ENDS);
     newt__description_clear(c);
+    c->doomed = false;
+}
+
+void
+newt__abort(newt_conn *c)
+{
+    if (!newt__process_is(&c->db->process))
+        c->jar.storage->abandon(c->jar.session);
+    newt__objects_aborted(&c->jar);
+    newt__transaction_over(c);
 }
 
 void
 newt_abort(newt_conn *c)
 {
-    if (!c || c->jar.base.phase == NEWT__IDLE)
+    if (!c || c->jar.base.phase == NEWT__IDLE || c->ending)
         return;
-    if (!newt__process_is(&c->db->process))
-        c->jar.storage->abandon(c->jar.session);
-    newt__objects_aborted(&c->jar);
-    newt__transaction_over(c);
+    if (!newt__process_is(&c->db->process)) { /* what has joined, and hooks, are the parent's */
+        newt__resources_free(c);
+        newt__abort(c);
+        newt__hooks_free(c);
+        return;
+    }
+    (void)newt__hooks_run(c, NEWT_BEFORE_ABORT);
+    newt__resources_abort(c);
+    newt__abort(c);
+    newt__hooks_end(c, NEWT_AFTER_ABORT, NEWT_OK);
+}
+
+void
+newt_doom(newt_conn *c)
+{
+    if (newt__base_own(&c->jar.base) == NEWT_OK)
+        c->doomed = true;
+}
+
+bool
+newt_is_doomed(const newt_conn *c)
+{
+    return c->doomed || newt__base_is_over(&c->jar.base);
 }
 
 static int
@@ -227,7 +256,7 @@ open_snapshot(newt_conn *c, const int64_t *wanted, size_t n)
             newt__base_fail_with(&c->jar.base, &e);
     }
     if (status != NEWT_OK)
-        newt_abort(c);
+        newt__abort(c);
     return status;
 }
 
@@ -242,8 +271,10 @@ newt__begin(newt_conn *c, bool lazily, const int64_t *wanted, size_t n)
         newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "a transaction is open already");
         return NEWT_EBUSY;
     }
-    if (c->writer) {
-        newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "newt_feed_exec has begun a transaction");
+    if (c->writer || c->ending) {
+        newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
+                        c->writer ? "newt_feed_exec has begun a transaction"
+                                  : "a hook of the last transaction is running");
         return NEWT_EBUSY;
     }
     c->jar.base.owner = pthread_self();

@@ -38,6 +38,10 @@ struct newt_conn {
     int64_t committed_tid; /* of the last commit; 0: a transaction has begun since */
     int64_t *savepoints;   /* their numbers, as many as jar.savepoints; or NULL */
     int64_t last_savepoint;
+    struct newt__hooks *hooks;         /* of this transaction; or NULL */
+    struct newt__resources *resources; /* the same */
+    bool doomed;                       /* by newt_doom */
+    bool ending;                       /* a hook is running */
     int64_t checked_us; /* monotonic clock of the last contact that confirmed the position */
     uint64_t random;    /* state of a generator for pauses */
     newt__queue queue;
@@ -54,6 +58,8 @@ struct newt_conn {
 int newt__begin(newt_conn *c, bool lazily, const int64_t *wanted, size_t n);
 /* The end of a transaction; what becomes of its objects is said before, in object.c. */
 void newt__transaction_over(newt_conn *c);
+/* Ends it without its changes, without hooks and resources. */
+void newt__abort(newt_conn *c);
 /* What others have changed: the callback that sessions are given. */
 int newt__transaction_opened(void *arg, const newt__changes *changes);
 /* The same after the own commit. */
@@ -110,6 +116,30 @@ bool newt__queue_join(newt_conn *c, newt_work *fn, bool again, int64_t left_us);
 void newt__queue_used(newt_conn *c);
 /* What has become of the wait. */
 void newt__queue_came(newt__queue *q, const newt__changes *changes);
+
+/* ---- hooks (hooks.c) ---------------------------------------------------------------------- */
+
+/* Runs those of a moment before the end; what the first returns that fails. */
+int newt__hooks_run(newt_conn *c, newt_moment when);
+/* Forgets all, and runs those of a moment after the end. */
+void newt__hooks_end(newt_conn *c, newt_moment when, int status);
+void newt__hooks_free(newt_conn *c);
+
+/* ---- what else is committed (resources.c) -------------------------------------------------- */
+
+int newt__resources_savepoint(newt_conn *c, int64_t savepoint);
+/* place: of the savepoint among those there are. Failing dooms. */
+int newt__resources_rollback(newt_conn *c, uint16_t place, int64_t savepoint);
+void newt__resources_release(newt_conn *c, uint16_t place);
+/* extension: of the transaction, or NULL. After a failure newt__resources_abort follows. */
+int newt__resources_prepare(newt_conn *c, const char *extension);
+/* What the transaction's row is to say, once they are prepared. */
+void newt__resources_describe(const newt_conn *c, newt__writes *w);
+/* The end: as the store has ended, or, if that is not known, neither. */
+int newt__resources_commit(newt_conn *c);
+void newt__resources_abort(newt_conn *c);
+void newt__resources_leave(newt_conn *c);
+void newt__resources_free(newt_conn *c);
 
 /* ---- what a transaction says of itself (describe.c) ------------------------------------- */
 
