@@ -620,6 +620,28 @@ typedef struct newt_resource {
 } newt_resource;
 NEWT_API int newt_join(newt_conn *c, const newt_resource *r) NEWT_CHECK;
 /*
+ * Lets the transaction of another connection, which may be of another database, server and kind of
+ * store, end with this one: prepared with it, committed or aborted with it, savepoints included. It
+ * goes on being used through its own connection until newt_commit or newt_abort of c; its own
+ * newt_commit is NEWT_EBUSY, its newt_abort or newt_close dooms c. Its hooks run as at a commit of
+ * its own (AFTER_COMMIT with NEWT_EDOOMED if c's transaction was not committed).
+ *
+ * Its store must be one that can prepare (NEWT_EINVAL): PostgreSQL with max_prepared_transactions
+ * above 0, not through a pooler. A store in memory or in a file can be c's. While it is prepared,
+ * nobody else commits there: a few round trips, or, after a crash, until newt_settle.
+ */
+NEWT_API int newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key) NEWT_CHECK;
+/*
+ * What is prepared in a store: a crash of a program may have left it so. take is handed the names,
+ * the oldest first, with the time since in microseconds; what it returns but NEWT_OK stops
+ * newt_prepared, which returns it. newt_settle commits or discards one of them (NEWT_EMISSING:
+ * there is none of this name; NEWT_ESQL: of another role): newt_was_committed of the store that it
+ * joined says which. Both outside of a transaction. docs/joining.md has the whole story.
+ */
+typedef int newt_take_prepared(void *arg, const char *name, int64_t age_us);
+NEWT_API int newt_prepared(newt_conn *c, newt_take_prepared *take, void *arg) NEWT_CHECK;
+NEWT_API int newt_settle(newt_conn *c, const char *name, bool commit) NEWT_CHECK;
+/*
  * Whether the transaction whose resources were prepared under this name was committed. Outside of a
  * transaction. Looks through the transactions that the store keeps (see newt_prune), from the
  * oldest on. "Not committed" is certain only when whoever prepared them has ended.

@@ -140,6 +140,8 @@ typedef struct newt__committed {
     int status;           /* NEWT__STOPPED: what the callback returned */
 } newt__committed;
 
+typedef int newt__take_prepared(void *arg, const char *name, int64_t age_us);
+
 /* ---- SQL ------------------------------------------------------------------------------------- */
 
 /* How a value of a column is shown in JSON. */
@@ -243,6 +245,19 @@ typedef struct newt__storage_type {
      * it is committed then. */
     newt__outcome (*commit)(newt__session *x, const newt__writes *w, newt__committed *out,
                             newt_error *e);
+
+    /* What follows is absent where nothing can be prepared. */
+
+    /* As commit, but NEWT__DONE says that it is prepared, under this name, and will stay so
+     * whatever happens, until settle; serial 0: there was nothing to write, and nothing is
+     * prepared. Until then nobody else commits. NEWT__IN_DOUBT does not come. */
+    newt__outcome (*prepare)(newt__session *x, const newt__writes *w, const char *name,
+                             newt__committed *out, newt_error *e);
+    /* Commits or discards what was prepared. NEWT_EMISSING: there is nothing of this name. Outside
+     * of a transaction, or in the one that was prepared. */
+    int (*settle)(newt__session *x, const char *name, bool commit, newt_error *e);
+    /* What is prepared, the oldest first. */
+    int (*prepared)(newt__session *x, newt__take_prepared *take, void *arg, newt_error *e);
 
     /* Hands over what is registered otherwise than the list says. Outside of a transaction; a
      * session that is not ready gets so with it. */

@@ -103,8 +103,7 @@ newt__object_evict(newt__header *h)
     if (h->saved)
         return true;
     /* of a forgotten one nothing must come back from the file */
-    if (h->state == NEWT__FORGOTTEN ||
-        newt__next_state(h->state, NEWT__ON_EVICT) == NEWT__SPILLED)
+    if (h->state == NEWT__FORGOTTEN || newt__next_state(h->state, NEWT__ON_EVICT) == NEWT__SPILLED)
         return spill(c, h);
     if (newt__mark_check(h) == NEWT_OK)
         return true;

@@ -20,6 +20,9 @@
  * COMMIT, and it answers what others have committed. Comparing what must be current,
  * newt_options.strict and a pooler need it as above.
  *
+ * A transaction that is prepared goes that long way, with PREPARE TRANSACTION in the place of
+ * COMMIT, which waits for the disk: lock and row are the prepared transaction's (prepare.c).
+ *
  * All that takes time or bytes is done before the lock. The commit is done when the answers to
  * COMMIT and to the barrier have come. If a comparison fails, clash.c finds out where.
  */
@@ -38,6 +41,7 @@ enum {
 typedef struct work {
     newt__session *c;
     const newt__writes *writes;
+    const char *name; /* it is prepared under this; or NULL */
     newt__batch batch;
     int64_t serial, nonce, tid;
     int64_t n_chunks; /* of transaction_object */
@@ -161,7 +165,7 @@ send_transaction_row(work *w)
         newt__batch_oids(&w->batch, 0, w->batch.n, &p);
     }
     if (!w->within)
-        newt__param_text(&p, w->c->storage->options->strict ? NULL : "off");
+        newt__param_text(&p, w->c->storage->options->strict || w->name ? NULL : "off");
     if (w->described || w->within) {
         newt__param_text(&p, w->writes->user);
         newt__param_text(&p, w->writes->description);
@@ -198,7 +202,7 @@ send_all(work *w)
 
     if (c->in_transaction)
         newt__send(c, NEWT__S_COMMIT, NULL);
-    w->within = c->at_commit && w->writes->n_current == 0;
+    w->within = c->at_commit && w->writes->n_current == 0 && !w->name;
     w->alone = w->within && !w->described && c->turns.turn == NEWT__NO_TURN &&
                !c->storage->options->transaction_pooling && w->batch.n <= OIDS_IN_ROW &&
                newt__batch_is_one_statement(&w->batch);
@@ -211,7 +215,10 @@ send_all(work *w)
     } else {
         newt__send(c, NEWT__S_BEGIN_WRITE, NULL);
         c->in_transaction = true;
-        newt__turn_pass(c);
+        if (w->name) /* which cannot keep a turn */
+            newt__turn_over(c);
+        else
+            newt__turn_pass(c);
     }
     queued = c->talk->asked;
     status = send_batches(w, &taken);
@@ -229,17 +236,20 @@ send_all(work *w)
     if (!w->alone) {
         w->ahead = c->talk->asked - taken;
         w->commit_queued = !c->broken;
-        newt__send(c, NEWT__S_COMMIT, NULL);
+        if (w->name)
+            newt__prepare_send(c, w->name);
+        else
+            newt__send(c, NEWT__S_COMMIT, NULL);
     }
     if (!w->within)
         newt__sync(c);
     want_blocks(w);
     newt__blocks_send(c, w->oid_blocks, w->serial_blocks);
-    w->barrier = (!w->within && !c->storage->options->strict) || w->oid_blocks > 0 ||
+    w->barrier = (!w->within && !c->storage->options->strict && !w->name) || w->oid_blocks > 0 ||
                  w->serial_blocks > 0;
     if (w->barrier)
         newt__send(c, NEWT__S_BARRIER, NULL);
-    if (!w->answers)
+    if (!w->answers && !w->name)
         newt__changes_send(c, w->serial, w->within);
     newt__sync(c);
     return NEWT_OK;
@@ -294,7 +304,7 @@ take_commit(work *w)
     r = newt__take(c);
     if (!r) /* an error that ends the server process may come after the commit itself */
         return c->broken && w->commit_queued ? NEWT__UNKNOWN : NEWT__NOT_COMMITTED;
-    committed = w->alone || strcmp(PQcmdStatus(r), "COMMIT") == 0;
+    committed = w->alone || strcmp(PQcmdStatus(r), w->name ? "PREPARE TRANSACTION" : "COMMIT") == 0;
     if (w->answers)
         w->answer = r;
     else
@@ -451,6 +461,22 @@ committed(work *w, const PGresult *changes, bool durable, newt__committed *out)
     return durable ? NEWT__DONE : NEWT__IN_DOUBT;
 }
 
+/* Whatever became of what went with it. */
+static newt__outcome
+prepared(work *w, newt__committed *out)
+{
+    newt__session *c = w->c;
+
+    if (newt__blocks_result(c, w->oid_blocks, w->serial_blocks) != NEWT_OK)
+        newt__error_clear(&c->error); /* no memory: then there are none */
+    newt__take_rest(c);
+    newt__error_clear(&c->talk->error);
+    c->in_transaction = false;
+    out->serial = w->serial;
+    out->tid = w->tid;
+    return NEWT__DONE;
+}
+
 static newt__outcome
 unknown(work *w)
 {
@@ -486,6 +512,11 @@ write_all(work *w, newt__committed *out)
         return stopped(w, status, out);
     }
     o = take_commit(w);
+    if (w->name) {
+        /* what may have been prepared in vain is found by newt_prepared */
+        c->in_transaction &= !c->broken;
+        return o == NEWT__COMMITTED ? prepared(w, out) : not_committed(w);
+    }
     if (o == NEWT__COMMITTED) {
         durable = (w->within || c->storage->options->strict) && c->talk->warning.status == NEWT_OK;
         changes = take_barrier(w);
@@ -545,10 +576,12 @@ try_commit(work *w, newt__committed *out)
 }
 
 newt__outcome
-newt__session_commit(newt__session *c, const newt__writes *writes, newt__committed *out)
+newt__session_commit(newt__session *c, const newt__writes *writes, const char *name,
+                     newt__committed *out)
 {
     work w = {.c = c,
               .writes = writes,
+              .name = name,
               .described = writes->user || writes->description || writes->extension};
     newt__outcome outcome;
 
@@ -557,6 +590,7 @@ newt__session_commit(newt__session *c, const newt__writes *writes, newt__committ
     while (w.again) {
         w = (work){.c = c,
                    .writes = writes,
+                   .name = name,
                    .batch = w.batch,
                    .described = w.described,
                    .reopened = w.reopened};

@@ -104,8 +104,8 @@ put_tombstone(question *q)
     return newt__take_sync(c) ? NEWT__NOT_COMMITTED : NEWT__UNKNOWN;
 }
 
-static void
-wait_a_little(void)
+void
+newt__wait_a_little(void)
 {
     struct timespec t = {.tv_nsec = 50 * 1000 * 1000};
 
@@ -127,7 +127,7 @@ newt__resolve(newt__session *c, int64_t serial, int64_t nonce, bool answered, in
         if (newt__session_open(c) != NEWT_OK) {
             if (c->error.status != NEWT_ELOST)
                 break;
-            wait_a_little();
+            newt__wait_a_little();
             continue;
         }
         same_life = memcmp(incarnation, c->incarnation, sizeof incarnation) == 0 &&

@@ -96,6 +96,7 @@ typedef enum newt__statement {
     NEWT__S_TRANSACTION_DESCRIBED,
     NEWT__S_AT_COMMIT,
     NEWT__S_NONCE,
+    NEWT__S_PREPARED,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
     NEWT__S_FEED,
@@ -444,7 +445,8 @@ void newt__turn_over(newt__session *c);
 
 /* ---- commits (commit.c) ----------------------------------------------------------------- */
 
-newt__outcome newt__session_commit(newt__session *c, const newt__writes *writes,
+/* name: prepares it under this, instead; NULL: commits. */
+newt__outcome newt__session_commit(newt__session *c, const newt__writes *writes, const char *name,
                                    newt__committed *out);
 /* What became of a commit whose connection was lost (resolve.c); answered: COMMIT was, and only the
  * barrier was not. Reconnects. */
@@ -455,6 +457,17 @@ typedef enum newt__resolved {
 } newt__resolved;
 newt__resolved newt__resolve(newt__session *c, int64_t serial, int64_t nonce, bool answered,
                              int64_t *tid);
+
+/* While a server is away. */
+void newt__wait_a_little(void);
+
+/* ---- prepared transactions (prepare.c) --------------------------------------------------------
+ */
+
+/* Queues PREPARE TRANSACTION. */
+void newt__prepare_send(newt__session *c, const char *name);
+int newt__session_settle(newt__session *c, const char *name, bool commit);
+int newt__session_prepared(newt__session *c, newt__take_prepared *take, void *arg);
 
 /* ---- transactions of followers (standing.c) ------------------------------------------------- */
 

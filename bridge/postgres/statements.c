@@ -413,6 +413,11 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb, $9) " RETURNING_TID,
     /* the same within COMMIT */
     [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8"),
+    /* $1 the end of the names of this store's */
+    [NEWT__S_PREPARED] =
+        "SELECT split_part(gid, '.', 1), (extract(epoch FROM clock_timestamp() - prepared) * "
+        "1000000)::bigint FROM pg_prepared_xacts WHERE database = current_database() "
+        "AND starts_with(gid, 'newt-') AND right(gid, length($1::text)) = $1 ORDER BY prepared",
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     /* what is registered otherwise than $1 name, $2 version, $3 fields, $4 projection say: n, its

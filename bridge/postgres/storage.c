@@ -107,16 +107,35 @@ next_oid(newt__session *c, int64_t *oid, newt_error *e)
 }
 
 static newt__outcome
-commit(newt__session *c, const newt__writes *w, newt__committed *out, newt_error *e)
+prepare(newt__session *c, const newt__writes *w, const char *name, newt__committed *out,
+        newt_error *e)
 {
     newt__outcome outcome;
 
     *out = (newt__committed){0};
-    outcome = newt__session_commit(c, w, out);
+    outcome = newt__session_commit(c, w, name, out);
     if (outcome != NEWT__DONE && outcome != NEWT__STOPPED)
         newt__error_move(e, &c->error);
     newt__error_clear(&c->error);
     return outcome;
+}
+
+static newt__outcome
+commit(newt__session *c, const newt__writes *w, newt__committed *out, newt_error *e)
+{
+    return prepare(c, w, NULL, out, e);
+}
+
+static int
+settle(newt__session *c, const char *name, bool commit_it, newt_error *e)
+{
+    return done(c, newt__session_settle(c, name, commit_it), e);
+}
+
+static int
+list_prepared(newt__session *c, newt__take_prepared *take, void *arg, newt_error *e)
+{
+    return done(c, newt__session_prepared(c, take, arg), e);
 }
 
 static int
@@ -321,6 +340,9 @@ const newt__storage_type newt__postgres = {
     .query = query,
     .next_oid = next_oid,
     .commit = commit,
+    .prepare = prepare,
+    .settle = settle,
+    .prepared = list_prepared,
     .classes = classes,
     .register_classes = register_classes,
     .feed = &feed,

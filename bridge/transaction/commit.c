@@ -9,6 +9,8 @@ enum {
 
 typedef struct work {
     newt_conn *c;
+    const char *name; /* it is prepared under this; or NULL */
+    newt__committed prepared;
     newt__pending pending;
     newt__conflicts conflicts;
     int merges; /* this many attempts have been merged with what others committed */
@@ -141,10 +143,13 @@ attempt(work *w, bool *again)
         writes.cache = c->position;
     w->pending.may_merge = w->merges < MOST_MERGES;
     w->conflicts = (newt__conflicts){.c = c};
-    switch (c->jar.storage->commit(c->jar.session, &writes, &x, &e)) {
+    switch (w->name ? c->jar.storage->prepare(c->jar.session, &writes, w->name, &x, &e)
+                    : c->jar.storage->commit(c->jar.session, &writes, &x, &e)) {
     case NEWT__DONE:
         if (x.serial == 0)
             read_only(c);
+        else if (w->name)
+            w->prepared = x;
         else
             done(c, &x);
         break;
@@ -211,28 +216,80 @@ follow(newt_conn *c, int status)
     return status;
 }
 
+/* The store's part. */
+static int
+attempt_all(work *w)
+{
+    bool again = true;
+    int status = NEWT_OK;
+
+    while (again)
+        status = attempt(w, &again);
+    newt__pending_free(&w->pending);
+    return status;
+}
+
 int
 newt_commit(newt_conn *c)
 {
     work w = {.c = c, .pending.c = c};
     int status = newt__base_enter(&c->jar.base);
-    bool again = true;
 
     if (status == NEWT_EBUSY || status == NEWT_ETHREAD)
         return status;
-    if (c->ending)
+    if (c->ending || c->leader)
         return newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
-                               "a hook of this transaction is running");
+                               c->ending ? "a hook of this transaction is running"
+                                         : "the transaction has joined another one");
     if (status == NEWT_OK)
         status = prepare(c);
-    if (status != NEWT_OK) {
+    if (status != NEWT_OK)
         newt__abort(c);
-    } else {
-        while (again)
-            status = attempt(&w, &again);
-        newt__pending_free(&w.pending);
-    }
+    else
+        status = attempt_all(&w);
     status = follow(c, status);
     newt__hooks_end(c, NEWT_AFTER_COMMIT, status);
+    return status;
+}
+
+/* ---- in two phases ------------------------------------------------------------------------ */
+
+int
+newt__commit_prepare(newt_conn *c, const char *name, newt__committed *out)
+{
+    work w = {.c = c, .name = name, .pending.c = c};
+    int status = newt__base_enter(&c->jar.base);
+
+    if (status == NEWT_OK)
+        status = prepare(c);
+    if (status != NEWT_OK)
+        newt__abort(c);
+    else
+        status = attempt_all(&w);
+    *out = w.prepared;
+    if (status != NEWT_OK)
+        newt__hooks_end(c, NEWT_AFTER_COMMIT, status);
+    return status;
+}
+
+int
+newt__commit_settle(newt_conn *c, const char *name, const newt__committed *x, bool commit)
+{
+    newt_error e = {0};
+    int status = NEWT_OK;
+
+    if (x->serial != 0)
+        status = c->jar.storage->settle(c->jar.session, name, commit, &e);
+    if (status != NEWT_OK || !commit) {
+        if (c->jar.base.phase != NEWT__IDLE)
+            newt__abort(c);
+        c->position = (newt__position){0}; /* it may be committed yet */
+        newt__cache_clear(&c->jar);
+    } else if (x->serial != 0) {
+        done(c, x);
+    }
+    if (status != NEWT_OK)
+        newt__base_fail_with(&c->jar.base, &e);
+    newt__hooks_end(c, NEWT_AFTER_COMMIT, commit ? status : NEWT_EDOOMED);
     return status;
 }

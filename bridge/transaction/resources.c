@@ -219,14 +219,15 @@ newt__resources_prepare(newt_conn *c, const char *extension)
     x->extension = extend(extension, x->name);
     if (!x->extension)
         return newt__base_fail_memory(&c->jar.base);
+    newt__error_clear(&c->jar.base.error);
     for (size_t i = 0; i < x->n; i++) {
         const joined *j = &x->list[i];
 
         status = j->r.prepare(j->r.arg, x->name);
-        if (status != NEWT_OK) {
+        if (status != NEWT_OK && c->jar.base.error.status == NEWT_OK)
             fail_resource(c, status, j->sort_key, "could not be prepared");
+        if (status != NEWT_OK)
             return status;
-        }
     }
     return NEWT_OK;
 }

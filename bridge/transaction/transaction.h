@@ -40,6 +40,8 @@ struct newt_conn {
     int64_t last_savepoint;
     struct newt__hooks *hooks;         /* of this transaction; or NULL */
     struct newt__resources *resources; /* the same */
+    newt_conn *leader;                 /* with whose transaction this one ends; or NULL */
+    newt_conn **joined_as;             /* where that keeps this one */
     bool doomed;                       /* by newt_doom */
     bool ending;                       /* a hook is running */
     int64_t checked_us; /* monotonic clock of the last contact that confirmed the position */
@@ -140,6 +142,13 @@ int newt__resources_commit(newt_conn *c);
 void newt__resources_abort(newt_conn *c);
 void newt__resources_leave(newt_conn *c);
 void newt__resources_free(newt_conn *c);
+
+/* ---- in two phases (commit.c, joined.c) ------------------------------------------------------ */
+
+/* All but the decision; what out says is for newt__commit_settle. After a failure the transaction
+ * has ended. */
+int newt__commit_prepare(newt_conn *c, const char *name, newt__committed *out);
+int newt__commit_settle(newt_conn *c, const char *name, const newt__committed *x, bool commit);
 
 /* ---- what a transaction says of itself (describe.c) ------------------------------------- */
 

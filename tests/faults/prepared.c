@@ -1,0 +1,376 @@
+/*
+ * prepared.c - two stores in one transaction: what a crash of the program or of the server leaves
+ * behind at each phase, and how it is settled
+ */
+#include "../storages/stored.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+typedef struct two {
+    store a, b;
+    item_ref in_a, in_b;
+} two;
+
+static void
+two_open(two *t)
+{
+    store_open(&t->a, "first");
+    store_open(&t->b, "second");
+    t->in_a = make_item(t->a.a, "a", 1);
+    t->in_b = make_item(t->b.a, "b", 1);
+}
+
+static void
+two_close(two *t)
+{
+    store_close(&t->a);
+    store_close(&t->b);
+}
+
+/* The server can keep prepared transactions, or cannot. */
+static void
+allow(int n)
+{
+    PGconn *pg = sql_open();
+    bool same = sql_int(pg, "SHOW max_prepared_transactions") == n;
+
+    sql_do(pg, "ALTER SYSTEM SET max_prepared_transactions = %d", n);
+    PQfinish(pg);
+    if (!same)
+        server_do("restart");
+}
+
+static void
+change_both(two *t, newt_conn *a, newt_conn *b, int64_t n)
+{
+    begin(a);
+    begin(b);
+    ok(a, newt_join_conn(a, b, "b"));
+    write_n(a, t->in_a, n);
+    write_n(b, t->in_b, n);
+}
+
+/* ---- what is left prepared ------------------------------------------------------------------ */
+
+static char listed[1000];
+
+static int
+list(void *arg, const char *name, int64_t age_us)
+{
+    (void)arg;
+    assert_true(age_us >= 0);
+    snprintf(listed + strlen(listed), sizeof listed - strlen(listed), "%s ", name);
+    return NEWT_OK;
+}
+
+static int
+prepared(newt_conn *c)
+{
+    int n = 0;
+
+    *listed = 0;
+    ok(c, newt_prepared(c, list, NULL));
+    for (const char *s = listed; *s; s++)
+        n += *s == ' ';
+    return n;
+}
+
+/* As a program does it that comes back after a crash. */
+static void
+settle_all(newt_conn *b, newt_conn *a)
+{
+    char name[NEWT_RESOURCES_NAME];
+    bool committed;
+
+    while (prepared(b) > 0) {
+        assert_int_equal(sscanf(listed, "%63s", name), 1);
+        ok(a, newt_was_committed(a, name, &committed));
+        ok(b, newt_settle(b, name, committed));
+    }
+}
+
+static void
+check_both(two *t, int64_t n)
+{
+    assert_int_equal(stored_int(t->a.db, t->in_a.any, "n"), n);
+    assert_int_equal(stored_int(t->b.db, t->in_b.any, "n"), n);
+    assert_int_equal(prepared(t->b.b), 0);
+    /* nobody holds anything */
+    make_item(t->a.b, "x", 1);
+    make_item(t->b.b, "x", 1);
+}
+
+/* ---- without a crash ------------------------------------------------------------------------ */
+
+static void
+test_together(void **state)
+{
+    int64_t p;
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    change_both(&t, t.a.a, t.b.a, 2);
+    commit(t.a.a);
+    assert_true(newt_tid(t.b.a) > 0);
+    check_both(&t, 2);
+    begin(t.b.a); /* the cache goes on */
+    assert_int_equal(read_n(t.b.a, t.in_b), 2);
+    commit(t.b.a);
+    /* aborted */
+    change_both(&t, t.a.a, t.b.a, 3);
+    newt_abort(t.a.a);
+    assert_int_equal(newt_commit(t.b.a), NEWT_EBUSY); /* it has ended as well */
+    check_both(&t, 2);
+    /* savepoints */
+    change_both(&t, t.a.a, t.b.a, 4);
+    ok(t.a.a, newt_savepoint(t.a.a, &p));
+    write_n(t.a.a, t.in_a, 5);
+    write_n(t.b.a, t.in_b, 5);
+    ok(t.a.a, newt_rollback_to(t.a.a, p));
+    commit(t.a.a);
+    check_both(&t, 4);
+    /* a conflict in either: nothing is committed in both */
+    for (int i = 0; i < 2; i++) {
+        newt_conn *other_c = i ? t.b.b : t.a.b;
+
+        change_both(&t, t.a.a, t.b.a, 9);
+        begin(other_c);
+        write_n(other_c, i ? t.in_b : t.in_a, 4 + i);
+        write_n(other_c, i ? t.in_b : t.in_a, 40);
+        commit(other_c);
+        assert_int_equal(newt_commit(t.a.a), NEWT_ECONFLICT);
+        begin(other_c);
+        write_n(other_c, i ? t.in_b : t.in_a, 4);
+        commit(other_c);
+        check_both(&t, 4);
+    }
+    /* nothing to write there, or here */
+    begin(t.a.a);
+    begin(t.b.a);
+    ok(t.a.a, newt_join_conn(t.a.a, t.b.a, "b"));
+    write_n(t.a.a, t.in_a, 6);
+    assert_int_equal(read_n(t.b.a, t.in_b), 4);
+    commit(t.a.a);
+    begin(t.a.a);
+    begin(t.b.a);
+    ok(t.a.a, newt_join_conn(t.a.a, t.b.a, "b"));
+    write_n(t.b.a, t.in_b, 6);
+    commit(t.a.a);
+    check_both(&t, 6);
+    /* it ends its transaction by itself */
+    change_both(&t, t.a.a, t.b.a, 7);
+    assert_int_equal(newt_commit(t.b.a), NEWT_EBUSY);
+    newt_abort(t.b.a);
+    assert_int_equal(newt_commit(t.a.a), NEWT_EDOOMED);
+    change_both(&t, t.a.a, t.b.a, 7);
+    newt_close(t.b.a);
+    assert_int_equal(newt_commit(t.a.a), NEWT_EDOOMED);
+    t.b.a = connect_(t.b.db);
+    check_both(&t, 6);
+    two_close(&t);
+}
+
+static void
+test_refused(void **state)
+{
+    newt_options pooled = {.transaction_pooling = true};
+    newt_db *db, *memory;
+    newt_conn *c, *m;
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    begin(t.a.a);
+    assert_int_equal(newt_join_conn(t.a.a, t.a.a, "x"), NEWT_EINVAL);
+    assert_int_equal(newt_join_conn(t.a.a, t.b.a, "x"), NEWT_EBUSY); /* it has no transaction */
+    begin(t.b.a);
+    ok(t.a.a, newt_join_conn(t.a.a, t.b.a, "x"));
+    begin(t.b.b);
+    assert_int_equal(newt_join_conn(t.b.b, t.b.a, "x"), NEWT_EINVAL); /* one of them alone */
+    assert_int_equal(newt_join_conn(t.b.b, t.a.a, "x"), NEWT_EINVAL); /* it leads another */
+    newt_abort(t.b.b);
+    newt_abort(t.a.a);
+    db = store_db(&t.a, classes, pooled);
+    c = connect_(db);
+    begin(c);
+    begin(t.b.a);
+    assert_int_equal(newt_join_conn(t.b.a, c, "x"), NEWT_EINVAL);
+    newt_abort(c);
+    newt_abort(t.b.a);
+    newt_close(c);
+    newt_db_close(db);
+    /* a store in memory leads, and cannot follow */
+    assert_int_equal(newt_db_open(&memory, "memory:", classes, NULL), NEWT_OK);
+    m = connect_(memory);
+    assert_int_equal(prepared(m), 0);
+    assert_int_equal(newt_settle(m, "newt-0", true), NEWT_EMISSING);
+    assert_int_equal(newt_settle(t.b.b, "newt-0", true), NEWT_EMISSING);
+    assert_int_equal(newt_settle(t.b.b, "newt-0'; --", true), NEWT_EMISSING);
+    begin(m);
+    begin(t.b.a);
+    assert_int_equal(newt_join_conn(t.b.a, m, "x"), NEWT_EINVAL);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(t.b.a)), "memory"));
+    ok(m, newt_join_conn(m, t.b.a, "x"));
+    new_item(m, "m", 1);
+    write_n(t.b.a, t.in_b, 8);
+    commit(m);
+    assert_int_equal(stored_int(t.b.db, t.in_b.any, "n"), 8);
+    newt_close(m);
+    newt_db_close(memory);
+    two_close(&t);
+    /* a server that keeps none */
+    allow(0);
+    two_open(&t);
+    change_both(&t, t.a.a, t.b.a, 2);
+    assert_int_equal(newt_commit(t.a.a), NEWT_ESQL);
+    assert_string_equal(newt_error_sqlstate(newt_conn_error(t.a.a)), "55000");
+    check_both(&t, 1);
+    two_close(&t);
+}
+
+/* ---- with one ------------------------------------------------------------------------------- */
+
+typedef enum phase {
+    BEFORE,    /* nothing is prepared */
+    PREPARED,  /* both could still go either way */
+    COMMITTED, /* the first store has */
+    DONE,      /* so have both */
+    N_PHASES
+} phase;
+
+static const char *const keys[N_PHASES] = {"a", "c", "a", "c"}; /* the second store's is b */
+
+static int
+die(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGKILL);
+    return NEWT_OK;
+}
+
+static int
+die_preparing(void *arg, const char *name)
+{
+    (void)name;
+    return die(arg);
+}
+
+static int
+go_on(void *arg)
+{
+    (void)arg;
+    return NEWT_OK;
+}
+
+static int
+go_on_preparing(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return NEWT_OK;
+}
+
+static void
+do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void
+die_in(const two *t, phase when)
+{
+    newt_resource r = {.size = sizeof r,
+                       .sort_key = keys[when],
+                       .prepare = when <= PREPARED ? die_preparing : go_on_preparing,
+                       .commit = when > PREPARED ? die : go_on,
+                       .abort = do_nothing};
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        two mine = *t;
+        newt_conn *a = connect_(store_db(&t->a, classes, (newt_options){0}));
+        newt_conn *b = connect_(store_db(&t->b, classes, (newt_options){0}));
+
+        change_both(&mine, a, b, 10 + (int)when);
+        ok(a, newt_join(a, &r));
+        (void)!newt_commit(a);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void
+test_killed(void **state)
+{
+    two t;
+
+    (void)state;
+    allow(5);
+    for (int crash = 0; crash < 2; crash++) {
+        for (phase when = BEFORE; when < N_PHASES; when++) {
+            two_open(&t);
+            die_in(&t, when);
+            if (crash) {
+                server_do("crash");
+                server_do("start");
+            }
+            /* the server may be about to notice that the client has gone */
+            wait_until(newt_prepared(t.b.b, list, NULL) == NEWT_OK);
+            assert_int_equal(prepared(t.b.b), when == PREPARED || when == COMMITTED);
+            assert_int_equal(prepared(t.a.b), 0); /* those of another store are not listed */
+            settle_all(t.b.b, t.a.b);
+            check_both(&t, when >= COMMITTED ? 10 + (int)when : 1);
+            two_close(&t);
+        }
+    }
+}
+
+/* The server crashes between the two phases; the program goes on. */
+static int
+crash_server(void *arg)
+{
+    (void)arg;
+    server_do("crash");
+    server_do("start");
+    return NEWT_OK;
+}
+
+static void
+test_server_crash(void **state)
+{
+    newt_resource r = {.size = sizeof r,
+                       .sort_key = "a",
+                       .prepare = go_on_preparing,
+                       .commit = crash_server,
+                       .abort = do_nothing};
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    change_both(&t, t.a.a, t.b.a, 2);
+    ok(t.a.a, newt_join(t.a.a, &r));
+    commit(t.a.a);
+    wait_until(newt_prepared(t.b.b, list, NULL) == NEWT_OK);
+    check_both(&t, 2);
+    two_close(&t);
+}
+
+static const struct CMUnitTest two_stores[] = {
+    cmocka_unit_test(test_together),
+    cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_killed),
+    cmocka_unit_test(test_server_crash),
+};
+
+int
+main(void)
+{
+    return run_all(two_stores);
+}
