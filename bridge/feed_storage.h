@@ -58,6 +58,23 @@ typedef struct newt__part {
     int64_t after, up_to;
 } newt__part;
 
+typedef int newt__take_registered(void *arg, const newt__registered *k);
+
+/* What is taken over from another store, with its numbers. */
+typedef struct newt__import {
+    bool first; /* transactions that are here, of the making of the store, go */
+    const newt__found *objects; /* as they are there, in place of what is here */
+    size_t n_objects;
+    const int64_t *removed; /* objects that are not there any more */
+    size_t n_removed;
+    bool copy; /* objects with an oid in (after, up_to] that are none of these are not there either
+                */
+    int64_t after, up_to;
+    /* to be recorded, whole ones; those that are here already stay as they are */
+    const newt__transaction *transactions;
+    size_t n_transactions;
+} newt__import;
+
 struct newt__feed_type {
     /* The transactions after the cursor, in order: at least one part if there is any, and no more
      * once they have `objects` objects. *c moves on with each that was taken. NEWT_EMISSING: its
@@ -98,6 +115,12 @@ struct newt__feed_type {
     /* Removes at most at_most transactions that need not be kept. */
     int (*prune)(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
     int (*health)(newt__session *x, const char *follower, newt_health *out, newt_error *e);
+    /* All classes that are registered. */
+    int (*registered)(newt__session *x, newt__take_registered *take, void *arg, newt_error *e);
+    /* Takes over a part of another store, in one transaction that is durable then; absent where
+     * nothing can be. It is not recorded by a row of its own, and rows of the projection are not
+     * written. Nobody else is to write here. */
+    int (*import)(newt__session *x, const newt__import *what, newt_error *e);
 
     /* What follows is absent without SQL. */
 

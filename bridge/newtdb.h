@@ -1116,6 +1116,48 @@ NEWT_API int newt_project_sweep(newt_conn *c, newt_sweep *s) NEWT_CHECK;
  */
 NEWT_API int newt_wait_for(newt_conn *c, int64_t tid, int timeout_ms) NEWT_CHECK;
 
+/* ---- from one store to another ------------------------------------------------------------ */
+
+typedef struct newt_copy_progress {
+    size_t size;          /* sizeof(newt_copy_progress) */
+    int64_t transactions; /* recorded in this run */
+    int64_t objects;      /* written in this run, with their records of together */
+    int64_t bytes;
+    int64_t oid;       /* objects up to this one are there; INT64_MAX: all are */
+    int64_t projected; /* then: objects whose row of the projection has been looked at */
+} newt_copy_progress;
+
+typedef struct newt_copy_options {
+    size_t size;     /* sizeof(newt_copy_options) */
+    int64_t objects; /* of a part, at most; 0: 5,000 */
+    bool last;       /* no further run follows: its position is forgotten at the end */
+    /* Called after each part; what it returns but NEWT_OK stops newt_copy, which returns it. */
+    int (*progress)(const newt_copy_progress *p, void *arg);
+    void *arg;
+} newt_copy_options;
+
+/*
+ * Copies a whole store into a new one: classes, every object with its oid and serial, every
+ * transaction that is kept with its tid, time and description. References, roots and what programs
+ * remember of oids and tids stay right. The first store is only read, and goes on being written
+ * meanwhile.
+ *
+ * A run that was stopped, by whatever, goes on where it was when it is called again: the second
+ * store keeps the position. A later run carries over what has changed since. So a program moves
+ * with a short pause: copy, stop, copy once more with `last`, start on the second store. As soon as
+ * that has transactions of its own, no run carries over anything any more (NEWT_EINVAL).
+ *
+ * Rows of the projection are written at the end, by the rules of the second store and with its own
+ * connection's classes (whose to_json is called); typed tables, indexes and other settings are not
+ * copied. Memory is bounded, but for 8 bytes for each object of the largest transaction.
+ *
+ * Both connections must be outside of a transaction (NEWT_EBUSY). NEWT_EINVAL: the second store has
+ * transactions of its own, or is in memory. NEWT_EMISSING: transactions that the second store lacks
+ * have been pruned since the last run: copy into a new one. An error is told by the connection of
+ * the store that it is of, and by `from` in any case. opt: NULL for defaults.
+ */
+NEWT_API int newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *opt) NEWT_CHECK;
+
 /* ---- counters, for tests and operators --------------------------------------------------- */
 
 /*

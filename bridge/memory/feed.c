@@ -185,5 +185,6 @@ const newt__feed_type newt__memory_feed_type = {
     .move = newt__memory_move,
     .forget = newt__memory_forget,
     .prune = prune,
+    .registered = newt__memory_registered,
     .health = health,
 };

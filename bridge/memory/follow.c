@@ -223,3 +223,20 @@ newt__memory_forget(newt__session *x, const char *name, newt_error *e)
     pthread_mutex_unlock(&x->heap->lock);
     return NEWT_OK;
 }
+
+/* ---- classes ------------------------------------------------------------------------------- */
+
+int
+newt__memory_registered(newt__session *x, newt__take_registered *take, void *arg, newt_error *e)
+{
+    const newt__kept_class *k;
+    int status = NEWT_OK;
+
+    (void)e;
+    pthread_mutex_lock(&x->heap->lock);
+    k = x->heap->classes; /* those that are there stay as they are */
+    pthread_mutex_unlock(&x->heap->lock);
+    for (; k && status == NEWT_OK; k = k->next)
+        status = take(arg, &k->k);
+    return status;
+}

@@ -75,5 +75,7 @@ void newt__memory_unclaim(newt__session *x);
 int newt__memory_move(newt__session *x, const char *name, const char *kind,
                       const newt__standing *from, const newt__standing *to, newt_error *e);
 int newt__memory_forget(newt__session *x, const char *name, newt_error *e);
+int newt__memory_registered(newt__session *x, newt__take_registered *take, void *arg,
+                            newt_error *e);
 
 #endif

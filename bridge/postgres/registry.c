@@ -102,6 +102,32 @@ newt__session_classes(newt__session *c, const newt__registered *list, size_t n,
 }
 
 int
+newt__session_registered(newt__session *c, newt__take_registered *take, void *arg)
+{
+    int status = newt__session_server(c), taking = NEWT_OK;
+    PGresult *r;
+
+    if (status != NEWT_OK)
+        return status;
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_REGISTERED, NULL);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    status = newt__talk_end(c);
+    for (int i = 0; status == NEWT_OK && taking == NEWT_OK && i < PQntuples(r); i++) {
+        newt__registered k = {.name = PQgetvalue(r, i, 0),
+                              .version = (int32_t)newt__field_int(r, i, 1),
+                              .fields = PQgetvalue(r, i, 2),
+                              .projection = PQgetisnull(r, i, 3) ? NULL : PQgetvalue(r, i, 3)};
+
+        taking = take(arg, &k);
+    }
+    PQclear(r);
+    return status == NEWT_OK ? taking : status;
+}
+
+int
 newt__session_register(newt__session *c, const newt__registered *list, size_t n,
                        newt__take_class *take, void *arg)
 {

@@ -97,6 +97,13 @@ typedef enum newt__statement {
     NEWT__S_AT_COMMIT,
     NEWT__S_NONCE,
     NEWT__S_PREPARED,
+    NEWT__S_REGISTERED,
+    NEWT__S_IMPORT_FIRST,
+    NEWT__S_IMPORT_OBJECTS,
+    NEWT__S_IMPORT_GAP,
+    NEWT__S_IMPORT_TRANSACTION,
+    NEWT__S_IMPORT_PART,
+    NEWT__S_IMPORT_NUMBERS,
     NEWT__S_CLASSES,
     NEWT__S_REGISTER,
     NEWT__S_FEED,
@@ -497,6 +504,8 @@ int newt__session_classes(newt__session *c, const newt__registered *list, size_t
                           newt__take_class *take, void *arg);
 int newt__session_register(newt__session *c, const newt__registered *list, size_t n,
                            newt__take_class *take, void *arg);
+int newt__session_registered(newt__session *c, newt__take_registered *take, void *arg);
+int newt__session_import(newt__session *c, const newt__import *what); /* import.c */
 int newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
                        newt__take_transaction *take, void *arg);
 int newt__session_wait_feed(newt__session *c, newt__position after, int at_most_ms);

@@ -434,6 +434,42 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
                          "SELECT * FROM unnest($1::text[], $2::integer[], $3::jsonb[], $4::text[]) "
                          "ON CONFLICT DO NOTHING",
 
+    [NEWT__S_REGISTERED] =
+        "SELECT name, version::bigint, fields::text, projection FROM @store@.newt_class "
+        "ORDER BY registered_at, name, version",
+    [NEWT__S_IMPORT_FIRST] = "WITH o AS (DELETE FROM @store@.transaction_object) "
+                             "DELETE FROM @store@.transaction",
+    /* $1 zoids, $2 serials, $3 records */
+    [NEWT__S_IMPORT_OBJECTS] =
+        "INSERT INTO @store@.object_state AS o (zoid, serial, state) SELECT * FROM "
+        "unnest($1::bigint[], $2::bigint[], $3::bytea[]) ON CONFLICT (zoid) DO UPDATE SET "
+        "serial = excluded.serial, state = excluded.state WHERE o.serial <> excluded.serial",
+    /* $1 zoids that stay, of those after $2 up to $3 */
+    [NEWT__S_IMPORT_GAP] =
+        "WITH d AS (DELETE FROM @store@.object_state WHERE zoid > $2 AND zoid <= $3 "
+        "AND zoid <> ALL ($1::bigint[]) RETURNING zoid), r AS (DELETE FROM "
+        "@store@.newt_reject_entry e USING d WHERE e.zoid = ANY (ARRAY[d.zoid])) "
+        "DELETE FROM @store@.newt_projection p USING d WHERE p.zoid = ANY (ARRAY[d.zoid])",
+    /* $4 microseconds; $5 user, $6 description, $7 extension; $8 written, $9 removed: null where
+     * they are parts */
+    [NEWT__S_IMPORT_TRANSACTION] =
+        "INSERT INTO @store@.transaction (tid, serial, nonce, committed_at, username, "
+        "description, extension, written, removed, removed_classes) "
+        "VALUES ($1, $2, 0, to_timestamp($3::bigint / 1000000) + "
+        "$3::bigint % 1000000 * interval '1 microsecond', $4, $5, $6::text::jsonb, $7, $8, $9) "
+        "ON CONFLICT (tid) DO NOTHING",
+    /* as NEWT__S_TRANSACTION_OBJECT */
+    [NEWT__S_IMPORT_PART] =
+        "INSERT INTO @store@.transaction_object (serial, n, written, removed, removed_classes) "
+        "VALUES ($1, $2::bigint, $3, $4, $5) ON CONFLICT DO NOTHING",
+    /* those that are given out from now on are greater than all that are in use */
+    [NEWT__S_IMPORT_NUMBERS] = "SELECT setval(" TABLE(
+        "newt_oid") ", greatest(s.last_value, (SELECT max(zoid) FROM "
+                    "@store@.object_state) / 1024 * 1024)), setval(" TABLE(
+                        "newt_serial") ", "
+                                       "greatest(t.last_value, (SELECT max(serial) FROM "
+                                       "@store@.transaction) / 1024 * 1024)) "
+                                       "FROM @store@.newt_oid s, @store@.newt_serial t",
     /* $1 tid, whose row comes first, $2 rows */
     [NEWT__S_FEED] = "SELECT tid, serial, (extract(epoch FROM committed_at) * 1000000)::bigint, "
                      "username, description, extension::text, written, removed, removed_classes "

@@ -268,6 +268,18 @@ health(newt__session *c, const char *name, newt_health *out, newt_error *e)
 }
 
 static int
+registered(newt__session *c, newt__take_registered *take, void *arg, newt_error *e)
+{
+    return done(c, newt__session_registered(c, take, arg), e);
+}
+
+static int
+import(newt__session *c, const newt__import *what, newt_error *e)
+{
+    return done(c, newt__session_import(c, what), e);
+}
+
+static int
 execute(newt__session *c, const char *name, const newt__standing *from, const char *sql, int n,
         const char *const *params, newt_error *e)
 {
@@ -313,6 +325,8 @@ static const newt__feed_type feed = {
     .forget = forget,
     .prune = prune,
     .health = health,
+    .registered = registered,
+    .import = import,
     .execute = execute,
     .undo = newt__session_undo,
     .project = project,
