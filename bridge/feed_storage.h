@@ -62,7 +62,7 @@ typedef int newt__take_registered(void *arg, const newt__registered *k);
 
 /* What is taken over from another store, with its numbers. */
 typedef struct newt__import {
-    bool first; /* transactions that are here, of the making of the store, go */
+    bool first;                 /* transactions that are here, of the making of the store, go */
     const newt__found *objects; /* as they are there, in place of what is here */
     size_t n_objects;
     const int64_t *removed; /* objects that are not there any more */
