@@ -93,6 +93,9 @@ int64_t newt__clock(void);
 int64_t newt__time(void);
 /* How long ago that was, in microseconds; 1 if the clock says that it is to come. */
 int64_t newt__age(int64_t tid);
+/* The text of a value, malloc'ed; flags: of json_dumps(). NULL: no memory (json.c). */
+struct json_t;
+char *newt__json_dump(const struct json_t *json, size_t flags);
 /* Compares two int64_t, for qsort and bsearch. */
 int newt__by_oid(const void *a, const void *b);
 

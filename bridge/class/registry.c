@@ -6,6 +6,7 @@
  * are the same, and need not send them.
  */
 #include "class.h"
+#include "../conn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +129,7 @@ char *
 newt__class_fields(const newt__class *k)
 {
     json_t *list = describe_fields(k, NULL);
-    char *text = list ? json_dumps(list, 0) : NULL;
+    char *text = list ? newt__json_dump(list, 0) : NULL;
 
     json_decref(list);
     if (text)

@@ -401,7 +401,7 @@ send_rejects(newt__batch *b, int64_t serial)
             return status;
     if (!b->rejects || json_array_size(b->rejects) == 0)
         return NEWT_OK;
-    text = json_dumps(b->rejects, JSON_COMPACT);
+    text = newt__json_dump(b->rejects, JSON_COMPACT);
     if (!text)
         return newt__fail_memory(&b->c->error);
     newt__param_int(&p, serial);

@@ -200,7 +200,7 @@ write_here(batch *b, const int64_t *oids, size_t n)
     PQclear(r);
     if (b->status != NEWT_OK || b->zoids.n == 0)
         return;
-    rejects = json_dumps(b->rejects, JSON_COMPACT);
+    rejects = newt__json_dump(b->rejects, JSON_COMPACT);
     if (!rejects) {
         b->status = NEWT_ENOMEM;
         return;

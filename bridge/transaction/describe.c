@@ -96,7 +96,7 @@ take_parts(newt_conn *c, struct newt__description *d, const char *const texts[EX
             status = check_part(c, i, texts[i]); /* before a copy of whatever size */
         if (status != NEWT_OK)
             break;
-        d->parts[i] = i == EXTENSION ? json_dumps(extension, JSON_COMPACT) : strdup(texts[i]);
+        d->parts[i] = i == EXTENSION ? newt__json_dump(extension, JSON_COMPACT) : strdup(texts[i]);
         if (!d->parts[i])
             status = newt__base_fail_memory(&c->jar.base);
         else if (i == EXTENSION)

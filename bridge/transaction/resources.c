@@ -180,16 +180,18 @@ make_name(char name[NEWT_RESOURCES_NAME])
     return true;
 }
 
-/* The transaction's own extension and the name. */
+/* The transaction's own extension, the text of an object, and the name. */
 static char *
 extend(const char *extension, const char *name)
 {
-    json_t *json = extension ? json_loads(extension, 0, NULL) : json_object();
-    char *text = NULL;
+    size_t kept = extension ? (size_t)(strrchr(extension, '}') - extension) : 1;
+    size_t size = kept + sizeof name_key + NEWT_RESOURCES_NAME + 16;
+    bool empty = !extension || extension[1] == '}';
+    char *text = malloc(size);
 
-    if (json && json_object_set_new(json, name_key, json_string(name)) == 0)
-        text = json_dumps(json, JSON_COMPACT);
-    json_decref(json);
+    if (text)
+        snprintf(text, size, "%.*s%s\"%s\":\"%s\"}", (int)kept, extension ? extension : "{",
+                 empty ? "" : ",", name_key, name);
     return text;
 }
 

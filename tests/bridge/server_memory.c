@@ -243,6 +243,94 @@ change(ground *g)
 }
 
 static int
+nothing_after(newt_conn *c, int status, void *arg)
+{
+    (void)c;
+    (void)status;
+    (void)arg;
+    return NEWT_OK;
+}
+
+static int
+nothing_prepared(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return NEWT_OK;
+}
+
+static int
+nothing_told(void *arg)
+{
+    (void)arg;
+    return NEWT_OK;
+}
+
+static void
+nothing_undone(void *arg)
+{
+    (void)arg;
+}
+
+static int
+nothing_kept(void *arg, int64_t savepoint)
+{
+    (void)arg;
+    (void)savepoint;
+    return NEWT_OK;
+}
+
+/* Back and forth, with pointers that are held, a hook and a resource. */
+static int
+save_and_roll_back(ground *g)
+{
+    static const newt_resource r = {.size = sizeof r,
+                                    .sort_key = "r",
+                                    .prepare = nothing_prepared,
+                                    .commit = nothing_told,
+                                    .abort = nothing_undone,
+                                    .savepoint = nothing_kept,
+                                    .rollback = nothing_kept};
+    newt_conn *c = g->s.a;
+    struct item *held = NULL;
+    int64_t one, two;
+    int status = newt_begin(c);
+
+    if (status == NEWT_OK && !(held = item_write(c, g->items[2])))
+        status = status_of(c);
+    if (status == NEWT_OK)
+        status = newt_join(c, &r);
+    if (status == NEWT_OK)
+        status = newt_on(c, NEWT_AFTER_COMMIT, nothing_after, NULL);
+    if (status == NEWT_OK)
+        status = newt_savepoint(c, &one);
+    if (status == NEWT_OK) {
+        held->n = -1;
+        newt_set(held, name, "a name that is not to stay");
+        status = change_things(g);
+    }
+    if (status == NEWT_OK)
+        status = newt_savepoint(c, &two);
+    if (status == NEWT_OK)
+        status = newt_delete(c, g->bag);
+    if (status == NEWT_OK)
+        status = newt_rollback_to(c, two);
+    if (status == NEWT_OK)
+        status = newt_release(c, two);
+    if (status == NEWT_OK)
+        status = newt_rollback_to(c, one);
+    if (status == NEWT_OK) {
+        assert_string_equal(held->name.s, "item");
+        held->n++;
+        status = newt_savepoint(c, &two);
+    }
+    if (status == NEWT_OK)
+        return newt_commit(c);
+    newt_abort(c);
+    return status;
+}
+
+static int
 change_and_abort(ground *g)
 {
     int status = newt_begin(g->s.a);
@@ -468,6 +556,35 @@ follow(ground *g)
     return status;
 }
 
+/* The whole store into another, which is as new each time. */
+static int
+copy(ground *g)
+{
+    static store to;
+    bool armed = memory.armed;
+    int status;
+
+    memory.armed = false;
+    if (strncmp(to.schema, "copied", 6) != 0)
+        store_make(&to, "copied");
+    sql_do(g->s.pg, "DELETE FROM %s.object_state WHERE zoid <> 1", to.schema);
+    sql_do(g->s.pg, "DELETE FROM %s.newt_projection WHERE zoid <> 1", to.schema);
+    sql_do(g->s.pg, "DELETE FROM %s.newt_follower", to.schema);
+    to.db = store_db(&to, all_classes, g->options);
+    to.a = connect_(to.db);
+    memory.armed = armed;
+    status = newt_copy(g->s.a, to.a, NULL);
+    memory.armed = false;
+    newt_close(to.a);
+    newt_db_close(to.db);
+    if (status == NEWT_OK)
+        assert_sql(g->s.pg, "0",
+                   "SELECT count(*) FROM object_state a FULL JOIN %s.object_state b USING (zoid) "
+                   "WHERE a.state IS DISTINCT FROM b.state",
+                   to.schema);
+    return status;
+}
+
 /* ---- one allocation after the other
  * ------------------------------------------------------------------ */
 
@@ -488,6 +605,7 @@ static const scenario scenarios[] = {
     {"load", load_all, NEWT_OK, 0},
     {"change", change, NEWT_OK, BRIEF},
     {"abort", change_and_abort, NEWT_OK, 0},
+    {"savepoints", save_and_roll_back, NEWT_OK, BRIEF},
     {"new, removed", make_and_remove, NEWT_OK, PARTS},
     {"merged conflict", merge, NEWT_OK, UNMERGED},
     {"conflict", conflict, NEWT_ECONFLICT, 0},
@@ -496,6 +614,7 @@ static const scenario scenarios[] = {
     {"walk", walk, NEWT_OK, 0},
     {"open", open_another, NEWT_OK, 0},
     {"follow", follow, NEWT_OK, PARTS},
+    {"copy", copy, NEWT_OK, 0},
 };
 
 /* The cache says what the store says, the connection reads and writes. */
