@@ -182,6 +182,8 @@ $(B)/obj/bench/codec.o: INCLUDES = -I.
 $(B)/bench/codec: $(B)/libcodec.a
 $(B)/obj/bench/sink.o: INCLUDES = -I. -I$(B)/include
 $(B)/bench/sink: $(patsubst %,$(B)/obj/updater/%.o,fault lines output sink_ndjson tail)
+# another database is in it
+$(B)/obj/examples/joining/%.o: INCLUDES = -I$(B)/include -I$(includedir)
 define example_dir
 $(B)/examples/$(1): $(patsubst %.c,$(B)/obj/%.o,$(wildcard examples/$(1)/*.c))
 endef
@@ -210,6 +212,9 @@ $(patsubst %.c,$(B)/%,$(wildcard tests/$(1)/*.c)): $(B)/%: $(B)/obj/%.o $(B)/lib
 	$$(LINK) $$^ $$(TEST_LIBS) -o $$@
 endef
 $(foreach k,$(KINDS),$(eval $(call test_kind,$(k))))
+
+# The example's resources are tried.
+$(B)/tests/faults/joining: $(B)/obj/examples/joining/file.o $(B)/obj/examples/joining/database.o
 
 # The library's memory is the test's.
 $(B)/tests/bridge/server_memory: TEST_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup

@@ -3,8 +3,8 @@
 
     figures.py OPERATIONS FIGURES [NAME=VALUE]... >scale.json
 
-A figure is the median of its runs, a ratio the median of the ratios within each run: 1 is as good as the
-limit, and more is better.
+A figure is the median of its runs, a ratio the median of the ratios within each run, with the lowest and
+the highest of them: 1 is as good as the limit, and more is better.
 """
 import json
 import statistics
@@ -42,6 +42,8 @@ def figure(operation, newt, limit):
             ratios = [1 / ratio for ratio in ratios]
         known["limit"] = rounded(statistics.median(limit.values()))
         known["ratio"] = rounded(statistics.median(ratios))
+        if len(ratios) > 1:
+            known["lowest"], known["highest"] = rounded(min(ratios)), rounded(max(ratios))
     return known
 
 

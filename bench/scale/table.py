@@ -28,11 +28,19 @@ def show(x):
     return f"{x:.1f}" if x >= 10 else f"{x:.2f}" if x >= 1 else f"{x:.3f}"
 
 
+def show_ratio(known):
+    """With the lowest and the highest of the runs."""
+    if "ratio" not in known:
+        return ""
+    spread = f" ({known['lowest']:.2f}–{known['highest']:.2f})" if "lowest" in known else ""
+    return f"{known['ratio']:.2f}{spread}"
+
+
 def rows_of(figure, places):
     for side in ("newt", "limit", "ratio"):
-        cells = [figure["at"].get(place, {}).get(side) for place in places]
-        if any(cell is not None for cell in cells):
-            yield side, ["" if c is None else f"{c:.2f}" if side == "ratio" else show(c) for c in cells]
+        all_known = [figure["at"].get(place, {}) for place in places]
+        if any(side in known for known in all_known):
+            yield side, [show_ratio(k) if side == "ratio" else show(k.get(side)) for k in all_known]
 
 
 def tables(result):
@@ -47,17 +55,19 @@ def tables(result):
 def text(result):
     lines = []
     for heading, places, figures in tables(result):
-        lines.append("\n%-64s %s" % (heading, "".join(f"{int(p):>12,}" for p in places)))
+        lines.append("\n%-64s %s" % (heading, "".join(f"{int(p):>18,}" for p in places)))
         for figure, rows in figures:
             name = f"{figure['what']}, {figure['unit']}"
             for side, cells in rows:
-                lines.append("%-56s %-7s %s" % (name, side, "".join(f"{c:>12}" for c in cells)))
+                lines.append("%-56s %-7s %s" % (name, side, "".join(f"{c:>18}" for c in cells)))
                 name = ""
     return "\n".join(lines) + "\n"
 
 
 def markdown(result):
     runs = "one run" if result["runs"] == "1" else f"medians of {result['runs']} runs"
+    if result["large_runs"] != result["runs"]:
+        runs += f" (of more than 1,000,000 Tasks, {result['large_runs']})"
     lines = [
         f"`make bench-scale`, {result['date']}: {result['server']}; {result['machine']}; {runs}, "
         f"{round(int(result['seconds']) / 60)} minutes in all, load {result['load']}."
