@@ -81,6 +81,10 @@ struct newt__feed_type {
      * transaction is not in the store, or what came after it is not any more. */
     int (*next)(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction *take,
                 void *arg, newt_error *e);
+    /* Hands over the transaction of this serial, without its objects, if it is kept; also within a
+     * transaction. */
+    int (*origin)(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg,
+                  newt_error *e);
     /* 1: there are transactions after the position; 0: there were none for so long. */
     int (*wait)(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
     /* The newest transaction that is visible. */

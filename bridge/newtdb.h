@@ -754,6 +754,13 @@ typedef struct newt_walk_options {
  */
 NEWT_API int newt_prefetch_walk(newt_conn *c, const newt_ref *r, size_t n,
                                 const newt_walk_options *opt);
+/*
+ * An object as text, for people and logs: its class, oid, serial and state here, the size of its
+ * record, when and by whom it was written last (if that transaction is kept), and its fields as
+ * JSON, a line each. What is wrong with it stands in the place of the fields. For free(); NULL on
+ * failure. Loads the object if necessary.
+ */
+NEWT_API char *newt_dump(newt_conn *c, newt_ref r) NEWT_CHECK;
 /* The name of the object's class; loads the object if necessary. NULL on failure. Valid as long as
  * the database. */
 NEWT_API const char *newt_class_name(newt_conn *c, newt_ref r);

@@ -86,6 +86,33 @@ next(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction 
 }
 
 static int
+origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg, newt_error *e)
+{
+    newt__logged *entry = NULL;
+    newt__transaction t;
+    int status = NEWT_OK;
+
+    pthread_mutex_lock(&x->heap->lock);
+    for (size_t i = 0; i < x->heap->n_log && !entry && status == NEWT_OK; i++) {
+        const newt__logged *l = x->heap->log[(x->heap->log_at + i) & (x->heap->cap_log - 1)];
+
+        if (l->serial == serial && !(entry = copy_entry(l)))
+            status = newt__fail_memory(e);
+    }
+    pthread_mutex_unlock(&x->heap->lock);
+    if (!entry)
+        return status;
+    t = (newt__transaction){.at = {entry->tid, entry->serial},
+                            .committed_us = entry->tid,
+                            .user = entry->user,
+                            .description = entry->description,
+                            .extension = entry->extension};
+    status = take(arg, &t);
+    newt__logged_free(entry);
+    return status;
+}
+
+static int
 wait_for_next(newt__session *x, newt__position after, int at_most_ms, newt_error *e)
 {
     struct timespec until = newt__after_ms(at_most_ms);
@@ -173,6 +200,7 @@ health(newt__session *x, const char *follower, newt_health *out, newt_error *e)
 
 const newt__feed_type newt__memory_feed_type = {
     .next = next,
+    .origin = origin,
     .wait = wait_for_next,
     .newest = newest,
     .scan = newt__memory_scan,

@@ -222,6 +222,28 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
 }
 
 int
+newt__session_origin(newt__session *c, int64_t serial, newt__take_transaction *take, void *arg)
+{
+    newt__params p = {0};
+    newt__transaction t;
+    PGresult *r;
+    int status;
+
+    newt__param_int(&p, serial);
+    status = newt__ask_row(c, NEWT__S_ORIGIN, &p, &r);
+    if (status == NEWT_OK && r) {
+        t = (newt__transaction){.at = {newt__field_int(r, 0, 0), newt__field_int(r, 0, 1)},
+                                .committed_us = newt__field_int(r, 0, 2),
+                                .user = text_at(r, 0, 3),
+                                .description = text_at(r, 0, 4),
+                                .extension = text_at(r, 0, 5)};
+        status = take(arg, &t);
+    }
+    PQclear(r);
+    return status;
+}
+
+int
 newt__session_newest(newt__session *c, newt__position *out)
 {
     PGresult *r;

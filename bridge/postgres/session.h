@@ -96,6 +96,7 @@ typedef enum newt__statement {
     NEWT__S_TRANSACTION_DESCRIBED,
     NEWT__S_AT_COMMIT,
     NEWT__S_NONCE,
+    NEWT__S_ORIGIN,
     NEWT__S_PREPARED,
     NEWT__S_REGISTERED,
     NEWT__S_IMPORT_FIRST,
@@ -508,6 +509,7 @@ int newt__session_registered(newt__session *c, newt__take_registered *take, void
 int newt__session_import(newt__session *c, const newt__import *what); /* import.c */
 int newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
                        newt__take_transaction *take, void *arg);
+int newt__session_origin(newt__session *c, int64_t serial, newt__take_transaction *take, void *arg);
 int newt__session_wait_feed(newt__session *c, newt__position after, int at_most_ms);
 int newt__session_newest(newt__session *c, newt__position *out);
 int newt__session_scan(newt__session *c, int64_t after, size_t n, newt__take_record *take,

@@ -413,6 +413,9 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "coalesce($6::text, CURRENT_USER), $7::text, $8::text::jsonb, $9) " RETURNING_TID,
     /* the same within COMMIT */
     [NEWT__S_AT_COMMIT] = "SELECT " AT_COMMIT("$1", "$2", "$3", "$4", "$5", "$6", "$7", "$8"),
+    [NEWT__S_ORIGIN] = "SELECT tid, serial, (extract(epoch FROM committed_at) * 1000000)::bigint, "
+                       "username, description, extension::text FROM @store@.transaction "
+                       "WHERE serial = $1",
     /* $1 the end of the names of this store's */
     [NEWT__S_PREPARED] =
         "SELECT split_part(gid, '.', 1), (extract(epoch FROM clock_timestamp() - prepared) * "

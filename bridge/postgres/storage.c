@@ -177,6 +177,12 @@ feed_next(newt__session *c, newt__cursor *at, int64_t objects, newt__take_transa
 }
 
 static int
+origin(newt__session *c, int64_t serial, newt__take_transaction *take, void *arg, newt_error *e)
+{
+    return done(c, newt__session_origin(c, serial, take, arg), e);
+}
+
+static int
 feed_wait(newt__session *c, newt__position after, int at_most_ms, newt_error *e)
 {
     return done(c, newt__session_wait_feed(c, after, at_most_ms), e);
@@ -312,6 +318,7 @@ projected(newt__session *c, int64_t *tid, bool *any, newt_error *e)
 
 static const newt__feed_type feed = {
     .next = feed_next,
+    .origin = origin,
     .wait = feed_wait,
     .newest = newest,
     .scan = scan,

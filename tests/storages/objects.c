@@ -452,7 +452,55 @@ unreachable(void **state)
     store_close(&s);
 }
 
+static void
+test_dump(void **state)
+{
+    char expected[300], *text;
+    item_ref r, q;
+    store s;
+
+    (void)state;
+    store_open(&s, "dump");
+    begin(s.a);
+    q = item_id(new_item(s.a, "q", 1));
+    r = item_id(new_item(s.a, "r\n", 2));
+    item_write(s.a, r)->next = q;
+    text = newt_dump(s.a, r.any);
+    assert_non_null(text);
+    assert_non_null(strstr(text, ", new in this transaction\n"));
+    assert_null(strstr(text, "serial"));
+    free(text);
+    ok(s.a, newt_describe(s.a, "ada", "two of them", NULL));
+    commit(s.a);
+    begin(s.b);
+    text = newt_dump(s.b, r.any);
+    assert_non_null(text);
+    snprintf(expected, sizeof expected, "Item %lld, as it is stored\n  record   ",
+             (long long)r.any.oid);
+    assert_memory_equal(text, expected, strlen(expected));
+    snprintf(expected, sizeof expected, " UTC, transaction %lld, by ada: two of them\n",
+             (long long)newt_tid(s.a));
+    assert_non_null(strstr(text, expected));
+    snprintf(expected, sizeof expected, "\n  n: 2\n  name: \"r\\n\"\n  next: {\"::=>\": %lld}\n",
+             (long long)q.any.oid);
+    assert_non_null(strstr(text, expected));
+    free(text);
+    write_n(s.b, r, 3);
+    text = newt_dump(s.b, r.any);
+    assert_non_null(strstr(text, ", asked for writing in this transaction\n"));
+    assert_non_null(strstr(text, "\n  n: 3\n"));
+    free(text);
+    ok(s.b, newt_delete(s.b, r.any));
+    assert_null(newt_dump(s.b, r.any));
+    assert_int_equal(newt_status(s.b), NEWT_EMISSING);
+    newt_abort(s.b);
+    assert_null(newt_dump(s.b, r.any));
+    assert_int_equal(newt_status(s.b), NEWT_EBUSY);
+    store_close(&s);
+}
+
 static const struct CMUnitTest objects[] = {
+    cmocka_unit_test(test_dump),
     cmocka_unit_test(missing),
     cmocka_unit_test(damaged),
     cmocka_unit_test(bags_and_structs),
