@@ -216,9 +216,13 @@ typedef struct newt_field {
     uint16_t key_size;        /* NEWT_PAIRS_OF */
     uint16_t stride;          /* size of one item, key included */
     uint16_t value_at;        /* offset of the value in an item */
+    uint16_t init_size;       /* of what init points to */
     const newt_class *type;   /* REF: class of the target (NULL: any); STRUCT: its table */
     const char *const *names; /* ENUM: names of 0, 1, ..., NULL */
-    void *reserved_[2];
+    const char *was;          /* its name in older records; NULL: the same */
+    const char *const *were;  /* more of them, the newest first, ..., NULL; or NULL */
+    const void *init;         /* a value as the member's: its default; see "classes over time" */
+    void *reserved_[1];
 } newt_field;
 
 typedef struct newt_hooks newt_hooks;
@@ -232,7 +236,9 @@ struct newt_class {
     const newt_field *fields;
     const newt_hooks *hooks; /* or NULL */
     uint32_t flags;
-    void *reserved_[3];
+    const char *const *was;     /* names that it had, ..., NULL; or NULL */
+    const char *const *dropped; /* fields of older records that are not kept, ..., NULL; or NULL */
+    void *reserved_[1];
 };
 
 /*
@@ -248,8 +254,8 @@ struct newt_hooks {
      * there. Only in inline mode: newt_db_open refuses it in classes whose JSONB is written by the
      * updater. */
     int (*to_json)(const void *object, struct json_t *json, void *arg);
-    /* Fills an object from a record of an older version. Fields whose names and kinds are unchanged
-     * have been loaded already; newt_record_get gives the others. */
+    /* Fills an object from a record of an older version. Fields whose kinds are unchanged have been
+     * loaded already, under their old names, too; newt_record_get gives the others. */
     int (*upgrade)(int32_t from, const newt_record *record, void *object, void *arg);
     void *arg;
     /* Merges at commit when others have changed the object since it was read. `old` is the state
@@ -303,7 +309,7 @@ struct newt_hooks {
                     .value_at = offsetof(__typeof__(NEWT__ITEM(S, f)), value)
 
 /* Field macros. S: the struct type, f: the member (nested members too), c: the name a class was
- * declared with. They may end with .flags = ... and .as = "name". */
+ * declared with. They may end with .flags = ..., .as = "name", .was = "name" and NEWT_INIT. */
 #define NEWT_FIELD(S, f, ...)                                                                      \
     {                                                                                              \
         NEWT__ONE(S, f), .kind = NEWT__KIND(NEWT__M(S, f)), __VA_ARGS__                            \
@@ -372,20 +378,56 @@ struct newt_hooks {
 #endif
 /* clang-format on */
 
-/* Defines the table c##_class of struct c: name in the store, version, hooks or NULL, fields. */
-#define NEWT_CLASS_AS(c, nm, ver, hk, flg, ...)                                                    \
+/* Defines the table c##_class of struct c: name in the store, version, hooks or NULL, fields.
+ * NEWT_CLASS_PAST: with flags, and in parentheses what it was: (.was = NEWT_NAMES("Job")). */
+#define NEWT_CLASS_PAST(c, nm, ver, hk, flg, past, ...)                                            \
     static const newt_field c##_fields_[] = {__VA_ARGS__};                                         \
-    const newt_class c##_class = {sizeof(newt_class),                                              \
-                                  sizeof(newt_field),                                              \
-                                  sizeof(struct c),                                                \
-                                  nm,                                                              \
-                                  ver,                                                             \
-                                  sizeof c##_fields_ / sizeof *c##_fields_,                        \
-                                  c##_fields_,                                                     \
-                                  hk,                                                              \
-                                  flg,                                                             \
-                                  {0}}
+    const newt_class c##_class = {.class_size = sizeof(newt_class),                                \
+                                  .field_size = sizeof(newt_field),                                \
+                                  .size = sizeof(struct c),                                        \
+                                  .name = nm,                                                      \
+                                  .version = ver,                                                  \
+                                  .n_fields = sizeof c##_fields_ / sizeof *c##_fields_,            \
+                                  .fields = c##_fields_,                                           \
+                                  .hooks = hk,                                                     \
+                                  .flags = flg,                                                    \
+                                  NEWT__BARE past}
+#define NEWT__BARE(...) __VA_ARGS__
+#define NEWT_CLASS_AS(c, nm, ver, hk, flg, ...)                                                    \
+    NEWT_CLASS_PAST(c, nm, ver, hk, flg, (.was = NULL), __VA_ARGS__)
 #define NEWT_CLASS(c, nm, ver, hk, ...) NEWT_CLASS_AS(c, nm, ver, hk, 0, __VA_ARGS__)
+
+/* For .was and .dropped of a class, and .were of a field. As NEWT_INIT, for tables outside of
+ * functions: what they point to lives as long as the place where they stand. */
+#define NEWT_NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* At the end of a field macro, a default: NEWT_INIT(int32_t, 3), of the member's type; for
+ * newt_text NEWT_INIT_TEXT("new"). */
+#define NEWT_INIT(T, ...) .init = &(const T){__VA_ARGS__}, .init_size = sizeof(T)
+#define NEWT_INIT_TEXT(str)                                                                        \
+    .init = &(const newt_text){"" str "", sizeof(str) - 1, 0}, .init_size = sizeof(newt_text)
+
+/* ---- classes over time ------------------------------------------------------------------- */
+
+/*
+ * Records outlive the tables they were written with; docs/evolution.md has worked cases.
+ *
+ * A field that is added: records without it give its default (NEWT_INIT), else null or zero. A new
+ * object has the default, too. Null is written in a field that has one, so that it stays null.
+ * A field that is removed: its values are kept and written again, as those of any field that the
+ * table lacks, until its name is in newt_class.dropped: then the next write drops it.
+ * A field that is renamed (.was; .were if it had several names, the newest first): records that
+ * lack the new name are read by the old one, the newest of them that is there. What is written has
+ * the new name alone. In an embedded struct its own table says all this; fields that this lacks
+ * cannot be kept there, and go when a record of an older version is written.
+ * A field of another kind: the class's version is raised, and newt_hooks.upgrade fills the new
+ * member from newt_record_get.
+ * A class that is renamed (newt_class.was): records of its old names are read as it, with versions
+ * that count on across the rename, and get its name when they are written.
+ * A record of a newer version can be read as far as it fits the table. It cannot be changed
+ * (NEWT_ECLASS), and stays as it is to the byte; its object can be deleted.
+ *
+ * An old record is rewritten when its object is next changed.
+ */
 
 /* ---- errors ------------------------------------------------------------------------------ */
 

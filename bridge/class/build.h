@@ -1,5 +1,5 @@
 /*
- * build.h - between class.c, which copies class tables, check.c and builtin.c
+ * build.h - between class.c, which copies class tables, and past.c, check.c, builtin.c, block.c
  */
 #ifndef NEWT_BUILD_H
 #define NEWT_BUILD_H
@@ -8,6 +8,22 @@
 
 /* The library's own classes; NULL after the last (builtin.c). */
 extern const newt_class *const newt__builtin_classes[];
+
+/* ---- memory (block.c) ------------------------------------------------------------------------ */
+
+typedef struct newt__block newt__block;
+
+/* Zeroed, for as long as the list; NULL: no memory, in *e. */
+void *newt__block_take(newt__block **list, size_t n, newt_error *e);
+/* A copy of n bytes, and a NUL. */
+char *newt__block_text(newt__block **list, const char *s, size_t n, newt_error *e);
+void newt__block_free(newt__block *list);
+
+/* ---- what older records have (past.c) -------------------------------------------------------- */
+
+/* Copies the names that fields had, and those that are dropped, from the program's table; the
+ * fields are there. False: *e. */
+bool newt__past_copy(newt__block **blocks, newt__class *k, newt_error *e);
 
 /* ---- checks (check.c): false, or what they return else, goes with NEWT_ECLASS in *e ---------- */
 
@@ -23,6 +39,13 @@ bool newt__check_layout(newt_error *e, const newt__class *k, const newt__field *
 /* Fields of one class against each other. */
 bool newt__check_overlap(newt_error *e, const newt__class *k);
 bool newt__check_alignment(newt_error *e, const newt__class *k);
+/* A field's default. */
+bool newt__check_init(newt_error *e, const newt__class *k, const newt__field *f);
+/* A name of older records, of this field or (NULL) one that is dropped. */
+bool newt__check_past_name(newt_error *e, const newt__class *k, const newt__field *f,
+                           const char *name);
+/* All of them against each other and the fields; they are in order. */
+bool newt__check_past(newt_error *e, const newt__class *k);
 /* The same definition in another place (two plug-ins with one source). */
 bool newt__same_definition(const newt_class *a, const newt_class *b);
 /* Those that the program does not know are NULL. */

@@ -5,16 +5,13 @@
 
 NEWT_CLASS(newt_list, "newt.List", 1, NULL, NEWT_LIST(struct newt_list, items));
 NEWT_CLASS(newt_map, "newt.Map", 1, NULL, NEWT_MAPOF(struct newt_map, items));
-const newt_class newt__root_class = {sizeof(newt_class),
-                                     sizeof(newt_field),
-                                     sizeof(struct newt_map),
-                                     "newt.Root",
-                                     1,
-                                     1,
-                                     newt_map_fields_,
-                                     NULL,
-                                     0,
-                                     {0}};
+const newt_class newt__root_class = {.class_size = sizeof(newt_class),
+                                     .field_size = sizeof(newt_field),
+                                     .size = sizeof(struct newt_map),
+                                     .name = "newt.Root",
+                                     .version = 1,
+                                     .n_fields = 1,
+                                     .fields = newt_map_fields_};
 
 static int
 merge_length(const void *old, const void *committed, void *ours, void *arg)

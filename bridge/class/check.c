@@ -2,6 +2,7 @@
  * check.c - what is wrong with a class table, and whether two are the same
  */
 #include "build.h"
+#include "../conn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,11 @@ newt__check_table(newt_error *e, const newt_class *t, bool is_own)
     for (size_t i = 0; i < sizeof t->reserved_ / sizeof *t->reserved_; i++)
         if (t->reserved_[i])
             return newt__class_refuse(e, "class \"%s\" uses words that are reserved", t->name);
+    for (size_t i = 0; t->was && t->was[i]; i++)
+        if (!check_class_name(e, t->was[i])) {
+            newt__fail_detail(e, "Class \"%s\" says that it had this name.", t->name);
+            return false;
+        }
     if (t->flags & ~(uint32_t)ALL_CLASS_FLAGS)
         return newt__class_refuse(e, "class \"%s\" has unknown flags: 0x%x", t->name,
                                   (unsigned)t->flags);
@@ -110,6 +116,33 @@ newt__check_table(newt_error *e, const newt_class *t, bool is_own)
     return true;
 }
 
+/* Lists of names that end with NULL; NULL is an empty one. */
+static bool
+same_names(const char *const *a, const char *const *b)
+{
+    static const char *const none[] = {NULL};
+
+    a = a ? a : none;
+    b = b ? b : none;
+    while (*a && *b && strcmp(*a, *b) == 0)
+        a++, b++;
+    return *a == *b; /* both are at the end */
+}
+
+static bool
+same_init(const newt_field *a, const newt_field *b)
+{
+    const newt_bytes *x = a->init, *y = b->init; /* the layout of all that is bytes */
+
+    if (!x != !y || a->init_size != b->init_size || !x || x == y)
+        return !x == !y && a->init_size == b->init_size;
+    if (a->init_size != a->size || b->init_size != b->size)
+        return true; /* refused anyway */
+    if (a->kind != NEWT_K_TEXT && a->kind != NEWT_K_BYTES && a->kind != NEWT_K_DECIMAL)
+        return memcmp(x, y, a->size) == 0;
+    return x->n == y->n && !x->p == !y->p && (!x->p || memcmp(x->p, y->p, x->n) == 0);
+}
+
 /* The same definition in another place (two plug-ins with one source). */
 static bool
 same_field(const newt_field *a, const newt_field *b)
@@ -125,15 +158,9 @@ same_field(const newt_field *a, const newt_field *b)
     if (a->type != b->type && (!a->type || !b->type || !a->type->name || !b->type->name ||
                                strcmp(a->type->name, b->type->name) != 0))
         return false;
-    if (!a->names != !b->names)
-        return false;
-    for (size_t i = 0; a->names && a->names != b->names; i++) {
-        if (!a->names[i] || !b->names[i])
-            return a->names[i] == b->names[i];
-        if (strcmp(a->names[i], b->names[i]) != 0)
-            return false;
-    }
-    return true;
+    return !a->names == !b->names && same_names(a->names, b->names) && !a->was == !b->was &&
+           (!a->was || strcmp(a->was, b->was) == 0) && same_names(a->were, b->were) &&
+           same_init(a, b);
 }
 
 /* Those that the program does not know are NULL. */
@@ -154,7 +181,8 @@ newt__same_definition(const newt_class *a, const newt_class *b)
 
     if (a->version != b->version || a->size != b->size || a->flags != b->flags ||
         a->n_fields != b->n_fields || ha.to_json != hb.to_json || ha.upgrade != hb.upgrade ||
-        ha.resolve != hb.resolve || ha.arg != hb.arg)
+        ha.resolve != hb.resolve || ha.arg != hb.arg || !same_names(a->was, b->was) ||
+        !same_names(a->dropped, b->dropped))
         return false;
     for (uint32_t i = 0; i < a->n_fields; i++)
         if (!same_field(&a->fields[i], &b->fields[i]))
@@ -176,6 +204,118 @@ newt__check_flags(newt_error *e, const newt__class *k, const newt__field *f)
                                   nulls == NEWT_F_REQUIRED ? "REQUIRED" : "KEEP_NULL");
     return true;
 }
+
+/* ---- what was, and what is at first ------------------------------------------------------ */
+
+static bool
+is_decimal(newt_error *e, const newt_text *digits)
+{
+    newt__buffer magnitude = {.env = &newt__malloc_env};
+    newt__number x;
+    newt__code code;
+
+    if (newt__special_named(digits->s, digits->n))
+        return true;
+    code = newt__number_parse(digits->s, digits->n, &magnitude, &x);
+    newt__buffer_free(&magnitude);
+    if (code == NEWT__NOMEM)
+        newt__fail_memory(e);
+    return code == NEWT__OK;
+}
+
+bool
+newt__check_init(newt_error *e, const newt__class *k, const newt__field *f)
+{
+    const newt_field *t = &f->f;
+
+    if (!t->init)
+        return t->init_size == 0 ||
+               newt__field_refuse(e, k, f, "has the size of a default, but none");
+    if (t->shape != NEWT_ONE || t->kind == NEWT_K_JSON || t->kind == NEWT_K_REF ||
+        t->kind == NEWT_K_STRUCT)
+        return newt__field_refuse(e, k, f, "cannot have a default: it is %s",
+                                  t->shape != NEWT_ONE ? "no single value"
+                                                       : newt__kinds[t->kind].name);
+    if (t->init_size != t->size)
+        return newt__field_refuse(e, k, f, "has %u bytes, but a default of %u", t->size,
+                                  t->init_size);
+    if (newt__is_null(t->kind, t->init))
+        return newt__field_refuse(e, k, f, "has null as its default, which it is anyway");
+    if (t->kind == NEWT_K_ENUM &&
+        (*(const int *)t->init < 0 || (uint32_t) * (const int *)t->init >= f->n_names))
+        return newt__field_refuse(e, k, f, "has the default %d, which its enum has no name for",
+                                  *(const int *)t->init);
+    if (t->kind == NEWT_K_DECIMAL && !is_decimal(e, t->init))
+        return e->status == NEWT_OK
+                   ? newt__field_refuse(e, k, f, "has a default that is no decimal number")
+                   : false;
+    return true;
+}
+
+bool
+newt__check_past_name(newt_error *e, const newt__class *k, const newt__field *f, const char *name)
+{
+    size_t n = newt__name_length(name);
+    const char *wrong = n == 0                           ? "empty"
+                        : n > NEWT__MAX_NAME             ? "too long"
+                        : newt__utf8_valid(name, n) != n ? "not UTF-8"
+                                                         : NULL;
+
+    if (!wrong)
+        return true;
+    if (f)
+        return newt__field_refuse(e, k, f, "has an older name that is %s", wrong);
+    return newt__class_refuse(e, "class \"%s\" drops a field whose name is %s", k->name, wrong);
+}
+
+/* An older name that is the name of a field. */
+static bool
+refuse_present(newt_error *e, const newt__class *k, const newt__past *p, const newt__field *f)
+{
+    if (!p->field)
+        return newt__class_refuse(e, "class \"%s\" drops \"%s\", but has a field of this name",
+                                  k->name, p->name);
+    return newt__field_refuse(e, k, p->field, "was \"%s\", which is %s", p->name,
+                              p->field == f ? "its name" : "the name of another field");
+}
+
+static bool
+refuse_twice(newt_error *e, const newt__class *k, const newt__past *p, const newt__past *q)
+{
+    const newt__past *kept = p->field ? p : q, *other = p->field ? q : p;
+
+    if (!kept->field)
+        return newt__class_refuse(e, "class \"%s\" drops \"%s\" twice", k->name, p->name);
+    if (!other->field)
+        return newt__class_refuse(e, "class \"%s\" drops \"%s\", which its field \"%s\" was",
+                                  k->name, p->name, kept->field->as);
+    if (p->field == q->field)
+        return newt__field_refuse(e, k, p->field, "was \"%s\" twice", p->name);
+    return newt__class_refuse(e, "fields \"%s\" and \"%s\" of class \"%s\" both were \"%s\"",
+                              p->field->as, q->field->as, k->name, p->name);
+}
+
+bool
+newt__check_past(newt_error *e, const newt__class *k)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < k->n_past; i++) {
+        const newt__past *p = &k->past[i];
+        int order = -1;
+
+        while (at < k->n_fields &&
+               (order = newt__key_order(k->fields[at].as, k->fields[at].as_n, p->name, p->n)) < 0)
+            at++;
+        if (at < k->n_fields && order == 0)
+            return refuse_present(e, k, p, &k->fields[at]);
+        if (i > 0 && newt__key_order(p[-1].name, p[-1].n, p->name, p->n) == 0)
+            return refuse_twice(e, k, p - 1, p);
+    }
+    return true;
+}
+
+/* ---- layouts ------------------------------------------------------------------------------ */
 
 /* The layout: sizes against kinds, everything inside the struct. */
 bool

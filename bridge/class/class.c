@@ -13,11 +13,6 @@
 
 /* ---- a set of classes -------------------------------------------------------------------- */
 
-struct block {
-    struct block *next;
-    _Alignas(16) char data[];
-};
-
 struct interned {
     struct interned *next;
     size_t n;
@@ -35,13 +30,21 @@ struct alias {
     newt__class *class;
 };
 
+/* A name of a class: its own, or one that it had. */
+struct named {
+    const char *name;
+    size_t n;
+    newt__class *class;
+};
+
 struct newt__classes {
-    struct block *blocks; /* everything but what follows */
-    newt__class **list;   /* the library's own first, then in the order they were met */
+    newt__block *blocks; /* everything but what follows */
+    newt__class **list;  /* the library's own first, then in the order they were met */
     size_t n, cap;
     struct alias *aliases; /* by address, once built; several for a class defined twice alike */
     size_t n_aliases, cap_aliases;
-    newt__class **by_name;
+    struct named *by_name; /* in encoded order */
+    size_t n_named;
     struct names *names;
 };
 
@@ -55,24 +58,13 @@ typedef struct builder {
 static void *
 take(builder *b, size_t n)
 {
-    struct block *block = n <= SIZE_MAX - sizeof *block ? malloc(sizeof *block + n) : NULL;
-
-    if (!block) {
-        newt__fail_memory(b->e);
-        return NULL;
-    }
-    memset(block->data, 0, n);
-    block->next = b->cs->blocks;
-    b->cs->blocks = block;
-    return block->data;
+    return newt__block_take(&b->cs->blocks, n, b->e);
 }
 
 static char *
 take_text(builder *b, const char *s, size_t n)
 {
-    char *copy = take(b, n + 1);
-
-    return copy ? memcpy(copy, s, n) : NULL;
+    return newt__block_text(&b->cs->blocks, s, n, b->e);
 }
 
 static bool
@@ -150,6 +142,19 @@ list_class(builder *b, newt__class *k)
     return true;
 }
 
+/* A list of names that ends with NULL. */
+static bool
+copy_list(builder *b, const char *const *names, char ***out, uint32_t *n)
+{
+    for (*n = 0; names && names[*n]; ++*n)
+        ;
+    *out = take(b, (*n + (size_t)1) * sizeof **out);
+    for (uint32_t i = 0; *out && i < *n; i++)
+        if (!((*out)[i] = take_text(b, names[i], strlen(names[i]))))
+            return false;
+    return *out != NULL;
+}
+
 /* Finds or adds a class by its table; the fields are copied later. NULL: failed. */
 static newt__class *
 add(builder *b, const newt_class *table, bool stored)
@@ -188,7 +193,7 @@ add(builder *b, const newt_class *table, bool stored)
         k->size = table->size;
         k->flags = table->flags;
         k->hooks = newt__class_hooks(table);
-        if (!list_class(b, k))
+        if (!copy_list(b, table->was, &k->was, &k->n_was) || !list_class(b, k))
             return NULL;
     }
     k->stored |= stored;
@@ -234,6 +239,35 @@ copy_names(builder *b, const newt__class *k, newt__field *f)
     return true;
 }
 
+/* A field's default. Null is written then, so that a record without the field is one of a program
+ * that did not have it. */
+static bool
+copy_init(builder *b, const newt__class *k, newt__field *f)
+{
+    const newt_field *t = &f->f;
+    uint8_t *copy;
+
+    if (!newt__check_init(b->e, k, f))
+        return false;
+    if (!t->init)
+        return true;
+    if (!(copy = take(b, t->size)))
+        return false;
+    memcpy(copy, t->init, t->size);
+    if (t->kind == NEWT_K_TEXT || t->kind == NEWT_K_BYTES || t->kind == NEWT_K_DECIMAL) {
+        newt_text *text = (void *)copy; /* the layout of all three */
+
+        text->s = take_text(b, text->s, text->n);
+        text->priv_ = 0;
+        if (!text->s)
+            return false;
+    }
+    f->f.init = copy;
+    if (f->nullable && !(t->flags & NEWT_F_REQUIRED))
+        f->f.flags |= NEWT_F_KEEP_NULL;
+    return true;
+}
+
 static bool
 copy_field(builder *b, newt__class *k, const newt_field *t, newt__field *f, uint32_t declared)
 {
@@ -270,8 +304,8 @@ copy_field(builder *b, newt__class *k, const newt_field *t, newt__field *f, uint
         return false;
     if ((t->kind == NEWT_K_ENUM) != (t->names != NULL) && t->kind != NEWT_K_ENUM)
         return newt__field_refuse(b->e, k, f, "has names, but is no enum");
-    if (t->kind == NEWT_K_ENUM)
-        return copy_names(b, k, f);
+    if ((t->kind == NEWT_K_ENUM && !copy_names(b, k, f)) || !copy_init(b, k, f))
+        return false;
     if (t->kind == NEWT_K_STRUCT) {
         if (!t->type)
             return newt__field_refuse(b->e, k, f, "is a struct without a class table");
@@ -316,7 +350,7 @@ copy_fields(builder *b, newt__class *k)
         if (by_key(&k->fields[i - 1], &k->fields[i]) == 0)
             return newt__class_refuse(b->e, "class \"%s\" has two fields named \"%s\"", k->name,
                                       k->fields[i].as);
-    return newt__check_overlap(b->e, k);
+    return newt__check_overlap(b->e, k) && newt__past_copy(&b->cs->blocks, k, b->e);
 }
 
 /* ---- across classes --------------------------------------------------------------- */
@@ -382,6 +416,10 @@ make_blank(const newt__class *k, uint8_t *at)
 
         if (f->f.shape != NEWT_ONE)
             continue;
+        if (f->f.init) {
+            memcpy(p, f->f.init, f->f.size);
+            continue;
+        }
         switch (f->f.kind) {
         case NEWT_K_TIME: ((newt_time *)(void *)p)->us = NEWT_TIME_NULL; break;
         case NEWT_K_DATE: ((newt_date *)(void *)p)->days = NEWT_DATE_NULL; break;
@@ -405,9 +443,53 @@ by_address(const void *a, const void *b)
 static int
 by_class_name(const void *a, const void *b)
 {
-    const newt__class *x = *(newt__class *const *)a, *y = *(newt__class *const *)b;
+    const struct named *x = a, *y = b;
 
-    return newt__key_order(x->name, x->name_n, y->name, y->name_n);
+    return newt__key_order(x->name, x->n, y->name, y->n);
+}
+
+/* Two names that are the same; at most one of them is a class's own. */
+static bool
+refuse_name(builder *b, const struct named *x, const struct named *y)
+{
+    const struct named *own = x->name == x->class->name ? x : y, *old = own == x ? y : x;
+
+    if (x->class == y->class)
+        return newt__class_refuse(b->e, "class \"%s\" was \"%s\", which is %s", x->class->name,
+                                  x->name,
+                                  own->name == own->class->name ? "its name" : "said twice");
+    if (own->name == own->class->name)
+        newt__class_refuse(b->e, "class \"%s\" was \"%s\", which is another class of this program",
+                           old->class->name, old->name);
+    else
+        newt__class_refuse(b->e, "classes \"%s\" and \"%s\" both were \"%s\"", x->class->name,
+                           y->class->name, x->name);
+    newt__fail_hint(b->e, "A record of that name can be read as one class alone.");
+    return false;
+}
+
+static bool
+sort_names(builder *b)
+{
+    newt__classes *cs = b->cs;
+    size_t n = cs->n;
+
+    for (size_t i = 0; i < cs->n; i++)
+        n += cs->list[i]->n_was;
+    if (!(cs->by_name = take(b, n * sizeof *cs->by_name)))
+        return false;
+    for (size_t i = 0; i < cs->n; i++) {
+        newt__class *k = cs->list[i];
+
+        cs->by_name[cs->n_named++] = (struct named){k->name, k->name_n, k};
+        for (uint32_t j = 0; j < k->n_was; j++)
+            cs->by_name[cs->n_named++] = (struct named){k->was[j], strlen(k->was[j]), k};
+    }
+    qsort(cs->by_name, n, sizeof *cs->by_name, by_class_name);
+    for (size_t i = 1; i < n; i++)
+        if (by_class_name(&cs->by_name[i - 1], &cs->by_name[i]) == 0)
+            return refuse_name(b, &cs->by_name[i - 1], &cs->by_name[i]);
+    return true;
 }
 
 static bool
@@ -445,12 +527,7 @@ build(builder *b, const newt_class *const *classes)
         make_blank(k, k->blank);
     }
     qsort(cs->aliases, cs->n_aliases, sizeof *cs->aliases, by_address);
-    cs->by_name = take(b, cs->n * sizeof *cs->by_name);
-    if (!cs->by_name)
-        return false;
-    memcpy(cs->by_name, cs->list, cs->n * sizeof *cs->by_name);
-    qsort(cs->by_name, cs->n, sizeof *cs->by_name, by_class_name);
-    return true;
+    return sort_names(b);
 }
 
 int
@@ -478,10 +555,7 @@ newt__classes_free(newt__classes *cs)
 {
     if (!cs)
         return;
-    for (struct block *next; cs->blocks; cs->blocks = next) {
-        next = cs->blocks->next;
-        free(cs->blocks);
-    }
+    newt__block_free(cs->blocks);
     if (cs->names) {
         for (struct interned *next; cs->names->first; cs->names->first = next) {
             next = cs->names->first->next;
@@ -507,24 +581,32 @@ newt__class_find(const newt__classes *cs, const newt_class *table)
     return found ? found->class : NULL;
 }
 
-const newt__class *
-newt__class_named(const newt__classes *cs, const char *name, size_t n)
+static const struct named *
+find_named(const newt__classes *cs, const char *name, size_t n)
 {
-    size_t low = 0, high = cs->n;
+    size_t low = 0, high = cs->n_named;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const newt__class *k = cs->by_name[middle];
-        int order = newt__key_order(name, n, k->name, k->name_n);
+        const struct named *x = &cs->by_name[middle];
+        int order = newt__key_order(name, n, x->name, x->n);
 
         if (order == 0)
-            return k;
+            return x;
         if (order < 0)
             high = middle;
         else
             low = middle + 1;
     }
     return NULL;
+}
+
+const newt__class *
+newt__class_named(const newt__classes *cs, const char *name, size_t n)
+{
+    const struct named *found = find_named(cs, name, n);
+
+    return found ? found->class : NULL;
 }
 
 const newt__class *
@@ -536,11 +618,11 @@ newt__class_at(const newt__classes *cs, size_t i)
 const char *
 newt__class_intern(const newt__classes *cs, const char *name, size_t n)
 {
-    const newt__class *k = newt__class_named(cs, name, n);
+    const struct named *known = find_named(cs, name, n);
     struct interned *found;
 
-    if (k)
-        return k->name;
+    if (known)
+        return known->name;
     pthread_mutex_lock(&cs->names->mutex);
     for (found = cs->names->first; found; found = found->next)
         if (found->n == n && memcmp(found->s, name, n) == 0)
@@ -557,4 +639,12 @@ newt__class_intern(const newt__classes *cs, const char *name, size_t n)
     }
     pthread_mutex_unlock(&cs->names->mutex);
     return found ? found->s : NULL;
+}
+
+const char *
+newt__class_present(const newt__classes *cs, const char *name, size_t n)
+{
+    const newt__class *k = newt__class_named(cs, name, n);
+
+    return k ? k->name : newt__class_intern(cs, name, n);
 }

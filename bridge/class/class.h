@@ -36,6 +36,8 @@ uint32_t newt__field_extent(const newt_field *f);
 
 /* Whether a value of a nullable kind is null; false for the others. */
 bool newt__is_null(uint8_t kind, const void *p);
+/* Null, or zero if the kind has none. */
+void newt__set_null(uint8_t kind, void *p, size_t size);
 
 /* What decimals and floats may be besides numbers, as PostgreSQL spells it; the last has no name.
  */
@@ -68,6 +70,14 @@ typedef struct newt__field {
     bool nullable;           /* the kind has a null */
 } newt__field;
 
+/* A name that older records have. */
+typedef struct newt__past {
+    const char *name;
+    uint32_t n;
+    uint32_t rank;            /* among those of the field: 0, 1, ..., the newest first */
+    const newt__field *field; /* that has another name now; NULL: it is dropped */
+} newt__past;
+
 struct newt__class {
     const newt_class *table; /* as the program gave it: a key, not read later */
     char *name;
@@ -76,22 +86,33 @@ struct newt__class {
     uint32_t size, flags, n_fields;
     newt__field *fields; /* in encoded order of their keys */
     newt_hooks hooks;    /* all zero if there are none */
-    uint8_t *blank;      /* an object whose times and dates are null */
-    bool stored;         /* given to newt_db_open or built in; else only embedded */
+    newt__past *past;    /* in encoded order of the names */
+    uint32_t n_past;
+    uint32_t n_was;
+    char **was;     /* names that the class had */
+    uint8_t *blank; /* a new object: defaults; times and dates null */
+    bool stored;    /* given to newt_db_open or built in; else only embedded */
 };
 
 typedef struct newt__classes newt__classes;
 int newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_error *e);
 void newt__classes_free(newt__classes *cs);
 const newt__class *newt__class_find(const newt__classes *cs, const newt_class *table);
+/* By its name, or one that it had. */
 const newt__class *newt__class_named(const newt__classes *cs, const char *name, size_t n);
 const newt__class *newt__class_at(const newt__classes *cs, size_t i); /* NULL after the last */
 /* What newt_class.fields holds for the registry: [{"name":, "kind":, ...}, ...] in the order of
  * the program's table, see docs/class-registry.md; as text, malloc'ed, NULL: no memory
  * (registry.c). */
 char *newt__class_fields(const newt__class *k);
-/* The text of a class name that no table has, valid as long as the classes; NULL: no memory. */
+/* What older records call a field, or what is dropped of them; NULL: the name is none of these
+ * (past.c). */
+const newt__past *newt__class_past(const newt__class *k, const char *name, size_t n);
+/* The text of a class name, whether a table has it or not, valid as long as the classes; NULL: no
+ * memory. */
 const char *newt__class_intern(const newt__classes *cs, const char *name, size_t n);
+/* The same of the name that the class has now. */
+const char *newt__class_present(const newt__classes *cs, const char *name, size_t n);
 
 /* newt.Root: the named roots, a struct newt_map; oid 1 (builtin.c). */
 extern const newt_class newt__root_class;

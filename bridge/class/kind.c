@@ -69,6 +69,16 @@ newt__is_null(uint8_t kind, const void *p)
     }
 }
 
+void
+newt__set_null(uint8_t kind, void *p, size_t size)
+{
+    switch (kind) {
+    case NEWT_K_TIME: ((newt_time *)p)->us = NEWT_TIME_NULL; break;
+    case NEWT_K_DATE: ((newt_date *)p)->days = NEWT_DATE_NULL; break;
+    default: memset(p, 0, size);
+    }
+}
+
 bool
 newt__kind_fits(uint8_t kind, size_t size)
 {

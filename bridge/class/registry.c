@@ -60,9 +60,32 @@ describe_flag(json_t *to, const newt__field *f, unsigned flag, const char *name)
     return f->f.flags & flag ? json_object_set_new(to, name, json_true()) : 0;
 }
 
+/* The names that a field had, the newest first. */
+static int
+describe_past(json_t *to, const newt__class *k, const newt__field *f)
+{
+    json_t *was = json_array();
+    int failed = was == NULL;
+    bool more = true;
+
+    for (uint32_t rank = 0; more && !failed; rank++) {
+        more = false;
+        for (uint32_t i = 0; i < k->n_past; i++) {
+            if (k->past[i].field != f || k->past[i].rank != rank)
+                continue;
+            failed |= json_array_append_new(was, json_string(k->past[i].name));
+            more = true;
+        }
+    }
+    if (json_array_size(was) > 0)
+        return failed | json_object_set_new(to, "was", was);
+    json_decref(was);
+    return failed;
+}
+
 /* The keys in jsonb's order. */
 static json_t *
-describe_field(const newt__field *f, const struct open_struct *up)
+describe_field(const newt__class *k, const newt__field *f, const struct open_struct *up)
 {
     const struct open_struct *open = up;
     json_t *d = json_object();
@@ -72,6 +95,7 @@ describe_field(const newt__field *f, const struct open_struct *up)
         open = open->up;
     if (f->f.shape == NEWT_PAIRS_OF)
         failed |= describe_key(d, f);
+    failed |= describe_past(d, k, f);
     failed |= describe_kind(d, f->f.kind, f->f.size);
     failed |= json_object_set_new(d, "name", json_string(f->as));
     failed |= describe_flag(d, f, NEWT_F_SKIP, "skip");
@@ -105,7 +129,7 @@ describe_fields(const newt__class *k, const struct open_struct *up)
     for (uint32_t i = 0; declared && i < k->n_fields; i++)
         declared[k->fields[i].declared] = &k->fields[i];
     for (uint32_t i = 0; i < k->n_fields || !declared; i++) {
-        if (!declared || json_array_append_new(list, describe_field(declared[i], &open)) != 0) {
+        if (!declared || json_array_append_new(list, describe_field(k, declared[i], &open)) != 0) {
             json_decref(list);
             list = NULL;
             break;
@@ -125,12 +149,34 @@ lower_escapes(char *text)
                 *digit |= 0x20;
 }
 
+/* What is said of the class itself, as if it were a field that is not shown. */
+static int
+describe_class(json_t *list, const newt__class *k)
+{
+    json_t *d = json_object(), *was = json_array();
+    int failed = 0;
+
+    for (uint32_t i = 0; i < k->n_was; i++)
+        failed |= json_array_append_new(was, json_string(k->was[i]));
+    failed |= json_object_set_new(d, "was", was);
+    failed |= json_object_set_new(d, "kind", json_string("class"));
+    failed |= json_object_set_new(d, "name", json_string(""));
+    failed |= json_object_set_new(d, "skip", json_true());
+    if (failed) {
+        json_decref(d);
+        return failed;
+    }
+    return json_array_append_new(list, d);
+}
+
 char *
 newt__class_fields(const newt__class *k)
 {
     json_t *list = describe_fields(k, NULL);
-    char *text = list ? newt__json_dump(list, 0) : NULL;
+    char *text = NULL;
 
+    if (list && (k->n_was == 0 || describe_class(list, k) == 0))
+        text = newt__json_dump(list, 0);
     json_decref(list);
     if (text)
         lower_escapes(text);

@@ -114,7 +114,7 @@ class_of(newt_feed *f, const void *record, size_t n)
         return "";
     if (!f->class_name || strlen(f->class_name) != r.class_n ||
         memcmp(f->class_name, r.class_name, r.class_n) != 0)
-        f->class_name = newt__class_intern(f->c->jar.classes, r.class_name, r.class_n);
+        f->class_name = newt__class_present(f->c->jar.classes, r.class_name, r.class_n);
     return f->class_name;
 }
 

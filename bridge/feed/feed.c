@@ -26,14 +26,18 @@ enum {
 static bool
 copy_lists(newt_feed *f, const newt_feed_options *o)
 {
+    const newt__classes *cs = f->c->jar.classes;
     size_t n = 0;
 
     while (o->classes && o->classes[n])
         n++;
     f->classes = calloc(n + 1, sizeof *f->classes);
-    for (size_t i = 0; f->classes && i < n; i++)
-        if (!(f->classes[f->n_classes++] = strdup(o->classes[i])))
+    for (size_t i = 0; f->classes && i < n; i++) {
+        const newt__class *k = newt__class_named(cs, o->classes[i], strlen(o->classes[i]));
+
+        if (!(f->classes[f->n_classes++] = strdup(k ? k->name : o->classes[i])))
             return false;
+    }
     if (!f->classes)
         return false;
     if (o->objects) {

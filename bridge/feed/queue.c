@@ -146,11 +146,12 @@ add_removed(newt_feed *f, const newt__transaction *t)
 
     for (size_t i = 0; i < t->n_removed; i++) {
         size_t n = name ? strlen(name) : 0;
-        const char *interned = n > 0 ? newt__class_intern(f->c->jar.classes, name, n) : "";
+        const char *interned = n > 0 ? newt__class_present(f->c->jar.classes, name, n) : "";
 
         if (!interned)
             return false;
-        if (newt__feed_wants_object(f, t->removed[i]) && newt__feed_wants_class(f, interned, n))
+        if (newt__feed_wants_object(f, t->removed[i]) &&
+            newt__feed_wants_class(f, interned, strlen(interned)))
             add_event(f, t, t->removed[i], NEWT_EVENT_REMOVED,
                       newt__feed_is_blind(f) ? "" : interned);
         if (name)

@@ -20,7 +20,8 @@ explain(newt__jar *c, newt__header *h, const newt_class *table)
                           table && table->name ? table->name : "");
         return NULL;
     }
-    if (!bag || (bag->class_name && strcmp(bag->class_name, k->name) != 0)) {
+    if (!bag || (bag->class_name &&
+                 newt__class_named(c->classes, bag->class_name, strlen(bag->class_name)) != k)) {
         newt__header_fail(h, NEWT_ECLASS, "object %lld is of class \"%s\", not \"%s\"",
                           (long long)h->oid, newt__header_class(h), k->name);
         return NULL;
@@ -232,8 +233,8 @@ newt_class_name(newt_conn *conn, newt_ref r)
     if (h->class)
         return h->class->name;
     bag = newt__object_of(h);
-    if (!bag->class_name)
-        newt__header_fail(h, NEWT_EBROKEN, "the record of object %lld is damaged",
-                          (long long)h->oid);
-    return bag->class_name;
+    if (bag->class_name)
+        return newt__class_present(c->classes, bag->class_name, strlen(bag->class_name));
+    newt__header_fail(h, NEWT_EBROKEN, "the record of object %lld is damaged", (long long)h->oid);
+    return NULL;
 }

@@ -66,18 +66,21 @@ newt_bag_new(newt_conn *conn, const char *class_name)
     return bag_of(h);
 }
 
-/* A bag of an object that has a struct: a detached copy of its state as it is now. */
+/* A bag of an object that has a struct: a detached copy of its state as it is now. What can only be
+ * read is as its record, which may have more than the struct. */
 static newt__header *
 view(newt__jar *c, const newt__header *h)
 {
+    const newt__buffer *now = &c->coder.writer.buf;
     newt__header *v;
     newt_error e = {0};
 
-    if (newt__image_encode(c, h, false, &e) != NEWT_OK) {
+    if (!h->fixed && newt__image_encode(c, h, false, &e) != NEWT_OK) {
         newt__base_fail_with(&c->base, &e);
         return NULL;
     }
-    if (newt__bag_load(c, h->oid, c->coder.writer.buf.data, c->coder.writer.buf.n, &v) != NEWT_OK) {
+    if (newt__bag_load(c, h->oid, h->fixed ? h->record : now->data, h->fixed ? h->record_n : now->n,
+                       &v) != NEWT_OK) {
         newt__base_fail_memory(&c->base);
         return NULL;
     }

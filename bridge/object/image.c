@@ -48,7 +48,9 @@ newt__image_make(newt__jar *c, const newt__class *k, int64_t oid, const void *re
     h->state = NEWT__IMAGE;
     h->extra = x.extra;
     h->fixed = x.fixed;
-    if ((x.extra || x.fixed || x.older || c->options->debug) && !newt__header_keep(h, record, n))
+    h->future = x.newer;
+    if ((x.extra || x.fixed || x.older || x.past || c->keep || c->options->debug) &&
+        !newt__header_keep(h, record, n))
         status = newt__fail_memory(e);
     else if (x.older && k->hooks.upgrade)
         status = upgrade(c, h, &x, record, n, e);

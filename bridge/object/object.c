@@ -64,6 +64,31 @@ newt__object_list(newt__header *h)
         newt__cache_list(h, true);
 }
 
+/* It is fixed. */
+static int
+refuse_change(newt__header *h)
+{
+    newt__jar *c = h->jar;
+    char name[NEWT__NAME_SIZE];
+    newt__reader r;
+
+    newt__header_name(h, name);
+    if (h->future && newt__read_begin(&r, &c->coder.env, h->record, h->record_n) == NEWT__OK)
+        newt__header_fail(h, NEWT_ECLASS,
+                          "%s can only be read: it was written with version %d of its class, which "
+                          "is newer than this program's version %d",
+                          name, (int)r.version, (int)h->class->version);
+    else
+        newt__header_fail(h, NEWT_ECLASS,
+                          "%s can only be read: its record has fields that this program could not "
+                          "keep",
+                          name);
+    if (c->base.error.status == NEWT_ECLASS)
+        newt__fail_hint(&c->base.error, h->future ? "Use a program with that version of the class."
+                                                  : "Update the program's class table.");
+    return NEWT_ECLASS;
+}
+
 int
 newt__object_change(newt__header *h)
 {
@@ -74,17 +99,8 @@ newt__object_change(newt__header *h)
         newt__object_list(h); /* it may have been saved as it was */
         return NEWT_OK;
     }
-    if (h->fixed) {
-        char name[NEWT__NAME_SIZE];
-
-        newt__header_fail(h, NEWT_ECLASS,
-                          "%s can only be read: its record has fields that this program could not "
-                          "keep",
-                          newt__header_name(h, name));
-        if (c->base.error.status == NEWT_ECLASS)
-            newt__fail_hint(&c->base.error, "Update the program's class table.");
-        return NEWT_ECLASS;
-    }
+    if (h->fixed)
+        return refuse_change(h);
     if (!h->record) {
         if (newt__image_encode(c, h, false, &e) == NEWT_OK &&
             !newt__header_keep(h, c->coder.writer.buf.data, c->coder.writer.buf.n))

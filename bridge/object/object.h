@@ -36,17 +36,18 @@ typedef struct newt__header {
     struct newt__chunk *chunks; /* texts and arrays set since the load */
     uint8_t *record; /* as loaded; always there while CHANGED, see header.c for the others */
     uint32_t record_n;
-    uint32_t size;    /* of the struct and what was loaded with it */
-    uint8_t state;    /* newt__state */
-    bool listed : 1;  /* is in the ring of changed ones */
-    bool written : 1; /* its record is in the commit under way */
-    bool bag : 1;     /* the struct is a newt_bag; class is NULL */
-    bool extra : 1;   /* record has fields that the table lacks; they are kept */
-    bool fixed : 1;   /* ... inside an embedded struct, where they cannot be: read-only */
-    bool failed : 1;  /* IMAGE: a setter failed */
-    bool current : 1; /* is in the connection's list of objects that must be current */
-    bool saved : 1;   /* NEW, CHANGED or DELETED, and spill.c has it as it is */
-    uint16_t level;   /* of spill.c, if it is saved */
+    uint32_t size;       /* of the struct and what was loaded with it */
+    uint8_t state;       /* newt__state */
+    bool listed : 1;     /* is in the ring of changed ones */
+    bool written : 1;    /* its record is in the commit under way */
+    bool bag : 1;        /* the struct is a newt_bag; class is NULL */
+    bool extra : 1;      /* record has fields that the table lacks; they are kept */
+    bool fixed : 1;      /* record has what could not be kept: read-only */
+    bool failed : 1;     /* IMAGE: a setter failed */
+    bool current : 1;    /* is in the connection's list of objects that must be current */
+    uint16_t future : 1; /* record is of a newer version of the class; fixed, too */
+    uint16_t saved : 1;  /* NEW, CHANGED or DELETED, and spill.c has it as it is */
+    uint16_t level : 14; /* of spill.c, if it is saved */
     uint32_t pins;
     const newt__class *class; /* NULL: bag or broken object */
     struct newt__jar *jar;
@@ -63,6 +64,7 @@ typedef struct newt__header {
 enum {
     NEWT__HEADER = (sizeof(newt__header) + 15) / 16 * 16
 };
+_Static_assert(NEWT__HEADER == 96 || sizeof(void *) != 8, "an object's header has grown");
 
 static inline newt__header *
 newt__header_of(const void *object)
@@ -285,6 +287,7 @@ struct newt__jar {
     newt__header *views;    /* bags of objects with a table, until the transaction's end */
     newt__spill *spill;     /* or NULL */
     uint16_t savepoints;    /* within each other */
+    bool keep;              /* what is loaded keeps its record */
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;
     newt_stats stats;
@@ -376,9 +379,9 @@ int newt__objects_merge(newt__jar *c, uint16_t savepoint);
 /*
  * Makes an object from a record that has just been loaded, and puts it into the cache, in the
  * place of a header of this oid that must not be pinned or changed. What is wrong with the record
- * (damaged, of a newer version of the class, not as the class table says) does not fail here: the
- * object is a broken one that keeps its record, and newt_read says what is wrong. Fails only for
- * want of memory, or with the status of an upgrade hook.
+ * (damaged, not as the class table says) does not fail here: the object is a broken one that keeps
+ * its record, and newt_read says what is wrong. Fails only for want of memory, or with the status
+ * of an upgrade hook.
  */
 int newt__object_load(newt__jar *c, int64_t oid, int64_t serial, const void *record, size_t n,
                       newt__header **out);

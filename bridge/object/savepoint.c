@@ -70,6 +70,7 @@ become(newt__header *h, newt__header *fresh)
     h->record_n = fresh->record_n;
     h->extra = fresh->extra;
     h->fixed = fresh->fixed;
+    h->future = fresh->future;
     fresh->record = NULL;
     env->free(env->arg, record);
     if (h->bag) {

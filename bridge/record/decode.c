@@ -8,7 +8,6 @@
 #include "record.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +23,8 @@ typedef struct decoder {
     newt__buffer *image;
     newt__buffer *fixups; /* offsets, as size_t, of the pointers in image; see SORT */
     int status;
-    bool older; /* the record is of an older version of the class */
-    bool extra, fixed;
+    bool lenient; /* the record is of another version of the class: what does not fit is left out */
+    bool past, extra, fixed;
     newt__reader *r;
 } decoder;
 
@@ -219,21 +218,6 @@ real(decoder *d, const newt__place *place, const newt__token *t, uint32_t size, 
     return true;
 }
 
-/* Seconds are floored: one is taken up first, so that the least int64 comes out without overflow.
- */
-bool
-newt__microseconds(const newt__token *t, int64_t *us)
-{
-    int64_t seconds = t->seconds, rest = t->us;
-
-    if (seconds < 0) {
-        seconds++;
-        rest -= 1000000;
-    }
-    return !__builtin_mul_overflow(seconds, INT64_C(1000000), us) &&
-           !__builtin_add_overflow(*us, rest, us);
-}
-
 static bool
 microseconds(decoder *d, const newt__place *place, const newt__token *t, int64_t least, int64_t *us)
 {
@@ -243,32 +227,6 @@ microseconds(decoder *d, const newt__place *place, const newt__token *t, int64_t
         return MISFIT(d, place, NEWT_ECLASS, "is out of range: more than 292,000 years from 1970");
     *us = x;
     return true;
-}
-
-newt__code
-newt__decimal_text(newt__buffer *out, const newt__number *x)
-{
-    newt__number mantissa = *x;
-    size_t start = out->n;
-    newt__code code;
-    bool positional;
-
-    if (x->exponent <= 0)
-        return newt__number_text(out, x, &positional);
-    /* a positive exponent is not written out as zeros: "1E+10" reads back as it was */
-    mantissa.exponent = 0;
-    code = newt__number_text(out, &mantissa, &positional);
-    if (code == NEWT__OK && positional) {
-        char exponent[16];
-        int n = snprintf(exponent, sizeof exponent, "E+%d", (int)x->exponent);
-
-        return newt__buffer_append(out, exponent, (size_t)n) ? NEWT__OK : NEWT__NOMEM;
-    }
-    if (code == NEWT__OK) {
-        out->n = start;
-        code = newt__number_text(out, x, &positional);
-    }
-    return code;
 }
 
 static bool
@@ -501,17 +459,20 @@ member(decoder *d, const newt__place *up, const newt__field *f, size_t base, new
     newt__place place = {.up = up, .field = f};
     size_t at = base + f->f.offset;
 
-    if (t->kind == NEWT__NULL)
+    if (t->kind == NEWT__NULL) {
+        if (f->f.init) /* which stands there */
+            newt__set_null(f->f.kind, at_offset(d, at), f->f.size);
         return true;
+    }
     if (f->f.shape == NEWT_ONE)
         return value(d, &place, f, f->f.kind, f->f.size, at, t);
     return f->f.shape <= NEWT_SET_OF ? list(d, &place, f, at, t) : keyed(d, &place, f, at, t);
 }
 
-/* What does not fit in a record of an older version is left to the upgrade hook: the member is as
- * if the record did not have it. */
+/* What does not fit in a record of another version is, of an older one, left to the upgrade hook:
+ * the member is as if the record did not have it. */
 static bool
-old_member(decoder *d, const newt__field *f, size_t base, newt__token *t)
+lenient_member(decoder *d, const newt__field *f, size_t base, newt__token *t)
 {
     size_t fixups = d->fixups->n;
     uint32_t depth = d->r->depth - newt__is_open(t->kind);
@@ -531,13 +492,74 @@ old_member(decoder *d, const newt__field *f, size_t base, newt__token *t)
     return true;
 }
 
+static bool
+field(decoder *d, const newt__place *up, const newt__field *f, size_t base, bool top,
+      newt__token *t)
+{
+    return top && d->lenient ? lenient_member(d, f, base, t) : member(d, up, f, base, t);
+}
+
+/* A place in the record: the first entry of a map that has been entered. */
+typedef struct mark {
+    size_t at;
+    uint64_t shared;
+    struct newt__level level;
+} mark;
+
+/* Whether no newer name of the field stands in the map. Of several names the newest counts; what
+ * stands under the others is out of date. */
+static __attribute__((noinline)) bool
+newest_name(const decoder *d, const newt__class *k, const newt__past *p, const mark *first)
+{
+    newt__reader r = *d->r; /* large */
+    newt__token key, t;
+
+    r.at = first->at;
+    r.shared = first->shared;
+    r.level[r.depth - 1] = first->level;
+    while (newt__read(&r, &key) == NEWT__OK && key.kind != NEWT__END) {
+        const newt__past *q = newt__class_past(k, key.s, key.n);
+
+        if ((q && q->field == p->field && q->rank < p->rank) ||
+            newt__key_order(p->field->as, p->field->as_n, key.s, key.n) == 0)
+            return false;
+        if (newt__read(&r, &t) != NEWT__OK || newt__read_skip(&r, &t) != NEWT__OK)
+            break; /* what is damaged will be met again */
+    }
+    return true;
+}
+
+/* An entry that is no field by its present name; its key has been read. */
+static bool
+other_entry(decoder *d, const newt__place *up, const newt__class *k, size_t base, bool top,
+            const mark *first, newt__token *t)
+{
+    const newt__past *p = newt__class_past(k, t->s, t->n);
+    bool renamed = p && p->field && newest_name(d, k, p, first);
+
+    if (p)
+        d->past = true;
+    else if (top)
+        d->extra = true;
+    else
+        d->fixed = true;
+    if (newt__read(d->r, t) != NEWT__OK)
+        return damaged(d, up);
+    if (renamed)
+        return field(d, up, p->field, base, top, t);
+    return newt__read_skip(d->r, t) == NEWT__OK || damaged(d, up);
+}
+
 /* The entries of a map that has been entered. Both sides are in encoded order. */
 static bool
 fields(decoder *d, const newt__place *up, const newt__class *k, size_t base, bool top)
 {
     uint32_t i = 0;
     newt__token t;
+    mark first;
 
+    if (NEWT__SELDOM(k->n_past > 0))
+        first = (mark){d->r->at, d->r->shared, d->r->level[d->r->depth - 1]};
     for (;;) {
         int order = 1;
 
@@ -548,20 +570,14 @@ fields(decoder *d, const newt__place *up, const newt__class *k, size_t base, boo
         while (i < k->n_fields &&
                (order = newt__key_order(k->fields[i].as, k->fields[i].as_n, t.s, t.n)) < 0)
             i++;
-        if (newt__read(d->r, &t) != NEWT__OK)
-            return damaged(d, up);
         if (i < k->n_fields && order == 0) {
-            if (!(top && d->older ? old_member(d, &k->fields[i], base, &t)
-                                  : member(d, up, &k->fields[i], base, &t)))
+            if (newt__read(d->r, &t) != NEWT__OK)
+                return damaged(d, up);
+            if (!field(d, up, &k->fields[i], base, top, &t))
                 return false;
             i++;
-        } else {
-            if (top)
-                d->extra = true;
-            else
-                d->fixed = true;
-            if (newt__read_skip(d->r, &t) != NEWT__OK)
-                return damaged(d, up);
+        } else if (!other_entry(d, up, k, base, top, &first, &t)) {
+            return false;
         }
     }
 }
@@ -661,23 +677,20 @@ newt__decode(newt__coder *cd, const newt__class *k, int64_t oid, const void *rec
         damaged(&d, NULL);
         return d.status;
     }
-    if (r.version > k->version) {
-        newt__fail_at(e, NEWT_ECLASS, oid, k, NULL,
-                      "was written with version %d of its class, which is newer than this "
-                      "program's version %d",
-                      (int)r.version, (int)k->version);
-        return NEWT_ECLASS;
-    }
-    d.older = r.version < k->version;
+    out->older = r.version < k->version;
+    out->newer = r.version > k->version;
+    d.lenient = out->older || out->newer;
+    d.past = r.class_n != k->name_n || memcmp(r.class_name, k->name, k->name_n) != 0;
     if (read_state(&d, prefix))
         out->block = settle(&d);
     if (out->block) {
         out->size = (uint32_t)(d.image->n - prefix);
         out->version = (int32_t)r.version;
-        out->older = d.older;
-        /* numbers of shared values cannot be kept apart from the fields around them */
-        out->extra = d.extra && !d.older;
-        out->fixed = (d.fixed && !d.older) || (out->extra && r.shared > 0);
+        out->past = d.past;
+        out->extra = d.extra;
+        /* numbers of shared values cannot be kept apart from the fields around them; what an
+         * embedded struct of an older version had besides may go */
+        out->fixed = out->newer || (d.fixed && !out->older) || (d.extra && r.shared > 0);
     }
     shrink(d.image);
     shrink(d.fixups);

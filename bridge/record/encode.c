@@ -295,12 +295,13 @@ fields(encoder *en, const newt__place *up, const newt__class *k, const char *bas
 
 /* ---- fields that the table lacks --------------------------------------------------------- */
 
-/* The next field of the loaded record that the table lacks; false: no more, or no valid record. */
+/* The next field of the loaded record that the table lacks, and does not drop; false: no more, or
+ * no valid record. */
 static bool
 next_extra(newt__reader *r, const newt__class *k, newt__token *key, newt__token *item, size_t *end)
 {
     while (newt__read(r, key) == NEWT__OK && key->kind != NEWT__END) {
-        bool known = false;
+        bool known = newt__class_past(k, key->s, key->n) != NULL;
 
         for (uint32_t i = 0; i < k->n_fields && !known; i++)
             known = newt__key_order(k->fields[i].as, k->fields[i].as_n, key->s, key->n) == 0;

@@ -52,7 +52,7 @@ typedef struct newt__source {
     const void *data;      /* the struct */
     const uint8_t *record; /* as it was loaded, if `extra` */
     size_t record_n;
-    bool extra; /* that record has fields that the table lacks; they are kept */
+    bool extra; /* that record has fields that the table lacks, and does not drop; they are kept */
 } newt__source;
 
 /* The record into cd->writer.buf. strict: NEWT_F_REQUIRED counts, as it does at commit. */
@@ -68,8 +68,10 @@ typedef struct newt__decoded {
     uint32_t size; /* of the block, without the prefix */
     int32_t version;
     bool older; /* the record is of an older version of the class */
-    bool extra; /* the record has fields that the table lacks */
-    bool fixed; /* ... where they could not be kept if it were written */
+    bool newer; /* ... of a newer one: what fits has been read */
+    bool past;  /* it has names, of the class or of fields, that would not be written any more */
+    bool extra; /* it has fields that the table lacks, and does not drop */
+    bool fixed; /* it has what could not be kept if it were written */
 } newt__decoded;
 
 /* prefix: a multiple of 16. On failure there is no block. */
@@ -78,7 +80,7 @@ int newt__decode(newt__coder *cd, const newt__class *k, int64_t oid, const void 
 
 /* n new items: zero, times and dates null. */
 void newt__blank_items(const newt__field *f, void *items, size_t n);
-/* Of a time or duration; false: int64 cannot hold it. */
+/* Of a time or duration; false: int64 cannot hold it (number.c). */
 bool newt__microseconds(const newt__token *t, int64_t *us);
 /* Text of a decimal as newt_decimal and {"::num": ...} have it; appends to out. */
 newt__code newt__decimal_text(newt__buffer *out, const newt__number *x);

@@ -22,10 +22,17 @@ static const char *const not_utf8[] = {"\xff", NULL};
 static char long_name[300];
 
 static const newt_field good_fields[] = {NEWT_FIELD(S, a), NEWT_FIELD(S, b)};
-static const newt_class good = {
-    sizeof(newt_class), sizeof(newt_field), sizeof(S), "Sample", 0, 2, good_fields, NULL, 0, {0}};
+static const newt_class good = {.class_size = sizeof(newt_class),
+                                .field_size = sizeof(newt_field),
+                                .size = sizeof(S),
+                                .name = "Sample",
+                                .n_fields = 2,
+                                .fields = good_fields};
 static const newt_field other_fields[] = {NEWT_FIELD(S, a), NEWT_FIELD(S, text)};
 static const newt_hooks bad_hooks = {.size = 3};
+static const newt_text no_text;
+static const newt_decimal no_number = {{"1x", 2, 0}};
+static const int beyond = 2;
 
 static int
 any_to_json(const void *object, struct json_t *json, void *arg)
@@ -78,13 +85,23 @@ classes(void **state)
     REFUSE("\"Sample\" has the negative version -1", k.version = -1);
     REFUSE("size 0", k.size = 0);
     REFUSE("no table of fields", k.fields = NULL);
-    REFUSE("reserved", k.reserved_[1] = (void *)(uintptr_t)&word);
+    REFUSE("reserved", k.reserved_[0] = (void *)(uintptr_t)&word);
     REFUSE("unknown flags: 0x80", k.flags = 0x80);
     REFUSE("contradict", k.flags = NEWT_C_ASYNC | NEWT_C_INLINE);
     REFUSE("contradict", k.flags = NEWT_C_SKIP | NEWT_C_INLINE);
     REFUSE("hooks of class \"Sample\"", k.hooks = &bad_hooks);
     REFUSE("newt-updater cannot call", k.hooks = &json_hooks; k.flags = NEWT_C_ASYNC);
     REFUSE("have no JSONB", k.hooks = &json_hooks; k.flags = NEWT_C_SKIP);
+    REFUSE("empty name", k.was = NEWT_NAMES(""));
+    REFUSE("begins with \"newt.\"", k.was = NEWT_NAMES("newt.Job"));
+    REFUSE("class \"Sample\" was \"Sample\", which is its name", k.was = NEWT_NAMES("Sample"));
+    REFUSE("class \"Sample\" was \"Job\", which is said twice", k.was = NEWT_NAMES("Job", "Job"));
+    REFUSE("class \"Sample\" drops a field whose name is empty", k.dropped = NEWT_NAMES(""));
+    REFUSE("drops a field whose name is too long", k.dropped = NEWT_NAMES(long_name));
+    REFUSE("drops a field whose name is not UTF-8", k.dropped = NEWT_NAMES("\xff"));
+    REFUSE("class \"Sample\" drops \"a\", but has a field of this name",
+           k.dropped = NEWT_NAMES("old", "a"));
+    REFUSE("class \"Sample\" drops \"old\" twice", k.dropped = NEWT_NAMES("old", "old"));
 #undef REFUSE
 }
 
@@ -168,7 +185,87 @@ fields(void **state)
     REFUSE("refers to class \"Thing\", which is not given", A, f.kind = NEWT_K_REF;
            f.type = &thing_class);
     assert_field_refused(f, "List its table");
+    /* what was */
+    REFUSE(IN " has an older name that is empty", A, f.was = "");
+    REFUSE(IN " has an older name that is too long", A, f.was = long_name);
+    REFUSE(IN " has an older name that is not UTF-8", A, f.were = NEWT_NAMES("old", "\xff"));
+    REFUSE(IN " was \"a\", which is its name", A, f.was = "a");
+    REFUSE(IN " was \"text\", which is the name of another field", A, f.were = NEWT_NAMES("text"));
+    REFUSE(IN " was \"old\" twice", A, f.was = "old"; f.were = NEWT_NAMES("older", "old"));
+    /* what is at first */
+    REFUSE(IN " has the size of a default, but none", A, f.init_size = 8);
+    REFUSE(IN " has 8 bytes, but a default of 4", A, f.init = &word; f.init_size = sizeof word);
+    REFUSE("cannot have a default: it is no single value", LIST, f.init = &word);
+    REFUSE(IN " cannot have a default: it is ref", A, f.kind = NEWT_K_REF; f.init = &word);
+    REFUSE("has null as its default", NEWT_FIELD(S, text), f.as = "t"; f.init = &no_text;
+           f.init_size = sizeof no_text);
+    REFUSE(IN " has the default 2, which its enum has no name for", A, f.kind = NEWT_K_ENUM;
+           f.size = 4; f.names = ab; f.init = &beyond; f.init_size = sizeof beyond);
+    REFUSE(" has a default that is no decimal number", NEWT_FIELD(S, text), f.as = "t";
+           f.kind = NEWT_K_DECIMAL; f.init = &no_number; f.init_size = sizeof no_number);
 #undef REFUSE
+}
+
+/* Names of older records against each other. */
+static void
+past_names(void **state)
+{
+    newt_field f[2] = {NEWT_FIELD(S, a), NEWT_FIELD(S, b)};
+    newt_class k = good, other = good, third = good;
+    const newt_class *list[] = {&k, &other, NULL};
+
+    (void)state;
+    k.fields = f;
+    f[0].was = f[1].was = "old";
+    assert_class_refused(&k, "fields \"a\" and \"b\" of class \"Sample\" both were \"old\"");
+    f[1].was = "older";
+    k.dropped = NEWT_NAMES("older");
+    assert_class_refused(&k, "class \"Sample\" drops \"older\", which its field \"b\" was");
+    k.dropped = NULL;
+    /* of classes */
+    other.name = "Other";
+    k.was = NEWT_NAMES("Job", "Other");
+    assert_refused(list, "class \"Sample\" was \"Other\", which is another class of this program");
+    other.name = "Else";
+    other.was = NEWT_NAMES("Work", "Job");
+    assert_refused(list, "both were \"Job\"");
+    assert_refused(list, "can be read as one class alone");
+    /* and of the same class from elsewhere */
+    third = k;
+    third.was = NEWT_NAMES("Job");
+    list[1] = &third;
+    assert_refused(list, "given twice with different definitions");
+    third.was = k.was;
+    third.dropped = NEWT_NAMES("x");
+    assert_refused(list, "given twice with different definitions");
+}
+
+static void
+names_of_classes(void **state)
+{
+    newt_class k = good;
+    const newt_class *list[] = {&k, NULL};
+    const newt__class *built;
+    newt__classes *cs;
+    newt_error e = {0};
+    char *text;
+
+    (void)state;
+    k.was = NEWT_NAMES("Job", "Task");
+    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    built = newt__class_find(cs, &k);
+    assert_ptr_equal(newt__class_named(cs, "Job", 3), built);
+    assert_ptr_equal(newt__class_named(cs, "Task", 4), built);
+    assert_ptr_equal(newt__class_named(cs, "Sample", 6), built);
+    assert_null(newt__class_named(cs, "Jo", 2));
+    assert_string_equal(newt__class_intern(cs, "Job", 3), "Job");
+    assert_string_equal(newt__class_present(cs, "Job", 3), "Sample");
+    assert_string_equal(newt__class_present(cs, "None", 4), "None");
+    text = newt__class_fields(built);
+    assert_non_null(strstr(text, "{\"was\": [\"Job\", \"Task\"], \"kind\": \"class\", "
+                                 "\"name\": \"\", \"skip\": true}]"));
+    free(text);
+    newt__classes_free(cs);
 }
 
 /* At the limits, and one above. */
@@ -378,6 +475,7 @@ struct registered {
     NEWT_MAP(thing_ref) members;
     NEWT_PAIRS(int16_t, newt_date) days;
     newt_json extras;
+    newt_text city;
 };
 NEWT_DECLARE(registered);
 #define R struct registered
@@ -387,7 +485,8 @@ NEWT_CLASS(registered, "Registered", 1, NULL,
            NEWT_REF(R, owner, thing), NEWT_FIELD(R, any, .flags = NEWT_F_KEEP_NULL),
            NEWT_STRUCT(R, at, point), NEWT_STRUCTS(R, trees, tree), NEWT_SET(R, words),
            NEWT_MAPOF_REFS(R, members, thing), NEWT_PAIRSOF(R, days),
-           NEWT_FIELD(R, extras, .flags = NEWT_F_SKIP));
+           NEWT_FIELD(R, extras, .flags = NEWT_F_SKIP),
+           NEWT_FIELD(R, city, .was = "town", .were = NEWT_NAMES("place")));
 
 static void
 registry(void **state)
@@ -422,11 +521,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes),        cmocka_unit_test(fields),
-        cmocka_unit_test(limits),         cmocka_unit_test(given_twice),
-        cmocka_unit_test(endless_struct), cmocka_unit_test(built_in),
-        cmocka_unit_test(copied),         cmocka_unit_test(order_and_blanks),
-        cmocka_unit_test(registry),
+        cmocka_unit_test(classes),          cmocka_unit_test(fields),
+        cmocka_unit_test(limits),           cmocka_unit_test(given_twice),
+        cmocka_unit_test(endless_struct),   cmocka_unit_test(built_in),
+        cmocka_unit_test(copied),           cmocka_unit_test(order_and_blanks),
+        cmocka_unit_test(registry),         cmocka_unit_test(past_names),
+        cmocka_unit_test(names_of_classes),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -326,19 +326,47 @@ required(void **state)
 
 /* ---- versions ---------------------------------------------------------------------------- */
 
+/* What fits can be read; nothing can be changed. */
 static void
 newer_version(void **state)
 {
+    static const char *const newer =
+        "{\"name\": \"Tom\", \"lives\": \"nine\", \"mood\": \"sleepy\", "
+        "\"fur\": 1, \"paw\": {\"claws\": 3, \"fur\": 1}}";
+    json_t *got, *want = json_loads(newer, 0, NULL);
+    const struct cat *c;
+    const newt_bag *b;
+    newt__header *h = load_json(3, newer);
+
     (void)state;
-    load_json(3, "{\"name\": \"Tom\"}");
-    assert_null(read_cat());
+    assert_false(h->bag);
+    c = read_cat();
+    assert_non_null(c);
+    assert_string_equal(c->name.s, "Tom");
+    assert_int_equal(c->lives, 0);
+    assert_int_equal(c->mood, CALM);
+    assert_int_equal(c->paw.claws, 3);
+    assert_null(cat_write(&o.c, cat_of((newt_ref){7})));
     assert_error(newt_conn_error(&o.c), NEWT_ECLASS,
-                 "Cat 7 was written with version 3 of its class, which is newer than this "
-                 "program's version 2");
+                 "Cat 7 can only be read: it was written with version 3 of its class, which is "
+                 "newer than this program's version 2");
+    assert_string_equal(newt_error_class(newt_conn_error(&o.c)), "Cat");
+    assert_null(cat_edit(c));
+    assert_error(newt_conn_error(&o.c), NEWT_ECLASS, "Cat 7 can only be read");
+
+    /* as a bag it has all that its record has */
+    b = newt_bag_read(&o.c, (newt_ref){7});
+    assert_non_null(b);
+    got = newt_bag_state(b);
+    assert_true(json_equal(got, want));
+    json_decref(got);
+    json_decref(want);
+    assert_null(newt_bag_write(&o.c, (newt_ref){7}));
+    assert_int_equal(newt_delete(&o.c, (newt_ref){7}), NEWT_OK);
 }
 
-/* Without a hook: what has the same name and fits is loaded, the rest null; what was dropped is
- * dropped when the object is saved, which it is even if nothing else differs. */
+/* Without a hook: what has the same name and fits is loaded, the rest null. The object is saved
+ * even if nothing else differs, and keeps what the table lacks. */
 static void
 older_version(void **state)
 {
@@ -365,7 +393,8 @@ older_version(void **state)
     assert_int_equal(newt__object_encode(&o.c.jar, newt__header_of(c), &same), NEWT_OK);
     assert_false(same);
     got = state_after_commit();
-    assert_null(json_object_get(got, "old"));
+    assert_int_equal(json_integer_value(json_object_get(got, "old")), 1);
+    assert_null(json_object_get(json_object_get(got, "paw"), "fur"));
     assert_string_equal(json_string_value(json_object_get(got, "name")), "Tom");
     json_decref(got);
     assert_non_null(read_cat());
@@ -403,8 +432,14 @@ upgrade(int32_t from, const newt_record *record, void *object, void *arg)
 
 static const newt_hooks hooks = {.size = sizeof hooks, .upgrade = upgrade, .arg = &hook_status};
 static const newt_field cat_fields[] = {FIELDS};
-static const newt_class upgrading = {sizeof(newt_class), sizeof(newt_field), sizeof(C), "Cat", 2,
-                                     LENGTH(cat_fields), cat_fields,         &hooks,    0,     {0}};
+static const newt_class upgrading = {.class_size = sizeof(newt_class),
+                                     .field_size = sizeof(newt_field),
+                                     .size = sizeof(C),
+                                     .name = "Cat",
+                                     .version = 2,
+                                     .n_fields = LENGTH(cat_fields),
+                                     .fields = cat_fields,
+                                     .hooks = &hooks};
 static const newt_class *const upgrading_classes[] = {&upgrading, NULL};
 
 static int

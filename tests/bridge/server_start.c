@@ -42,16 +42,10 @@ struct empty {
     int unused;
 };
 NEWT_DECLARE(empty);
-static const newt_class empty_table = {sizeof(newt_class),
-                                       sizeof(newt_field),
-                                       sizeof(struct empty),
-                                       "Empty",
-                                       0,
-                                       0,
-                                       NULL,
-                                       NULL,
-                                       0,
-                                       {0}};
+static const newt_class empty_table = {.class_size = sizeof(newt_class),
+                                       .field_size = sizeof(newt_field),
+                                       .size = sizeof(struct empty),
+                                       .name = "Empty"};
 static const newt_class *const odd_classes[] = {&odd_class, &item_class, &empty_table, NULL};
 
 /* The server compares texts: they must be what it makes of the same JSON. */
