@@ -41,10 +41,19 @@ typedef struct newt__standing {
     int64_t copied; /* objects up to this oid have been copied; -1: all have been */
 } newt__standing;
 
+/* Objects whose records begin alike: with a class and a version. */
+typedef struct newt__counted {
+    const void *head; /* or so much as there is of it */
+    size_t n;
+    int64_t objects;
+} newt__counted;
+
+typedef int newt__take_count(void *arg, const newt__counted *x);
+
 /* How much of a record is wanted. */
 typedef enum newt__extent {
     NEWT__OIDS_ONLY,
-    NEWT__HEADS, /* enough of it to tell its class */
+    NEWT__HEADS, /* enough of it to tell its class and version */
     NEWT__WHOLE
 } newt__extent;
 
@@ -97,6 +106,8 @@ struct newt__feed_type {
      * `bytes`; that of a single object is not. */
     int (*look)(newt__session *x, const int64_t *oids, size_t n, newt__extent extent, int64_t bytes,
                 newt__take_record *take, void *arg, newt_error *e);
+    /* All objects, counted; a head may come several times. Absent: to be found by scan and look. */
+    int (*count)(newt__session *x, newt__take_count *take, void *arg, newt_error *e);
     /* Returns when everything that was visible at the call is durable. */
     int (*barrier)(newt__session *x, newt_error *e);
     /* Who holds the lock that all commits wait for; *pid 0: nobody. *us: since its transaction

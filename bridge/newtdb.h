@@ -426,8 +426,61 @@ struct newt_hooks {
  * A record of a newer version can be read as far as it fits the table. It cannot be changed
  * (NEWT_ECLASS), and stays as it is to the byte; its object can be deleted.
  *
- * An old record is rewritten when its object is next changed.
+ * An old record is rewritten when its object is next changed. newt_upgrade_all does so with all of
+ * a class.
  */
+
+/* Objects of one class and version. */
+typedef struct newt_class_count {
+    const char *class_name; /* as recorded: a class that was renamed has its objects under both
+                             * names; "": what is no record. Valid as long as the database */
+    int32_t version;
+    int64_t objects;
+} newt_class_count;
+/*
+ * Counts all objects of the store, by class and version in this order: *n counts, for the caller to
+ * free(). In PostgreSQL it is one statement that reads the whole store; elsewhere objects are gone
+ * through, and what is committed meanwhile may be counted or not. Must be called outside a
+ * transaction (NEWT_EBUSY).
+ */
+NEWT_API int newt_class_counts(newt_conn *c, newt_class_count **counts, size_t *n) NEWT_CHECK;
+
+/*
+ * What newt_upgrade_all is to do with an object besides: it is writable, and `record` is what it
+ * was loaded from. Other objects may be made and changed, too; the function may run again for the
+ * same object (a conflict, an interruption). It must not end the transaction. A non-zero result
+ * ends newt_upgrade_all with it, and nothing of this object and its batch is saved.
+ */
+typedef int newt_upgrade_work(newt_conn *c, void *object, const newt_record *record, void *arg);
+
+typedef struct newt_upgrade {
+    size_t size;             /* sizeof(newt_upgrade) */
+    int64_t objects;         /* of any class, looked at in one call; 0: 1,000 */
+    bool dry_run;            /* counts what would be written; work is not called */
+    newt_upgrade_work *work; /* called for each object of the class, old or not; or NULL */
+    void *arg;
+    /* set by the calls; zero before the first */
+    int64_t after;   /* objects up to this oid are done */
+    bool over;       /* all are */
+    int64_t looked;  /* at objects, so far: of any class */
+    int64_t found;   /* of the class */
+    int64_t written; /* whose record is another now */
+    int64_t newer;   /* of a newer version: left as they are */
+    int64_t broken;  /* that cannot be read or written as the class: the same */
+    int64_t busy;    /* that others changed again and again: the same; call it all once more */
+} newt_upgrade;
+/*
+ * Does the next objects: those of the class whose records would be written otherwise now (an older
+ * version, an older name, a default that is missing, a field that is dropped) are written, in
+ * transactions of their own. What others change meanwhile is looked at again; nobody waits for more
+ * than a commit. What was done is kept in *u alone: `after` may be stored, and be given to a later
+ * process. So is the progress: of `looked` objects of those that newt_class_counts has counted.
+ * What is broken is told to newt_options.notice, the first ten of a call.
+ *
+ * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECLASS: the class is not one of this
+ * database's. After a failure *u tells what was done before it; call again.
+ */
+NEWT_API int newt_upgrade_all(newt_conn *c, const newt_class *k, newt_upgrade *u) NEWT_CHECK;
 
 /* ---- errors ------------------------------------------------------------------------------ */
 

@@ -362,6 +362,28 @@ newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__extent
     return first != NEWT_OK ? first : t.status;
 }
 
+int
+newt__session_count(newt__session *c, newt__take_count *take, void *arg)
+{
+    int status = newt__session_server(c);
+    PGresult *r;
+
+    if (status != NEWT_OK)
+        return status;
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_COUNT, NULL);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    status = newt__talk_end(c);
+    for (int i = 0; r && status == NEWT_OK && i < PQntuples(r); i++)
+        status = take(arg, &(newt__counted){.head = PQgetvalue(r, i, 0),
+                                            .n = (size_t)PQgetlength(r, i, 0),
+                                            .objects = newt__field_int(r, i, 1)});
+    PQclear(r);
+    return status;
+}
+
 /* ---- what is durable, and who is in the way ------------------------------------------------- */
 
 /* What a standby has, the primary had made durable before it sent it. Of what was read over an

@@ -113,6 +113,7 @@ typedef enum newt__statement {
     NEWT__S_FEED_SCAN,
     NEWT__S_FEED_LOOK,
     NEWT__S_FEED_HEADS,
+    NEWT__S_COUNT,
     NEWT__S_HOLDER,
     NEWT__S_FOLLOWER,
     NEWT__S_CLAIM,
@@ -516,6 +517,7 @@ int newt__session_scan(newt__session *c, int64_t after, size_t n, newt__take_rec
                        void *arg);
 int newt__session_look(newt__session *c, const int64_t *oids, size_t n, newt__extent extent,
                        int64_t bytes, newt__take_record *take, void *arg);
+int newt__session_count(newt__session *c, newt__take_count *take, void *arg);
 int newt__session_barrier(newt__session *c);
 int newt__session_holder(newt__session *c, int *pid, int64_t *us);
 int newt__session_follower(newt__session *c, const char *name, const char *kind,

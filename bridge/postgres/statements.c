@@ -497,6 +497,17 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_FEED_HEADS] = "SELECT o.zoid, o.serial, substr(o.state, 1, 300), $2::bigint "
                            "FROM (SELECT * FROM unnest($1::bigint[]) AS i(zoid) OFFSET 0) i "
                            "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid])",
+    /* objects by the heads of their records: format, class and version (docs/state-record.md); of
+     * what is no record the first byte */
+    [NEWT__S_COUNT] =
+        "SELECT h.head, count(*) FROM (SELECT substr(p.s, 1, CASE WHEN p.version IS NULL "
+        "OR p.version >= octet_length(p.s) THEN 1 ELSE p.version + CASE get_byte(p.s, p.version) "
+        "WHEN 24 THEN 2 WHEN 25 THEN 3 WHEN 26 THEN 5 ELSE 1 END END) AS head "
+        "FROM (SELECT r.s, CASE WHEN octet_length(r.s) < 4 OR get_byte(r.s, 0) <> 131 THEN NULL "
+        "WHEN get_byte(r.s, 1) BETWEEN 96 AND 119 THEN get_byte(r.s, 1) - 94 "
+        "WHEN get_byte(r.s, 1) = 120 THEN get_byte(r.s, 2) + 3 END AS version "
+        "FROM (SELECT substr(o.state, 1, 300) AS s FROM @store@.object_state o OFFSET 0) r "
+        "OFFSET 0) p) h GROUP BY h.head",
     /* who holds the commit lock; its age is null for those who may not see it */
     [NEWT__S_HOLDER] =
         "SELECT l.pid::bigint, (extract(epoch FROM clock_timestamp() - a.xact_start) * "

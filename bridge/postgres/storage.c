@@ -220,6 +220,12 @@ look_at(newt__session *c, const int64_t *oids, size_t n, newt__extent extent, in
 }
 
 static int
+count(newt__session *c, newt__take_count *take, void *arg, newt_error *e)
+{
+    return done(c, newt__session_count(c, take, arg), e);
+}
+
+static int
 barrier(newt__session *c, newt_error *e)
 {
     return done(c, newt__session_barrier(c), e);
@@ -323,6 +329,7 @@ static const newt__feed_type feed = {
     .newest = newest,
     .scan = scan,
     .look = look_at,
+    .count = count,
     .barrier = barrier,
     .holder = holder,
     .follower = follower,

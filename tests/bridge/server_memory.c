@@ -76,7 +76,18 @@ NEWT_CLASS(page, "Page", 1, &by_fields, NEWT_FIELD(struct page, title),
            NEWT_FIELD(struct page, views), NEWT_FIELD(struct page, more),
            NEWT_LIST(struct page, tags), NEWT_REFS(struct page, items, item));
 
-static const newt_class *const all_classes[] = {&item_class, &page_class, NULL};
+/* What another program makes as "Leaf". */
+struct sheet {
+    newt_text body;
+    int32_t level;
+};
+NEWT_DECLARE(sheet);
+NEWT_CLASS_PAST(sheet, "Sheet", 1, NULL, 0,
+                (.was = NEWT_NAMES("Leaf"), .dropped = NEWT_NAMES("list")),
+                NEWT_FIELD(struct sheet, body, .was = "text"),
+                NEWT_FIELD(struct sheet, level, NEWT_INIT(int32_t, 3)));
+
+static const newt_class *const all_classes[] = {&item_class, &page_class, &sheet_class, NULL};
 
 enum {
     ITEMS = 12
@@ -89,7 +100,7 @@ typedef struct ground {
     page_ref page;
     newt_length_ref length;
     newt_ref bag;
-    newt_db *other; /* of scenarios that open one */
+    newt_db *plain; /* without classes */
     char before[64];
     int step;
 } ground;
@@ -112,6 +123,7 @@ ground_open(ground *g, const char *name, newt_options o)
     g->s.db = store_db(&g->s, all_classes, o);
     g->s.a = connect_(g->s.db);
     g->s.b = connect_(g->s.db);
+    g->plain = store_db(&g->s, NULL, (newt_options){0});
     begin(g->s.b);
     for (int i = 0; i < ITEMS; i++)
         g->items[i] = item_id(new_item(g->s.b, "item", i));
@@ -585,6 +597,68 @@ copy(ground *g)
     return status;
 }
 
+/* An object more that is of an old class. */
+static void
+make_old(ground *g)
+{
+    json_t *state = json_pack("{s:s, s:[i, i]}", "text", "of the old class", "list", 1, 2);
+    newt_conn *c = connect_(g->plain);
+    newt_bag *b;
+
+    begin(c);
+    b = newt_bag_new(c, "Leaf");
+    assert_true(b && state);
+    ok(c, newt_bag_replace(b, state));
+    commit(c);
+    newt_close(c);
+    json_decref(state);
+}
+
+static int
+make_another(newt_conn *c, void *object, const newt_record *record, void *arg)
+{
+    json_t *list = newt_record_get(record, "list");
+    struct item *made = list ? item_new(c) : NULL;
+
+    (void)object, (void)arg;
+    json_decref(list);
+    if (list && !made)
+        return status_of(c);
+    return made ? newt_set(made, name, "made") : NEWT_OK;
+}
+
+static int
+upgrade(ground *g)
+{
+    newt_upgrade u = {.size = sizeof u, .objects = 20, .work = make_another};
+    bool armed = memory.armed;
+    int status;
+
+    memory.armed = false;
+    make_old(g);
+    fingerprint(g, g->before);
+    memory.armed = armed;
+    do
+        status = newt_upgrade_all(g->s.a, &sheet_class, &u);
+    while (status == NEWT_OK && !u.over);
+    memory.armed = false;
+    if (status == NEWT_OK)
+        assert_sql(g->s.pg, "0", "SELECT count(*) FROM newt WHERE class_name = 'Leaf'");
+    return status;
+}
+
+static int
+counts(ground *g)
+{
+    newt_class_count *list;
+    size_t n;
+    int status = newt_class_counts(g->s.a, &list, &n);
+
+    assert_true(status == NEWT_OK ? n >= 5 : list == NULL);
+    free(list);
+    return status;
+}
+
 /* ---- one allocation after the other
  * ------------------------------------------------------------------ */
 
@@ -615,6 +689,8 @@ static const scenario scenarios[] = {
     {"open", open_another, NEWT_OK, 0},
     {"follow", follow, NEWT_OK, PARTS},
     {"copy", copy, NEWT_OK, 0},
+    {"upgrade", upgrade, NEWT_OK, PARTS},
+    {"counts", counts, NEWT_OK, 0},
 };
 
 /* The cache says what the store says, the connection reads and writes. */
@@ -716,6 +792,7 @@ each_allocation(const char *name, bool all, newt_options o)
     assert_sql(g.s.pg, "0",
                "SELECT count(*) FROM object_state o FULL JOIN newt_projection p USING (zoid) "
                "WHERE p.serial IS DISTINCT FROM o.serial");
+    newt_db_close(g.plain);
     store_close(&g.s);
 }
 
