@@ -58,10 +58,35 @@ SELECT coalesce((SELECT t.type FROM (VALUES
 $newt_body$;
 COMMENT ON FUNCTION newt.column_type(text) IS 'type of a column for a field of this kind';
 
+-- The newest version of a class says which names it had. Who asks for such a name means the class.
+CREATE FUNCTION newt.class_names(store text, class_name text) RETURNS text[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    names text[] := ARRAY[class_name]; -- the last is the present one, as far as is known
+    later text;
+    was text[];
+BEGIN
+    LOOP
+        EXECUTE pg_catalog.format($sql$SELECT min(c.name) FROM (SELECT DISTINCT ON (r.name) r.name, r.fields FROM %I.newt_class r ORDER BY r.name, r.version DESC) c
+                WHERE c.name <> ALL ($1) AND c.fields @> jsonb_build_array(jsonb_build_object('kind', 'class', 'was', jsonb_build_array($2)))$sql$, store)
+            INTO later USING names, names[cardinality(names)];
+        EXIT WHEN later IS NULL;
+        names := names || later;
+    END LOOP;
+    EXECUTE pg_catalog.format($sql$SELECT ARRAY(SELECT jsonb_array_elements_text(f.field->'was')) FROM %I.newt_class c, jsonb_array_elements(c.fields) f (field)
+            WHERE c.name = $1 AND f.field->>'kind' = 'class' AND c.version = (SELECT max(n.version) FROM %1$I.newt_class n WHERE n.name = $1)$sql$, store)
+        INTO was USING names[cardinality(names)];
+    RETURN names[cardinality(names)] || coalesce(was, '{}');
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.class_names(text, text) IS 'names that the objects of a class have: the present one, then those that it had';
+
 -- The fields of a class or of a struct, of all versions: fields are the tables of the versions, the newest
--- first, and that says of which kind a field is. inner are such tables of the struct that a field holds.
+-- first, and that says of which kind a field is, and which names it had. inner are such tables of the struct that a field holds.
 CREATE FUNCTION newt.merged_fields(fields jsonb[])
-    RETURNS TABLE (place bigint, name text, field jsonb, "inner" jsonb[], is_old boolean)
+    RETURNS TABLE (place bigint, name text, field jsonb, "inner" jsonb[], is_old boolean, was text[])
     LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -71,16 +96,31 @@ WITH every AS (
            pg_catalog.jsonb_array_elements(v.fields) WITH ORDINALITY f (value, place)
 ), newest AS (
     SELECT DISTINCT ON (e.name COLLATE "C") e.* FROM every e ORDER BY e.name COLLATE "C", e.age, e.place
+), named AS ( -- an old name that another field has got since is that field's
+    SELECT n.*, ARRAY(SELECT w.name FROM pg_catalog.jsonb_array_elements_text(n.value->'was') WITH ORDINALITY w (name, place)
+                       WHERE NOT EXISTS (SELECT FROM newest o WHERE o.name = w.name AND o.age <= n.age) ORDER BY w.place) AS was
+      FROM newest n
 )
 SELECT pg_catalog.row_number() OVER (ORDER BY n.age, n.place), n.name, n.value,
        ARRAY(SELECT o.value->'fields' FROM every o
-              WHERE n.value ? 'fields' AND o.value ? 'fields' AND o.name = n.name
+              WHERE n.value ? 'fields' AND o.value ? 'fields' AND (o.name = n.name OR o.name = ANY (n.was))
                 AND o.value->>'shape' IS NOT DISTINCT FROM n.value->>'shape' ORDER BY o.age),
-       n.age > 1
-  FROM newest n
- WHERE n.value->>'skip' IS DISTINCT FROM 'true'
+       n.age > 1, n.was
+  FROM named n
+ WHERE n.value->>'skip' IS DISTINCT FROM 'true' AND NOT EXISTS (SELECT FROM named o WHERE n.name = ANY (o.was))
 $newt_body$;
 COMMENT ON FUNCTION newt.merged_fields(jsonb[]) IS 'fields of all versions of a class or struct, each as its newest version has it, but for those that are skipped';
+
+CREATE FUNCTION newt.older_paths(path text[], older jsonb, name text, was text[]) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT coalesce(pg_catalog.jsonb_agg(p.path || pg_catalog.to_jsonb(w.name) ORDER BY p.place, w.place), '[]')
+  FROM pg_catalog.jsonb_array_elements(pg_catalog.jsonb_build_array(path) || older) WITH ORDINALITY p (path, place),
+       pg_catalog.unnest(name || was) WITH ORDINALITY w (name, place)
+ WHERE p.place > 1 OR w.place > 1
+$newt_body$;
+COMMENT ON FUNCTION newt.older_paths(text[], jsonb, text, text[]) IS 'the ways to a field that had other names, or lies in what had: a path, its older ways, the name of the field and those that it had';
 
 CREATE FUNCTION newt.field_comment(path text[], field jsonb, is_old boolean) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -132,8 +172,8 @@ BEGIN
         RETURN;
     END IF;
     EXECUTE pg_catalog.format('SELECT array_agg(CASE WHEN left(f.field->>''name'', 2) = ''::'' THEN '':'' ELSE '''' END || (f.field->>''name'')) FROM %I.newt_class c, jsonb_array_elements(c.fields) f (field)
-        WHERE c.name = $1 AND c.projection IS DISTINCT FROM ''client'' AND NOT coalesce((f.field->>''skip'')::boolean, false)', store)
-        INTO fields USING class_name;
+        WHERE c.name = ANY (newt.class_names($2, $1)) AND c.projection IS DISTINCT FROM ''client'' AND NOT coalesce((f.field->>''skip'')::boolean, false)', store)
+        INTO fields USING class_name, store;
     SELECT p.path INTO unknown FROM unnest(paths) WITH ORDINALITY p (path, n)
      WHERE regexp_replace(substring(p.path, '^((?:[^.\\]|\\.)*?)(?::[A-D])?(?:[.]|$)'), '\\(.)', '\1', 'g') <> ALL (fields) ORDER BY p.n LIMIT 1;
     IF unknown IS NOT NULL THEN
@@ -148,7 +188,7 @@ COMMENT ON FUNCTION newt.check_paths(text, text, text[]) IS 'warns of a path tha
 
 CREATE FUNCTION newt.class_layout(store text, class_name text)
     RETURNS TABLE (place integer, child text, shape text, child_path text[], column_name text, data_type text, role text,
-                   path text[], kind text, is_array boolean, class text, field_names text[], comment text)
+                   path text[], kind text, is_array boolean, class text, field_names text[], comment text, older_paths jsonb, older_child_paths jsonb)
     LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -163,23 +203,26 @@ DECLARE
     f record;
 BEGIN
     PERFORM newt.check_store(store);
-    EXECUTE pg_catalog.format('SELECT array_agg(c.fields ORDER BY c.version DESC) FROM %I.newt_class c WHERE c.name = $1', store)
-        INTO fields USING class_name;
+    EXECUTE pg_catalog.format('SELECT array_agg(c.fields ORDER BY array_position($1, c.name), c.version DESC) FROM %I.newt_class c WHERE c.name = ANY ($1)', store)
+        INTO fields USING newt.class_names(store, class_name);
     IF fields IS NULL THEN
         PERFORM newt.check_class(store, class_name);
     END IF;
     place := 0;
     FOR f IN
         -- A node is a field, as its form says: a column with a value, an array or a document; a struct whose
-        -- own fields are columns; or a child, whose columns are an item's. keys is the collection of a child.
+        -- own fields are columns; or a child, whose columns are an item's. keys is the collection of a child. older are
+        -- the ways along which older records have it.
         WITH RECURSIVE node AS (
             SELECT '{}'::bigint[] AS place, NULL::bigint[] AS child_place, NULL::text[] AS child_path, NULL::jsonb AS keys,
-                   '{}'::text[] AS path, NULL::jsonb AS field, fields AS inner, 'struct' AS form, false AS is_old
+                   '{}'::text[] AS path, NULL::jsonb AS field, fields AS inner, 'struct' AS form, false AS is_old, '[]'::jsonb AS older, '[]'::jsonb AS older_child
             UNION ALL
             SELECT n.place || m.place, CASE m.form WHEN 'child' THEN n.place || m.place ELSE n.child_place END,
                    CASE m.form WHEN 'child' THEN n.path || m.name ELSE n.child_path END,
                    CASE m.form WHEN 'child' THEN m.field ELSE n.keys END,
-                   CASE m.form WHEN 'child' THEN '{}' ELSE n.path || m.name END, m.field, m.inner, m.form, n.is_old OR m.is_old
+                   CASE m.form WHEN 'child' THEN '{}' ELSE n.path || m.name END, m.field, m.inner, m.form, n.is_old OR m.is_old,
+                   CASE m.form WHEN 'child' THEN '[]' ELSE newt.older_paths(n.path, n.older, m.name, m.was) END,
+                   CASE m.form WHEN 'child' THEN newt.older_paths(n.path, n.older, m.name, m.was) ELSE n.older_child END
               FROM node n, LATERAL (
                    SELECT i.*, CASE
                           WHEN i.shape IS NULL THEN CASE WHEN i.inner <> '{}' THEN 'struct' ELSE 'value' END
@@ -193,13 +236,15 @@ BEGIN
         )
         SELECT n.* FROM node n
         UNION ALL -- the value of an item that is no struct
-        SELECT n.place || 0, n.child_place, n.child_path, n.keys, '{}', n.field, '{}', 'item', n.is_old
+        SELECT n.place || 0, n.child_place, n.child_path, n.keys, '{}', n.field, '{}', 'item', n.is_old, '[]', n.older_child
           FROM node n WHERE n.form = 'child' AND n.inner = '{}'
         ORDER BY 2 NULLS FIRST, 1
     LOOP
         kind := f.field->>'kind';
         path := f.path;
         is_array := f.form = 'array';
+        older_paths := f.older;
+        older_child_paths := f.older_child;
         class := CASE kind WHEN 'ref' THEN f.field->>'class' END;
         data_type := CASE f.form WHEN 'document' THEN 'jsonb' ELSE newt.column_type(kind) || CASE f.form WHEN 'array' THEN '[]' ELSE '' END END;
         field_names := CASE kind WHEN 'enum' THEN ARRAY(SELECT jsonb_array_elements_text(f.field->'names')) END;

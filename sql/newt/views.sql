@@ -22,6 +22,35 @@ SELECT CASE WHEN data_type = 'jsonb' AND path = '{}' THEN document ELSE pg_catal
 $newt_body$;
 COMMENT ON FUNCTION newt.accessor_sql(text, text[], text, text) IS 'the SQL of a column: the value of this kind to which the names of the fields lead in a document';
 
+-- A record has a field under one of its names.
+CREATE FUNCTION newt.value_sql(document text, path text[], older_paths jsonb, kind text, data_type text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT CASE WHEN older_paths = '[]' THEN newt.accessor_sql(document, path, kind, data_type)
+       ELSE pg_catalog.format('coalesce(%s, %s)', newt.accessor_sql(document, path, kind, data_type),
+           (SELECT pg_catalog.string_agg(newt.accessor_sql(document, ARRAY(SELECT pg_catalog.jsonb_array_elements_text(o.path)), kind, data_type), ', ' ORDER BY o.place)
+              FROM pg_catalog.jsonb_array_elements(older_paths) WITH ORDINALITY o (path, place))) END
+$newt_body$;
+COMMENT ON FUNCTION newt.value_sql(text, text[], jsonb, text, text) IS 'the SQL of a column whose field had other names: by the newest under which the document has a value';
+
+-- The items of a collection, as i; format is the function that gives them, with its alias.
+CREATE FUNCTION newt.items_sql(format text, document text, path text[], older_paths jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT CASE WHEN older_paths = '[]' THEN pg_catalog.format(format, newt.path_sql(document, path))
+       ELSE pg_catalog.format('(SELECT i.* FROM %s%s) i', pg_catalog.format(format, newt.path_sql(document, path)),
+           (SELECT pg_catalog.string_agg(pg_catalog.format(' UNION ALL SELECT i.* FROM %s WHERE %s IS NULL', pg_catalog.format(format, newt.path_sql(document, o.path)), o.newer), '' ORDER BY o.place)
+              FROM (SELECT p.path, p.place, pg_catalog.string_agg(pg_catalog.format('newt.json(%s)', newt.path_sql(document, n.path)), ' IS NULL AND ' ORDER BY n.place) AS newer
+                      FROM (SELECT ARRAY(SELECT pg_catalog.jsonb_array_elements_text(w.path)) AS path, w.place
+                              FROM pg_catalog.jsonb_array_elements(older_paths) WITH ORDINALITY w (path, place)) p
+                      JOIN (SELECT ARRAY(SELECT pg_catalog.jsonb_array_elements_text(w.path)) AS path, w.place
+                              FROM pg_catalog.jsonb_array_elements(pg_catalog.jsonb_build_array(path) || older_paths) WITH ORDINALITY w (path, place)) n ON n.place <= p.place
+                     GROUP BY p.path, p.place) o)) END
+$newt_body$;
+COMMENT ON FUNCTION newt.items_sql(text, text, text[], jsonb) IS 'the SQL of the items of a collection that had other names: those of the newest that the document has';
+
 -- An object in the projection, or where the class is virtual in the records.
 CREATE FUNCTION newt.view_source(store text, class_name text, OUT relation text, OUT document text, OUT class text, OUT is_virtual boolean)
     RETURNS record
@@ -73,15 +102,19 @@ DECLARE
     source record;
     shape text;
     child_path text[];
+    older_child_paths jsonb;
     is_link boolean; -- its items are references
     typed_table regclass;
     items text;
+    is_class text; -- of a class that was renamed, by any of its names
     result record;
     hidden text;
     shown text;
 BEGIN
-    SELECT l.shape, l.child_path, bool_or(l.role = 'value' AND l.kind = 'ref' AND l.path = '{}') AND l.shape IN ('list', 'set') INTO shape, child_path, is_link
-      FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child GROUP BY l.shape, l.child_path;
+    SELECT l.shape, l.child_path, bool_or(l.role = 'value' AND l.kind = 'ref' AND l.path = '{}') AND l.shape IN ('list', 'set'), l.older_child_paths INTO shape, child_path, is_link, older_child_paths
+      FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child GROUP BY l.shape, l.child_path, l.older_child_paths;
+    SELECT CASE WHEN cardinality(n.names) = 1 THEN pg_catalog.format('= %L', n.names[1]) ELSE pg_catalog.format('= ANY (%L)', n.names) END INTO is_class
+      FROM (SELECT newt.class_names(store, class_name) AS names) n;
     typed_table := newt.class_table(store, class_name, child_path);
     SELECT * INTO source FROM newt.view_source(store, class_name);
     SELECT string_agg(c.name, ', ' ORDER BY c.rank) AS names, string_agg(c.value || ' AS ' || c.name, E',\n    ' ORDER BY c.rank) AS "values",
@@ -97,10 +130,11 @@ BEGIN
                         WHEN l.role = 'n' THEN CASE WHEN is_link THEN 'i.n::integer' ELSE 'i.n' END
                         WHEN l.role = 'key' THEN CASE l.shape WHEN 'map' THEN 'i.key' ELSE newt.accessor_sql('i.item', '{k}', l.kind, l.data_type) END
                         WHEN is_link THEN 'i.item'
-                        WHEN l.shape = 'map' THEN newt.accessor_sql('i.value', l.path, l.kind, l.data_type)
-                        WHEN l.shape = 'pairs' THEN newt.accessor_sql('i.item', ARRAY['v'] || l.path, l.kind, l.data_type)
-                        WHEN l.shape IS NOT NULL THEN newt.accessor_sql('i.item', l.path, l.kind, l.data_type)
-                        ELSE newt.accessor_sql(source.document, l.path, l.kind, l.data_type) END AS value
+                        WHEN l.shape = 'map' THEN newt.value_sql('i.value', l.path, l.older_paths, l.kind, l.data_type)
+                        WHEN l.shape = 'pairs' THEN newt.value_sql('i.item', ARRAY['v'] || l.path,
+                            coalesce((SELECT jsonb_agg('["v"]'::jsonb || o.path ORDER BY o.place) FROM jsonb_array_elements(l.older_paths) WITH ORDINALITY o (path, place)), '[]'), l.kind, l.data_type)
+                        WHEN l.shape IS NOT NULL THEN newt.value_sql('i.item', l.path, l.older_paths, l.kind, l.data_type)
+                        ELSE newt.value_sql(source.document, l.path, l.older_paths, l.kind, l.data_type) END AS value
               FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child) c
       LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = typed_table AND a.attname = c.column_name AND NOT a.attisdropped;
     IF typed_table IS NOT NULL THEN
@@ -108,16 +142,16 @@ BEGIN
     ELSIF child IS NULL THEN
         hidden := newt.free_name('class_name', result.columns);
         shown := newt.free_name('is_shown', result.columns);
-        RETURN pg_catalog.format(E'SELECT %1$s FROM (\n  SELECT %2$s,\n    %3$s AS %4$I%5$s FROM %6$s p\n  UNION ALL SELECT %7$s, NULL::text AS %4$I%8$s FROM %6$s p WHERE false) u\nWHERE u.%4$I = %9$L%10$s',
+        RETURN pg_catalog.format(E'SELECT %1$s FROM (\n  SELECT %2$s,\n    %3$s AS %4$I%5$s FROM %6$s p\n  UNION ALL SELECT %7$s, NULL::text AS %4$I%8$s FROM %6$s p WHERE false) u\nWHERE u.%4$I %9$s%10$s',
             result.outer_names, result.values, source.class, hidden, CASE WHEN source.is_virtual THEN pg_catalog.format(', %s IS NOT NULL AS %I', source.document, shown) END,
-            source.relation, result.nulls, CASE WHEN source.is_virtual THEN pg_catalog.format(', NULL::boolean AS %I', shown) END, class_name,
+            source.relation, result.nulls, CASE WHEN source.is_virtual THEN pg_catalog.format(', NULL::boolean AS %I', shown) END, is_class,
             CASE WHEN source.is_virtual THEN pg_catalog.format(' AND u.%I', shown) END);
     END IF;
     items := CASE WHEN is_link AND shape = 'list' THEN 'pg_catalog.unnest(newt.ref_array(%s)) WITH ORDINALITY i (item, n)'
                   WHEN is_link THEN 'pg_catalog.unnest(newt.ref_array(%s)) i (item)'
                   WHEN shape = 'map' THEN 'newt.entries(%s) i' ELSE 'newt.items(%s) i' END;
-    items := pg_catalog.format(items, newt.path_sql(source.document, child_path));
-    RETURN pg_catalog.format(E'SELECT %s\nFROM %s p, LATERAL %s\nWHERE %s = %L%s', result.values, source.relation, items, source.class, class_name,
+    items := newt.items_sql(items, source.document, child_path, older_child_paths);
+    RETURN pg_catalog.format(E'SELECT %s\nFROM %s p, LATERAL %s\nWHERE %s %s%s', result.values, source.relation, items, source.class, is_class,
         CASE WHEN is_link AND shape = 'set' THEN ' AND i.item IS NOT NULL' ELSE '' END);
 END
 $newt_body$;
@@ -284,7 +318,9 @@ DECLARE
 BEGIN
     PERFORM newt.check_store(store);
     FOR class IN EXECUTE pg_catalog.format('SELECT DISTINCT c.name COLLATE "C" FROM %I.newt_class c ORDER BY 1', store) LOOP
-        IF newt.typed_table(store, class) = pg_catalog.to_regclass(pg_catalog.format('%I.%I', coalesce(schema_name, store), newt.relation_name(class))) THEN
+        IF class <> (newt.class_names(store, class))[1] THEN
+            CONTINUE; -- the view of its present name shows its objects
+        ELSIF newt.typed_table(store, class) = pg_catalog.to_regclass(pg_catalog.format('%I.%I', coalesce(schema_name, store), newt.relation_name(class))) THEN
             CONTINUE; -- under the name that the view would have is the table
         ELSIF NOT EXISTS (SELECT FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
                         WHERE v.class_name = class AND v.child IS NULL AND c.relnamespace = (SELECT s.oid FROM pg_catalog.pg_namespace s WHERE s.nspname = coalesce(schema_name, store))) THEN
@@ -313,8 +349,24 @@ DECLARE
     lost text[];
     is_there boolean;
     grants text;
-    result text := 'kept';
+    renamed record;
 BEGIN
+    -- what is built on a column stays with it
+    FOR renamed IN
+        SELECT l.column_name, a.attname FROM newt.class_layout(store, class_name) l, jsonb_array_elements(l.older_paths) WITH ORDINALITY o (path, place),
+               LATERAL (SELECT string_agg(w.name, '_' ORDER BY w.place) AS name FROM jsonb_array_elements_text(o.path) WITH ORDINALITY w (name, place)) w,
+               pg_catalog.pg_attribute a
+         WHERE l.child IS NOT DISTINCT FROM refresh_view.child AND l.role = 'value' AND a.attrelid = relation AND a.attnum > 0
+           AND a.attname = CASE WHEN l.kind <> 'ref' OR l.data_type = 'jsonb' THEN w.name WHEN l.is_array THEN w.name || '_ids' ELSE newt.ref_name(w.name) END
+           AND NOT EXISTS (SELECT FROM newt.class_layout(store, class_name) k WHERE k.child IS NOT DISTINCT FROM refresh_view.child AND k.column_name = a.attname)
+           AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute b WHERE b.attrelid = relation AND b.attname = l.column_name)
+         ORDER BY l.place, o.place LOOP
+        BEGIN
+            EXECUTE pg_catalog.format('ALTER VIEW %s RENAME COLUMN %I TO %I', relation, renamed.attname, renamed.column_name);
+        EXCEPTION WHEN duplicate_column THEN -- it had several of the names
+            NULL;
+        END;
+    END LOOP;
     SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.attname::text) FILTER (WHERE l.column_name IS NULL), count(l.column_name) > 0
       INTO before, lost, is_there
       FROM pg_catalog.pg_attribute a
