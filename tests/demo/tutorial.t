@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tutorial does what it says: its files are compiled, its commands and its SQL run in order, and
-# what they print is what stands there.
+# The tutorial, or the page NEWT_PAGE, does what it says: its files are compiled, its commands and
+# its SQL run in order, and what they print is what stands there.
 if [ -z "${NEWT_PGCTL:-}" ]; then exec "$(dirname "$0")/../../dev/private-server" --no-fsync -- "$0"; fi
 . "$(dirname "$0")/tap.sh"
 
@@ -10,7 +10,7 @@ awk -v dir="$work" '
                           printf "" >out; if (name) print name >(out ".name"); next }
     /^```$/ && out { close(out); out = ""; next }
     /^```$/ { plain = !plain; next }
-    out { print >out }' docs/tutorial.md
+    out { print >out }' "${NEWT_PAGE:-docs/tutorial.md}"
 ln -s "$PWD/build" "$work/build"
 cd "$work"
 export PGOPTIONS= NO_COLOR=1
