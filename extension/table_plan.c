@@ -132,23 +132,45 @@ enum {
     SCHEMA,
     NAME,
     COLUMN,
-    IS_OWNERS
+    IS_OWNERS,
+    CLASS_NAMES,
+    OLDER_CHILD,
+    OLDER
 };
+
+/* The ways to a value, the present one first; older ones are JSON arrays of arrays. */
+#define WAYS(path, older)                                                                          \
+    "(SELECT " path ", 0::pg_catalog.int8 UNION ALL SELECT ARRAY(SELECT "                          \
+    "pg_catalog.jsonb_array_elements_text(o.value)), o.n FROM "                                    \
+    "pg_catalog.jsonb_array_elements(" older ") WITH ORDINALITY o (value, n))"
 
 static const char query[] =
     "SELECT t.class_name, t.mode OPERATOR(pg_catalog.=) 'inline', t.filled, r.oid, "
-    "t.parent IS NOT NULL, t.path, t.shape, x.role, a.attnum, a.atttypid, "
-    "x.path, x.kind OPERATOR(pg_catalog.=) 'ref', s.nspname, r.relname, a.attname, "
-    "r.relowner OPERATOR(pg_catalog.=) $1 "
+    "t.parent IS NOT NULL, c.path, t.shape, x.role, a.attnum, a.atttypid, "
+    "p.path, x.kind OPERATOR(pg_catalog.=) 'ref', s.nspname, r.relname, a.attname, "
+    "r.relowner OPERATOR(pg_catalog.=) $1, x.class_names, c.n OPERATOR(pg_catalog.>) 0, "
+    "p.n OPERATOR(pg_catalog.>) 0 "
     "FROM %s.newt_table t JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) t.relation "
     "AND r.relkind OPERATOR(pg_catalog.=) 'r' "
     "JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) r.relnamespace "
     "CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(t.columns) "
-    "x (column_name text, role text, path text[], kind text) "
-    "JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) t.relation "
-    "AND a.attname OPERATOR(pg_catalog.=) x.column_name::pg_catalog.name AND NOT a.attisdropped "
-    "AND a.atttypmod OPERATOR(pg_catalog.<) 0 AND a.attgenerated OPERATOR(pg_catalog.=) '' "
-    "ORDER BY t.class_name COLLATE \"C\", 5, r.oid, a.attnum";
+    "x (column_name text, role text, path text[], kind text, older_paths jsonb, "
+    "older_child_paths jsonb, class_names text[]) "
+    "CROSS JOIN LATERAL " WAYS(
+        "t.path",
+        "x.older_child_paths") " c (path, n) "
+                               "CROSS JOIN LATERAL " WAYS(
+                                   "x.path",
+                                   "x.older_paths") " p (path, n) "
+                                                    "JOIN pg_catalog.pg_attribute a ON a.attrelid "
+                                                    "OPERATOR(pg_catalog.=) t.relation "
+                                                    "AND a.attname OPERATOR(pg_catalog.=) "
+                                                    "x.column_name::pg_catalog.name AND NOT "
+                                                    "a.attisdropped "
+                                                    "AND a.atttypmod OPERATOR(pg_catalog.<) 0 AND "
+                                                    "a.attgenerated OPERATOR(pg_catalog.=) '' "
+                                                    "ORDER BY t.class_name COLLATE \"C\", 5, "
+                                                    "r.oid, a.attnum, c.n, p.n";
 
 static Datum
 field_value(int row, int column)
@@ -225,11 +247,35 @@ add_column(newt_pg_relation *r, int row)
         r->key = c;
     else if (is_word(row, ROLE, "value")) {
         f = field_at(&r->level, field_value(row, PATH));
-        if (f)
-            f->column = c;
-        else
+        if (!f)
             r->value = c;
+        else if (!f->column && !f->level && f->child < 0) {
+            f->column = c;
+            f->is_older = DatumGetBool(field_value(row, OLDER));
+        }
     }
+}
+
+/* Where the collection stands whose table is the last of these. */
+static void
+add_child(newt_pg_tables *t, int row)
+{
+    newt_pg_field *f = field_at(&t->relations[0].level, field_value(row, CHILD_PATH));
+
+    if (!f || f->column || f->level || f->child >= 0)
+        return;
+    f->child = t->n - 1;
+    f->is_older = DatumGetBool(field_value(row, OLDER_CHILD));
+}
+
+static void
+add_names(newt_pg_tables *t, Datum names)
+{
+    bool *nulls;
+
+    if (names)
+        deconstruct_array(DatumGetArrayTypePCopy(names), TEXTOID, -1, false, TYPALIGN_INT,
+                          &t->names, &nulls, &t->n_names);
 }
 
 /* A table that is left alone may be given back to its owner, or its key its name. */
@@ -285,14 +331,15 @@ build(newt_pg_store *store, int n_rows)
                                     .schema = name_at(row, SCHEMA),
                                     .name = name_at(row, NAME),
                                     .shape = is_child ? shape_of(row) : NEWT_PG_OBJECTS};
-            if (is_child) {
-                newt_pg_field *f = field_at(&t->relations[0].level, field_value(row, CHILD_PATH));
-
-                if (f && !f->column && !f->level)
-                    f->child = t->n - 1;
-            }
+            if (is_child)
+                add_child(t, row);
         }
-        add_column(r, row);
+        if (DatumGetBool(field_value(row, OLDER_CHILD)))
+            add_child(t, row);
+        else
+            add_column(r, row);
+        if (!is_child)
+            add_names(t, field_value(row, CLASS_NAMES));
     }
     for (int i = 0; i < store->n; i++)
         for (int k = 0; k < store->tables[i].n; k++)
@@ -392,12 +439,25 @@ newt_pg_is_current(const newt_pg_store *store)
     return cache.valid && cache.store == store;
 }
 
+static bool
+has_name(const newt_pg_tables *t, const char *name, size_t n)
+{
+    if (t->n_class_name == n && memcmp(t->class_name, name, n) == 0)
+        return true;
+    for (int i = 0; i < t->n_names; i++) {
+        const text *other = DatumGetTextPP(t->names[i]);
+
+        if (VARSIZE_ANY_EXHDR(other) == n && memcmp(VARDATA_ANY(other), name, n) == 0)
+            return true;
+    }
+    return false;
+}
+
 const newt_pg_tables *
 newt_pg_tables_of(const newt_pg_store *store, const char *class_name, size_t n)
 {
     for (int i = 0; i < store->n; i++)
-        if (store->tables[i].n_class_name == n &&
-            memcmp(store->tables[i].class_name, class_name, n) == 0)
+        if (has_name(&store->tables[i], class_name, n))
             return &store->tables[i];
     return NULL;
 }

@@ -136,10 +136,26 @@ read_collection(build *b, const newt__token *collection, int child)
     b->where->relation = &b->tables->relations[0];
 }
 
+/* What stands under an older name counts only if nothing stands under a newer one. */
+static bool
+is_out_of_date(build *b, const newt_pg_field *f, const newt_pg_row *row)
+{
+    if (f->column)
+        return f->is_older && !row->nulls[f->column->att - 1];
+    if (f->child >= 0 && b->rows[f->child].n > 0) {
+        if (f->is_older)
+            return true;
+        b->rows[f->child].n = 0;
+    }
+    return false;
+}
+
 static void
 read_field(build *b, const newt__token *t, const newt_pg_field *f, const newt_pg_row *row)
 {
-    if (f->column)
+    if (is_out_of_date(b, f, row))
+        newt_pg_skip(b->r, t);
+    else if (f->column)
         set_column(b, t, f->column, row);
     else if (f->level)
         read_level(b, t, f->level, row);

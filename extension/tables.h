@@ -38,6 +38,7 @@ typedef struct newt_pg_field {
     newt_pg_column *column; /* of these three one */
     newt_pg_level *level;   /* a struct's fields */
     int child;              /* a collection's table, or -1 */
+    bool is_older;          /* an older name: what stands under a newer one counts */
 } newt_pg_field;
 
 struct newt_pg_level {
@@ -67,6 +68,8 @@ struct newt_pg_relation {
 typedef struct newt_pg_tables {
     const char *class_name;
     size_t n_class_name;
+    Datum *names; /* texts: all that its objects have, if the class was renamed */
+    int n_names;
     bool is_inline; /* kept by the commit; else by a follower */
     bool filled;    /* has all objects; else somebody is at it */
     int n;

@@ -16,6 +16,8 @@ DECLARE
     t record;
     c record;
     known record;
+    renamed text[]; -- columns, by their old names
+    was text;
 BEGIN
     SELECT n.nspname, r.relname INTO schema_name, table_name FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = main;
     EXECUTE pg_catalog.format($sql$
@@ -28,10 +30,11 @@ BEGIN
         SELECT FROM newt.class_layout(store, class_name) l
          WHERE coalesce(l.child || '.', '') || l.column_name = u.c AND l.role = 'value' AND l.data_type = 'bigint' AND l.kind <> 'ref'));
     FOR t IN EXECUTE pg_catalog.format($sql$
-            SELECT l.number, l.qualified, l.columns, k.relation, k.columns AS before
-              FROM newt.table_layout($1, $2, $3, $4, $5) l
-              FULL JOIN (SELECT n.* FROM %I.newt_table n JOIN pg_class r ON r.oid = n.relation WHERE n.class_name = $2) k
-                ON k.path = l.path AND k.shape IS NOT DISTINCT FROM l.shape
+            WITH k AS MATERIALIZED (SELECT n.* FROM %I.newt_table n JOIN pg_class r ON r.oid = n.relation WHERE n.class_name = $2)
+            SELECT l.number, l.name, l.qualified, l.path, l.columns, k.relation, k.columns AS before, k.path AS was
+              FROM (SELECT t.*, coalesce((SELECT k.path FROM k WHERE k.path = t.path OR to_jsonb(k.path) IN (SELECT jsonb_array_elements(t.columns->0->'older_child_paths'))
+                                           ORDER BY k.path <> t.path, k.path LIMIT 1), t.path) AS known FROM newt.table_layout($1, $2, $3, $4, $5) t) l
+              FULL JOIN k ON k.path = l.known AND k.shape IS NOT DISTINCT FROM l.shape
              ORDER BY l.number NULLS FIRST$sql$, store) USING store, class_name, schema_name, table_name, numeric_columns LOOP
         IF t.number IS NULL THEN -- a collection that is not projected any more
             statement := pg_catalog.format('WITH d AS (DELETE FROM %I.newt_table WHERE relation = %L::regclass) SELECT newt.tables_changed(%L)', store, t.relation,
@@ -46,12 +49,22 @@ BEGIN
             END LOOP;
             CONTINUE;
         END IF;
+        renamed := '{}';
         FOR c IN SELECT x.c->>'column_name' AS name, x.c->>'data_type' AS type, x.c->>'comment' AS comment, x.c->>'role' AS role,
+                        jsonb_build_array(x.c->'path') || coalesce(x.c->'older_paths', '[]') AS paths,
                         x.c->>'kind' = 'ref' AND x.c->>'role' = 'value' AS is_ref, a.attnum, a.atttypid
                    FROM jsonb_array_elements(t.columns) WITH ORDINALITY x (c, n)
                    LEFT JOIN pg_attribute a ON a.attrelid = t.relation AND a.attname = x.c->>'column_name' AND NOT a.attisdropped
                   ORDER BY x.n LOOP
-            IF c.attnum IS NULL THEN
+            was := (SELECT b.c->>'column_name' FROM jsonb_array_elements(t.before) WITH ORDINALITY b (c, n)
+                      JOIN pg_attribute a ON a.attrelid = t.relation AND a.attname = b.c->>'column_name' AND a.atttypid = c.type::regtype AND NOT a.attisdropped
+                     WHERE c.attnum IS NULL AND b.c->>'role' = 'value' AND c.role = 'value' AND b.c->'path' IN (SELECT jsonb_array_elements(c.paths)) AND b.c->>'column_name' <> ALL (renamed)
+                       AND NOT EXISTS (SELECT FROM jsonb_array_elements(t.columns) x (c) WHERE x.c->>'column_name' = b.c->>'column_name') ORDER BY b.n LIMIT 1);
+            IF was IS NOT NULL THEN -- with its values and indexes
+                renamed := renamed || was;
+                statement := pg_catalog.format('ALTER TABLE %s RENAME %I TO %I', t.relation, was, c.name);
+                c.is_ref := false; -- it has an index
+            ELSIF c.attnum IS NULL THEN
                 statement := pg_catalog.format('ALTER TABLE %s ADD %I %s', t.relation, c.name, c.type);
             ELSIF c.atttypid <> c.type::regtype AND c.role = 'value' THEN
                 statement := pg_catalog.format('ALTER TABLE %1$s DROP %2$I, ADD %2$I %3$s', t.relation, c.name, c.type);
@@ -69,13 +82,18 @@ BEGIN
         FOR c IN SELECT b.c->>'column_name' AS name FROM jsonb_array_elements(t.before) WITH ORDINALITY b (c, n)
                    JOIN pg_attribute a ON a.attrelid = t.relation AND a.attname = b.c->>'column_name' AND NOT a.attisdropped
                   WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(t.columns) x (c) WHERE x.c->>'column_name' = b.c->>'column_name')
+                    AND b.c->>'column_name' <> ALL (renamed)
                   ORDER BY b.n LOOP
             statement := pg_catalog.format('ALTER TABLE %s DROP %I', t.relation, c.name);
             RETURN NEXT;
         END LOOP;
-        IF t.columns <> t.before THEN
-            statement := pg_catalog.format('WITH u AS (UPDATE %I.newt_table SET columns = %L WHERE relation = %L::regclass) SELECT newt.tables_changed(%L)', store, t.columns, t.relation,
-                                           pg_catalog.format('%I.newt_table', store));
+        IF t.columns <> t.before OR t.path <> t.was THEN
+            statement := pg_catalog.format('WITH u AS (UPDATE %I.newt_table SET columns = %L, path = %L WHERE relation = %L::regclass) SELECT newt.tables_changed(%L)', store, t.columns, t.path,
+                                           t.relation, pg_catalog.format('%I.newt_table', store));
+            RETURN NEXT;
+        END IF;
+        IF t.path <> t.was THEN -- a collection that was renamed; last, since the others call it by its name
+            statement := pg_catalog.format('ALTER TABLE %s RENAME TO %I', t.relation, t.name);
             RETURN NEXT;
         END IF;
     END LOOP;
@@ -142,8 +160,8 @@ BEGIN
         EXECUTE pg_catalog.format($sql$
             SELECT count(*), (array_agg(x.id ORDER BY x.id))[:10] FROM (
                 SELECT DISTINCT t.%1$I AS id FROM %2$s t WHERE NOT EXISTS (
-                    SELECT FROM %3$I.object_state o WHERE o.zoid = t.%1$I AND newt.try_class_name(o.state) = $1)) x$sql$, t.id, t.relation, store)
-            INTO objects, examples USING class_name;
+                    SELECT FROM %3$I.object_state o WHERE o.zoid = t.%1$I AND newt.try_class_name(o.state) = ANY ($1))) x$sql$, t.id, t.relation, store)
+            INTO objects, examples USING newt.class_names(store, class_name);
         IF objects > 0 THEN
             problem := pg_catalog.format('%s has rows of no such object', t.relation);
             RETURN NEXT;

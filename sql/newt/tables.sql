@@ -56,7 +56,9 @@ BEGIN
     IF result IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_table',
             MESSAGE = pg_catalog.format('class "%s" has no typed table in store "%s"', class_name, store),
-            HINT = pg_catalog.format('CALL newt.create_table(%L, %L) makes one.', store, class_name);
+            HINT = coalesce((SELECT pg_catalog.format('It has one that was made under the name %L.', n.name) FROM unnest(newt.class_names(store, class_name)) n (name)
+                              WHERE newt.typed_table(store, n.name) IS NOT NULL LIMIT 1),
+                            pg_catalog.format('CALL newt.create_table(%L, %L) makes one.', store, class_name));
     END IF;
     RETURN result;
 END
@@ -87,8 +89,12 @@ BEGIN
                    newt.cut_name(table_name, coalesce('_' || l.child, '')) AS name, l.shape, coalesce(l.child_path, '{}') AS path,
                    jsonb_agg(jsonb_build_object('column_name', l.column_name, 'role', l.role, 'path', l.path, 'kind', l.kind,
                        'data_type', CASE WHEN coalesce(l.child || '.', '') || l.column_name = ANY (numeric_columns) THEN 'numeric' ELSE l.data_type END,
-                       'is_array', l.is_array, 'class', l.class, 'comment', l.comment) ORDER BY l.place) AS columns
-              FROM newt.class_layout(store, class_name) l
+                       'is_array', l.is_array, 'class', l.class, 'comment', l.comment)
+                       -- what was renamed, where anything was
+                       || CASE WHEN l.older_paths <> '[]' THEN jsonb_build_object('older_paths', l.older_paths) ELSE '{}' END
+                       || CASE WHEN l.role = 'parent' AND l.older_child_paths <> '[]' THEN jsonb_build_object('older_child_paths', l.older_child_paths) ELSE '{}' END
+                       || CASE WHEN l.role IN ('id', 'parent') AND cardinality(n.names) > 1 THEN jsonb_build_object('class_names', n.names) ELSE '{}' END ORDER BY l.place) AS columns
+              FROM newt.class_layout(store, class_name) l, (SELECT newt.class_names(store, class_name) AS names) n
              GROUP BY l.child, l.shape, l.child_path) g;
 END
 $newt_body$;
@@ -257,6 +263,7 @@ CREATE PROCEDURE newt.create_table(store text, class_name text, table_schema tex
     AS $newt_body$
 DECLARE
     known regclass;
+    made_as text;
     s record;
     done integer;
 BEGIN
@@ -266,14 +273,15 @@ BEGIN
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     PERFORM newt.check_store(store);
     PERFORM newt.check_class(store, class_name);
-    known := newt.typed_table(store, class_name);
+    SELECT newt.typed_table(store, n.name), n.name INTO known, made_as FROM unnest(newt.class_names(store, class_name)) n (name)
+     WHERE newt.typed_table(store, n.name) IS NOT NULL ORDER BY n.name <> class_name LIMIT 1;
     IF known IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
             MESSAGE = pg_catalog.format('class "%s" has a typed table already', class_name),
-            DETAIL = pg_catalog.format('It is %s.', known),
+            DETAIL = pg_catalog.format(CASE WHEN made_as = class_name THEN 'It is %s.' ELSE 'It is %s, made under the name "%s".' END, known, made_as),
             HINT = CASE WHEN EXISTS (SELECT FROM newt.tables(store) t WHERE t.relation = known AND NOT t.filled)
-                   THEN pg_catalog.format('It is not full yet: CALL newt.fill_table(%L, %L) goes on with it. ', store, class_name) ELSE '' END
-                || pg_catalog.format('CALL newt.refresh_table(%L, %L) follows the class; newt.drop_table(%L, %L) drops the table.', store, class_name, store, class_name);
+                   THEN pg_catalog.format('It is not full yet: CALL newt.fill_table(%L, %L) goes on with it. ', store, made_as) ELSE '' END
+                || pg_catalog.format('CALL newt.refresh_table(%L, %L) follows the class; newt.drop_table(%L, %L) drops the table.', store, made_as, store, made_as);
     END IF;
     EXECUTE pg_catalog.format('DELETE FROM %I.newt_table WHERE class_name = $1', store) USING class_name; -- of tables that were dropped
     FOR s IN SELECT * FROM newt.create_table_steps(store, class_name, table_schema, table_name, mode, numeric_columns) LOOP
@@ -326,7 +334,9 @@ BEGIN
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-        IF newt.typed_table(store, class) IS NULL THEN
+        IF class <> (newt.class_names(store, class))[1] AND newt.typed_table(store, class) IS NULL THEN
+            CONTINUE; -- the table of its present name has its objects
+        ELSIF NOT EXISTS (SELECT FROM unnest(newt.class_names(store, class)) n (name) WHERE newt.typed_table(store, n.name) IS NOT NULL) THEN
             CALL newt.create_table(store, class, table_schema, NULL, mode);
         ELSIF EXISTS (SELECT FROM newt.tables(store) t WHERE t.class_name = class AND NOT t.filled) THEN
             CALL newt.fill_table(store, class);
@@ -479,7 +489,7 @@ BEGIN
         END IF;
     ELSE
         EXECUTE pg_catalog.format('SELECT count(*) FROM (SELECT FROM %I.newt_follower f WHERE f.kind = ''tables'' FOR UPDATE) l', store) INTO others;
-        EXECUTE pg_catalog.format('DELETE FROM %1$I.newt_reject_entry e USING %1$I.object_state o WHERE e.n < 0 AND o.zoid = e.zoid AND newt.try_class_name(o.state) = $1', store) USING class_name;
+        EXECUTE pg_catalog.format('DELETE FROM %1$I.newt_reject_entry e USING %1$I.object_state o WHERE e.n < 0 AND o.zoid = e.zoid AND newt.try_class_name(o.state) = ANY ($1)', store) USING newt.class_names(store, class_name);
         CALL newt.fill_table(store, class_name);
     END IF;
 END

@@ -80,10 +80,11 @@ DECLARE
     result regclass;
 BEGIN
     IF pg_catalog.to_regclass(pg_catalog.format('%I.newt_table', store)) IS NOT NULL THEN
-        -- one that is mended has all its rows; one that is being filled has not
+        -- one that is mended has all its rows; one that is being filled has not, nor one that does not know of a new name
         EXECUTE pg_catalog.format('SELECT t.relation FROM %I.newt_table t JOIN pg_class r ON r.oid = t.relation WHERE t.class_name = $1 AND t.parent IS NULL = ($2 IS NULL) '
-                                  'AND t.path = coalesce($2, ''{}'') AND (t.filled OR t.filled_to < 0) ORDER BY t.relation LIMIT 1', store)
-            INTO result USING class_name, child_path;
+                                  'AND t.path = coalesce($2, ''{}'') AND (t.filled OR t.filled_to < 0) '
+                                  'AND coalesce(t.columns->0->''class_names'', jsonb_build_array(t.class_name)) = to_jsonb($3) ORDER BY t.relation LIMIT 1', store)
+            INTO result USING class_name, child_path, newt.class_names(store, class_name);
     END IF;
     RETURN result;
 END

@@ -62,6 +62,7 @@ record_of_json(int32_t version, const char *state, size_t *n)
 {
     newt__writer w = {.buf.env = &newt__malloc_env};
     json_t *json = json_loads(state, JSON_DECODE_ANY, NULL);
+    uint8_t *copy;
 
     if (!json)
         fail_msg("not JSON: %s", state);
@@ -71,7 +72,10 @@ record_of_json(int32_t version, const char *state, size_t *n)
         fail_msg("%s: %s", state, w.fault.reason);
     json_decref(json);
     *n = w.buf.n;
-    return w.buf.data;
+    copy = malloc(*n);
+    memcpy(copy, w.buf.data, *n);
+    newt__writer_free(&w);
+    return copy;
 }
 
 static const struct house *
