@@ -466,7 +466,8 @@ typedef struct newt_upgrade {
     int64_t found;   /* of the class */
     int64_t written; /* whose record is another now */
     int64_t newer;   /* of a newer version: left as they are */
-    int64_t broken;  /* that cannot be read or written as the class: the same */
+    int64_t broken;  /* that cannot be read or written as the class, or whose row in the projection
+                        the database refuses: the same */
     int64_t busy;    /* that others changed again and again: the same; call it all once more */
 } newt_upgrade;
 /*
@@ -803,7 +804,8 @@ NEWT_API int64_t newt_tid(const newt_conn *c);
  * necessary, in one round trip; edit makes the object of a read pointer writable and adds no pin.
  * All return NULL on failure, which does not doom the transaction, except NEWT_ECONFLICT (see
  * newt_begin) and NEWT_ELOST. NEWT_EMISSING: no such object; NEWT_ECLASS: another class, or a
- * record that does not fit the table (the message names the field); NEWT_EBROKEN: a damaged record.
+ * record that does not fit the table (the message names the field), or for writing one of a newer
+ * version; NEWT_EBROKEN: a damaged record.
  */
 NEWT_API void *newt_new(newt_conn *c, const newt_class *k) NEWT_CHECK;
 NEWT_API const void *newt_read(newt_conn *c, newt_ref r,

@@ -213,6 +213,27 @@ upgrade_some(upgrading *w, const int64_t *oids, size_t n)
     return status;
 }
 
+/* What the database refuses (an index or a constraint over the projection) stays as it is, if it is
+ * one of these objects: it leaves the list. */
+static bool
+leave_refused(upgrading *w, size_t at, int status)
+{
+    newt_error *why = &w->c->jar.base.error;
+    int64_t oid = why->oid;
+
+    if (status != NEWT_EUNIQUE && status != NEWT_ESQL)
+        return false;
+    for (size_t i = at; i < w->n; i++) {
+        if (w->oids[i] != oid)
+            continue;
+        memmove(&w->oids[i], &w->oids[i + 1], (--w->n - i) * sizeof *w->oids);
+        w->u.found++;
+        leave_broken(w, oid, why);
+        return true;
+    }
+    return false;
+}
+
 static int
 upgrade_batch(upgrading *w)
 {
@@ -227,8 +248,13 @@ upgrade_batch(upgrading *w)
             status = NEWT_OK;
             continue;
         }
+        if (leave_refused(w, at, status)) {
+            status = NEWT_OK;
+            continue;
+        }
         if (status == NEWT_ECONFLICT) {
             w->u.busy++;
+            w->u.found++;
             status = NEWT_OK;
         }
         if (status == NEWT_OK) {

@@ -105,14 +105,23 @@ compare_fields(newt_error *e, const newt__class *k, const char *ours, const char
 {
     json_t *a = json_loads(ours, 0, NULL), *b = json_loads(theirs, 0, NULL);
     int status = NEWT_OK;
+    const char *field;
 
-    if (!a || !b)
+    if (!a || !b) {
         status = newt__fail_memory(e);
-    else if (!json_equal(a, b))
-        status = newt__fail(
-            e, NEWT_ECLASS, 0,
-            "class \"%s\" version %d is registered with other fields: field \"%s\" differs",
-            k->name, (int)k->version, differing_field(a, b));
+    } else if (!json_equal(a, b)) {
+        field = differing_field(a, b);
+        if (*field)
+            status = newt__fail(
+                e, NEWT_ECLASS, 0,
+                "class \"%s\" version %d is registered with other fields: field \"%s\" differs",
+                k->name, (int)k->version, field);
+        else /* what says so is no field, see class/registry.c */
+            status = newt__fail(
+                e, NEWT_ECLASS, 0,
+                "class \"%s\" version %d is registered with other names that it had", k->name,
+                (int)k->version);
+    }
     json_decref(a);
     json_decref(b);
     return status;

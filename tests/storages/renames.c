@@ -390,6 +390,38 @@ test_two_claims(void **state)
     both_close(&x);
 }
 
+/* A version has the names that it was registered with. */
+struct duty_again {
+    newt_text title;
+    int64_t n;
+    newt_ref next;
+};
+NEWT_DECLARE(duty_again);
+NEWT_CLASS_PAST(duty_again, "Duty", 1, NULL, 0, (.was = NEWT_NAMES("Job", "Work")),
+                NEWT_FIELD(struct duty_again, title), NEWT_FIELD(struct duty_again, n),
+                NEWT_FIELD(struct duty_again, next));
+
+static void
+test_other_names(void **state)
+{
+    static const newt_class *const first[] = {&duty_class, NULL}, *const second[] = {
+                                                                      &duty_again_class, NULL};
+    newt_options o = {.size = sizeof o};
+    newt_db *db;
+    both x;
+
+    (void)state;
+    both_open(&x, "names");
+    newt_db_close(store_db(&x.s, first, (newt_options){0}));
+    o.schema = x.s.schema;
+    assert_int_equal(newt_db_open(&db, uri(), second, &o), NEWT_ECLASS);
+    assert_string_equal(newt_error_message(newt_db_error(db)),
+                        "class \"Duty\" version 1 is registered with other names that it had");
+    assert_non_null(strstr(newt_error_hint(newt_db_error(db)), "Raise the class's version"));
+    newt_db_close(db);
+    both_close(&x);
+}
+
 int
 main(void)
 {
@@ -402,6 +434,7 @@ main(void)
         cmocka_unit_test(test_followed),
         cmocka_unit_test(test_same_version),
         cmocka_unit_test(test_two_claims),
+        cmocka_unit_test(test_other_names),
     };
 
     return run_all(tests);

@@ -415,6 +415,41 @@ test_left(void **state)
     PQfinish(s.pg);
 }
 
+/* A row of the projection that the database does not take: the other objects are upgraded. */
+static void
+test_refused_rows(void **state)
+{
+    enum {
+        N = 10
+    };
+    newt_upgrade u = {0};
+    newt_ref refs[N];
+    newt_conn *c;
+    newt_db *db;
+    store s;
+
+    (void)state;
+    needs_server();
+    store_make(&s, "rows");
+    s.db = store_db(&s, old_classes, (newt_options){0});
+    s.a = connect_(s.db);
+    make_notes(s.a, refs, N);
+    sql_do(s.pg, "CREATE UNIQUE INDEX ON newt_projection (((state->>'n')::bigint / 4)) "
+                 "WHERE class_name = 'Memo'");
+    db = store_db(&s, new_classes, (newt_options){0});
+    c = connect_(db);
+    upgrade(c, &memo_class, &u);
+    assert_int_equal(u.found, N);
+    assert_int_equal(u.written, 3);
+    assert_int_equal(u.broken, N - 3);
+    assert_int_equal(newt_status(c), NEWT_OK);
+    assert_int_equal(count_of(c, "Memo", 2), 3);
+    assert_int_equal(count_of(c, "Note", 1), N - 3);
+    newt_close(c);
+    newt_db_close(db);
+    store_close(&s);
+}
+
 /* ---- a class split in two ------------------------------------------------------------------- */
 
 struct contact1 {
@@ -674,8 +709,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TWICE(test_all),   TWICE(test_caches), TWICE(test_beside_writers),     TWICE(test_left),
-        TWICE(test_split), TWICE(test_counts), cmocka_unit_test(test_refused),
+        TWICE(test_all),
+        TWICE(test_caches),
+        TWICE(test_beside_writers),
+        TWICE(test_left),
+        TWICE(test_refused_rows),
+        TWICE(test_split),
+        TWICE(test_counts),
+        cmocka_unit_test(test_refused),
     };
 
     return run_all(tests);
