@@ -121,7 +121,7 @@ BEGIN
     SELECT string_agg(c.name, ', ' ORDER BY c.rank) AS names, string_agg(c.value || ' AS ' || c.name, E',\n    ' ORDER BY c.rank) AS "values",
            string_agg(pg_catalog.format('NULL::%s AS %s', c.data_type, c.name), ', ' ORDER BY c.rank) AS nulls, string_agg('u.' || c.name, ', ' ORDER BY c.rank) AS outer_names,
            string_agg(CASE WHEN a.attname IS NULL THEN 'NULL::' || c.data_type ELSE 't.' || c.name
-                           || CASE pg_catalog.format_type(a.atttypid, NULL) WHEN c.data_type THEN '' ELSE '::' || c.data_type END END
+                           || CASE a.atttypid WHEN c.data_type::regtype THEN '' ELSE '::' || c.data_type END END
                       || ' AS ' || c.name, ', ' ORDER BY c.rank) AS of_table,
            array_agg(c.column_name) AS columns
       INTO result
@@ -371,7 +371,7 @@ BEGIN
     SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.attname::text) FILTER (WHERE l.column_name IS NULL), count(l.column_name) > 0
       INTO before, lost, is_there
       FROM pg_catalog.pg_attribute a
-      LEFT JOIN newt.class_layout(store, class_name) l ON l.column_name = a.attname AND l.data_type = pg_catalog.format_type(a.atttypid, NULL)
+      LEFT JOIN newt.class_layout(store, class_name) l ON l.column_name = a.attname AND l.data_type::regtype = a.atttypid
                                                       AND l.child IS NOT DISTINCT FROM refresh_view.child
      WHERE a.attrelid = relation AND a.attnum > 0;
     IF NOT is_there THEN -- the class has no such child any more
