@@ -560,6 +560,23 @@ typedef enum newt_projector {
  */
 typedef void newt_notice(const newt_error *e, void *arg);
 
+/*
+ * A call to the storage, as it ended. Valid until newt_trace returns, which is called in the
+ * connection's thread and must not use the connection.
+ */
+typedef struct newt_call {
+    size_t size;      /* sizeof(newt_call) */
+    const char *name; /* "snapshot", "load", "walk", "query", "oids", "commit", "prepare", "settle",
+                       * "transactions" (of a feed) */
+    const char *sql;  /* of a query; else NULL */
+    int64_t us;       /* that it took */
+    int64_t objects;  /* handed over, or written */
+    int64_t bytes;    /* of their records */
+    int64_t round_trips, statements; /* in PostgreSQL; else 0 */
+    int status;                      /* NEWT_OK, or how it failed */
+} newt_call;
+typedef void newt_trace(const newt_call *call, void *arg);
+
 typedef struct newt_options {
     size_t size;              /* sizeof(newt_options) */
     const char *schema;       /* of the store; NULL: "public" */
@@ -580,6 +597,8 @@ typedef struct newt_options {
         *notice; /* told by commit, in debug mode, of new objects that no root and no changed object
                     refers to, and by newt_project of refused ones; or NULL */
     void *notice_arg;
+    newt_trace *trace; /* told of each call to the storage in a transaction; or NULL */
+    void *trace_arg;
 } newt_options;
 
 /*

@@ -197,6 +197,7 @@ int
 newt__feed_fetch(newt_feed *f, newt_error *e)
 {
     newt__fetched *q = &f->fetched;
+    newt__call call;
     int64_t wanted;
     int status;
 
@@ -204,7 +205,9 @@ newt__feed_fetch(newt_feed *f, newt_error *e)
     wanted = f->o.batch_objects + 1 - (int64_t)q->n;
     if (wanted <= 0)
         return NEWT_OK;
+    call = newt__call_begin(&f->c->jar);
     status = f->c->jar.storage->feed->next(f->c->jar.session, &f->cursor, wanted, take, f, e);
+    newt__call_end(&f->c->jar, &call, "transactions", NULL, status == 1 ? NEWT_OK : status);
     if (status == 1) {
         f->ended = q->n_transactions == 0;
         return NEWT_OK;

@@ -56,6 +56,7 @@ take(void *arg, const newt__found *x)
     loading *l = arg;
     newt__jar *c = l->c;
 
+    newt__call_hands(c, x->n);
     if (l->walk && newt__walk_record(l->walk, x->record, x->n))
         return l->status = newt__base_fail_memory(&c->base);
     if (newt__cache_find(&c->cache, x->oid) || newt__is_spilled(c, x->oid))
@@ -83,6 +84,7 @@ newt__load(newt__jar *c, const int64_t *oids, size_t n)
 {
     loading l = {.c = c};
     int64_t *missing = NULL, one;
+    newt__call call;
     newt_error e = {0};
     size_t m = 0;
     int status = NEWT_OK;
@@ -96,9 +98,11 @@ newt__load(newt__jar *c, const int64_t *oids, size_t n)
             *(missing ? &missing[m] : &one) = oids[i], m++;
         newt__cache_sweep(c);
     }
-    if (status == NEWT_OK && m > 0)
-        status = done(c, c->storage->load(c->session, missing ? missing : &one, m, take, &l, &e),
-                      &e, l.status);
+    if (status == NEWT_OK && m > 0) {
+        call = newt__call_begin(c);
+        status = c->storage->load(c->session, missing ? missing : &one, m, take, &l, &e);
+        status = done(c, newt__call_end(c, &call, "load", NULL, status), &e, l.status);
+    }
     free(missing);
     return status;
 }
@@ -171,6 +175,7 @@ walk_here(newt__jar *c, const newt_ref *r, size_t n, const newt_walk_options *o)
         loading l = {.c = c, .walk = &steps};
         size_t m = steps.to - steps.from;
         int64_t *level = malloc((m + 1) * sizeof *level);
+        newt__call call = newt__call_begin(c);
         newt_error e = {0};
 
         if (!level) {
@@ -179,7 +184,8 @@ walk_here(newt__jar *c, const newt_ref *r, size_t n, const newt_walk_options *o)
         }
         /* the queue may move while it grows */
         memcpy(level, steps.queue + steps.from, m * sizeof *level);
-        status = done(c, c->storage->load(c->session, level, m, take, &l, &e), &e, l.status);
+        status = c->storage->load(c->session, level, m, take, &l, &e);
+        status = done(c, newt__call_end(c, &call, "load", NULL, status), &e, l.status);
         free(level);
     }
     newt__walk_free(&steps);
@@ -193,6 +199,7 @@ newt_prefetch_walk(newt_conn *conn, const newt_ref *r, size_t n, const newt_walk
     newt__jar *c = newt__jar_of(conn);
     loading l = {.c = c};
     newt_walk_options o;
+    newt__call call;
     newt_error e = {0};
     int status = newt__base_enter(&c->base);
 
@@ -202,6 +209,9 @@ newt_prefetch_walk(newt_conn *conn, const newt_ref *r, size_t n, const newt_walk
         r++, n--;
     if (status != NEWT_OK || n == 0)
         return status;
+    call = newt__call_begin(c);
     status = c->storage->walk(c->session, &r->oid, n, &o, take, &l, &e);
+    if (status != 1)
+        newt__call_end(c, &call, "walk", NULL, status);
     return status == 1 ? walk_here(c, r, n, &o) : done(c, status, &e, l.status);
 }

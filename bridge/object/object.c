@@ -134,9 +134,14 @@ newt__object_add(newt__jar *c, newt__header *h, int64_t oid)
 int
 newt__next_oid(newt__jar *c, int64_t *oid)
 {
+    newt__call call = newt__call_begin(c);
+    int64_t asked = c->stats.round_trips;
     newt_error e = {0};
+    int status = c->storage->next_oid(c->session, oid, &e);
 
-    if (c->storage->next_oid(c->session, oid, &e) == NEWT_OK)
+    if (status != NEWT_OK || c->stats.round_trips != asked) /* nearly all are here already */
+        newt__call_end(c, &call, "oids", NULL, status);
+    if (status == NEWT_OK)
         return NEWT_OK;
     newt__base_fail_with(&c->base, &e);
     return newt__base_doom(&c->base);

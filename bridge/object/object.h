@@ -291,6 +291,7 @@ struct newt__jar {
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;
     newt_stats stats;
+    int64_t handed, handed_bytes; /* objects of the call to the storage under way, either way */
 };
 
 static inline newt__jar *
@@ -307,6 +308,24 @@ newt__conn_of(newt__jar *c)
 /* Of a jar whose memory is zero. */
 void newt__jar_init(newt__jar *c, const newt__env *env);
 void newt__jar_free(newt__jar *c);
+
+/* ---- calls to the storage, as newt_options.trace is told of them (trace.c) ---------------------
+ */
+
+typedef struct newt__call {
+    int64_t began_us, round_trips, statements;
+} newt__call;
+
+newt__call newt__call_begin(newt__jar *c);
+/* name, sql: as newt_call has them. Returns the status. */
+int newt__call_end(newt__jar *c, const newt__call *x, const char *name, const char *sql,
+                   int status);
+static inline void
+newt__call_hands(newt__jar *c, size_t bytes)
+{
+    c->handed++;
+    c->handed_bytes += (int64_t)bytes;
+}
 
 /* ---- images: objects that belong to no cache (image.c) -----------------------------------------
  */

@@ -22,8 +22,11 @@ static int
 next(void *arg, newt__change *out)
 {
     work *w = arg;
+    int found = newt__pending_next(&w->pending, out);
 
-    return newt__pending_next(&w->pending, out);
+    if (found == 1)
+        newt__call_hands(&w->c->jar, out->n);
+    return found;
 }
 
 static int
@@ -132,6 +135,8 @@ attempt(work *w, bool *again)
                            .current = current,
                            .n_current = c->jar.n_current,
                            .clash = clash};
+    newt__call call = newt__call_begin(&c->jar);
+    newt__outcome outcome;
     newt__committed x;
     newt_error e = {0};
     int status = NEWT_OK;
@@ -143,8 +148,11 @@ attempt(work *w, bool *again)
         writes.cache = c->position;
     w->pending.may_merge = w->merges < MOST_MERGES;
     w->conflicts = (newt__conflicts){.c = c};
-    switch (w->name ? c->jar.storage->prepare(c->jar.session, &writes, w->name, &x, &e)
-                    : c->jar.storage->commit(c->jar.session, &writes, &x, &e)) {
+    outcome = w->name ? c->jar.storage->prepare(c->jar.session, &writes, w->name, &x, &e)
+                      : c->jar.storage->commit(c->jar.session, &writes, &x, &e);
+    newt__call_end(&c->jar, &call, w->name ? "prepare" : "commit", NULL,
+                   outcome == NEWT__STOPPED ? x.status : e.status);
+    switch (outcome) {
     case NEWT__DONE:
         if (x.serial == 0)
             read_only(c);
@@ -275,11 +283,14 @@ newt__commit_prepare(newt_conn *c, const char *name, newt__committed *out)
 int
 newt__commit_settle(newt_conn *c, const char *name, const newt__committed *x, bool commit)
 {
+    newt__call call = newt__call_begin(&c->jar);
     newt_error e = {0};
     int status = NEWT_OK;
 
-    if (x->serial != 0)
+    if (x->serial != 0) {
         status = c->jar.storage->settle(c->jar.session, name, commit, &e);
+        newt__call_end(&c->jar, &call, "settle", NULL, status);
+    }
     if (status != NEWT_OK || !commit) {
         if (c->jar.base.phase != NEWT__IDLE)
             newt__abort(c);

@@ -24,6 +24,7 @@ enum {
 static int
 run(newt_conn *c, const newt__query *q)
 {
+    newt__call call = newt__call_begin(&c->jar);
     newt_error e = {0};
     bool over;
     int status;
@@ -31,6 +32,7 @@ run(newt_conn *c, const newt__query *q)
     if (!c->jar.storage->query)
         return newt__no_sql(c, "a query");
     status = c->jar.storage->query(c->jar.session, q, &over, &e);
+    newt__call_end(&c->jar, &call, "query", q->sql, status);
     if (e.status != NEWT_OK)
         newt__base_fail_with(&c->jar.base, &e);
     return status != NEWT_OK && over ? newt__base_doom(&c->jar.base) : status;

@@ -256,7 +256,10 @@ open_snapshot(newt_conn *c, const int64_t *wanted, size_t n)
     if (n > 0)
         status = newt__load(&c->jar, wanted, n);
     if (status == NEWT_OK && c->jar.base.phase == NEWT__LAZY) {
+        newt__call call = newt__call_begin(&c->jar);
+
         status = c->jar.storage->load(c->jar.session, NULL, 0, no_record, NULL, &e);
+        newt__call_end(&c->jar, &call, "snapshot", NULL, status);
         if (e.status != NEWT_OK)
             newt__base_fail_with(&c->jar.base, &e);
     }

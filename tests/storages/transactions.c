@@ -537,18 +537,69 @@ test_lost_position(void **state)
     store_close(&s);
 }
 
+static newt_call traced[100];
+static int n_traced;
+
+static void
+note_call(const newt_call *call, void *arg)
+{
+    assert_ptr_equal(arg, traced);
+    assert_int_equal(call->size, sizeof *call);
+    if (n_traced < 100)
+        traced[n_traced++] = *call;
+}
+
+/* The last one of this name. */
+static const newt_call *
+last_call(const char *name)
+{
+    for (int i = n_traced; i-- > 0;)
+        if (strcmp(traced[i].name, name) == 0)
+            return &traced[i];
+    fail_msg("there was no call of \"%s\"", name);
+    return NULL;
+}
+
+static void
+test_trace(void **state)
+{
+    newt_options o = {.trace = note_call, .trace_arg = traced};
+    item_ref r, q;
+    store s;
+
+    (void)state;
+    store_open_as(&s, "trace", o);
+    n_traced = 0;
+    begin(s.a);
+    r = item_id(new_item(s.a, "r", 1));
+    q = item_id(new_item(s.a, "q", 2));
+    commit(s.a);
+    assert_int_equal(last_call("commit")->objects, 2);
+    assert_true(last_call("commit")->bytes > 20);
+    assert_int_equal(last_call("commit")->status, NEWT_OK);
+    if (!on_memory())
+        assert_int_equal(last_call("commit")->round_trips, 1);
+    begin(s.b);
+    ok(s.b, newt_prefetch(s.b, (newt_ref[]){r.any, q.any, {INT64_MAX}}, 3));
+    assert_int_equal(last_call("load")->objects, 2);
+    assert_true(last_call("load")->us >= 0);
+    ok(s.b, newt_prefetch_walk(s.b, &r.any, 1, NULL));
+    write_n(s.b, r, 3);
+    begin(s.a);
+    write_n(s.a, r, 4);
+    commit(s.a);
+    assert_int_equal(newt_commit(s.b), NEWT_ECONFLICT);
+    assert_int_equal(last_call("commit")->status, NEWT_ECONFLICT);
+    store_close(&s);
+}
+
 static const struct CMUnitTest transactions[] = {
-    cmocka_unit_test(test_round_trips),
-    cmocka_unit_test(test_snapshot),
-    cmocka_unit_test(test_lazy_begin),
-    cmocka_unit_test(test_conflict),
-    cmocka_unit_test(test_several_conflicts),
-    cmocka_unit_test(test_delete),
-    cmocka_unit_test(test_abort),
-    cmocka_unit_test(test_order_of_calls),
-    cmocka_unit_test(test_roots),
-    cmocka_unit_test(test_describe),
-    cmocka_unit_test(test_many_changes),
+    cmocka_unit_test(test_trace),          cmocka_unit_test(test_round_trips),
+    cmocka_unit_test(test_snapshot),       cmocka_unit_test(test_lazy_begin),
+    cmocka_unit_test(test_conflict),       cmocka_unit_test(test_several_conflicts),
+    cmocka_unit_test(test_delete),         cmocka_unit_test(test_abort),
+    cmocka_unit_test(test_order_of_calls), cmocka_unit_test(test_roots),
+    cmocka_unit_test(test_describe),       cmocka_unit_test(test_many_changes),
     cmocka_unit_test(test_lost_position),
 };
 
