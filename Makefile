@@ -126,16 +126,16 @@ updater: $(if $(UPDATER_OBJ),$(B)/newt-updater)
 $(B)/obj/%.o: INCLUDES = -I$(B)/include $(JANSSON_CFLAGS)
 $(B)/obj/codec/%.o $(B)/obj/bridge/%.o $(B)/obj/tests/%.o: \
 	INCLUDES = -I. -I$(B) -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
-$(B)/obj/%.o: %.c $(B)/flags | $(B)/include/newtdb.h $(B)/store_sql.h
+$(B)/obj/%.o: %.c $(B)/flags | $(B)/include/newtdb.h $(B)/store_sql.h $(B)/store_sqlite_sql.h
 	@mkdir -p $(@D)
 	$(CC) $(OUR_CFLAGS) $(OUR_CPPFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/include/newtdb.h: $(wildcard bridge/newtdb.h)
 	@mkdir -p $(@D)
 	$(if $<,cp $< $@,@:)
-$(B)/store_sql.h: $(wildcard sql/store.sql)
+$(B)/%_sql.h: sql/%.sql
 	@mkdir -p $(@D)
-	@{ echo '/* generated from sql/store.sql */'; echo 'static const char newt__store_sql[] ='; \
+	@{ echo '/* generated from $< */'; echo 'static const char newt__$*_sql[] ='; \
 	   sed 's/[\\"]/\\&/g; s/^/    "/; s/$$/\\n"/' $< </dev/null; echo '    "";'; } >$@
 
 $(B)/libcodec.a: $(CODEC_OBJ)

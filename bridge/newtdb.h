@@ -531,6 +531,26 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  *   "memory:NAME": in memory, shared by every newt_db of the process that opens the same name and
  *   schema. The first to open it creates it; the last to close it frees it. (newt_store_create is
  * not needed; a store made by it that nobody opens stays until the process ends.)
+ *   "sqlite:PATH", "sqlite:PATH?OPTION=VALUE&...": in a file of SQLite's, made by
+ * newt_store_create, which several processes may have open. In PATH, %HH stands for a byte: a ? is
+ * %3F, a % is %25.
+ *
+ * A store in SQLite needs no server: transactions, the feed and SQL are there as in PostgreSQL, and
+ * tables of the same names. Its schema is "public". A commit writes the JSON of its objects,
+ * whoever the class says does it, in one transaction of SQLite's; one process writes at a time.
+ * Options:
+ *
+ *   timeout=5000       milliseconds for which the write lock is waited for at most; then the call
+ *                      fails with NEWT_EBUSY (SQLSTATE 55P03), and nothing was written
+ *   synchronous=full   what is committed is durable (full), or a crash of the machine may take the
+ *                      last commits (normal, off; a crash of the program takes none)
+ *
+ * NEWT_ESTORE: the file is not there, no store, one of another version, or damaged. A file that may
+ * only be read can be: changes fail with NEWT_ESQL, SQLSTATE 25006. A full disk is NEWT_ESQL,
+ * 53100. If the disk fails during COMMIT, a commit is NEWT_EUNKNOWN, newt_tid is 0. SQL is SQLite's
+ * (docs/storages.md). After fork() a child cannot open a file that its parent had open then
+ * (NEWT_ETHREAD). newt_project and newt_retry_rejects fail with NEWT_EINVAL: there is nothing to be
+ * done later. Options about servers and the JSONB have no effect.
  *
  * A store in memory is for tests of programs: transactions behave as in PostgreSQL, but nothing is
  * durable. There is no JSONB (to_json is called all the same, for its failures) and no SQL:
@@ -542,7 +562,8 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  * Creates a store's tables in a schema, and the schema if it is missing. In PostgreSQL never done
  * implicitly. schema NULL: "public". NEWT_ESTORE: the schema holds a store already; NEWT_EINVAL: it
  * is one of the system's, or "newt", the extension's; or uri is "memory:", whose store no newt_db
- * could open. *e is set on success, too, and freed with newt_error_free; e may be NULL.
+ * could open. In SQLite the file is made, or an empty one is used. *e is set on success, too, and
+ * freed with newt_error_free; e may be NULL.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
 NEWT_API void newt_error_free(newt_error *e);

@@ -172,8 +172,10 @@ typedef struct newt__query {
     void *arg;
     /* once, before the rows */
     int (*columns)(void *arg, const newt__column *columns, int n);
-    /* values[i] NULL: null; else of lengths[i] bytes */
-    int (*row)(void *arg, const char *const *values, const size_t *lengths);
+    /* values[i] NULL: null; else of lengths[i] bytes. kinds: of the values, where they are not all
+     * as their columns are; or NULL */
+    int (*row)(void *arg, const newt__column_kind *kinds, const char *const *values,
+               const size_t *lengths);
 } newt__query;
 
 /* ---- the registry ----------------------------------------------------------------------- */

@@ -182,7 +182,7 @@ hand_over(newt__session *c, const newt__query *q, const PGresult *r)
             values[k] = PQgetisnull(r, i, k) ? NULL : PQgetvalue(r, i, k);
             lengths[k] = (size_t)PQgetlength(r, i, k);
         }
-        status = q->row(q->arg, values, lengths);
+        status = q->row(q->arg, NULL, values, lengths);
     }
 out:
     free(columns);

@@ -4,6 +4,7 @@
 #include "transaction.h"
 #include "../memory/memory.h"
 #include "../postgres/postgres.h"
+#include "../sqlite/sqlite.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,14 @@
 static const newt__storage_type *
 type_of(const char *uri, newt_error *e)
 {
-    static const newt__storage_type *const others[] = {&newt__memory};
-    static const char *const mistyped[] = {":memory:", "memory:"};
+    static const newt__storage_type *const others[] = {&newt__memory, &newt__sqlite};
+    static const struct {
+        const char *begins, *hint;
+    } mistyped[] = {
+        {":memory:", "A store in memory is \"memory:\" or \"memory:NAME\"."},
+        {"memory:", "A store in memory is \"memory:\" or \"memory:NAME\"."},
+        {"sqlite", "A store in SQLite is \"sqlite:PATH\"."},
+    };
 
     for (size_t i = 0; uri && i < sizeof others / sizeof *others; i++) {
         size_t n = strlen(others[i]->scheme);
@@ -27,9 +34,9 @@ type_of(const char *uri, newt_error *e)
             return others[i];
     }
     for (size_t i = 0; uri && i < sizeof mistyped / sizeof *mistyped; i++) {
-        if (strncasecmp(uri, mistyped[i], strlen(mistyped[i])) == 0) {
+        if (strncasecmp(uri, mistyped[i].begins, strlen(mistyped[i].begins)) == 0) {
             newt__fail(e, NEWT_EINVAL, 0, "\"%s\" is not the URI of a store", uri);
-            newt__fail_hint(e, "A store in memory is \"memory:\" or \"memory:NAME\".");
+            newt__fail_hint(e, "%s", mistyped[i].hint);
             return NULL;
         }
     }
@@ -66,7 +73,9 @@ newt__no_sql(newt_conn *c, const char *what)
     newt_error e = {0};
 
     newt__fail(&e, NEWT_EINVAL, 0, "%s needs a store in PostgreSQL", what);
-    newt__fail_detail(&e, "This one is in %s: it has no SQL and no JSONB.", c->jar.storage->scheme);
+    newt__fail_detail(&e, "This one is in %s: %s.", c->jar.storage->scheme,
+                      c->jar.storage->query ? "its JSON is written by each commit"
+                                            : "it has no SQL and no JSONB");
     return newt__base_fail_with(&c->jar.base, &e);
 }
 

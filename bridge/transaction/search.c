@@ -47,25 +47,32 @@ typedef struct finding {
 } finding;
 
 static int
-find_columns(void *arg, const newt__column *columns, int n)
+no_zoids(const finding *f)
 {
-    const finding *f = arg;
-    int column = f->page ? 1 : 0;
-
-    if (column < n && columns[column].kind == NEWT__COLUMN_INTEGER)
-        return NEWT_OK;
     return newt__base_fail(&f->result->c->jar.base, NEWT_EINVAL, 0,
                            "a search must give zoids (bigint) in its first column");
 }
 
 static int
-find_row(void *arg, const char *const *values, const size_t *lengths)
+find_columns(void *arg, const newt__column *columns, int n)
+{
+    const finding *f = arg;
+    int column = f->page ? 1 : 0;
+
+    return column < n && columns[column].kind == NEWT__COLUMN_INTEGER ? NEWT_OK : no_zoids(f);
+}
+
+static int
+find_row(void *arg, const newt__column_kind *kinds, const char *const *values,
+         const size_t *lengths)
 {
     const finding *f = arg;
     newt_result *r = f->result;
     const char *oid = values[f->page ? 1 : 0];
 
     (void)lengths;
+    if (kinds && oid && kinds[0] != NEWT__COLUMN_INTEGER)
+        return no_zoids(f);
     if (f->page)
         r->total = strtoll(values[0] ? values[0] : "0", NULL, 10);
     if (f->page && !values[2])
@@ -290,14 +297,17 @@ list_columns(void *arg, const newt__column *columns, int n)
 }
 
 static int
-list_row(void *arg, const char *const *values, const size_t *lengths)
+list_row(void *arg, const newt__column_kind *kinds, const char *const *values,
+         const size_t *lengths)
 {
     listing *l = arg;
     json_t *row = json_object(), *value;
     int failed = row == NULL;
 
     for (int k = 0; k < l->n && !failed; k++) {
-        value = values[k] ? conversions[l->columns[k].kind](values[k], lengths[k]) : json_null();
+        newt__column_kind kind = kinds ? kinds[k] : l->columns[k].kind;
+
+        value = values[k] ? conversions[kind](values[k], lengths[k]) : json_null();
         failed = json_object_set_new(row, l->columns[k].name, value);
     }
     if (failed) {

@@ -2,8 +2,9 @@
  * server.h - what the tests of the library share that need a store
  *
  * Every test has a store of its own, in a schema of its own, so that tests run side by side. Runs
- * inside dev/private-server; with NEWT_TEST_STORAGE=memory the stores are in memory, and there is
- * no server. Then store.pg is NULL, and what is asked of it in SQL is passed over.
+ * inside dev/private-server; with NEWT_TEST_STORAGE=memory the stores are in memory, with sqlite in
+ * files of SQLite's, and there is no server. Then store.pg is NULL, and what is asked of it in SQL
+ * is passed over.
  */
 #ifndef NEWT_TESTS_SERVER_H
 #define NEWT_TESTS_SERVER_H
@@ -21,6 +22,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,19 +57,23 @@ UNUSED static const newt_class *const classes[] = {&item_class, NULL};
 static char test_uri[256], test_database[64];
 
 UNUSED static bool
-on_memory(void)
+on_storage(const char *name)
 {
     const char *storage = getenv("NEWT_TEST_STORAGE");
 
-    return storage && strcmp(storage, "memory") == 0;
+    return strcmp(storage && *storage ? storage : "server", name) == 0;
 }
+#define on_memory() on_storage("memory")
+#define on_sqlite() on_storage("sqlite")
+#define on_server() on_storage("server")
 
-/* Of a test that is about PostgreSQL. */
-#define needs_server()                                                                             \
+/* Of a test that is about one storage. */
+#define needs_storage(name)                                                                        \
     do {                                                                                           \
-        if (on_memory())                                                                           \
+        if (!on_storage(name))                                                                     \
             skip();                                                                                \
     } while (0)
+#define needs_server() needs_storage("server")
 
 UNUSED static const char *
 uri(void)
@@ -75,6 +81,83 @@ uri(void)
     if (on_memory())
         return "memory:tests";
     return *test_uri ? test_uri : getenv("NEWT_URI");
+}
+
+/* ---- files of SQLite's ---------------------------------------------------------------- */
+
+/* A directory for them, which goes when the program ends. */
+static char test_files[64];
+static pid_t test_files_maker;
+
+static void
+files_remove(void)
+{
+    char command[128];
+
+    if (getpid() != test_files_maker) /* a child */
+        return;
+    snprintf(command, sizeof command, "rm -rf '%s'", test_files);
+    if (system(command) != 0)
+        print_message("# %s is left\n", test_files);
+}
+
+UNUSED static const char *
+files(void)
+{
+
+    if (!*test_files) {
+        strcpy(test_files, "/tmp/newt-files.XXXXXX");
+        assert_non_null(mkdtemp(test_files));
+        test_files_maker = getpid();
+        atexit(files_remove);
+    }
+    return test_files;
+}
+
+/* What a statement gives in a file, malloc'ed: the first field of the first row; "" for none. */
+UNUSED static char *
+file_text(const char *path, const char *sql)
+{
+    sqlite3_stmt *s;
+    sqlite3 *db;
+    char *text;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, PATIENCE_S * 1000);
+    if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    text = strdup(sqlite3_step(s) == SQLITE_ROW && sqlite3_column_text(s, 0)
+                      ? (const char *)sqlite3_column_text(s, 0)
+                      : "");
+    if (sqlite3_finalize(s) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    return text;
+}
+
+#define assert_file(path, expected, sql)                                                           \
+    do {                                                                                           \
+        char *got_ = file_text(path, sql);                                                         \
+        assert_string_equal(got_, expected);                                                       \
+        free(got_);                                                                                \
+    } while (0)
+
+/* SQLite finds no fault in the file; every row of the projection is of its record, every record of
+ * a transaction, and the transactions are in one order. */
+UNUSED static void
+assert_sound(const char *path)
+{
+    assert_file(path, "ok", "PRAGMA integrity_check");
+    assert_file(path, "0",
+                "SELECT count(*) FROM newt_projection p LEFT JOIN object_state o "
+                "ON o.zoid = p.zoid WHERE o.serial IS NOT p.serial");
+    assert_file(path, "0", "SELECT count(*) FROM newt WHERE NOT json_valid(state)");
+    assert_file(path, "0",
+                "SELECT count(*) FROM object_state o LEFT JOIN \"transaction\" t "
+                "ON t.serial = o.serial WHERE t.tid IS NULL");
+    assert_file(
+        path, "0",
+        "SELECT count(*) FROM object_state WHERE zoid >= (SELECT next_oid FROM newt_store)");
 }
 
 /* ---- SQL ------------------------------------------------------------------------------ */
@@ -189,7 +272,7 @@ use_database(bool extension)
     char *name = test_database;
     PGconn *pg;
 
-    if (on_memory())
+    if (!on_server())
         return;
     *test_uri = 0;
     snprintf(name, sizeof test_database, "%s_%d", extension ? "with" : "without", (int)getpid());
@@ -212,6 +295,8 @@ use_database(bool extension)
 
 typedef struct store {
     char schema[64];
+    char file[160]; /* "": it is not in one */
+    char uri[256];
     PGconn *pg; /* its search path is the schema */
     newt_db *db;
     newt_conn *a, *b;
@@ -224,6 +309,13 @@ fail_error(const char *what, const newt_error *e)
              newt_status_text(newt_error_status(e)), newt_error_detail(e), newt_error_hint(e));
 }
 
+/* As newt_options.schema: a store in SQLite has none. */
+UNUSED static const char *
+store_schema(const store *s)
+{
+    return *s->file ? NULL : s->schema;
+}
+
 /* A new store of this name, without a database opened on it. */
 UNUSED static void
 store_make(store *s, const char *name)
@@ -233,10 +325,16 @@ store_make(store *s, const char *name)
 
     *s = (store){0};
     snprintf(s->schema, sizeof s->schema, "%s_%d_%d", name, (int)getpid(), ++number);
-    if (newt_store_create(uri(), s->schema, &e) != NEWT_OK)
+    if (on_sqlite()) {
+        snprintf(s->file, sizeof s->file, "%s/%s.newt", files(), s->schema);
+        snprintf(s->uri, sizeof s->uri, "sqlite:%s?synchronous=off", s->file);
+    } else {
+        snprintf(s->uri, sizeof s->uri, "%s", uri());
+    }
+    if (newt_store_create(s->uri, store_schema(s), &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);
-    if (on_memory())
+    if (!on_server())
         return;
     s->pg = sql_open();
     sql_do(s->pg, "SET search_path = %s, public", s->schema);
@@ -248,8 +346,8 @@ store_db(const store *s, const newt_class *const *list, newt_options o)
     newt_db *db;
 
     o.size = sizeof o;
-    o.schema = s->schema;
-    if (newt_db_open(&db, uri(), list, &o) != NEWT_OK)
+    o.schema = store_schema(s);
+    if (newt_db_open(&db, s->uri, list, &o) != NEWT_OK)
         fail_error("newt_db_open", newt_db_error(db));
     return db;
 }
@@ -287,6 +385,8 @@ store_close(store *s)
     newt_close(s->b);
     newt_db_close(s->db);
     PQfinish(s->pg);
+    if (*s->file)
+        assert_sound(s->file);
 }
 
 /* ---- shorthand ------------------------------------------------------------------------ */
@@ -377,9 +477,9 @@ begin_alone(newt_conn *c)
     } while (stats_of(c).round_trips != asked);
 }
 
-/* The round trips of a connection since it had these figures. In memory there are none. */
+/* The round trips of a connection since it had these figures. Without a server there are none. */
 #define assert_round_trips(c, before, n)                                                           \
-    assert_int_equal(on_memory() ? (n) : stats_of(c).round_trips - (before).round_trips, n)
+    assert_int_equal(!on_server() ? (n) : stats_of(c).round_trips - (before).round_trips, n)
 
 /* Waits for a condition, looking at it again and again. */
 #define wait_until(condition)                                                                      \

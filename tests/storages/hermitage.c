@@ -54,6 +54,11 @@ count(newt_conn *c, const char *condition)
 }
 
 /* Where there are questions. */
+#define needs_sql()                                                                                \
+    do {                                                                                           \
+        if (on_memory())                                                                           \
+            skip();                                                                                \
+    } while (0)
 #define assert_count(c, condition, n) assert_int_equal(on_memory() ? (n) : count(c, condition), n)
 
 /* Begins, with a snapshot of now. */
@@ -207,14 +212,14 @@ test_pmp_predicate_many_preceders(void **state)
     stage x;
 
     (void)state;
-    needs_server();
+    needs_sql();
     stage_open(&x, "pmp");
     begin_now(x.t1);
-    assert_count(x.t1, "state->>'n' = '30'", 0);
+    assert_count(x.t1, "CAST(state->>'n' AS integer) = 30", 0);
     begin_now(x.t2);
     item_done(new_item(x.t2, "c", 30));
     commit(x.t2);
-    assert_count(x.t1, "(state->>'n')::int % 3 = 0", 0);
+    assert_count(x.t1, "CAST(state->>'n' AS integer) % 3 = 0", 0);
     commit(x.t1);
     assert_final(&x, 10, 20);
     stage_close(&x);
@@ -228,13 +233,13 @@ test_pmp_for_writes(void **state)
     stage x;
 
     (void)state;
-    needs_server();
+    needs_sql();
     stage_open(&x, "pmpw");
     begin_now(x.t1);
     begin_now(x.t2);
     write_n(x.t1, x.a, 20);
     write_n(x.t1, x.b, 30);
-    ok(x.t2, newt_where(x.t2, &r, "state->>'n' = '20'", 0, NULL));
+    ok(x.t2, newt_where(x.t2, &r, "CAST(state->>'n' AS integer) = 20", 0, NULL));
     assert_int_equal(newt_result_size(r), 1);
     assert_int_equal(newt_result_ref(r, 0).oid, x.b.any.oid);
     ok(x.t2, newt_delete(x.t2, newt_result_ref(r, 0)));
@@ -277,8 +282,8 @@ test_p2_fuzzy_read(void **state)
     write_n(x.t2, x.a, 12);
     commit(x.t2);
     assert_int_equal(read_n(x.t1, x.a), 10);
-    assert_count(x.t1, "state->>'n' = '10'", 1); /* by SQL as well */
-    assert_count(x.t1, "state->>'n' = '12'", 0);
+    assert_count(x.t1, "CAST(state->>'n' AS integer) = 10", 1); /* by SQL as well */
+    assert_count(x.t1, "CAST(state->>'n' AS integer) = 12", 0);
     commit(x.t1);
     assert_final(&x, 12, 20);
     stage_close(&x);
@@ -290,7 +295,7 @@ test_p3_phantom(void **state)
     stage x;
 
     (void)state;
-    needs_server();
+    needs_sql();
     stage_open(&x, "p3");
     begin_now(x.t1);
     assert_count(x.t1, "class_name = 'Item'", 2);
@@ -303,7 +308,7 @@ test_p3_phantom(void **state)
     commit(x.t1);
     begin_now(x.t1);
     assert_count(x.t1, "class_name = 'Item'", 2);
-    assert_count(x.t1, "state->>'n' = '30'", 1);
+    assert_count(x.t1, "CAST(state->>'n' AS integer) = 30", 1);
     assert_null(item_read(x.t1, x.a));
     newt_abort(x.t1);
     stage_close(&x);
@@ -325,7 +330,7 @@ test_g_single_read_skew(void **state)
     write_n(x.t2, x.b, 18);
     commit(x.t2);
     assert_int_equal(read_n(x.t1, x.b), 20);
-    assert_count(x.t1, "(state->>'n')::int % 5 = 0", 2);
+    assert_count(x.t1, "CAST(state->>'n' AS integer) % 5 = 0", 2);
     /* and what it makes of that is not written */
     write_n(x.t1, x.b, 30);
     assert_conflict(x.t1, x.b);
@@ -384,18 +389,18 @@ test_g2_predicate(void **state)
     stage x;
 
     (void)state;
-    needs_server();
+    needs_sql();
     stage_open(&x, "g2");
     begin_now(x.t1);
     begin_now(x.t2);
-    assert_count(x.t1, "(state->>'n')::int % 3 = 0", 0);
-    assert_count(x.t2, "(state->>'n')::int % 3 = 0", 0);
+    assert_count(x.t1, "CAST(state->>'n' AS integer) % 3 = 0", 0);
+    assert_count(x.t2, "CAST(state->>'n' AS integer) % 3 = 0", 0);
     item_done(new_item(x.t1, "c", 30));
     item_done(new_item(x.t2, "d", 42));
     commit(x.t1);
     commit(x.t2);
     begin_now(x.t3);
-    assert_count(x.t3, "(state->>'n')::int % 3 = 0", 2);
+    assert_count(x.t3, "CAST(state->>'n' AS integer) % 3 = 0", 2);
     commit(x.t3);
     stage_close(&x);
 }

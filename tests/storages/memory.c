@@ -7,11 +7,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
-#define needs_memory()                                                                             \
-    do {                                                                                           \
-        if (!on_memory())                                                                          \
-            skip();                                                                                \
-    } while (0)
+#define needs_memory() needs_storage("memory")
 
 static newt_db *
 open_at(const char *where, const char *schema)

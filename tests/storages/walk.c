@@ -76,7 +76,7 @@ static void
 forget(newt_conn *c, bool server)
 {
     newt__cache_clear(&c->jar);
-    if (!on_memory())
+    if (on_server())
         c->jar.session->has_walk = server;
 }
 

@@ -1,0 +1,228 @@
+/*
+ * follow.c - those who follow: where they stand, who may, and what they write with their position
+ *
+ * Who follows under a name holds a lock on a byte of the -wal file, far behind its end. It belongs
+ * to the descriptor, so sessions of one process are in each other's way as well, and it ends with
+ * the session whatever happens. Positions are moved by compare-and-set all the same.
+ */
+#define _GNU_SOURCE /* F_OFD_SETLK */
+#include "session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- claims ------------------------------------------------------------------------------- */
+
+static int
+lock_name(const newt__session *x, const char *name, short type)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
+
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 16777619u;
+    l.l_start = ((off_t)1 << 48) + hash;
+    return fcntl(x->wal, F_OFD_SETLK, &l);
+}
+
+int
+newt__sqlite_claim(newt__session *x, const char *name, bool *mine, newt_error *e)
+{
+    int status = newt__sqlite_ready(x, 0, e);
+
+    *mine = true;
+    if (status != NEWT_OK || x->file.read_only)
+        return status;
+    if (x->wal < 0)
+        x->wal = open(sqlite3_filename_wal(sqlite3_db_filename(x->file.db, "main")),
+                      O_RDWR | O_CLOEXEC);
+    if (x->wal < 0)
+        return newt__file_fail(&x->file, SQLITE_IOERR_LOCK, e);
+    if (lock_name(x, name, F_WRLCK) == 0)
+        return NEWT_OK;
+    *mine = false;
+    return errno == EAGAIN || errno == EACCES ? NEWT_OK
+                                              : newt__file_fail(&x->file, SQLITE_IOERR_LOCK, e);
+}
+
+void
+newt__sqlite_release(newt__session *x, const char *name)
+{
+    if (x->wal >= 0)
+        (void)lock_name(x, name, F_UNLCK);
+}
+
+/* ---- where they stand --------------------------------------------------------------------- */
+
+int
+newt__sqlite_follower(newt__session *x, const char *name, const char *kind, newt__standing *out,
+                      bool *found, newt_error *e)
+{
+    int code, status = newt__sqlite_ready(x, 0, e);
+    sqlite3_stmt *s = status == NEWT_OK ? newt__file_statement(&x->file, NEWT__Q_FOLLOWER, e)
+                                        : NULL;
+    const char *theirs;
+
+    *found = false;
+    if (!s)
+        return e->status;
+    newt__bind_text(s, 1, name);
+    code = sqlite3_step(s);
+    *found = code == SQLITE_ROW;
+    if (*found) {
+        *out = (newt__standing){.at = {sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)},
+                                .copied = sqlite3_column_int64(s, 2)};
+        theirs = (const char *)sqlite3_column_text(s, 3);
+        if (kind && theirs && strcmp(theirs, kind) != 0)
+            status = newt__fail_kind(e, name, theirs, kind);
+    } else if (code != SQLITE_DONE) {
+        status = newt__file_fail(&x->file, code, e);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+static int
+begin_writing(newt__session *x, newt_error *e)
+{
+    int status = x->writing ? NEWT_OK : newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+
+    x->writing |= status == NEWT_OK;
+    return status;
+}
+
+/* The end of what begin_writing has begun. */
+static int
+finish(newt__session *x, int status, newt_error *e)
+{
+    if (status == NEWT_OK)
+        status = newt__file_do(&x->file, NEWT__Q_COMMIT, e);
+    if (status != NEWT_OK)
+        newt__file_roll_back(&x->file);
+    x->writing = false;
+    return status;
+}
+
+static int
+fail_elsewhere(const char *name, newt_error *e)
+{
+    newt__fail(e, NEWT_ECONFLICT, 0, "another process follows as \"%s\"", name);
+    memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
+    newt__fail_hint(e, "Only one process at a time can follow as \"%s\".", name);
+    return NEWT_ECONFLICT;
+}
+
+static int
+move_it(newt__session *x, const char *name, const char *kind, const newt__standing *from,
+        const newt__standing *to, newt_error *e)
+{
+    sqlite3_stmt *s = newt__file_statement(&x->file,
+                                           from ? NEWT__Q_FOLLOW_MOVE : NEWT__Q_FOLLOW_NEW, e);
+    int status;
+
+    if (!s)
+        return e->status;
+    newt__bind_text(s, 1, name);
+    sqlite3_bind_int64(s, 2, to->at.tid);
+    sqlite3_bind_int64(s, 3, to->at.serial);
+    sqlite3_bind_int64(s, 4, to->copied);
+    newt__bind_text(s, 5, kind);
+    sqlite3_bind_int64(s, 6, newt__time());
+    if (from) {
+        sqlite3_bind_int64(s, 7, from->at.tid);
+        sqlite3_bind_int64(s, 8, from->copied);
+    }
+    status = newt__file_run(&x->file, s, e);
+    if (status == NEWT_OK && sqlite3_changes(x->file.db) != 1)
+        status = fail_elsewhere(name, e);
+    return status;
+}
+
+int
+newt__sqlite_move(newt__session *x, const char *name, const char *kind, const newt__standing *from,
+                  const newt__standing *to, newt_error *e)
+{
+    int status = newt__sqlite_ready(x, 0, e);
+
+    if (status == NEWT_OK)
+        status = begin_writing(x, e);
+    if (status != NEWT_OK)
+        return status;
+    return finish(x, move_it(x, name, kind, from, to, e), e);
+}
+
+int
+newt__sqlite_forget(newt__session *x, const char *name, newt_error *e)
+{
+    int status = newt__sqlite_ready(x, 0, e);
+    sqlite3_stmt *s = status == NEWT_OK ? newt__file_statement(&x->file, NEWT__Q_FOLLOW_FORGET, e)
+                                        : NULL;
+
+    if (!s)
+        return e->status;
+    newt__bind_text(s, 1, name);
+    return newt__file_run(&x->file, s, e);
+}
+
+/* ---- statements of the program's -------------------------------------------------------- */
+
+/* It stands there, and stays: nobody else can write until this transaction ends. */
+static int
+hold(newt__session *x, const char *name, const newt__standing *from, newt_error *e)
+{
+    newt__standing at;
+    bool found;
+    int status = newt__sqlite_follower(x, name, NULL, &at, &found, e);
+
+    if (status == NEWT_OK && (!found || at.at.tid != from->at.tid || at.copied != from->copied))
+        status = fail_elsewhere(name, e);
+    return status;
+}
+
+static int
+run(newt__session *x, const char *sql, int n, const char *const *params, newt_error *e)
+{
+    sqlite3_stmt *s;
+    int code, status = newt__program_prepare(x, sql, n, params, true, &s, e);
+
+    if (status != NEWT_OK)
+        return status;
+    do
+        code = sqlite3_step(s);
+    while (code == SQLITE_ROW);
+    if (code != SQLITE_DONE)
+        status = newt__file_fail(&x->file, code, e);
+    newt__program_done(x, s);
+    return status;
+}
+
+int
+newt__sqlite_execute(newt__session *x, const char *name, const newt__standing *from,
+                     const char *sql, int n, const char *const *params, newt_error *e)
+{
+    int status = newt__sqlite_ready(x, 0, e);
+    bool begun = x->writing;
+
+    if (status == NEWT_OK)
+        status = begin_writing(x, e);
+    if (status != NEWT_OK)
+        return status;
+    if (!begun)
+        status = hold(x, name, from, e);
+    if (status == NEWT_OK)
+        status = run(x, sql, n, params, e);
+    if (status != NEWT_OK)
+        newt__sqlite_undo(x);
+    return status;
+}
+
+void
+newt__sqlite_undo(newt__session *x)
+{
+    if (!x->writing)
+        return;
+    x->writing = false;
+    newt__file_roll_back(&x->file);
+}

@@ -1,0 +1,92 @@
+/*
+ * registry.c - the classes that programs have registered in a store, as rows
+ */
+#include "session.h"
+
+#include <string.h>
+
+static bool
+same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Hands over place i if it is there otherwise. */
+static int
+look_up(newt__session *x, const newt__registered *list, size_t i, newt__take_class *take, void *arg,
+        newt_error *e)
+{
+    sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_CLASS, e);
+    int code, status = NEWT_OK;
+
+    if (!s)
+        return e->status;
+    newt__bind_text(s, 1, list[i].name);
+    sqlite3_bind_int64(s, 2, list[i].version);
+    code = sqlite3_step(s);
+    if (code == SQLITE_ROW) {
+        newt__registered theirs = {.version = list[i].version,
+                                   .fields = (const char *)sqlite3_column_text(s, 0),
+                                   .projection = (const char *)sqlite3_column_text(s, 1)};
+
+        if (!theirs.fields)
+            status = newt__fail_memory(e);
+        else if (same_text(theirs.fields, list[i].fields))
+            theirs.fields = NULL;
+        if (status == NEWT_OK &&
+            (theirs.fields || !same_text(theirs.projection, list[i].projection)))
+            status = take(arg, i, &theirs);
+    } else if (code == SQLITE_DONE) {
+        status = take(arg, i, NULL);
+    } else {
+        status = newt__file_fail(&x->file, code, e);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+int
+newt__sqlite_classes(newt__session *x, const newt__registered *list, size_t n,
+                     newt__take_class *take, void *arg, newt_error *e)
+{
+    int status = newt__sqlite_ready(x, 0, e);
+
+    for (size_t i = 0; i < n && status == NEWT_OK; i++)
+        status = look_up(x, list, i, take, arg, e);
+    return status;
+}
+
+static int
+add(newt__session *x, const newt__registered *k, newt_error *e)
+{
+    sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_REGISTER, e);
+
+    if (!s)
+        return e->status;
+    newt__bind_text(s, 1, k->name);
+    sqlite3_bind_int64(s, 2, k->version);
+    newt__bind_text(s, 3, k->fields);
+    newt__bind_text(s, 4, k->projection);
+    return newt__file_run(&x->file, s, e);
+}
+
+int
+newt__sqlite_register(newt__session *x, const newt__registered *list, size_t n,
+                      newt__take_class *take, void *arg, newt_error *e)
+{
+    int status = newt__sqlite_ready(x, 0, e);
+
+    if (status == NEWT_OK)
+        status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+    if (status != NEWT_OK)
+        return status;
+    for (size_t i = 0; i < n && status == NEWT_OK; i++)
+        status = add(x, &list[i], e);
+    if (status == NEWT_OK)
+        status = newt__file_do(&x->file, NEWT__Q_COMMIT, e);
+    if (status != NEWT_OK) {
+        newt__file_roll_back(&x->file);
+        return status;
+    }
+    return newt__sqlite_classes(x, list, n, take, arg, e);
+}

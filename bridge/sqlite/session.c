@@ -1,0 +1,297 @@
+/*
+ * session.c - sessions with a store in SQLite: snapshots, loads, oids
+ *
+ * A session is a connection of its own, and a snapshot is a transaction that reads. In WAL mode
+ * that waits for nobody, and nobody for it; but what it can see stays in the -wal file.
+ */
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    MOST_CHANGES = 10000, /* more are not listed: the cache is dropped */
+    OIDS = 1024           /* that a newt_db takes at once */
+};
+
+/* ---- sessions ----------------------------------------------------------------------------- */
+
+newt__session *
+newt__sqlite_connect(newt__storage *s, newt__opened *opened, void *arg, newt_stats *stats)
+{
+    newt__session *x = calloc(1, sizeof *x);
+
+    (void)stats; /* there is no server to wait for */
+    if (!x)
+        return NULL;
+    x->storage = s;
+    x->opened = opened;
+    x->opened_arg = arg;
+    x->wal = -1;
+    return x;
+}
+
+void
+newt__sqlite_abandon(newt__session *x)
+{
+    newt__file_abandon(&x->file);
+    x->wanted = x->reading = x->writing = false;
+}
+
+static void
+close_file(newt__session *x)
+{
+    newt__file_close(&x->file);
+    if (x->wal >= 0)
+        close(x->wal);
+    x->wal = -1;
+    x->reading = x->writing = false;
+}
+
+void
+newt__sqlite_disconnect(newt__session *x)
+{
+    if (!newt__process_is(x->storage->process))
+        newt__sqlite_abandon(x);
+    close_file(x);
+    free(x->others.oids);
+    free(x);
+}
+
+static void
+forget_numbers(newt__storage *s)
+{
+    pthread_mutex_lock(&s->lock);
+    newt__file_close(&s->numbers);
+    s->next_oid = s->end_oid = 0;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* A store that was put in the place of this one, from a copy perhaps, is another one. */
+int
+newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e)
+{
+    const newt__changes changes = {.all = true};
+    int status;
+
+    (void)idle_us;
+    if (x->file.db && newt__file_replaced(&x->file)) {
+        close_file(x);
+        forget_numbers(x->storage);
+        status = x->opened(x->opened_arg, &changes);
+        if (status != NEWT_OK)
+            return status;
+    }
+    return x->file.db ? NEWT_OK : newt__file_open(&x->file, &x->storage->where, e);
+}
+
+bool
+newt__sqlite_alive(const newt__session *x)
+{
+    return x->file.db != NULL;
+}
+
+/* ---- snapshots ---------------------------------------------------------------------------- */
+
+void
+newt__sqlite_begin(newt__session *x, newt__position position)
+{
+    x->position = position;
+    x->wanted = true;
+}
+
+void
+newt__sqlite_end(newt__session *x)
+{
+    x->wanted = false;
+    if (!x->reading)
+        return;
+    x->reading = false;
+    newt__file_roll_back(&x->file);
+}
+
+int
+newt__newest_find(newt__session *x, newt__position *out, newt_error *e)
+{
+    sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_NEWEST, e);
+    int code, status = NEWT_OK;
+
+    *out = (newt__position){0};
+    if (!s)
+        return e->status;
+    code = sqlite3_step(s);
+    if (code == SQLITE_ROW)
+        *out = (newt__position){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)};
+    else if (code != SQLITE_DONE)
+        status = newt__file_fail(&x->file, code, e);
+    sqlite3_reset(s);
+    return status;
+}
+
+/* Objects of a large transaction. */
+static int
+list_parts(newt__session *x, int64_t serial, newt_error *e)
+{
+    sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_PARTS, e);
+    int code, status = NEWT_OK;
+
+    if (!s)
+        return e->status;
+    sqlite3_bind_int64(s, 1, serial);
+    while (status == NEWT_OK && x->others.n <= MOST_CHANGES &&
+           (code = sqlite3_step(s)) != SQLITE_DONE) {
+        if (code != SQLITE_ROW)
+            status = newt__file_fail(&x->file, code, e);
+        else if (!newt__zoids_take(&x->others, s, 0) || !newt__zoids_take(&x->others, s, 1))
+            status = newt__fail_memory(e);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+/* The first row is that of the position, or the position is not there. */
+int
+newt__changes_list(newt__session *x, newt__position after, newt__changes *out, newt_error *e)
+{
+    sqlite3_stmt *s;
+    int code = SQLITE_ROW, status = NEWT_OK;
+
+    *out = (newt__changes){.all = true};
+    x->others.n = 0;
+    s = after.tid ? newt__file_statement(&x->file, NEWT__Q_SINCE, e) : NULL;
+    if (s) {
+        sqlite3_bind_int64(s, 1, after.tid);
+        code = sqlite3_step(s);
+        if (code == SQLITE_ROW)
+            out->all = sqlite3_column_int64(s, 0) != after.tid ||
+                       sqlite3_column_int64(s, 1) != after.serial;
+        out->to = after;
+    } else if (after.tid) {
+        return e->status;
+    }
+    while (!out->all && status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
+        out->to = (newt__position){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)};
+        if (sqlite3_column_type(s, 2) == SQLITE_NULL)
+            status = list_parts(x, out->to.serial, e);
+        else if (!newt__zoids_take(&x->others, s, 2) || !newt__zoids_take(&x->others, s, 3))
+            status = newt__fail_memory(e);
+        out->all = x->others.n > MOST_CHANGES;
+    }
+    if (status == NEWT_OK && code != SQLITE_ROW && code != SQLITE_DONE)
+        status = newt__file_fail(&x->file, code, e);
+    sqlite3_reset(s);
+    if (status == NEWT_OK && out->all)
+        status = newt__newest_find(x, &out->to, e);
+    out->oids = x->others.oids;
+    out->n = out->all ? 0 : x->others.n;
+    return status;
+}
+
+int
+newt__snapshot_open(newt__session *x, newt_error *e)
+{
+    newt__changes changes;
+    int status;
+
+    if (!x->wanted && x->reading)
+        return NEWT_OK;
+    if (!x->file.db && (status = newt__sqlite_ready(x, 0, e)) != NEWT_OK)
+        return status;
+    status = newt__file_do(&x->file, NEWT__Q_BEGIN, e);
+    if (status != NEWT_OK)
+        return status;
+    x->reading = true;
+    if (!x->wanted) /* between a clash and the end */
+        return NEWT_OK;
+    status = newt__changes_list(x, x->position, &changes, e);
+    if (status != NEWT_OK) {
+        newt__sqlite_end(x);
+        x->wanted = true;
+        return status;
+    }
+    x->wanted = false;
+    return x->opened(x->opened_arg, &changes);
+}
+
+/* One after the other: a statement for many would be no faster. */
+int
+newt__sqlite_load(newt__session *x, const int64_t *oids, size_t n, newt__take_record *take,
+                  void *arg, newt_error *e)
+{
+    int status = newt__snapshot_open(x, e);
+    sqlite3_stmt *s = NULL;
+
+    if (status == NEWT_OK && n > 0 && !(s = newt__file_statement(&x->file, NEWT__Q_LOAD, e)))
+        return e->status;
+    for (size_t i = 0; status == NEWT_OK && i < n; i++) {
+        int code;
+
+        sqlite3_bind_int64(s, 1, oids[i]);
+        code = sqlite3_step(s);
+        if (code == SQLITE_ROW) {
+            newt__found found = {.oid = oids[i],
+                                 .serial = sqlite3_column_int64(s, 0),
+                                 .record = sqlite3_column_blob(s, 1),
+                                 .n = (size_t)sqlite3_column_bytes(s, 1)};
+
+            status = found.record || found.n == 0 ? take(arg, &found) : newt__fail_memory(e);
+        } else if (code != SQLITE_DONE) {
+            status = newt__file_fail(&x->file, code, e);
+        }
+        sqlite3_reset(s);
+    }
+    return status;
+}
+
+/* ---- oids --------------------------------------------------------------------------------- */
+
+/* By a connection of its own, for a snapshot cannot write. It does not wait for the disk: what is
+ * committed with such an oid is behind it in the -wal file, and makes it durable. */
+static int
+take_oids(newt__storage *s, newt_error *e)
+{
+    sqlite3_stmt *take;
+    int code, status = NEWT_OK;
+
+    if (!s->numbers.db) {
+        status = newt__file_open(&s->numbers, &s->where, e);
+        if (status == NEWT_OK && s->where.synchronous == NEWT__SYNC_FULL &&
+            (code = sqlite3_exec(s->numbers.db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL)) !=
+                SQLITE_OK)
+            status = newt__file_fail(&s->numbers, code, e);
+    }
+    take = status == NEWT_OK ? newt__file_statement(&s->numbers, NEWT__Q_TAKE_OIDS, e) : NULL;
+    if (!take)
+        return e->status;
+    sqlite3_bind_int64(take, 1, OIDS);
+    code = sqlite3_step(take);
+    if (code == SQLITE_ROW) {
+        int64_t first = sqlite3_column_int64(take, 0);
+
+        code = sqlite3_step(take);
+        if (code == SQLITE_DONE) {
+            s->next_oid = first;
+            s->end_oid = first + OIDS;
+        }
+    }
+    if (code != SQLITE_DONE)
+        status = newt__file_fail(&s->numbers, code, e);
+    sqlite3_reset(take);
+    return status;
+}
+
+int
+newt__sqlite_next_oid(newt__session *x, int64_t *oid, newt_error *e)
+{
+    newt__storage *s = x->storage;
+    int status = NEWT_OK;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->next_oid == s->end_oid)
+        status = take_oids(s, e);
+    if (status == NEWT_OK)
+        *oid = s->next_oid++;
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}

@@ -1,0 +1,105 @@
+/*
+ * session.h - a store in SQLite and a session with it
+ */
+#ifndef NEWT_SQLITE_SESSION_H
+#define NEWT_SQLITE_SESSION_H
+
+#include "../feed_storage.h"
+#include "file.h"
+
+struct newt__storage {
+    newt__where where;
+    const newt_options *options;
+    const newt__process *process;
+    pthread_mutex_t lock; /* guards what follows */
+    newt__file numbers;   /* takes blocks of oids, whatever the sessions are at */
+    int64_t next_oid, end_oid;
+};
+
+/* Oids in a list that grows. */
+typedef struct newt__zoids {
+    int64_t *oids;
+    size_t n, cap;
+} newt__zoids;
+
+struct newt__session {
+    newt__storage *storage;
+    newt__file file;
+    newt__opened *opened;
+    void *opened_arg;
+    newt__position position; /* where the cache stands */
+    bool wanted;             /* a snapshot is to be opened */
+    bool reading;            /* one is open */
+    bool writing;            /* a transaction of a follower's is open */
+    newt__zoids others;      /* of the last changes */
+    int wal;                 /* the descriptor whose locks are the claims; -1: none */
+};
+
+/* ---- lists of oids (zoids.c) -------------------------------------------------------------- */
+
+bool newt__zoids_add(newt__zoids *list, int64_t oid); /* false: no memory */
+/* Appends those of a column, "[1,2]" or null; false: no memory. */
+bool newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column);
+
+/* ---- snapshots (session.c) ---------------------------------------------------------------- */
+
+newt__session *newt__sqlite_connect(newt__storage *s, newt__opened *opened, void *arg,
+                                    newt_stats *stats);
+void newt__sqlite_disconnect(newt__session *x);
+int newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e);
+bool newt__sqlite_alive(const newt__session *x);
+void newt__sqlite_abandon(newt__session *x);
+void newt__sqlite_begin(newt__session *x, newt__position position);
+void newt__sqlite_end(newt__session *x);
+int newt__sqlite_load(newt__session *x, const int64_t *oids, size_t n, newt__take_record *take,
+                      void *arg, newt_error *e);
+int newt__sqlite_next_oid(newt__session *x, int64_t *oid, newt_error *e);
+/* Opens the snapshot, if it is not yet. */
+int newt__snapshot_open(newt__session *x, newt_error *e);
+/* What was committed after a position, as seen by the transaction that is open; out->oids are in
+ * x->others. */
+int newt__changes_list(newt__session *x, newt__position after, newt__changes *out, newt_error *e);
+int newt__newest_find(newt__session *x, newt__position *out, newt_error *e);
+
+/* ---- statements of the program's (program.c) ---------------------------------------------- */
+
+/* One statement with its parameters, which must stay as they are; to be finalized, and ended by
+ * newt__program_done. writes: it may change tables, but the store's own. */
+int newt__program_prepare(newt__session *x, const char *sql, int n, const char *const *params,
+                          bool writes, sqlite3_stmt **out, newt_error *e);
+void newt__program_done(newt__session *x, sqlite3_stmt *s);
+
+/* ---- the functions of the tables that are elsewhere --------------------------------------- */
+
+newt__outcome newt__sqlite_commit(newt__session *x, const newt__writes *w, newt__committed *out,
+                                  newt_error *e);
+int newt__sqlite_query(newt__session *x, const newt__query *q, bool *over, newt_error *e);
+int newt__sqlite_classes(newt__session *x, const newt__registered *list, size_t n,
+                         newt__take_class *take, void *arg, newt_error *e);
+int newt__sqlite_register(newt__session *x, const newt__registered *list, size_t n,
+                          newt__take_class *take, void *arg, newt_error *e);
+
+int newt__sqlite_next(newt__session *x, newt__cursor *c, int64_t objects,
+                      newt__take_transaction *take, void *arg, newt_error *e);
+int newt__sqlite_wait(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
+int newt__sqlite_newest(newt__session *x, newt__position *out, newt_error *e);
+int newt__sqlite_scan(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *arg,
+                      newt_error *e);
+int newt__sqlite_look(newt__session *x, const int64_t *oids, size_t n, newt__extent extent,
+                      int64_t bytes, newt__take_record *take, void *arg, newt_error *e);
+int newt__sqlite_barrier(newt__session *x, newt_error *e);
+int newt__sqlite_follower(newt__session *x, const char *name, const char *kind, newt__standing *out,
+                          bool *found, newt_error *e);
+int newt__sqlite_claim(newt__session *x, const char *name, bool *mine, newt_error *e);
+void newt__sqlite_release(newt__session *x, const char *name);
+int newt__sqlite_move(newt__session *x, const char *name, const char *kind,
+                      const newt__standing *from, const newt__standing *to, newt_error *e);
+int newt__sqlite_forget(newt__session *x, const char *name, newt_error *e);
+int newt__sqlite_execute(newt__session *x, const char *name, const newt__standing *from,
+                         const char *sql, int n, const char *const *params, newt_error *e);
+void newt__sqlite_undo(newt__session *x);
+int newt__sqlite_prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
+int newt__sqlite_health(newt__session *x, const char *follower, newt_health *out, newt_error *e);
+int newt__sqlite_projected(newt__session *x, int64_t *tid, bool *any, newt_error *e);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * zoids.c - lists of oids, as the tables have them in JSON
+ */
+#include "session.h"
+
+#include <stdlib.h>
+
+bool
+newt__zoids_add(newt__zoids *list, int64_t oid)
+{
+    if (list->n == list->cap) {
+        size_t cap = list->cap ? 2 * list->cap : 64;
+        int64_t *more = cap < SIZE_MAX / sizeof *more ? realloc(list->oids, cap * sizeof *more)
+                                                      : NULL;
+
+        if (!more)
+            return false;
+        list->oids = more;
+        list->cap = cap;
+    }
+    list->oids[list->n++] = oid;
+    return true;
+}
+
+bool
+newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column)
+{
+    const char *json = (const char *)sqlite3_column_text(s, column);
+    char *end;
+
+    if (!json)
+        return sqlite3_column_type(s, column) == SQLITE_NULL;
+    while (*json == '[' || *json == ',') {
+        int64_t oid = strtoll(++json, &end, 10);
+
+        if (end == json)
+            break;
+        if (!newt__zoids_add(list, oid))
+            return false;
+        json = end;
+    }
+    return true;
+}
