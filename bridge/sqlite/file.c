@@ -22,6 +22,11 @@ enum {
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
+#define CANNOT_OPEN                                                                                \
+    NEWT_ESTORE, "58030", "\"%s\" cannot be opened",                                               \
+        "The program needs the right to read and write the file and its directory, in which "      \
+        "SQLite keeps two more files while it is open (-wal and -shm)."
+
 /* What a result code means. Its %s is the path; NULL: what SQLite says is the message. */
 static const struct {
     int code; /* the first that is the code, or what it is an extension of */
@@ -34,15 +39,15 @@ static const struct {
     {SQLITE_FULL, NEWT_ESQL, "53100", "there is no room left for \"%s\"",
      "Make room on its disk. Nothing of the transaction was written."},
     {SQLITE_IOERR, NEWT_ESQL, "58030", "\"%s\" could not be read or written", NULL},
+    {SQLITE_READONLY_CANTINIT, CANNOT_OPEN},
+    {SQLITE_READONLY_DIRECTORY, CANNOT_OPEN},
     {SQLITE_READONLY, NEWT_ESQL, "25006", "\"%s\" cannot be changed",
      "The program needs the right to write the file and its directory."},
     {SQLITE_CORRUPT, NEWT_ESTORE, "XX001", "\"%s\" is damaged",
      "Restore a copy; sqlite3's command .recover may save what a copy lacks."},
     {SQLITE_NOTADB, NEWT_ESTORE, "XX001", "\"%s\" is not a database of SQLite's", NULL},
-    {SQLITE_CANTOPEN, NEWT_ESTORE, "58030", "\"%s\" cannot be opened",
-     "The program needs the right to read and write the file and its directory, in which SQLite "
-     "keeps two more files while it is open (-wal and -shm)."},
-    {SQLITE_PERM, NEWT_ESTORE, "58030", "\"%s\" cannot be opened", NULL},
+    {SQLITE_CANTOPEN, CANNOT_OPEN},
+    {SQLITE_PERM, CANNOT_OPEN},
     {SQLITE_PROTOCOL, NEWT_EBUSY, "55P03", "\"%s\" is locked by another process", "Try again."},
     {SQLITE_CONSTRAINT_UNIQUE, NEWT_EUNIQUE, "23505", NULL, NULL},
     {SQLITE_CONSTRAINT, NEWT_ESQL, "23000", NULL, NULL},

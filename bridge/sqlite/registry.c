@@ -11,6 +11,25 @@ same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* What is there may be damaged, as anything in a file. */
+static int
+check_json(const newt__session *x, const char *text, const newt__registered *k, newt_error *e)
+{
+    json_error_t wrong;
+    json_t *json = json_loads(text, 0, &wrong);
+
+    if (json) {
+        json_decref(json);
+        return NEWT_OK;
+    }
+    if (json_error_code(&wrong) == json_error_out_of_memory)
+        return newt__fail_memory(e);
+    newt__fail(e, NEWT_ESTORE, 0, "\"%s\" is damaged", x->file.where->path);
+    newt__fail_detail(e, "What is registered of class \"%s\" version %d is not JSON.", k->name,
+                      (int)k->version);
+    return NEWT_ESTORE;
+}
+
 /* Hands over place i if it is there otherwise. */
 static int
 look_up(newt__session *x, const newt__registered *list, size_t i, newt__take_class *take, void *arg,
@@ -31,8 +50,10 @@ look_up(newt__session *x, const newt__registered *list, size_t i, newt__take_cla
 
         if (!theirs.fields)
             status = newt__fail_memory(e);
-        else if (same_text(theirs.fields, list[i].fields))
+        else if (strcmp(theirs.fields, list[i].fields) == 0)
             theirs.fields = NULL;
+        else
+            status = check_json(x, theirs.fields, &list[i], e);
         if (status == NEWT_OK &&
             (theirs.fields || !same_text(theirs.projection, list[i].projection)))
             status = take(arg, i, &theirs);
