@@ -1023,6 +1023,32 @@ NEWT_API newt_ref newt_result_ref(const newt_result *r, size_t i); /* i < size; 
 NEWT_API int newt_result_load(newt_result *r);
 NEWT_API void newt_result_free(newt_result *r); /* NULL is fine */
 
+enum {
+    NEWT_INDEX_UNIQUE = 1, /* no two objects have the same value: who commits the second gets
+                            * NEWT_EUNIQUE */
+    NEWT_INDEX_TEXT = 2    /* for words in texts */
+};
+/*
+ * Makes an index over the projection, of objects of one class (class_name NULL: of all), for stores
+ * in SQLite; an index that is there already, with the same class, content and flags, stays as it
+ * is. what is SQL: one or more expressions over the columns of newt, such as "state->>'title'", as
+ * they are in the queries that are to use it. With NEWT_INDEX_TEXT it is a list of fields, "title,
+ * author.name": then there is a table (FTS5) of that name, with a column for each field (dots
+ * become _), which each commit keeps right:
+ *
+ *     newt_search(c, &r, "SELECT rowid FROM task_text($1) ORDER BY rank", 1, &words);
+ *
+ * The name is an identifier of letters, digits and _, at most 63 bytes, and not the store's own.
+ * newt_index_drop removes an index made like this. NEWT_EINVAL: a name, field or flags that cannot
+ * be; an index of that name that is another one, or (drop) none; or the storage has none of this,
+ * as in PostgreSQL: there, indexes on newt_projection are made in SQL. NEWT_ESQL: SQLite refuses
+ * the expression. NEWT_EUNIQUE: objects that are there have the same value. NEWT_EBUSY: a
+ * transaction is open, or others write for too long. Writers wait while an index is made.
+ */
+NEWT_API int newt_index_create(newt_conn *c, const char *name, const char *class_name,
+                               const char *what, unsigned flags) NEWT_CHECK;
+NEWT_API int newt_index_drop(newt_conn *c, const char *name) NEWT_CHECK;
+
 /* ---- following transactions -------------------------------------------------------------- */
 
 /*
@@ -1309,7 +1335,8 @@ NEWT_API int newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *
  * many. The table newt_store says what is kept: what is younger than keep_age (and not beyond
  * keep_rows, if that is set), and what some follower has not seen, unless that is older than
  * wait_for; then the follower starts over. The newest transaction always stays. Commits are not
- * blocked. A store in memory does this by itself.
+ * blocked. A store in memory does this by itself, and so does one in SQLite: some commits remove
+ * some.
  */
 NEWT_API int newt_prune(newt_conn *c, int64_t at_most, int64_t *pruned) NEWT_CHECK;
 

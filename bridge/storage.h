@@ -178,6 +178,14 @@ typedef struct newt__query {
                const size_t *lengths);
 } newt__query;
 
+/* An index over the projection, in SQL of the storage's. */
+typedef struct newt__index {
+    const char *name;       /* an identifier, not of the store's own */
+    const char *class_name; /* of objects of this class alone; NULL: of all */
+    const char *what;       /* NULL: it is to go */
+    unsigned flags;         /* of newt_index_create */
+} newt__index;
+
 /* ---- the registry ----------------------------------------------------------------------- */
 
 /* A version of a class, as docs/class-registry.md says. */
@@ -240,6 +248,10 @@ typedef struct newt__storage_type {
     /* Absent without SQL. *over: the transaction can only be aborted; else the query has failed
      * alone. */
     int (*query)(newt__session *x, const newt__query *q, bool *over, newt_error *e);
+
+    /* Makes an index, or drops it; outside of a transaction. One that is there as it is to be
+     * stays. Absent where it is made in SQL. */
+    int (*index)(newt__session *x, const newt__index *index, newt_error *e);
 
     /* An unused oid, which nobody else is given, ever. */
     int (*next_oid)(newt__session *x, int64_t *oid, newt_error *e);

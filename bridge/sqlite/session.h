@@ -61,6 +61,11 @@ int newt__snapshot_open(newt__session *x, newt_error *e);
 int newt__changes_list(newt__session *x, newt__position after, newt__changes *out, newt_error *e);
 int newt__newest_find(newt__session *x, newt__position *out, newt_error *e);
 
+/* ---- retention (upkeep.c) ------------------------------------------------------------------ */
+
+/* Removes the oldest transactions that need not be kept, in the transaction that is open. */
+int newt__prune_within(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
+
 /* ---- statements of the program's (program.c) ---------------------------------------------- */
 
 /* One statement with its parameters, which must stay as they are; to be finalized, and ended by
@@ -74,6 +79,7 @@ void newt__program_done(newt__session *x, sqlite3_stmt *s);
 newt__outcome newt__sqlite_commit(newt__session *x, const newt__writes *w, newt__committed *out,
                                   newt_error *e);
 int newt__sqlite_query(newt__session *x, const newt__query *q, bool *over, newt_error *e);
+int newt__sqlite_index(newt__session *x, const newt__index *index, newt_error *e);
 int newt__sqlite_classes(newt__session *x, const newt__registered *list, size_t n,
                          newt__take_class *take, void *arg, newt_error *e);
 int newt__sqlite_register(newt__session *x, const newt__registered *list, size_t n,

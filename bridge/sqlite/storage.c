@@ -144,6 +144,7 @@ const newt__storage_type newt__sqlite = {
     .load = newt__sqlite_load,
     .walk = walk,
     .query = newt__sqlite_query,
+    .index = newt__sqlite_index,
     .next_oid = newt__sqlite_next_oid,
     .commit = newt__sqlite_commit,
     .classes = newt__sqlite_classes,

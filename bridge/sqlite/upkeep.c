@@ -42,9 +42,22 @@ delete_oldest(newt__session *x, newt__sql which, int64_t before, int64_t at_most
 }
 
 int
+newt__prune_within(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e)
+{
+    int64_t before;
+    int status = find_limit(x, &before, e);
+
+    if (status == NEWT_OK)
+        status = delete_oldest(x, NEWT__Q_PRUNE_OBJECTS, before, at_most, e);
+    if (status == NEWT_OK)
+        status = delete_oldest(x, NEWT__Q_PRUNE, before, at_most, e);
+    *pruned = status == NEWT_OK ? sqlite3_changes(x->file.db) : 0;
+    return status;
+}
+
+int
 newt__sqlite_prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e)
 {
-    int64_t before = 0;
     int status = newt__sqlite_ready(x, 0, e);
 
     *pruned = 0;
@@ -52,15 +65,9 @@ newt__sqlite_prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_erro
         status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
     if (status != NEWT_OK)
         return status;
-    status = find_limit(x, &before, e);
+    status = newt__prune_within(x, at_most, pruned, e);
     if (status == NEWT_OK)
-        status = delete_oldest(x, NEWT__Q_PRUNE_OBJECTS, before, at_most, e);
-    if (status == NEWT_OK)
-        status = delete_oldest(x, NEWT__Q_PRUNE, before, at_most, e);
-    if (status == NEWT_OK) {
-        *pruned = sqlite3_changes64(x->file.db);
         status = newt__file_do(&x->file, NEWT__Q_COMMIT, e);
-    }
     if (status != NEWT_OK) {
         *pruned = 0;
         newt__file_roll_back(&x->file);
