@@ -18,8 +18,7 @@ CREATE TABLE newt_store (
     created_at INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000)
 ) STRICT;
 
--- The objects: what C loads. serial: which write of this object the record is; it is the tid of that
--- transaction.
+-- The objects: what C loads. serial: which write of this object the record is; names a transaction.
 CREATE TABLE object_state (
     zoid   INTEGER PRIMARY KEY,
     serial INTEGER NOT NULL,
@@ -46,7 +45,7 @@ CREATE TRIGGER newt_no_delete INSTEAD OF DELETE ON newt BEGIN
     SELECT RAISE(ABORT, 'cannot write to newt: its rows are computed from the objects; change them through the Newt library');
 END;
 
--- What a projection could not show as it is. An entry counts as long as its object has that serial.
+-- What a projection could not show as it is; n = 0: the whole row, which an index refused. An entry counts as long as its object has that serial.
 CREATE TABLE newt_reject_entry (
     zoid            INTEGER NOT NULL,
     serial          INTEGER NOT NULL,
@@ -58,15 +57,17 @@ CREATE TABLE newt_reject_entry (
     PRIMARY KEY (zoid, serial, n)
 ) STRICT, WITHOUT ROWID;
 CREATE VIEW newt_reject AS
-    SELECT e.zoid, e.serial AS tid, e.path, e.reason, e.sqlstate, e.constraint_name
-      FROM newt_reject_entry e JOIN object_state o ON o.zoid = e.zoid AND o.serial = e.serial;
+    SELECT e.zoid, t.tid, e.path, e.reason, e.sqlstate, e.constraint_name
+      FROM newt_reject_entry e
+      JOIN object_state o ON o.zoid = e.zoid AND o.serial = e.serial
+      LEFT JOIN "transaction" t ON t.serial = e.serial;
 
 -- Transactions in the order in which they became visible. One row a commit; of more than 1,000 objects
 -- the oids are in transaction_object instead (written and removed are null then). username,
 -- description, extension: of newt_describe().
 CREATE TABLE "transaction" (
     tid             INTEGER PRIMARY KEY, -- microseconds since 1970, made strictly rising
-    serial          INTEGER NOT NULL GENERATED ALWAYS AS (tid) VIRTUAL,
+    serial          INTEGER NOT NULL,    -- the tid, but of transactions that came with newt_copy()
     committed_at    INTEGER NOT NULL,
     username        TEXT,
     description     TEXT,
@@ -108,10 +109,10 @@ CREATE TABLE newt_follower (
 -- to make it. The record is [ "newt.Root", 1, { "items": {} } ]. The first thousand oids are kept for
 -- the store itself.
 INSERT INTO newt_store (one, version, next_oid) VALUES (1, 1, 1024);
-INSERT INTO "transaction" (tid, committed_at, description, written, removed)
-    SELECT t, t, 'store created', '[1]', '[]'
+INSERT INTO "transaction" (tid, serial, committed_at, description, written, removed)
+    SELECT t, 1, t, 'store created', '[1]', '[]'
       FROM (SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000 AS t);
 INSERT INTO object_state (zoid, serial, state)
-    SELECT 1, tid, x'83696e6577742e526f6f7401a1656974656d73a0' FROM "transaction";
+    VALUES (1, 1, x'83696e6577742e526f6f7401a1656974656d73a0');
 INSERT INTO newt_projection (zoid, class_name, serial, state)
-    SELECT 1, 'newt.Root', tid, '{"items":{}}' FROM "transaction";
+    VALUES (1, 'newt.Root', 1, '{"items":{}}');

@@ -16,8 +16,6 @@
 enum {
     MOST_HELD = 2 * 1024 * 1024,
     MOST_OBJECTS = 10000, /* that are held */
-    OIDS_IN_ROW = 1000,   /* more go to transaction_object */
-    OIDS_IN_PART = 5000,  /* there */
     PRUNE_EVERY = 64,     /* one in so many commits also removes some of the oldest transactions */
     PRUNED = 128
 };
@@ -29,12 +27,6 @@ typedef struct held {
     size_t json_n; /* 0: no row of the projection */
     json_t *rejects;
 } held;
-
-/* A list in JSON that grows. */
-typedef struct list {
-    newt__buffer text;
-    size_t n;
-} list;
 
 typedef struct work {
     newt__session *x;
@@ -48,8 +40,7 @@ typedef struct work {
     bool last;                /* all has been pulled */
     bool clashed, enough;     /* others have changed something; no more of it is to be told */
     int64_t tid;              /* of this transaction; also its serial */
-    int64_t objects, parts;   /* written; of the transaction */
-    list written, removed, classes;
+    newt__log log;
     int stopped; /* what a callback has returned */
 } work;
 
@@ -175,12 +166,12 @@ tell_clash(work *k, int64_t oid, bool only_read, bool wants_record)
     return status;
 }
 
-/* 1: it has this serial; 0: another, or it is not there. */
+/* 1: it has this serial (0: it is not there); 0: it has not. */
 static int
 compare(work *k, int64_t oid, int64_t serial)
 {
     sqlite3_stmt *s = newt__file_statement(&k->x->file, NEWT__Q_SERIAL, k->e);
-    int code, same = 0;
+    int code, same = serial == 0;
 
     if (!s)
         return k->e->status;
@@ -211,219 +202,22 @@ check_current(work *k)
     return status;
 }
 
-/* ---- the row of the transaction ---------------------------------------------------------------
- */
-
-static bool
-list_oid(list *l, int64_t oid)
-{
-    char text[24];
-    int n = snprintf(text, sizeof text, "%c%lld", l->n++ ? ',' : '[', (long long)oid);
-
-    return newt__buffer_append(&l->text, text, (size_t)n);
-}
-
-static bool
-list_class(list *l, const void *name, size_t n)
-{
-    json_t *json = json_stringn(name, n);
-    char *text = json ? json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    bool listed = text && newt__buffer_append(&l->text, l->n++ ? "," : "[", 1) &&
-                  newt__buffer_append(&l->text, text, strlen(text));
-
-    json_decref(json);
-    free(text);
-    return listed;
-}
-
-static int
-bind_list(work *k, sqlite3_stmt *s, int i, list *l)
-{
-    int code;
-
-    if (!newt__buffer_append(&l->text, l->n ? "]" : "[]", l->n ? 1 : 2))
-        return newt__fail_memory(k->e);
-    code = sqlite3_bind_text64(s, i, (const char *)l->text.data, l->text.n, SQLITE_STATIC,
-                               SQLITE_UTF8);
-    return code == SQLITE_OK ? NEWT_OK : newt__file_fail(&k->x->file, code, k->e);
-}
-
-/* The lists as columns from i on. The classes are there if something was removed. */
-static int
-bind_lists(work *k, sqlite3_stmt *s, int i)
-{
-    int status = bind_list(k, s, i, &k->written);
-
-    if (status == NEWT_OK)
-        status = bind_list(k, s, i + 1, &k->removed);
-    sqlite3_bind_null(s, i + 2);
-    if (status == NEWT_OK && k->classes.n > 0)
-        status = bind_list(k, s, i + 2, &k->classes);
-    return status;
-}
-
-static void
-empty_lists(work *k)
-{
-    k->written.n = k->removed.n = k->classes.n = 0;
-    k->written.text.n = k->removed.text.n = k->classes.text.n = 0;
-}
-
-static int
-write_part(work *k)
-{
-    sqlite3_stmt *s = newt__file_statement(&k->x->file, NEWT__Q_PART, k->e);
-    int status;
-
-    if (!s)
-        return k->e->status;
-    sqlite3_bind_int64(s, 1, k->tid);
-    sqlite3_bind_int64(s, 2, k->parts++);
-    status = bind_lists(k, s, 3);
-    if (status == NEWT_OK)
-        status = newt__file_run(&k->x->file, s, k->e);
-    empty_lists(k);
-    return status;
-}
-
-static int
-write_transaction(work *k)
-{
-    sqlite3_stmt *s;
-    int status = NEWT_OK;
-
-    if (k->parts > 0 ? k->written.n + k->removed.n > 0 : k->written.n + k->removed.n > OIDS_IN_ROW)
-        status = write_part(k);
-    s = status == NEWT_OK ? newt__file_statement(&k->x->file, NEWT__Q_TRANSACTION, k->e) : NULL;
-    if (!s)
-        return k->e->status;
-    sqlite3_bind_int64(s, 1, k->tid);
-    sqlite3_bind_int64(s, 2, newt__time());
-    newt__bind_text(s, 3, k->w->user);
-    newt__bind_text(s, 4, k->w->description);
-    newt__bind_text(s, 5, k->w->extension);
-    for (int i = 6; i <= 8; i++)
-        sqlite3_bind_null(s, i);
-    if (k->parts == 0)
-        status = bind_lists(k, s, 6);
-    return status == NEWT_OK ? newt__file_run(&k->x->file, s, k->e) : status;
-}
-
 /* ---- objects ------------------------------------------------------------------------------ */
-
-/* Names the object whose row was refused, as an index of the program's does. */
-static int
-refused(work *k, const held *h)
-{
-    newt_error named = {0};
-    const char *name = (const char *)k->bytes.data + h->class_name;
-    int n = (int)h->c.class_n;
-
-    newt__fail(&named, k->e->status, h->c.oid, "%.*s %lld: %s", n ? n : 6, n ? name : "object",
-               (long long)h->c.oid, newt_error_message(k->e));
-    memcpy(named.sqlstate, k->e->sqlstate, sizeof named.sqlstate);
-    if (n)
-        newt__fail_class(&named, name, h->c.class_n);
-    if (k->e->constraint)
-        named.constraint = strdup(k->e->constraint);
-    newt__error_move(k->e, &named);
-    return k->e->status;
-}
-
-/* "UNIQUE constraint failed: index 'name'", or the columns. */
-static void
-take_constraint(newt_error *e)
-{
-    const char *at = strstr(newt_error_message(e), "failed: ");
-    size_t n;
-
-    if (!at)
-        return;
-    at += strlen("failed: ");
-    if (strncmp(at, "index '", 7) == 0)
-        at += 7;
-    n = strlen(at);
-    if (n > 0 && at[n - 1] == '\'')
-        n--;
-    free(e->constraint);
-    e->constraint = strndup(at, n);
-}
-
-static int
-run_for(work *k, const held *h, sqlite3_stmt *s)
-{
-    int status = newt__file_run(&k->x->file, s, k->e);
-
-    /* of a constraint, or of a function in an index or a trigger */
-    if (status == NEWT_OK || (*k->e->sqlstate && strncmp(k->e->sqlstate, "23", 2) != 0))
-        return status;
-    take_constraint(k->e);
-    return refused(k, h);
-}
-
-static int
-write_rejects(work *k, const held *h)
-{
-    newt__file *f = &k->x->file;
-    sqlite3_stmt *s = newt__file_statement(f, NEWT__Q_UNREJECT, k->e);
-    int status = NEWT_OK;
-    json_t *reject;
-    size_t i;
-
-    if (!s)
-        return k->e->status;
-    sqlite3_bind_int64(s, 1, h->c.oid);
-    status = newt__file_run(f, s, k->e);
-    json_array_foreach(h->rejects, i, reject)
-    {
-        char *path = json_dumps(json_object_get(reject, "path"), JSON_COMPACT);
-
-        s = status == NEWT_OK ? newt__file_statement(f, NEWT__Q_REJECT, k->e) : NULL;
-        if (s && path) {
-            sqlite3_bind_int64(s, 1, h->c.oid);
-            sqlite3_bind_int64(s, 2, k->tid);
-            sqlite3_bind_int64(s, 3, (int64_t)i + 1);
-            newt__bind_text(s, 4, path);
-            newt__bind_text(s, 5, json_string_value(json_object_get(reject, "reason")));
-            status = newt__file_run(f, s, k->e);
-        } else if (s) {
-            status = newt__fail_memory(k->e);
-        } else if (status == NEWT_OK) {
-            status = k->e->status;
-        }
-        free(path);
-    }
-    return status;
-}
 
 static int
 write_row(work *k, const held *h)
 {
-    newt__file *f = &k->x->file;
-    bool there = h->c.what != NEWT__REMOVE && h->json_n > 0;
-    sqlite3_stmt *s;
-    int code, status;
+    newt__row row = {.oid = h->c.oid,
+                     .serial = k->tid,
+                     .class_name = (const char *)k->bytes.data + h->class_name,
+                     .class_n = h->c.class_n,
+                     .json = (const char *)k->bytes.data + h->json,
+                     .json_n = h->c.what == NEWT__REMOVE ? 0 : h->json_n,
+                     .rejects = h->rejects};
 
-    if (!there && h->c.what == NEWT__ADD)
+    if (row.json_n == 0 && h->c.what == NEWT__ADD)
         return NEWT_OK;
-    s = newt__file_statement(f, there ? NEWT__Q_PROJECT : NEWT__Q_UNPROJECT, k->e);
-    if (!s)
-        return k->e->status;
-    sqlite3_bind_int64(s, 1, h->c.oid);
-    if (there) {
-        code = sqlite3_bind_text64(s, 2, (const char *)k->bytes.data + h->class_name, h->c.class_n,
-                                   SQLITE_STATIC, SQLITE_UTF8);
-        sqlite3_bind_int64(s, 3, k->tid);
-        if (code == SQLITE_OK)
-            code = sqlite3_bind_text64(s, 4, (const char *)k->bytes.data + h->json, h->json_n,
-                                       SQLITE_STATIC, SQLITE_UTF8);
-        if (code != SQLITE_OK)
-            return newt__file_fail(f, code, k->e);
-    }
-    status = run_for(k, h, s);
-    if (status == NEWT_OK && there && json_array_size(h->rejects) > 0)
-        status = write_rejects(k, h);
-    return status;
+    return newt__row_write(&k->x->file, &row, k->e);
 }
 
 static int
@@ -452,35 +246,25 @@ write_state(work *k, const held *h, bool *changed)
 }
 
 static int
-list_object(work *k, const held *h)
-{
-    bool removed = h->c.what == NEWT__REMOVE;
-
-    if (!list_oid(removed ? &k->removed : &k->written, h->c.oid) ||
-        (removed && !list_class(&k->classes, k->bytes.data + h->class_name, h->c.class_n)))
-        return newt__fail_memory(k->e);
-    return k->written.n + k->removed.n == OIDS_IN_PART ? write_part(k) : NEWT_OK;
-}
-
-static int
 write_one(work *k, const held *h)
 {
     bool changed = true;
     int same, status;
 
     if (k->clashed) { /* nothing will stay */
-        same = h->c.what == NEWT__ADD ? 1 : compare(k, h->c.oid, h->c.serial);
+        same = compare(k, h->c.oid, h->c.what == NEWT__ADD ? 0 : h->c.serial);
         return same == 0  ? tell_clash(k, h->c.oid, false, h->c.wants_record)
                : same < 0 ? same
                           : NEWT_OK;
     }
-    k->objects++;
     status = write_state(k, h, &changed);
     if (status == NEWT_OK && !changed)
         return tell_clash(k, h->c.oid, false, h->c.wants_record);
     if (status == NEWT_OK)
         status = write_row(k, h);
-    return status == NEWT_OK ? list_object(k, h) : status;
+    return status == NEWT_OK ? newt__log_add(&k->log, h->c.oid, h->c.what == NEWT__REMOVE,
+                                             k->bytes.data + h->class_name, h->c.class_n, k->e)
+                             : status;
 }
 
 /* ---- from beginning to end ---------------------------------------------------------------- */
@@ -506,6 +290,7 @@ begin_writing(work *k)
     k->tid = newt__time();
     if (k->tid <= others->to.tid)
         k->tid = others->to.tid + 1;
+    newt__log_begin(&k->log, &x->file, k->tid);
     others->before = others->n;
     /* after a commit a cache without a position has nothing but what it has made */
     others->all &= k->w->cache.tid != 0;
@@ -522,12 +307,24 @@ write_all(work *k)
 
     while (!k->last && !k->enough && status == NEWT_OK) {
         status = gather(k);
-        if (status == NEWT_OK && k->n > 0 && !k->writing)
+        if (status == NEWT_OK && (k->n > 0 || k->w->wants_row) && !k->writing)
             status = begin_writing(k);
         for (size_t i = 0; i < k->n && status == NEWT_OK && !k->enough; i++)
             status = write_one(k, &k->held[i]);
     }
     return status;
+}
+
+static int
+write_transaction(work *k)
+{
+    newt__transaction t = {.at = {k->tid, k->tid},
+                           .committed_us = newt__time(),
+                           .user = k->w->user,
+                           .description = k->w->description,
+                           .extension = k->w->extension};
+
+    return newt__log_end(&k->log, &t, k->e);
 }
 
 /* Nobody else is there to do it. Times are as good as chance: programs that commit once and end
@@ -596,7 +393,6 @@ newt__sqlite_commit(newt__session *x, const newt__writes *w, newt__committed *ou
 
     *out = (newt__committed){0};
     k.bytes.env = k.json.env = &newt__malloc_env;
-    k.written.text.env = k.removed.text.env = k.classes.text.env = &newt__malloc_env;
     x->wanted = false;
     outcome = carry_out(&k);
     out->status = k.stopped;
@@ -608,8 +404,6 @@ newt__sqlite_commit(newt__session *x, const newt__writes *w, newt__committed *ou
     free(k.held);
     newt__buffer_free(&k.bytes);
     newt__buffer_free(&k.json);
-    newt__buffer_free(&k.written.text);
-    newt__buffer_free(&k.removed.text);
-    newt__buffer_free(&k.classes.text);
+    newt__log_free(&k.log);
     return outcome;
 }

@@ -221,8 +221,8 @@ newt__sqlite_next(newt__session *x, newt__cursor *c, int64_t objects, newt__take
         status = follow(&f);
     if (status == NEWT_OK && f.missing)
         status = fail_missing(x, c->after, e);
-    free(f.written.oids);
-    free(f.removed.oids);
+    newt__zoids_free(&f.written);
+    newt__zoids_free(&f.removed);
     newt__buffer_free(&f.classes);
     return status;
 }

@@ -169,8 +169,8 @@ newt__sqlite_forget(newt__session *x, const char *name, newt_error *e)
 /* ---- statements of the program's -------------------------------------------------------- */
 
 /* It stands there, and stays: nobody else can write until this transaction ends. */
-static int
-hold(newt__session *x, const char *name, const newt__standing *from, newt_error *e)
+int
+newt__follower_stands(newt__session *x, const char *name, const newt__standing *from, newt_error *e)
 {
     newt__standing at;
     bool found;
@@ -210,7 +210,7 @@ newt__sqlite_execute(newt__session *x, const char *name, const newt__standing *f
     if (status != NEWT_OK)
         return status;
     if (!begun)
-        status = hold(x, name, from, e);
+        status = newt__follower_stands(x, name, from, e);
     if (status == NEWT_OK)
         status = run(x, sql, n, params, e);
     if (status != NEWT_OK)

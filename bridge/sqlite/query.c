@@ -280,7 +280,7 @@ newt__sqlite_query(newt__session *x, const newt__query *q, bool *over, newt_erro
     free(r.values);
     free(r.lengths);
     free(r.made);
-    free(r.page.oids);
+    newt__zoids_free(&r.page);
     newt__buffer_free(&r.texts);
     return status;
 }

@@ -111,3 +111,26 @@ newt__sqlite_register(newt__session *x, const newt__registered *list, size_t n,
     }
     return newt__sqlite_classes(x, list, n, take, arg, e);
 }
+
+int
+newt__sqlite_registered(newt__session *x, newt__take_registered *take, void *arg, newt_error *e)
+{
+    int code = SQLITE_ROW, status = newt__sqlite_ready(x, 0, e);
+    sqlite3_stmt *s = status == NEWT_OK ? newt__file_statement(&x->file, NEWT__Q_REGISTERED, e)
+                                        : NULL;
+
+    if (!s)
+        return e->status;
+    while (status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
+        newt__registered k = {.name = (const char *)sqlite3_column_text(s, 0),
+                              .version = sqlite3_column_int(s, 1),
+                              .fields = (const char *)sqlite3_column_text(s, 2),
+                              .projection = (const char *)sqlite3_column_text(s, 3)};
+
+        status = k.name && k.fields ? take(arg, &k) : newt__fail_memory(e);
+    }
+    if (status == NEWT_OK && code != SQLITE_DONE)
+        status = newt__file_fail(&x->file, code, e);
+    sqlite3_reset(s);
+    return status;
+}

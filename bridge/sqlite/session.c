@@ -55,12 +55,12 @@ newt__sqlite_disconnect(newt__session *x)
     if (!newt__process_is(x->storage->process))
         newt__sqlite_abandon(x);
     close_file(x);
-    free(x->others.oids);
+    newt__zoids_free(&x->others);
     free(x);
 }
 
-static void
-forget_numbers(newt__storage *s)
+void
+newt__numbers_forget(newt__storage *s)
 {
     pthread_mutex_lock(&s->lock);
     newt__file_close(&s->numbers);
@@ -78,7 +78,7 @@ newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e)
     (void)idle_us;
     if (x->file.db && newt__file_replaced(&x->file)) {
         close_file(x);
-        forget_numbers(x->storage);
+        newt__numbers_forget(x->storage);
         status = x->opened(x->opened_arg, &changes);
         if (status != NEWT_OK)
             return status;

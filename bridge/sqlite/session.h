@@ -32,6 +32,7 @@ struct newt__session {
     bool reading;            /* one is open */
     bool writing;            /* a transaction of a follower's is open */
     newt__zoids others;      /* of the last changes */
+    int64_t retried;         /* of refused objects, up to this one */
     int wal;                 /* the descriptor whose locks are the claims; -1: none */
 };
 
@@ -40,6 +41,45 @@ struct newt__session {
 bool newt__zoids_add(newt__zoids *list, int64_t oid); /* false: no memory */
 /* Appends those of a column, "[1,2]" or null; false: no memory. */
 bool newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column);
+void newt__zoids_free(newt__zoids *list);
+
+/* ---- the row of a transaction (log.c) ------------------------------------------------------- */
+
+/* A list in JSON that grows. */
+typedef struct newt__list {
+    newt__buffer text;
+    size_t n;
+} newt__list;
+
+/* A transaction, as it is being recorded. Zero-initialise. */
+typedef struct newt__log {
+    newt__file *file;
+    int64_t serial, parts;
+    newt__list written, removed, classes;
+} newt__log;
+
+void newt__log_begin(newt__log *l, newt__file *f, int64_t serial);
+int newt__log_add(newt__log *l, int64_t oid, bool removed, const void *class_name, size_t n,
+                  newt_error *e);
+/* Of t all counts but its objects. */
+int newt__log_end(newt__log *l, const newt__transaction *t, newt_error *e);
+void newt__log_free(newt__log *l);
+
+/* ---- rows of the projection (row.c) ---------------------------------------------------------- */
+
+typedef struct newt__row {
+    int64_t oid, serial;
+    const char *class_name, *json;
+    size_t class_n, json_n; /* json_n 0: there is to be none */
+    const json_t *rejects;  /* or NULL */
+} newt__row;
+
+/* Writes the row, or removes it. What an index refuses is an error that names the object. */
+int newt__row_write(newt__file *f, const newt__row *r, newt_error *e);
+int newt__rejects_remove(newt__file *f, int64_t oid, newt_error *e);
+/* n 0: the whole row was refused, and why says so. */
+int newt__reject_write(newt__file *f, const newt__row *r, int64_t n, const char *path,
+                       const char *reason, const newt_error *why, newt_error *e);
 
 /* ---- snapshots (session.c) ---------------------------------------------------------------- */
 
@@ -59,6 +99,8 @@ int newt__snapshot_open(newt__session *x, newt_error *e);
 /* What was committed after a position, as seen by the transaction that is open; out->oids are in
  * x->others. */
 int newt__changes_list(newt__session *x, newt__position after, newt__changes *out, newt_error *e);
+/* Blocks of oids that were taken are not used any more. */
+void newt__numbers_forget(newt__storage *s);
 int newt__newest_find(newt__session *x, newt__position *out, newt_error *e);
 
 /* ---- retention (upkeep.c) ------------------------------------------------------------------ */
@@ -106,6 +148,17 @@ int newt__sqlite_execute(newt__session *x, const char *name, const newt__standin
 void newt__sqlite_undo(newt__session *x);
 int newt__sqlite_prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
 int newt__sqlite_health(newt__session *x, const char *follower, newt_health *out, newt_error *e);
+int newt__sqlite_registered(newt__session *x, newt__take_registered *take, void *arg,
+                            newt_error *e);
+int newt__sqlite_import(newt__session *x, const newt__import *what, newt_error *e);
+int newt__sqlite_project(newt__session *x, const newt__part *part, newt_progress *out,
+                         newt_error *e);
+int newt__sqlite_retry(newt__session *x, bool early, int64_t max_objects, newt_progress *out,
+                       newt_error *e);
+int newt__sqlite_sweep(newt__session *x, newt_sweep *s, newt_error *e);
+/* Whether a follower stands there; NEWT_ECONFLICT: it does not. In the transaction that is open. */
+int newt__follower_stands(newt__session *x, const char *name, const newt__standing *from,
+                          newt_error *e);
 int newt__sqlite_projected(newt__session *x, int64_t *tid, bool *any, newt_error *e);
 
 #endif

@@ -18,7 +18,8 @@
     "LIMIT (SELECT keep_rows FROM newt_store))) END, 0))) FROM newt_store s"
 
 /* The oldest transactions before ?1, at most ?2. */
-#define OLDEST "(SELECT tid FROM \"transaction\" WHERE tid < ?1 ORDER BY tid LIMIT ?2)"
+#define OLDEST(column)                                                                             \
+    "(SELECT " column " FROM \"transaction\" WHERE tid < ?1 ORDER BY tid LIMIT ?2)"
 
 const char *const newt__sqls[NEWT__N_SQL] = {
     [NEWT__Q_BEGIN] = "BEGIN",
@@ -38,7 +39,8 @@ const char *const newt__sqls[NEWT__N_SQL] = {
                           "RETURNING next_oid - ?1",
 
     /* ?1 zoid, ?2 serial, ?3 record, ?4 serial that it has */
-    [NEWT__Q_ADD] = "INSERT INTO object_state (zoid, serial, state) VALUES (?1, ?2, ?3)",
+    [NEWT__Q_ADD] = "INSERT INTO object_state (zoid, serial, state) VALUES (?1, ?2, ?3) "
+                    "ON CONFLICT DO NOTHING",
     [NEWT__Q_REPLACE] = "UPDATE object_state SET serial = ?2, state = ?3 "
                         "WHERE zoid = ?1 AND serial = ?4",
     [NEWT__Q_REMOVE] = "DELETE FROM object_state WHERE zoid = ?1 AND serial = ?2",
@@ -47,15 +49,55 @@ const char *const newt__sqls[NEWT__N_SQL] = {
                         "SET class_name = excluded.class_name, serial = excluded.serial, "
                         "state = excluded.state",
     [NEWT__Q_UNPROJECT] = "DELETE FROM newt_projection WHERE zoid = ?1",
-    [NEWT__Q_REJECT] = "INSERT INTO newt_reject_entry (zoid, serial, n, path, reason) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5)",
+    [NEWT__Q_REJECT] = "INSERT INTO newt_reject_entry (zoid, serial, n, path, reason, "
+                       "sqlstate, constraint_name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [NEWT__Q_UNREJECT] = "DELETE FROM newt_reject_entry WHERE zoid = ?1",
     [NEWT__Q_TRANSACTION] =
-        "INSERT INTO \"transaction\" (tid, committed_at, username, description, extension, "
-        "written, removed, removed_classes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO \"transaction\" (tid, serial, committed_at, username, description, extension, "
+        "written, removed, removed_classes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+        "ON CONFLICT DO NOTHING",
     [NEWT__Q_PART] = "INSERT INTO transaction_object (serial, n, written, removed, "
-                     "removed_classes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                     "removed_classes) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
 
+    /* of a store that comes from elsewhere */
+    [NEWT__Q_IMPORT_FIRST] = "DELETE FROM \"transaction\"",
+    [NEWT__Q_IMPORT_FIRST_PARTS] = "DELETE FROM transaction_object",
+    [NEWT__Q_IMPORT] = "INSERT INTO object_state (zoid, serial, state) VALUES (?1, ?2, ?3) "
+                       "ON CONFLICT (zoid) DO UPDATE SET serial = excluded.serial, "
+                       "state = excluded.state WHERE serial <> excluded.serial",
+    [NEWT__Q_IMPORT_REMOVED] = "DELETE FROM object_state WHERE zoid = ?1",
+    /* ?1 after, ?2 up to */
+    [NEWT__Q_BETWEEN] = "SELECT zoid FROM object_state WHERE zoid > ?1 AND zoid <= ?2 "
+                        "ORDER BY zoid",
+    [NEWT__Q_IMPORT_NUMBERS] = "UPDATE newt_store SET next_oid = max(next_oid, "
+                               "(SELECT max(zoid) FROM object_state) + 1)",
+
+    /* rows of the projection */
+    [NEWT__Q_STALE] = "SELECT o.serial, o.state, p.serial FROM (SELECT ?1 AS zoid) i "
+                      "LEFT JOIN object_state o ON o.zoid = i.zoid "
+                      "LEFT JOIN newt_projection p ON p.zoid = i.zoid",
+    [NEWT__Q_OWN_PROJECTOR] = "SELECT 1 FROM newt_class WHERE name = ?1 AND projection = 'client' "
+                              "LIMIT 1",
+    /* ?1 after, ?2 up to */
+    [NEWT__Q_ORPHANS] = "DELETE FROM newt_projection WHERE zoid > ?1 AND zoid <= ?2 "
+                        "AND NOT EXISTS (SELECT 1 FROM object_state o WHERE o.zoid = "
+                        "newt_projection.zoid)",
+    /* ?1 after, ?2 at most */
+    [NEWT__Q_REFUSED] = "SELECT e.zoid FROM newt_reject_entry e JOIN object_state o "
+                        "ON o.zoid = e.zoid AND o.serial = e.serial WHERE e.n = 0 AND e.zoid > ?1 "
+                        "ORDER BY e.zoid LIMIT ?2",
+    [NEWT__Q_IS_REFUSED] = "SELECT 1 FROM newt_reject_entry WHERE zoid = ?1 AND serial = ?2 "
+                           "AND n = 0",
+    [NEWT__Q_ROW] = "SELECT serial, class_name, state FROM newt_projection WHERE zoid = ?1",
+    /* ?1 after, ?2 up to; rows without an object */
+    [NEWT__Q_EXTRA] = "SELECT p.zoid FROM newt_projection p WHERE p.zoid > ?1 AND p.zoid <= ?2 "
+                      "AND NOT EXISTS (SELECT 1 FROM object_state o WHERE o.zoid = p.zoid) "
+                      "ORDER BY p.zoid",
+    [NEWT__Q_OBJECTS] = "SELECT zoid, serial, state FROM object_state WHERE zoid > ?1 "
+                        "ORDER BY zoid LIMIT ?2",
+
+    [NEWT__Q_REGISTERED] = "SELECT name, version, fields, projection FROM newt_class "
+                           "ORDER BY name, version",
     [NEWT__Q_CLASS] = "SELECT fields, projection FROM newt_class WHERE name = ?1 AND version = ?2",
     [NEWT__Q_REGISTER] = "INSERT INTO newt_class (name, version, fields, projection) "
                          "VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -87,8 +129,8 @@ const char *const newt__sqls[NEWT__N_SQL] = {
     [NEWT__Q_FOLLOW_FORGET] = "DELETE FROM newt_follower WHERE name = ?1",
 
     [NEWT__Q_PRUNE_LIMIT] = PRUNE_LIMIT,
-    [NEWT__Q_PRUNE_OBJECTS] = "DELETE FROM transaction_object WHERE serial IN " OLDEST,
-    [NEWT__Q_PRUNE] = "DELETE FROM \"transaction\" WHERE tid IN " OLDEST,
+    [NEWT__Q_PRUNE_OBJECTS] = "DELETE FROM transaction_object WHERE serial IN " OLDEST("serial"),
+    [NEWT__Q_PRUNE] = "DELETE FROM \"transaction\" WHERE tid IN " OLDEST("tid"),
     /* ?1 follower or null, ?2 transactions that are counted at most */
     [NEWT__Q_HEALTH] =
         "SELECT (SELECT max(tid) FROM \"transaction\"), (SELECT min(tid) FROM \"transaction\"), "

@@ -124,6 +124,11 @@ static const newt__feed_type feed = {
     .health = newt__sqlite_health,
     .execute = newt__sqlite_execute,
     .undo = newt__sqlite_undo,
+    .registered = newt__sqlite_registered,
+    .import = newt__sqlite_import,
+    .project = newt__sqlite_project,
+    .retry = newt__sqlite_retry,
+    .sweep = newt__sqlite_sweep,
     .projected = newt__sqlite_projected,
 };
 

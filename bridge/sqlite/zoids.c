@@ -41,3 +41,10 @@ newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column)
     }
     return true;
 }
+
+void
+newt__zoids_free(newt__zoids *list)
+{
+    free(list->oids);
+    *list = (newt__zoids){0};
+}

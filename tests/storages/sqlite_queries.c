@@ -508,12 +508,99 @@ test_retention(void **state)
     assert_file(s.file, "ok", "PRAGMA integrity_check");
 }
 
+/* ---- rows that are not what they should be ----------------------------------------------------
+ */
+
+static newt_sweep
+sweep(newt_conn *c, newt_sweep_kind kind)
+{
+    newt_sweep s = {.size = sizeof s, .kind = kind, .objects = 3};
+
+    while (!s.over)
+        ok(c, newt_project_sweep(c, &s));
+    return s;
+}
+
+static void
+assert_faults(newt_conn *c, int64_t missing, int64_t stale, int64_t wrong, int64_t extra)
+{
+    newt_sweep s = sweep(c, NEWT_SWEEP_CHECK);
+
+    assert_int_equal(s.looked, 11); /* with the root */
+    assert_int_equal(s.missing, missing);
+    assert_int_equal(s.stale, stale);
+    assert_int_equal(s.wrong, wrong);
+    assert_int_equal(s.extra, extra);
+}
+
+static void
+test_sweeps(void **state)
+{
+    static const char damage[] =
+        "DELETE FROM newt_projection WHERE state->>'n' = 1;"
+        "UPDATE newt_projection SET serial = serial - 1 WHERE state->>'n' = 2;"
+        "UPDATE newt_projection SET state = '{\"n\":7}' WHERE state->>'n' = 3;"
+        "UPDATE newt_projection SET class_name = 'X' WHERE state->>'n' = 4;"
+        "INSERT INTO newt_projection VALUES (500, 'Item', 1, '{}');";
+    newt_progress p = {.size = sizeof p};
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "sweeps");
+    for (int i = 0; i < 10; i++)
+        make_item(s.a, "x", i);
+    assert_faults(s.a, 0, 0, 0, 0);
+    for (int round = 0; round < 2; round++) {
+        sqlite3 *db;
+
+        assert_int_equal(sqlite3_open(s.file, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, damage, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        assert_faults(s.a, 1, 1, 2, 1);
+        if (round == 0) {
+            assert_int_equal(sweep(s.a, NEWT_SWEEP_MISSING).written, 3); /* and the extra one */
+            assert_faults(s.a, 0, 0, 2, 0);
+        } else {
+            assert_int_equal(sweep(s.a, NEWT_SWEEP_REPROJECT).written, 5);
+        }
+        assert_int_equal(sweep(s.a, NEWT_SWEEP_REPROJECT).written, round == 0 ? 2 : 0);
+        assert_faults(s.a, 0, 0, 0, 0);
+    }
+    /* what an index refuses has no row, and an entry that says why; when the index has gone, it has
+     */
+    free(file_text(s.file, "DELETE FROM newt_projection WHERE state->>'n' > 7"));
+    free(file_text(s.file, "CREATE UNIQUE INDEX even ON newt_projection (state->>'n' % 8) "
+                           "WHERE class_name = 'Item'"));
+    assert_int_equal(sweep(s.a, NEWT_SWEEP_MISSING).refused, 2);
+    assert_int_equal(sweep(s.a, NEWT_SWEEP_CHECK).refused, 2);
+    assert_file(s.file, "even 23505",
+                "SELECT DISTINCT constraint_name || ' ' || sqlstate FROM newt_reject");
+    ok(s.a, newt_retry_rejects(s.a, 100, &p));
+    assert_int_equal(p.refused, 2);
+    free(file_text(s.file, "DROP INDEX even"));
+    ok(s.a, newt_retry_rejects(s.a, 1, &p));
+    assert_int_equal(p.written, 1);
+    assert_int_equal(p.behind_us, 1);
+    ok(s.a, newt_retry_rejects(s.a, 1, &p));
+    assert_int_equal(p.written, 1);
+    assert_faults(s.a, 0, 0, 0, 0);
+    assert_file(s.file, "0", "SELECT count(*) FROM newt_reject");
+    /* a follower that writes rows finds nothing to do */
+    do
+        ok(s.a, newt_project(s.a, "p", 1000, &p));
+    while (p.transactions > 0);
+    assert_int_equal(p.written, 0);
+    assert_int_equal(newt_wait_for(s.a, newt_tid(s.a), 1000), NEWT_EMISSING);
+    store_close(&s);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_searches),   cmocka_unit_test(test_rows),
     cmocka_unit_test(test_refused),    cmocka_unit_test(test_projection),
     cmocka_unit_test(test_indexes),    cmocka_unit_test(test_words),
     cmocka_unit_test(test_no_indexes), cmocka_unit_test(test_exec),
-    cmocka_unit_test(test_retention),
+    cmocka_unit_test(test_retention),  cmocka_unit_test(test_sweeps),
 };
 
 int
