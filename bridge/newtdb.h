@@ -549,8 +549,9 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  * only be read can be: changes fail with NEWT_ESQL, SQLSTATE 25006. A full disk is NEWT_ESQL,
  * 53100. If the disk fails during COMMIT, a commit is NEWT_EUNKNOWN, newt_tid is 0. SQL is SQLite's
  * (docs/storages.md). After fork() a child cannot open a file that its parent had open then
- * (NEWT_ETHREAD). newt_project and newt_retry_rejects fail with NEWT_EINVAL: there is nothing to be
- * done later. Options about servers and the JSONB have no effect.
+ * (NEWT_ETHREAD). There are no typed tables, and newt_join_conn cannot let it join; nothing is left
+ * to be written later, so newt_project has seldom anything to do. Options about servers and the
+ * JSONB have no effect.
  *
  * A store in memory is for tests of programs: transactions behave as in PostgreSQL, but nothing is
  * durable. There is no JSONB (to_json is called all the same, for its failures) and no SQL:
