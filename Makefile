@@ -3,6 +3,7 @@
 #
 #   make CC=clang            another compiler
 #   make PG_CONFIG=...       another PostgreSQL (15 to 18)
+#   make demo SQLITE=1       in a file of SQLite's, without a server
 #   make SANITIZE=1 ...      AddressSanitizer and UBSan, in build-asan/
 #   make SANITIZE=thread ... ThreadSanitizer, in build-tsan/
 #   make test-versions       on every PostgreSQL that can be had
@@ -246,7 +247,7 @@ run-test-versions:
 	@tests/pg-versions
 built-demo: extension lib updater examples
 run-demo: built-demo
-	@examples/debian/run
+	@examples/debian/run $(if $(SQLITE),--sqlite)
 run-bench run-bench-check: extension lib updater examples bench-programs
 	@$(if $(findstring check,$@),BENCH_CHECK=1) bench/run
 run-bench-scale: extension lib updater bench-programs

@@ -68,11 +68,7 @@ look_in_sql(struct demo *d, const struct look *l)
     const char *params[] = {zoid};
 
     snprintf(zoid, sizeof zoid, "%lld", (long long)l->ref.any.oid);
-    if (!demo_rows(d, &rows,
-                   "SELECT CASE WHEN (state->>'held')::boolean THEN 'yes' ELSE 'no' END AS held,\n"
-                   "       state->>'priority' AS priority, state->>'summary' AS summary\n"
-                   "  FROM newt WHERE zoid = $1::bigint",
-                   1, params))
+    if (!demo_rows(d, &rows, d->dialect->look, 1, params))
         return false;
     started = now() - started;
     table_cell(l->table, "SQL");
@@ -101,7 +97,7 @@ change_one(struct demo *d, const char *name, package_ref *ref)
     table_open(&table, "lrlll", "seen by", "time", "held", "priority", "summary");
     rc = newt_begin(d->c);
     if (!rc)
-        rc = demo_find(d->c, name, ref);
+        rc = demo_find(d->dialect, d->c, name, ref);
     if (rc)
         demo_failed(d, d->c, "search");
     newt_abort(d->c);
@@ -146,10 +142,7 @@ change_one(struct demo *d, const char *name, package_ref *ref)
           (long long)newt_tid(d->c), number((uint64_t)(after.round_trips - before.round_trips)).s);
     say(&d->page, "\nIts new word is in the text index at once:");
     snprintf(words, sizeof words, "%s reviewed", name);
-    ok = demo_show(d, "tsvector_idx",
-                   "SELECT name, priority, summary FROM package JOIN package_search USING (id)\n"
-                   " WHERE words @@ websearch_to_tsquery('english', $1)",
-                   1, &(const char *){words});
+    ok = demo_show(d, "tsvector_idx", d->dialect->reviewed, 1, &(const char *){words});
 out:
     table_close(&table);
     newt_close(fresh);
@@ -160,7 +153,7 @@ out:
 /* ---- many objects in one transaction -------------------------------------------------------- */
 
 struct hold {
-    const char *readers;
+    const struct question *q;
     size_t n, changed;
 };
 
@@ -169,8 +162,7 @@ hold_all(newt_conn *c, void *arg)
 {
     struct hold *h = arg;
     newt_result *r = NULL;
-    int rc = newt_search(c, &r, "SELECT id FROM package_search WHERE readers && $1::text[]", 1,
-                         &h->readers);
+    int rc = newt_search(c, &r, h->q->sql, 1, h->q->params);
 
     if (!rc)
         rc = newt_result_load(r);
@@ -202,7 +194,7 @@ hold_all(newt_conn *c, void *arg)
 static bool
 change_many(struct demo *d)
 {
-    struct hold h = {.readers = "{group:kernel}"};
+    struct hold h = {.q = &d->dialect->readable};
     double seconds;
 
     heading(&d->page, "Holding all that group:kernel may see: many objects, one transaction");
@@ -213,13 +205,7 @@ change_many(struct demo *d)
     say(&d->page, "C found %s packages, loaded them in one round trip and changed %s.",
         number(h.n).s, number(h.changed).s);
     aside(&d->page, "%s, commit included", time_text(seconds).s);
-    return demo_show(
-        d, "principals_idx",
-        "SELECT s.name AS section, count(*) AS packages,\n"
-        "       count(*) FILTER (WHERE p.held) AS held\n"
-        "  FROM package p JOIN package_search USING (id) JOIN section s ON s.id = p.section_id\n"
-        " WHERE readers && $1::text[] GROUP BY s.name ORDER BY 1",
-        1, &h.readers);
+    return demo_show(d, d->dialect->held.index, d->dialect->held.sql, 1, d->dialect->held.params);
 }
 
 /* ---- two at once ---------------------------------------------------------------------------- */

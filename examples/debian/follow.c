@@ -119,7 +119,7 @@ follow(struct demo *d, struct index *x, const char *updater)
 bool
 demo_follow(struct demo *d, struct index *x, const char *updater)
 {
-    struct demo other = {.uri = d->uri, .page = d->page};
+    struct demo other = {.uri = d->uri, .dialect = d->dialect, .page = d->page};
     char schema[80];
     bool ok;
 

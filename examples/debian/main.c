@@ -52,7 +52,7 @@ static const struct {
 static void
 help(void)
 {
-    puts("demo - a Debian package index as objects in PostgreSQL, for C and for SQL\n"
+    puts("demo - a Debian package index as objects in PostgreSQL or SQLite, for C and for SQL\n"
          "\n"
          "usage: debian [OPTION]... [PART]...\n"
          "\n"
@@ -66,7 +66,7 @@ help(void)
          "                        (default: what apt keeps on this machine, else the sample)\n"
          "  -n, --limit N         only the first N packages\n"
          "  -u, --uri URI         the database, as libpq takes it (default: $NEWT_URI, else\n"
-         "                        PGHOST and friends)\n"
+         "                        PGHOST and friends); or sqlite:FILE\n"
          "      --schema NAME     of the store (default: debian); `follow` uses NAME_async\n"
          "      --updater FILE    newt-updater (default: beside this program's directory)\n"
          "  -h, --help            show this help, then exit\n"
@@ -197,7 +197,10 @@ demo_psql(const struct demo *d, const char *sql, double *seconds)
 static int
 open_database(struct demo *d, bool no_inline)
 {
-    newt_options options = {.size = sizeof options, .schema = d->schema, .no_inline = no_inline};
+    newt_options options = {.size = sizeof options, .no_inline = no_inline};
+
+    if (d->dialect == &demo_postgresql)
+        options.schema = d->schema;
 
     return newt_db_open(&d->db, d->uri, demo_classes, &options);
 }
@@ -211,9 +214,10 @@ demo_open(struct demo *d, bool no_inline)
     if (rc == NEWT_ESTORE) { /* there is none yet */
         newt_db_close(d->db);
         d->db = NULL;
-        if (!demo_psql(d, "CREATE EXTENSION IF NOT EXISTS newt", NULL))
+        if (d->dialect == &demo_postgresql &&
+            !demo_psql(d, "CREATE EXTENSION IF NOT EXISTS newt", NULL))
             return false;
-        rc = newt_store_create(d->uri, d->schema, &e);
+        rc = newt_store_create(d->uri, d->dialect == &demo_postgresql ? d->schema : NULL, &e);
         if (rc)
             complain(&d->page, "%s", newt_error_message(e));
         newt_error_free(e);
@@ -273,15 +277,21 @@ run(struct demo *d, const struct settings *s, struct index *x)
     char updater[1024];
 
     if (s->parts & LOAD) {
-        heading(&d->page, "The package index becomes objects, in the store \"%s\"", d->schema);
+        heading(&d->page, "The package index becomes objects, in the store \"%s\"",
+                d->dialect == &demo_sqlite ? d->uri : d->schema);
         if (!read_index(s, &d->page, x))
             return false;
     }
     if (!demo_open(d, false) || (s->parts & LOAD && !demo_load(d, x)))
         return false;
-    if ((s->parts & INDEX && !demo_index(d)) || (s->parts & ASK && !demo_ask(d)) ||
+    if ((s->parts & INDEX && !d->dialect->index(d)) || (s->parts & ASK && !demo_ask(d)) ||
         (s->parts & CHANGE && !demo_change(d)))
         return false;
+    if (s->parts & FOLLOW && d->dialect == &demo_sqlite) {
+        say(&d->page,
+            "\nIn SQLite each commit writes the JSON: newt-updater has nothing to follow.");
+        return true;
+    }
     if (s->parts & FOLLOW) {
         heading(&d->page, "Asynchronous: another store, \"%s_async\"", d->schema);
         snprintf(updater, sizeof updater, "%s/../newt-updater", s->home);
@@ -308,6 +318,7 @@ main(int argc, char **argv)
         *strrchr(s.home, '/') = 0;
     d.uri = s.uri ? s.uri : ""; /* libpq's environment */
     d.schema = s.schema;
+    d.dialect = strncmp(d.uri, "sqlite:", 7) == 0 ? &demo_sqlite : &demo_postgresql;
     page_open(&d.page);
     ok = run(&d, &s, &x);
     demo_close(&d);

@@ -44,8 +44,8 @@ static const struct {
     {"package_section_id_idx", "sections", "newt.create_field_index", ON_COLUMN("section_id")},
 };
 
-bool
-demo_index(struct demo *d)
+static bool
+make_indexes(struct demo *d)
 {
     struct table table;
     double seconds;
@@ -158,7 +158,7 @@ show_plan(const struct demo *d, json_t *plan, const char *index, double seconds)
 
     json_array_foreach(plan, i, row)
     {
-        const char *line = json_string_value(json_object_get(row, "QUERY PLAN"));
+        const char *line = json_string_value(json_object_get(row, d->dialect->column));
 
         if (!line)
             continue;
@@ -167,7 +167,7 @@ show_plan(const struct demo *d, json_t *plan, const char *index, double seconds)
             found = line;
             break;
         }
-        if (!*found && strstr(line, "Scan"))
+        if (!*found && strstr(line, d->dialect->scan))
             found = line;
     }
     aside(&d->page, "%s   %s", time_text(seconds).s, found);
@@ -182,8 +182,7 @@ demo_show(const struct demo *d, const char *index, const char *sql, int n,
     double started;
     bool ok;
 
-    snprintf(explain, sizeof explain,
-             "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) %s", sql);
+    snprintf(explain, sizeof explain, "%s %s", d->dialect->explain, sql);
     show_sql(d, sql, n, params);
     ok = demo_rows(d, &plan, explain, n, params);
     started = now();
@@ -201,14 +200,12 @@ demo_show(const struct demo *d, const char *index, const char *sql, int n,
 bool
 demo_pick(const struct demo *d, const char *const *names, char out[64])
 {
-    static const char named[] = "SELECT name FROM package WHERE name = $1 LIMIT 1";
-    static const char largest[] = "SELECT name FROM package ORDER BY installed_size DESC LIMIT 1";
     const char *name = NULL;
     json_t *rows;
 
     for (bool last = false; !name && !last; names++) {
         last = !*names;
-        if (!demo_rows(d, &rows, last ? largest : named, !last, names))
+        if (!demo_rows(d, &rows, last ? d->dialect->largest : d->dialect->find, !last, names))
             return false;
         name = json_string_value(json_object_get(json_array_get(rows, 0), "name"));
         if (name)
@@ -222,10 +219,7 @@ demo_pick(const struct demo *d, const char *const *names, char out[64])
 
 /* ---- SQL ------------------------------------------------------------------------------------ */
 
-static const struct question {
-    const char *title, *index, *sql;
-    const char *params[3]; /* "?": the package that was picked */
-} questions[] = {
+static const struct question questions[] = {
     {"SQL: full-text search",
      "text_idx",
      "SELECT name, priority, summary FROM package JOIN package_search USING (id)\n"
@@ -280,8 +274,8 @@ ask_sql(struct demo *d)
 
     if (!demo_pick(d, libraries, library))
         return false;
-    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
-        const struct question *q = &questions[i];
+    for (size_t i = 0; i < d->dialect->n; i++) {
+        const struct question *q = &d->dialect->questions[i];
         const char *params[3];
         int n = 0;
 
@@ -301,6 +295,7 @@ enum {
 };
 
 struct walk {
+    const struct dialect *dialect;
     const char *name;
     struct level {
         uint64_t packages, size, installed_size;
@@ -354,10 +349,10 @@ follow(struct walk *w, const struct package *p)
 }
 
 int
-demo_find(newt_conn *c, const char *name, package_ref *ref)
+demo_find(const struct dialect *dialect, newt_conn *c, const char *name, package_ref *ref)
 {
     newt_result *found = NULL;
-    int rc = newt_search(c, &found, "SELECT id FROM package WHERE name = $1", 1, &name);
+    int rc = newt_search(c, &found, dialect->find, 1, &name);
 
     *ref = package_of(newt_result_ref(found, 0));
     newt_result_free(found);
@@ -370,7 +365,7 @@ walk(newt_conn *c, void *arg)
     struct walk *w = arg;
     package_ref start;
     size_t from = 0, to;
-    int rc = demo_find(c, w->name, &start);
+    int rc = demo_find(w->dialect, c, w->name, &start);
 
     w->n_seen = 0;
     w->n_levels = 0;
@@ -464,6 +459,7 @@ ask_walk(struct demo *d)
     if (!demo_pick(d, big, name))
         return false;
     heading(&d->page, "C: everything that %s needs", name);
+    w.dialect = d->dialect;
     w.name = name;
     /* a connection of its own, so that its cache is empty */
     rc = newt_connect(d->db, &c);
@@ -504,17 +500,11 @@ out:
 /* ---- C and SQL: a search that gives objects ------------------------------------------------- */
 
 struct search {
+    const struct question *q;
     struct table table;
     size_t found;
     double search, load;
 };
-
-static const char search_sql[] =
-    "SELECT id FROM package JOIN package_search USING (id)\n"
-    " WHERE words @@ websearch_to_tsquery('english', $1) AND readers && $2::text[]\n"
-    " ORDER BY ts_rank(words, websearch_to_tsquery('english', $1)) DESC, name LIMIT 100";
-
-static const char *const search_params[] = {"compression library", "{everyone}"};
 
 static int
 search(newt_conn *c, void *arg)
@@ -522,7 +512,7 @@ search(newt_conn *c, void *arg)
     struct search *s = arg;
     newt_result *r = NULL;
     double started = now();
-    int rc = newt_search(c, &r, search_sql, 2, search_params);
+    int rc = newt_search(c, &r, s->q->sql, 2, s->q->params);
 
     table_close(&s->table);
     table_open(&s->table, "llrl", "package", "maintainer", "relations", "summary");
@@ -551,12 +541,12 @@ search(newt_conn *c, void *arg)
 static bool
 ask_search(struct demo *d)
 {
-    struct search s = {0};
+    struct search s = {.q = &d->dialect->search};
     newt_conn *c = NULL;
     int rc;
 
     heading(&d->page, "C: an SQL search that gives objects");
-    show_sql(d, search_sql, 2, search_params);
+    show_sql(d, s.q->sql, 2, s.q->params);
     rc = newt_connect(d->db, &c); /* a connection of its own, so that its cache is empty */
     if (!rc)
         rc = newt_transact(c, search, &s, NULL);
@@ -577,3 +567,34 @@ demo_ask(struct demo *d)
 {
     return ask_walk(d) && ask_search(d) && ask_sql(d);
 }
+
+const struct dialect demo_postgresql = {
+    .find = "SELECT id, name FROM package WHERE name = $1 LIMIT 1",
+    .largest = "SELECT name FROM package ORDER BY installed_size DESC LIMIT 1",
+    .explain = "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF)",
+    .column = "QUERY PLAN",
+    .scan = "Scan",
+    .search = {.sql = "SELECT id FROM package JOIN package_search USING (id)\n"
+                      " WHERE words @@ websearch_to_tsquery('english', $1) AND readers && "
+                      "$2::text[]\n"
+                      " ORDER BY ts_rank(words, websearch_to_tsquery('english', $1)) DESC, name "
+                      "LIMIT 100",
+               .params = {"compression library", "{everyone}"}},
+    .look = "SELECT CASE WHEN (state->>'held')::boolean THEN 'yes' ELSE 'no' END AS held,\n"
+            "       state->>'priority' AS priority, state->>'summary' AS summary\n"
+            "  FROM newt WHERE zoid = $1::bigint",
+    .reviewed = "SELECT name, priority, summary FROM package JOIN package_search USING (id)\n"
+                " WHERE words @@ websearch_to_tsquery('english', $1)",
+    .readable = {.sql = "SELECT id FROM package_search WHERE readers && $1::text[]",
+                 .params = {"{group:kernel}"}},
+    .held = {.index = "principals_idx",
+             .sql = "SELECT s.name AS section, count(*) AS packages,\n"
+                    "       count(*) FILTER (WHERE p.held) AS held\n"
+                    "  FROM package p JOIN package_search USING (id) JOIN section s ON s.id = "
+                    "p.section_id\n"
+                    " WHERE readers && $1::text[] GROUP BY s.name ORDER BY 1",
+             .params = {"{group:kernel}"}},
+    .index = make_indexes,
+    .questions = questions,
+    .n = sizeof questions / sizeof *questions,
+};
