@@ -228,6 +228,32 @@ newt__sqlite_next(newt__session *x, newt__cursor *c, int64_t objects, newt__take
 }
 
 int
+newt__sqlite_origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg,
+                    newt_error *e)
+{
+    int code, status = x->file.db ? NEWT_OK : newt__sqlite_ready(x, 0, e);
+    sqlite3_stmt *s = status == NEWT_OK ? newt__file_statement(&x->file, NEWT__Q_ORIGIN, e) : NULL;
+    newt__transaction t;
+
+    if (!s)
+        return e->status;
+    sqlite3_bind_int64(s, 1, serial);
+    code = sqlite3_step(s);
+    if (code == SQLITE_ROW) {
+        t = (newt__transaction){.at = {sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)},
+                                .committed_us = sqlite3_column_int64(s, 2),
+                                .user = (const char *)sqlite3_column_text(s, 3),
+                                .description = (const char *)sqlite3_column_text(s, 4),
+                                .extension = (const char *)sqlite3_column_text(s, 5)};
+        status = take(arg, &t);
+    } else if (code != SQLITE_DONE) {
+        status = newt__file_fail(&x->file, code, e);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+int
 newt__sqlite_newest(newt__session *x, newt__position *out, newt_error *e)
 {
     int status = newt__sqlite_ready(x, 0, e);

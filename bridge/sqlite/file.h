@@ -69,6 +69,7 @@ typedef enum newt__sql {
     NEWT__Q_CLASS,
     NEWT__Q_REGISTER,
     NEWT__Q_FEED,
+    NEWT__Q_ORIGIN,
     NEWT__Q_FEED_PART,
     NEWT__Q_FEED_ENDS,
     NEWT__Q_SCAN,

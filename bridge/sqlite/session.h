@@ -130,6 +130,10 @@ int newt__sqlite_register(newt__session *x, const newt__registered *list, size_t
 int newt__sqlite_next(newt__session *x, newt__cursor *c, int64_t objects,
                       newt__take_transaction *take, void *arg, newt_error *e);
 int newt__sqlite_wait(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
+int newt__sqlite_origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg,
+                        newt_error *e);
+int newt__sqlite_origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg,
+                        newt_error *e);
 int newt__sqlite_newest(newt__session *x, newt__position *out, newt_error *e);
 int newt__sqlite_scan(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *arg,
                       newt_error *e);

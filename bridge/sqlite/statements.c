@@ -105,6 +105,8 @@ const char *const newt__sqls[NEWT__N_SQL] = {
     /* ?1 tid, whose row comes first */
     [NEWT__Q_FEED] = "SELECT tid, serial, committed_at, username, description, extension, written, "
                      "removed, removed_classes FROM \"transaction\" WHERE tid >= ?1 ORDER BY tid",
+    [NEWT__Q_ORIGIN] = "SELECT tid, serial, committed_at, username, description, extension "
+                       "FROM \"transaction\" WHERE serial = ?1",
     /* the last column: whether there is another */
     [NEWT__Q_FEED_PART] =
         "SELECT x.written, x.removed, x.removed_classes, EXISTS (SELECT 1 FROM "

@@ -109,6 +109,7 @@ holder(newt__session *x, int *pid, int64_t *us, newt_error *e)
 
 static const newt__feed_type feed = {
     .next = newt__sqlite_next,
+    .origin = newt__sqlite_origin,
     .wait = newt__sqlite_wait,
     .newest = newt__sqlite_newest,
     .scan = newt__sqlite_scan,

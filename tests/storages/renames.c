@@ -382,8 +382,8 @@ test_two_claims(void **state)
 
     (void)state;
     both_open(&x, "claims");
-    o.schema = x.s.schema;
-    assert_int_equal(newt_db_open(&db, uri(), list, &o), NEWT_ECLASS);
+    o.schema = store_schema(&x.s);
+    assert_int_equal(newt_db_open(&db, x.s.uri, list, &o), NEWT_ECLASS);
     assert_string_equal(newt_error_message(newt_db_error(db)),
                         "class \"Task\" was \"Job\", which is another class of this program");
     newt_db_close(db);
@@ -413,8 +413,8 @@ test_other_names(void **state)
     (void)state;
     both_open(&x, "names");
     newt_db_close(store_db(&x.s, first, (newt_options){0}));
-    o.schema = x.s.schema;
-    assert_int_equal(newt_db_open(&db, uri(), second, &o), NEWT_ECLASS);
+    o.schema = store_schema(&x.s);
+    assert_int_equal(newt_db_open(&db, x.s.uri, second, &o), NEWT_ECLASS);
     assert_string_equal(newt_error_message(newt_db_error(db)),
                         "class \"Duty\" version 1 is registered with other names that it had");
     assert_non_null(strstr(newt_error_hint(newt_db_error(db)), "Raise the class's version"));
