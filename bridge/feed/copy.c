@@ -15,7 +15,7 @@ static const char follower[] = "newt copy", kind[] = "copy";
 enum {
     OBJECTS = 5000, /* of a part; also in newtdb.h */
     BYTES = 8 << 20,
-    TRANSACTIONS = 1000
+    OF_TRANSACTIONS = 50000 /* objects of the transactions that are recorded at once */
 };
 
 /* The transactions of a part, with what they point to. */
@@ -163,9 +163,8 @@ fetch_log(copy *x, newt__cursor *at)
 
     log_clear(&x->log);
     do
-        status = c->jar.storage->feed->next(
-            c->jar.session, at, x->o.objects < TRANSACTIONS ? x->o.objects : TRANSACTIONS,
-            take_transaction, x, &x->e);
+        status = c->jar.storage->feed->next(c->jar.session, at, OF_TRANSACTIONS, take_transaction,
+                                            x, &x->e);
     while (status == NEWT_OK && x->log.within);
     return status;
 }

@@ -34,6 +34,7 @@ send_objects(newt__session *c, const newt__import *x)
         newt__param_array(&gap, &oids);
         newt__param_int(&gap, x->after);
         newt__param_int(&gap, x->up_to);
+        newt__param_int(&gap, (int64_t)x->n_objects);
         newt__send(c, NEWT__S_IMPORT_GAP, &gap);
     }
     newt__buffer_free(&oids.buf);

@@ -447,10 +447,12 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "INSERT INTO @store@.object_state AS o (zoid, serial, state) SELECT * FROM "
         "unnest($1::bigint[], $2::bigint[], $3::bytea[]) ON CONFLICT (zoid) DO UPDATE SET "
         "serial = excluded.serial, state = excluded.state WHERE o.serial <> excluded.serial",
-    /* $1 zoids that stay, of those after $2 up to $3 */
+    /* $1 zoids that stay, of those after $2 up to $3, $4 how many they are. As a rule there are no
+     * others, and each row is compared with all of the array where there are. */
     [NEWT__S_IMPORT_GAP] =
-        "WITH d AS (DELETE FROM @store@.object_state WHERE zoid > $2 AND zoid <= $3 "
-        "AND zoid <> ALL ($1::bigint[]) RETURNING zoid), r AS (DELETE FROM "
+        "WITH d AS (DELETE FROM @store@.object_state WHERE (SELECT count(*) FROM "
+        "@store@.object_state WHERE zoid > $2 AND zoid <= $3) <> $4::bigint AND zoid > $2 "
+        "AND zoid <= $3 AND zoid <> ALL ($1::bigint[]) RETURNING zoid), r AS (DELETE FROM "
         "@store@.newt_reject_entry e USING d WHERE e.zoid = ANY (ARRAY[d.zoid])) "
         "DELETE FROM @store@.newt_projection p USING d WHERE p.zoid = ANY (ARRAY[d.zoid])",
     /* $4 microseconds; $5 user, $6 description, $7 extension; $8 written, $9 removed: null where
