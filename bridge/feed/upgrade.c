@@ -121,23 +121,27 @@ write_anew(upgrading *w, newt__header *h)
     return w->u.dry_run ? NEWT_OK : newt__object_change(h);
 }
 
+/* The record is a copy: a savepoint that work rolls back to makes the object anew. */
 static int
 call_work(upgrading *w, newt__header *h)
 {
     newt__jar *jar = &w->c->jar;
-    newt_record record = {.env = &jar->coder.env, .data = h->record, .n = h->record_n};
+    uint8_t *copy = malloc(h->record_n + (size_t)1);
+    newt_record record = {.env = &jar->coder.env, .data = copy, .n = h->record_n};
     bool same;
-    int status = newt__object_change(h);
+    int status = copy ? newt__object_change(h) : newt__base_fail_memory(&jar->base);
 
+    if (status == NEWT_OK) {
+        memcpy(copy, h->record, record.n);
+        newt__object_pin(h);
+        status = w->u.work(w->c, newt__object_of(h), &record, w->u.arg);
+        if (status == NEWT_OK && jar->base.phase == NEWT__IDLE)
+            status = newt__base_fail(&jar->base, NEWT_EBUSY, 0,
+                                     "newt_upgrade.work has ended the transaction itself");
+    }
+    free(copy);
     if (status != NEWT_OK)
         return status;
-    newt__object_pin(h);
-    status = w->u.work(w->c, newt__object_of(h), &record, w->u.arg);
-    if (status != NEWT_OK)
-        return status;
-    if (jar->base.phase == NEWT__IDLE)
-        return newt__base_fail(&jar->base, NEWT_EBUSY, 0,
-                               "newt_upgrade.work has ended the transaction itself");
     newt_done(newt__object_of(h));
     if (h->state != NEWT__CHANGED) /* it has deleted the object */
         return NEWT_OK;

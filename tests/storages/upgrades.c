@@ -496,6 +496,7 @@ split(newt_conn *c, void *object, const newt_record *record, void *arg)
     splitting *s = arg;
     struct address *a;
     char street[50], city[50];
+    int64_t savepoint;
 
     if (newt_ref_of(contact_obj(p)).oid == s->failing.oid)
         return 42;
@@ -511,6 +512,12 @@ split(newt_conn *c, void *object, const newt_record *record, void *arg)
     }
     if (!newt_is_null(p->address.any))
         return 0; /* it has been done */
+    /* it may go back, and the record stays what it was */
+    if (newt_savepoint(c, &savepoint) != NEWT_OK)
+        return newt_status(c);
+    newt_set(p, name, "for a moment");
+    if (newt_rollback_to(c, savepoint) != NEWT_OK)
+        return newt_status(c);
     take_text(record, "street", street, sizeof street);
     take_text(record, "city", city, sizeof city);
     a = address_new(c);
