@@ -695,11 +695,12 @@ NEWT_API bool newt_is_doomed(const newt_conn *c);
 /*
  * Hooks run when a transaction ends, in the order in which they were given, and are forgotten then.
  *
- * BEFORE_COMMIT   within the transaction: may change objects, and add hooks, which run as well. One
- *                 that does not return NEWT_OK stops the commit, which returns its status.
- * AFTER_COMMIT    status is what newt_commit is going to return; also after a commit that failed.
- * BEFORE_ABORT    within the transaction, by newt_abort, newt_close or newt_transact. Not run when
- * a AFTER_ABORT     commit fails.
+ * NEWT_BEFORE_COMMIT  within the transaction: may change objects, and add hooks, which run as well.
+ *                     One that does not return NEWT_OK stops the commit, which returns its status
+ * NEWT_AFTER_COMMIT   status is what newt_commit is going to return; also after one that failed
+ * NEWT_BEFORE_ABORT   within the transaction, by newt_abort, newt_close or newt_transact; not where
+ *                     a commit fails
+ * NEWT_AFTER_ABORT    the same, afterwards
  *
  * Those before the end must not end the transaction, those after it not begin another one on this
  * connection (NEWT_EBUSY). status is NEWT_OK and the result does not count where nothing is said of

@@ -40,6 +40,7 @@ typedef enum newt__sql {
     NEWT__Q_SINCE,
     NEWT__Q_PARTS,
     NEWT__Q_LOAD,
+    NEWT__Q_LOAD_RUN,
     NEWT__Q_SERIAL,
     NEWT__Q_TAKE_OIDS,
     NEWT__Q_ADD,

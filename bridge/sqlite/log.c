@@ -6,7 +6,6 @@
  */
 #include "session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,10 +38,13 @@ newt__log_free(newt__log *l)
 static bool
 list_oid(newt__list *l, int64_t oid)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%c%lld", l->n++ ? ',' : '[', (long long)oid);
+    char text[24], *at = text + sizeof text;
 
-    return newt__buffer_append(&l->text, text, (size_t)n);
+    do /* oids are not negative */
+        *--at = (char)('0' + oid % 10);
+    while ((oid /= 10) > 0);
+    *--at = l->n++ ? ',' : '[';
+    return newt__buffer_append(&l->text, at, (size_t)(text + sizeof text - at));
 }
 
 static bool

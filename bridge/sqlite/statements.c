@@ -34,6 +34,8 @@ const char *const newt__sqls[NEWT__N_SQL] = {
     [NEWT__Q_PARTS] = "SELECT written, removed FROM transaction_object WHERE serial = ?1 "
                       "ORDER BY n",
     [NEWT__Q_LOAD] = "SELECT serial, state FROM object_state WHERE zoid = ?1",
+    [NEWT__Q_LOAD_RUN] = "SELECT zoid, serial, state FROM object_state "
+                         "WHERE zoid BETWEEN ?1 AND ?2 ORDER BY zoid",
     [NEWT__Q_SERIAL] = "SELECT serial FROM object_state WHERE zoid = ?1",
     [NEWT__Q_TAKE_OIDS] = "UPDATE newt_store SET next_oid = next_oid + ?1 "
                           "RETURNING next_oid - ?1",
