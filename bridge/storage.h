@@ -30,7 +30,17 @@ enum {
 };
 
 enum {
-    NEWT__MOST_TURNS = 8 /* that one transaction waits for */
+    NEWT__MOST_TURNS = 8, /* that one transaction waits for */
+    /* A transaction may begin without the storage if the position of the cache was confirmed less
+     * than this ago: by so much can it miss what other programs have committed. What this newt_db
+     * has committed is never missed. */
+    NEWT__FRESH_US = 100 * 1000
+};
+
+enum {
+    NEWT__ROOT = 1, /* the oid of the root, which a store has from the start */
+    NEWT__FIRST_SERIAL =
+        1 /* of the transaction that made it, and of the root until it is changed */
 };
 
 /* ---- positions and changes ------------------------------------------------------------------- */
@@ -79,7 +89,7 @@ typedef enum newt__projection {
 
 typedef struct newt__change {
     enum {
-        NEWT__ADD,
+        NEWT__ADD, /* if there is one of this oid all the same, nothing is written */
         NEWT__REPLACE,
         NEWT__REMOVE
     } what;
@@ -110,8 +120,10 @@ typedef struct newt__writes {
      * appended as {"path": [...], "reason": ...}; or NULL. */
     int (*project)(void *arg, int64_t oid, const void *record, size_t n, newt__buffer *out,
                    bool *hidden, json_t *rejects);
-    /* What was only read, but must not have changed. i < n_current; false: it is written, so there
-     * is nothing to compare. Asked when all changes have been pulled. */
+    /* What was only read, but must not have changed; serial 0: there must be none. i < n_current;
+     * false: it is written, so there is nothing to compare. Asked when all changes have been
+     * pulled.
+     */
     bool (*current)(void *arg, size_t i, int64_t *oid, int64_t *serial);
     size_t n_current;
     newt__clash *clash;
@@ -219,6 +231,8 @@ typedef struct newt__storage_type {
      * *stats: round trips and statements. */
     newt__session *(*connect)(newt__storage *s, newt__opened *opened, void *arg, newt_stats *stats);
     void (*disconnect)(newt__session *x);
+    /* From now on it calls this one. Outside of a transaction. */
+    void (*tell)(newt__session *x, newt__opened *opened, void *arg);
     /* Makes sure that the session is of use, outside of a transaction; idle_us: since its last use.
      */
     int (*ready)(newt__session *x, int64_t idle_us, newt_error *e);
@@ -238,7 +252,8 @@ typedef struct newt__storage_type {
     /* In any case, also after commit. */
     void (*end)(newt__session *x);
 
-    /* Found records in any order; what does not exist is no error. n 0: only opens the snapshot. */
+    /* Found records in any order; what does not exist is no error. n 0: only opens the snapshot.
+     * Outside of a transaction, if the session has had one: as it is committed then. */
     int (*load)(newt__session *x, const int64_t *oids, size_t n, newt__take_record *take, void *arg,
                 newt_error *e);
     /* What can be reached, and in any order. options: depth and objects are given, and within the

@@ -6,15 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    NEW = -1 /* in place of a serial */
+};
+
 /* What a commit is going to put. */
 typedef struct work {
     newt__session *x;
     const newt__writes *w;
     newt__version **versions;
-    int64_t *read_with; /* their serials; -1: new */
+    int64_t *read_with; /* their serials, or NEW */
     bool *wants_record;
     size_t n, cap;
-    int64_t *current; /* oids that must be current, each with its serial */
+    int64_t *current; /* oids that must be current, each with its serial; 0: there must be none */
     size_t n_current;
     newt__logged *entry;
     /* those that others have changed, as they are now; NULL in found: removed */
@@ -74,7 +78,7 @@ add(work *k, const newt__change *c)
     v->n = n;
     if (n > 0)
         memcpy(v->record, v->removed ? c->class_name : c->record, n);
-    k->read_with[k->n] = c->what == NEWT__ADD ? -1 : c->serial;
+    k->read_with[k->n] = c->what == NEWT__ADD ? NEW : c->serial;
     k->wants_record[k->n] = c->wants_record;
     k->versions[k->n++] = v;
     return true;
@@ -162,12 +166,9 @@ static bool
 compare(work *k)
 {
     for (size_t i = 0; i < k->n; i++) {
-        const newt__version *now;
+        const newt__version *now = newt__heap_now(k->x->heap, k->versions[i]->oid);
 
-        if (k->read_with[i] < 0)
-            continue;
-        now = newt__heap_now(k->x->heap, k->versions[i]->oid);
-        if ((!now || now->serial != k->read_with[i]) &&
+        if ((now ? now->serial : NEW) != k->read_with[i] &&
             !clashes(k, k->versions[i]->oid, false, k->wants_record[i]))
             return false;
     }
@@ -175,7 +176,7 @@ compare(work *k)
         int64_t oid = k->current[2 * i], serial = k->current[2 * i + 1];
         const newt__version *now = newt__heap_now(k->x->heap, oid);
 
-        if ((!now || now->serial != serial) && !clashes(k, oid, true, false))
+        if ((now ? now->serial : 0) != serial && !clashes(k, oid, true, false))
             return false;
     }
     return true;

@@ -15,7 +15,6 @@ enum {
     FIRST_OID = 1024,
     FIRST_CAP = 64,
     FIRST_SHIFT = 64 - 6,
-    ROOT_OID = 1,
     MOST_LOGGED = 4096,         /* transactions */
     MOST_LOGGED_BYTES = 2 << 20 /* of all of them, except the last */
 };
@@ -385,11 +384,11 @@ put_root(newt__heap *h)
         free(entry);
         return false;
     }
-    v->oid = ROOT_OID;
+    v->oid = NEWT__ROOT;
     v->n = sizeof root;
     memcpy(v->record, root, sizeof root);
     entry->n = entry->n_written = 1;
-    entry->oids[0] = ROOT_OID;
+    entry->oids[0] = NEWT__ROOT;
     newt__heap_put(h, entry, &v);
     return true;
 }

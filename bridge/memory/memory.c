@@ -168,6 +168,7 @@ const newt__storage_type newt__memory = {
     .close = storage_close,
     .connect = newt__memory_connect,
     .disconnect = newt__memory_disconnect,
+    .tell = newt__memory_tell,
     .ready = newt__memory_ready,
     .alive = newt__memory_alive,
     .abandon = newt__memory_abandon,

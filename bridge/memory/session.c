@@ -54,6 +54,13 @@ newt__memory_disconnect(newt__session *x)
     free(x);
 }
 
+void
+newt__memory_tell(newt__session *x, newt__opened *opened, void *arg)
+{
+    x->opened = opened;
+    x->opened_arg = arg;
+}
+
 int
 newt__memory_ready(newt__session *x, int64_t idle_us, newt_error *e)
 {

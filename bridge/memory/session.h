@@ -44,6 +44,7 @@ newt__session *newt__memory_connect(newt__storage *s, newt__opened *opened, void
                                     newt_stats *stats);
 void newt__memory_end(newt__session *x);
 void newt__memory_disconnect(newt__session *x);
+void newt__memory_tell(newt__session *x, newt__opened *opened, void *arg);
 int newt__memory_ready(newt__session *x, int64_t idle_us, newt_error *e);
 bool newt__memory_alive(const newt__session *x);
 void newt__memory_abandon(newt__session *x);

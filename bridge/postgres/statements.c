@@ -403,7 +403,8 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "was "
         "changed by another transaction', 'Its serial is not the one that was read.') END "
         "FROM (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS i(zoid, serial) OFFSET 0) i "
-        "JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) AND o.serial = i.serial",
+        "LEFT JOIN @store@.object_state o ON o.zoid = ANY (ARRAY[i.zoid]) "
+        "WHERE coalesce(o.serial, 0) = i.serial",
     [NEWT__S_TRANSACTION] =
         "INSERT INTO @store@.transaction (tid, serial, nonce, written, removed, username, "
         "removed_classes) VALUES (" NEXT_TID ", $1, $2, $3, $4, CURRENT_USER, $6) " RETURNING_TID,

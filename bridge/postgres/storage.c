@@ -52,6 +52,13 @@ done(newt__session *c, int status, newt_error *e)
     return status;
 }
 
+static void
+tell(newt__session *c, newt__opened *opened, void *arg)
+{
+    c->opened = opened;
+    c->opened_arg = arg;
+}
+
 static int
 ready(newt__session *c, int64_t idle_us, newt_error *e)
 {
@@ -357,6 +364,7 @@ const newt__storage_type newt__postgres = {
     .close = storage_close,
     .connect = newt__session_new,
     .disconnect = newt__session_free,
+    .tell = tell,
     .ready = ready,
     .alive = alive,
     .abandon = newt__session_abandon,

@@ -5,13 +5,6 @@
 
 #include <stdlib.h>
 
-enum {
-    /* A transaction may begin without the storage if the position of the cache was confirmed less
-     * than this ago: by so much can it miss what other programs have committed. What this newt_db
-     * has committed is never missed. */
-    FRESH_US = 100 * 1000
-};
-
 _Static_assert(offsetof(newt_conn, jar) == 0, "a newt_conn begins with its newt__jar");
 
 /* ---- asking ------------------------------------------------------------------------------ */
@@ -166,7 +159,7 @@ fresh(newt_conn *c)
         return false;
     if (c->jar.cache.n == 0)
         return true; /* everything will come from the snapshot */
-    return c->position.tid >= newest_tid(c->db) && newt__clock() - c->checked_us < FRESH_US;
+    return c->position.tid >= newest_tid(c->db) && newt__clock() - c->checked_us < NEWT__FRESH_US;
 }
 
 /* ---- begin, abort --------------------------------------------------------------------- */
