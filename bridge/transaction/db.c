@@ -2,6 +2,7 @@
  * db.c - databases, their connections and pool
  */
 #include "transaction.h"
+#include "../demo/demo.h"
 #include "../memory/memory.h"
 #include "../postgres/postgres.h"
 #include "../sqlite/sqlite.h"
@@ -18,13 +19,14 @@
 static const newt__storage_type *
 type_of(const char *uri, newt_error *e)
 {
-    static const newt__storage_type *const others[] = {&newt__memory, &newt__sqlite};
+    static const newt__storage_type *const others[] = {&newt__memory, &newt__sqlite, &newt__demo};
     static const struct {
         const char *begins, *hint;
     } mistyped[] = {
         {":memory:", "A store in memory is \"memory:\" or \"memory:NAME\"."},
         {"memory:", "A store in memory is \"memory:\" or \"memory:NAME\"."},
         {"sqlite", "A store in SQLite is \"sqlite:PATH\"."},
+        {"demo:", "A layer is \"demo:(BASE)\" or \"demo:(BASE)(CHANGES)\"."},
     };
 
     for (size_t i = 0; uri && i < sizeof others / sizeof *others; i++) {
@@ -41,6 +43,37 @@ type_of(const char *uri, newt_error *e)
         }
     }
     return &newt__postgres;
+}
+
+/* Opens the storage of side->uri, and those within it, which are `below` layers deep. It is closed
+ * in any case. */
+static int
+open_storage(newt_db *db, newt__side *side, int below, newt_error *e)
+{
+    newt__side base = {0}, changes = {0};
+    int status;
+
+    side->type = type_of(side->uri, e);
+    if (!side->type)
+        return e->status;
+    if (side->type != &newt__demo)
+        return side->type->open(&side->storage, side->uri, &db->options, &db->process, e);
+    if (below == NEWT__MOST_LAYERS)
+        return newt__fail(e, NEWT_ELIMIT, 0, "more than %d layers on one store", NEWT__MOST_LAYERS);
+    status = newt__demo_parts(side->uri, &base.uri, &changes.uri, e);
+    if (status == NEWT_OK && !changes.uri && !(changes.uri = strdup("memory:")))
+        status = newt__fail_memory(e);
+    if (status == NEWT_OK)
+        status = open_storage(db, &base, below + 1, e);
+    if (status == NEWT_OK)
+        status = open_storage(db, &changes, below + 1, e);
+    if (status == NEWT_OK)
+        status = newt__demo_over(&side->storage, &base, &changes, &db->process, e);
+    if (status != NEWT_OK) {
+        newt__side_close(&base);
+        newt__side_close(&changes);
+    }
+    return status;
 }
 
 /* Schemas that a store must not be in: one goes with the extension, the others are the system's,
@@ -120,13 +153,37 @@ conn_new(newt_db *db)
     }
     if (getentropy(&c->random, sizeof c->random) != 0 || c->random == 0)
         c->random = (uint64_t)newt__clock() | 1;
+    pthread_mutex_lock(&db->mutex);
+    c->next_of_all = db->all;
+    db->all = c;
+    pthread_mutex_unlock(&db->mutex);
     return c;
+}
+
+/* The database's lock, unless this is a child: there it may be that of a thread that is not here.
+ */
+static bool
+lock(newt_db *db)
+{
+    bool here = newt__process_is(&db->process);
+
+    if (here)
+        pthread_mutex_lock(&db->mutex);
+    return here;
 }
 
 static void
 conn_free(newt_conn *c)
 {
-    if (!newt__process_is(&c->db->process))
+    newt_conn **at = &c->db->all;
+    bool here = lock(c->db);
+
+    while (*at != c)
+        at = &(*at)->next_of_all;
+    *at = c->next_of_all;
+    if (here)
+        pthread_mutex_unlock(&c->db->mutex);
+    else
         c->jar.storage->abandon(c->jar.session);
     newt_abort(c);
     if (c->rider)
@@ -152,16 +209,12 @@ make_ready(newt_conn *c)
 static newt_conn *
 pool_get(newt_db *db)
 {
-    bool alone = !newt__process_is(
-        &db->process); /* the lock may be that of a thread that is not here */
-    newt_conn *c;
+    bool here = lock(db);
+    newt_conn *c = db->idle;
 
-    if (!alone)
-        pthread_mutex_lock(&db->mutex);
-    c = db->idle;
     if (c)
         db->idle = c->next_idle;
-    if (!alone)
+    if (here)
         pthread_mutex_unlock(&db->mutex);
     return c;
 }
@@ -181,7 +234,7 @@ newt_connect(newt_db *db, newt_conn **out)
     newt_conn *c;
 
     *out = NULL;
-    if (db->error.status != NEWT_OK)
+    if (!db->opened)
         return db->error.status; /* newt_db_open has failed */
     if (!newt__process_is(&db->process))
         return newt__process_fail(&db->process, &db->error);
@@ -239,6 +292,7 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
 {
     newt_db *db = calloc(1, sizeof *db);
     newt_conn *c = NULL;
+    newt__side side = {0};
     int rc;
 
     *out = db;
@@ -259,9 +313,12 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     if (rc != NEWT_OK)
         return rc;
     rc = check_schema(db->schema, &db->error);
-    if (rc != NEWT_OK || !(db->type = type_of(db->uri, &db->error)))
-        return db->error.status;
-    rc = db->type->open(&db->storage, db->uri, &db->options, &db->process, &db->error);
+    if (rc != NEWT_OK)
+        return rc;
+    side.uri = db->uri;
+    rc = open_storage(db, &side, 0, &db->error);
+    db->type = side.type;
+    db->storage = side.storage;
     if (rc != NEWT_OK)
         return rc;
     c = conn_new(db);
@@ -270,7 +327,8 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     rc = newt__register_classes(c, &db->error); /* which connects, if there are classes */
     if (rc == NEWT_OK && (rc = make_ready(c)) != NEWT_OK)
         newt__error_move(&db->error, &c->jar.base.error);
-    if (rc == NEWT_OK)
+    db->opened = rc == NEWT_OK;
+    if (db->opened)
         pool_put(db, c);
     else
         conn_free(c);

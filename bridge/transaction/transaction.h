@@ -14,8 +14,11 @@ struct newt_db {
     newt__process process;
     const newt__storage_type *type;
     newt__storage *storage;
+    size_t pushed;         /* layers, by newt_db_push */
+    bool opened;           /* connections can be had */
     pthread_mutex_t mutex; /* guards what follows */
     newt_conn *idle;       /* last in, first out */
+    newt_conn *all;        /* the idle ones, and the program's */
     int64_t newest_tid;    /* the highest committed or seen by any connection */
 };
 
@@ -32,7 +35,7 @@ typedef struct newt__queue {
 struct newt_conn {
     newt__jar jar; /* the first: see newt__jar_of() */
     newt_db *db;
-    newt_conn *next_idle;
+    newt_conn *next_idle, *next_of_all;
     struct newt__description *description; /* of newt_describe, in this transaction; or NULL */
     newt__position position;               /* the cache is as of this transaction; tid 0: of none */
     int64_t committed_tid; /* of the last commit; 0: a transaction has begun since */
@@ -89,6 +92,8 @@ int newt__pending_next(newt__pending *p, newt__change *out);
 void newt__pending_free(newt__pending *p);
 /* What the class says of who writes the JSONB. k NULL: it has no table. */
 newt__projection newt__class_projection(const newt__class *k);
+/* The same of the class of a record. */
+newt__projection newt__record_projection(newt_conn *c, const void *record, size_t n);
 
 /* ---- conflicts (conflict.c) ------------------------------------------------------------- */
 

@@ -4,7 +4,8 @@
  * Every test has a store of its own, in a schema of its own, so that tests run side by side. Runs
  * inside dev/private-server; with NEWT_TEST_STORAGE=memory the stores are in memory, with sqlite in
  * files of SQLite's, and there is no server. Then store.pg is NULL, and what is asked of it in SQL
- * is passed over.
+ * is passed over. So it is with layers in memory: layer over a store in memory, layers over such a
+ * layer, layer-server over PostgreSQL.
  */
 #ifndef NEWT_TESTS_SERVER_H
 #define NEWT_TESTS_SERVER_H
@@ -56,16 +57,37 @@ UNUSED static const newt_class *const classes[] = {&item_class, NULL};
 /* Where the tests connect to: the private server's database, or what use_database has made. */
 static char test_uri[256], test_database[64];
 
+/* Which storage the tests are run on; "": PostgreSQL. */
+UNUSED static const char *
+storage_name(void)
+{
+    const char *name = getenv("NEWT_TEST_STORAGE");
+
+    return name ? name : "";
+}
+
+UNUSED static bool
+on_layer(void)
+{
+    return strncmp(storage_name(), "layer", 5) == 0;
+}
+
 UNUSED static bool
 on_storage(const char *name)
 {
-    const char *storage = getenv("NEWT_TEST_STORAGE");
-
-    return strcmp(storage && *storage ? storage : "server", name) == 0;
+    return strcmp(*storage_name() ? storage_name() : "server", name) == 0;
 }
-#define on_memory() on_storage("memory")
 #define on_sqlite() on_storage("sqlite")
 #define on_server() on_storage("server")
+/* What is written is in memory. */
+#define on_memory() (on_storage("memory") || on_layer())
+
+/* There is a server, perhaps under a layer. */
+UNUSED static bool
+over_server(void)
+{
+    return on_server() || on_storage("layer-server");
+}
 
 /* Of a test that is about one storage. */
 #define needs_storage(name)                                                                        \
@@ -75,12 +97,27 @@ on_storage(const char *name)
     } while (0)
 #define needs_server() needs_storage("server")
 
+/* Where stores are created; a layer over them is not. */
+UNUSED static const char *
+base_uri(void)
+{
+    if (!over_server())
+        return "memory:tests";
+    return *test_uri ? test_uri : getenv("NEWT_URI");
+}
+
 UNUSED static const char *
 uri(void)
 {
-    if (on_memory())
-        return "memory:tests";
-    return *test_uri ? test_uri : getenv("NEWT_URI");
+    static char layer[512];
+
+    if (!on_layer())
+        return base_uri();
+    snprintf(layer, sizeof layer,
+             strcmp(storage_name(), "layers") == 0 ? "demo:(demo:(%s)(memory:below))(memory:layer)"
+                                                   : "demo:(%s)(memory:layer)",
+             base_uri());
+    return layer;
 }
 
 /* ---- files of SQLite's ---------------------------------------------------------------- */
@@ -165,7 +202,7 @@ assert_sound(const char *path)
 UNUSED static PGconn *
 sql_open(void)
 {
-    PGconn *pg = PQconnectdb(uri());
+    PGconn *pg = PQconnectdb(base_uri());
 
     if (PQstatus(pg) != CONNECTION_OK)
         fail_msg("%s", PQerrorMessage(pg));
@@ -272,7 +309,7 @@ use_database(bool extension)
     char *name = test_database;
     PGconn *pg;
 
-    if (!on_server())
+    if (!over_server())
         return;
     *test_uri = 0;
     snprintf(name, sizeof test_database, "%s_%d", extension ? "with" : "without", (int)getpid());
@@ -331,7 +368,7 @@ store_make(store *s, const char *name)
     } else {
         snprintf(s->uri, sizeof s->uri, "%s", uri());
     }
-    if (newt_store_create(s->uri, store_schema(s), &e) != NEWT_OK)
+    if (newt_store_create(on_layer() ? base_uri() : s->uri, store_schema(s), &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);
     if (!on_server())
