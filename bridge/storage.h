@@ -43,6 +43,10 @@ enum {
         1 /* of the transaction that made it, and of the root until it is changed */
 };
 
+/* Oids from here on are those of layers (bridge/demo/), which may come into any store: what a store
+ * hands out itself stays below, whatever it holds. */
+#define NEWT__FIRST_LAYER_OID (INT64_C(1) << 52)
+
 /* ---- positions and changes ------------------------------------------------------------------- */
 
 /* A place in the order of commits: the last transaction that is visible there. tid 0: none. */

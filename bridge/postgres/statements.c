@@ -314,12 +314,13 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_BARRIER] = "SELECT " EMIT,
     /* $1 sequence, $2 blocks of it, $3 0: of serials. After a restore or a replication without
      * sequences they give numbers that are in use: those are skipped. The snapshot is older than
-     * the block, so a greater number in it was drawn before. */
+     * the block, so a greater number in it was drawn before; but for NEWT__FIRST_LAYER_OID and
+     * greater ones, which were not drawn here. */
     [NEWT__S_BLOCKS] =
         "SELECT b.start FROM (SELECT nextval($1::text::regclass) AS start "
         "FROM generate_series(1, $2::bigint) OFFSET 0) b WHERE b.start > coalesce("
         "CASE WHEN $3::bigint = 0 THEN (SELECT max(serial) FROM @store@.transaction) "
-        "ELSE (SELECT max(zoid) FROM @store@.object_state) END, 0)",
+        "ELSE (SELECT max(zoid) FROM @store@.object_state WHERE zoid < 4503599627370496) END, 0)",
 
     [NEWT__S_LOAD] =
         "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid = ANY ($1::bigint[])",
