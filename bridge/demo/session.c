@@ -255,15 +255,18 @@ newt__demo_ready(newt__session *x, int64_t idle_us, newt_error *e)
 }
 
 /* The caller compares the position of the changes alone; how fresh that of the base is, it is told
- * here. */
+ * here. Before anything was told, nothing is cached. */
 bool
 newt__demo_alive(const newt__session *x)
 {
     newt__storage *s = x->storage;
     bool newest;
 
-    if (!s->base.type->alive(x->base) || !s->changes.type->alive(x->changes) ||
-        newt__clock() - x->base_us >= NEWT__FRESH_US)
+    if (!s->base.type->alive(x->base))
+        return false;
+    if (x->at.base.tid == 0)
+        return true;
+    if (!s->changes.type->alive(x->changes) || newt__clock() - x->base_us >= NEWT__FRESH_US)
         return false;
     pthread_mutex_lock(&s->lock);
     newest = x->at.base.tid >= s->base_tid;
@@ -559,8 +562,8 @@ random_block(int64_t *from, newt_error *e)
 
     if (getentropy(&x, sizeof x) != 0)
         return newt__fail(e, NEWT_EINVAL, 0, "the system gives no random numbers");
-    *from = (int64_t)(x & (uint64_t)(NEWT__FIRST_RANDOM_OID - 1) & ~(uint64_t)(OIDS - 1)) +
-            NEWT__FIRST_RANDOM_OID;
+    *from = (int64_t)(x & (uint64_t)(NEWT__FIRST_LAYER_OID - 1) & ~(uint64_t)(OIDS - 1)) +
+            NEWT__FIRST_LAYER_OID;
     return NEWT_OK;
 }
 
@@ -574,7 +577,7 @@ take_block(newt__session *x, newt_error *e)
     int status = NEWT_OK;
 
     for (int i = 0; i < ATTEMPTS && found > 0 && status == NEWT_OK; i++) {
-        if (i > 0 || from == 0 || from == 2 * NEWT__FIRST_RANDOM_OID)
+        if (i > 0 || from == 0 || from == 2 * NEWT__FIRST_LAYER_OID)
             status = random_block(&from, e);
         for (int k = 0; k < OIDS; k++)
             block[k] = from + k;

@@ -15,10 +15,10 @@ enum {
     NEWT__SERIAL_BITS = 53
 };
 
-/* Oids. What is new takes them at random, from where no store's sequence comes to, and which
- * doubles still hold exactly, for those who read JSON. Ours are above all others. */
-#define NEWT__FIRST_RANDOM_OID (INT64_C(1) << 52)
-#define NEWT__FIRST_LISTS_OID  (INT64_C(1) << 62)
+/* Oids. What is new takes them at random, from NEWT__FIRST_LAYER_OID up to twice that: no sequence
+ * of a store comes there, and doubles still hold them exactly, for those who read JSON. Those of
+ * our own records are above all others. */
+#define NEWT__FIRST_LISTS_OID (INT64_C(1) << 62)
 
 struct newt__storage {
     newt__side base, changes;

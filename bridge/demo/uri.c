@@ -34,8 +34,12 @@ part(const char **at, bool *memory)
     if (depth > 0)
         return NULL;
     *at = to + 1;
-    out = strndup(from, (size_t)(to - from));
+    out = malloc((size_t)(to - from) + 1);
     *memory = out != NULL;
+    if (!out)
+        return NULL;
+    memcpy(out, from, (size_t)(to - from));
+    out[to - from] = 0;
     return out;
 }
 

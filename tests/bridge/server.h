@@ -4,8 +4,9 @@
  * Every test has a store of its own, in a schema of its own, so that tests run side by side. Runs
  * inside dev/private-server; with NEWT_TEST_STORAGE=memory the stores are in memory, with sqlite in
  * files of SQLite's, and there is no server. Then store.pg is NULL, and what is asked of it in SQL
- * is passed over. So it is with layers in memory: layer over a store in memory, layers over such a
- * layer, layer-server over PostgreSQL.
+ * is passed over. So it is with layers: layer over a store in memory, layers over such a layer,
+ * layer-server over PostgreSQL, all in memory; and layer-stored, in PostgreSQL over a store in
+ * memory.
  */
 #ifndef NEWT_TESTS_SERVER_H
 #define NEWT_TESTS_SERVER_H
@@ -80,7 +81,7 @@ on_storage(const char *name)
 #define on_sqlite() on_storage("sqlite")
 #define on_server() on_storage("server")
 /* What is written is in memory. */
-#define on_memory() (on_storage("memory") || on_layer())
+#define on_memory() (on_storage("memory") || (on_layer() && !on_storage("layer-stored")))
 
 /* There is a server, perhaps under a layer. */
 UNUSED static bool
@@ -113,10 +114,14 @@ uri(void)
 
     if (!on_layer())
         return base_uri();
-    snprintf(layer, sizeof layer,
-             strcmp(storage_name(), "layers") == 0 ? "demo:(demo:(%s)(memory:below))(memory:layer)"
-                                                   : "demo:(%s)(memory:layer)",
-             base_uri());
+    if (strcmp(storage_name(), "layer-stored") == 0)
+        snprintf(layer, sizeof layer, "demo:(%s)(%s)", base_uri(), getenv("NEWT_URI"));
+    else
+        snprintf(layer, sizeof layer,
+                 strcmp(storage_name(), "layers") == 0
+                     ? "demo:(demo:(%s)(memory:below))(memory:layer)"
+                     : "demo:(%s)(memory:layer)",
+                 base_uri());
     return layer;
 }
 
@@ -371,6 +376,11 @@ store_make(store *s, const char *name)
     if (newt_store_create(on_layer() ? base_uri() : s->uri, store_schema(s), &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);
+    if (strcmp(storage_name(), "layer-stored") == 0) {
+        if (newt_store_create(getenv("NEWT_URI"), s->schema, &e) != NEWT_OK)
+            fail_error("newt_store_create", e);
+        newt_error_free(e);
+    }
     if (!on_server())
         return;
     s->pg = sql_open();
@@ -514,7 +524,8 @@ begin_alone(newt_conn *c)
     } while (stats_of(c).round_trips != asked);
 }
 
-/* The round trips of a connection since it had these figures. Without a server there are none. */
+/* The round trips of a connection since it had these figures. Elsewhere there are others, or none.
+ */
 #define assert_round_trips(c, before, n)                                                           \
     assert_int_equal(!on_server() ? (n) : stats_of(c).round_trips - (before).round_trips, n)
 
