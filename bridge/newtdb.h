@@ -534,6 +534,9 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  *   "sqlite:PATH", "sqlite:PATH?OPTION=VALUE&...": in a file of SQLite's, made by
  * newt_store_create, which several processes may have open. In PATH, %HH stands for a byte: a ? is
  * %3F, a % is %25.
+ *   "demo:(BASE)", "demo:(BASE)(CHANGES)": changes over another store, which is only read. BASE and
+ *   CHANGES are uris like these; CHANGES is "memory:" unless it is given. newt_options.schema is
+ * the schema of both. See "layers of changes" below.
  *
  * A store in SQLite needs no server: transactions, the feed and SQL are there as in PostgreSQL, and
  * tables of the same names. Its schema is "public". A commit writes the JSON of its objects,
@@ -988,6 +991,41 @@ NEWT_API int newt_bag_set_text(newt_bag *b, const char *key, const char *text, s
 
 /* The field of an old record, for upgrade hooks: a new reference or NULL. */
 NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field) NEWT_CHECK;
+
+/* ---- layers of changes ------------------------------------------------------------------- */
+
+/*
+ * A layer holds what is changed over a store that stays as it is: objects come from the layer, and
+ * those that it does not have from what lies below. For test suites (set up once, discard after
+ * each test) and for trying things out over a store that one may only read; see
+ * docs/demo-storage.md. "demo:(BASE)" or "demo:(BASE)(CHANGES)" as uri opens a store with a layer;
+ * these make and end layers of an open database, in memory, to a depth of 1,000 (NEWT_ELIMIT).
+ *
+ * All three fail with NEWT_EBUSY while a connection of the database is in a transaction, and must
+ * not run while another thread uses the database or its connections. Connections stay open: their
+ * caches are dropped, their counters and references stay. Feeds are to be closed before. Errors are
+ * in newt_db_error, as the last failure there; the database goes on.
+ */
+
+/* From now on everything is written to a new, empty layer, whatever the database is on. If there is
+ * no memory nothing has changed. */
+NEWT_API int newt_db_push(newt_db *db) NEWT_CHECK;
+/* Discards the newest layer that newt_db_push has made: the database is as it was then.
+ * NEWT_EINVAL: there is none. */
+NEWT_API int newt_db_pop(newt_db *db) NEWT_CHECK;
+/*
+ * Writes what the newest layer has added, changed and removed to what lies below it, as one
+ * transaction there, and registers the database's classes there before that. Objects keep their
+ * oids. NEWT_ECONFLICT: others have changed or removed there what the layer has changed or removed;
+ * newt_error_conflict lists these objects with the serials that they had when the layer first
+ * changed them. Nothing is merged. After a failure nothing is written and the layer is as it was;
+ * after NEWT_OK it is empty, and stays. (The exception is NEWT_EUNKNOWN, as of newt_commit: if it
+ * is not known whether anything was written, the layer is as it was.) CHANGES that have a name, or
+ * are not in memory, stay as they are in any case, on top of the same objects: discard them, since
+ * what was changed there cannot be written down again. NEWT_EINVAL: the database has no layer;
+ * NEWT_EBUSY: another program is writing to the layer.
+ */
+NEWT_API int newt_db_commit_changes(newt_db *db) NEWT_CHECK;
 
 /* ---- queries ----------------------------------------------------------------------------- */
 

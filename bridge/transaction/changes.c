@@ -88,6 +88,19 @@ is_hidden(newt_conn *c, const void *record, size_t n)
            newt__read(&r, &t) == NEWT__OK && t.hidden;
 }
 
+newt__projection
+newt__record_projection(newt_conn *c, const void *record, size_t n)
+{
+    const newt__class *k = NULL;
+    newt__reader r;
+
+    if (newt__read_begin(&r, &c->jar.coder.env, record, n) == NEWT__OK)
+        k = newt__class_named(c->jar.classes, r.class_name, r.class_n);
+    if (k && k->stored)
+        return newt__class_projection(k);
+    return is_hidden(c, record, n) ? NEWT__PROJECT_NOT : NEWT__PROJECT_STORE;
+}
+
 static void
 describe(const newt__pending *p, uint8_t state, const newt__class *k, newt__change *out)
 {

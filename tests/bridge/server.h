@@ -338,7 +338,7 @@ use_database(bool extension)
 typedef struct store {
     char schema[64];
     char file[160]; /* "": it is not in one */
-    char uri[256];
+    char uri[512];
     PGconn *pg; /* its search path is the schema */
     newt_db *db;
     newt_conn *a, *b;

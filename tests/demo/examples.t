@@ -81,9 +81,16 @@ END
     is "$1: and the object is as it was" "$(sql "SELECT state->'masts' FROM newt WHERE class_name = 'Ship'")" 3
 }
 
-block() { # KIND [N]: the first, or the Nth, such block of README.md
+test_suite() { # set up once, discard after each test; in memory and over what a server has
+    is "$1: test_suite, without a server" "$(env -u NEWT_URI PGHOST=/nowhere "$bin/test_suite" 2>&1)" '4 tests passed'
+    fresh && store
+    is "$1: test_suite, over PostgreSQL" "$("$bin/test_suite" "$NEWT_URI" 2>&1)" '4 tests passed'
+    is "$1: test_suite has left what it has set up" "$(sql "SELECT state->>'cents' FROM newt WHERE class_name = 'Account'")" 100
+}
+
+block() { # KIND [N [PAGE]]: the first, or the Nth, such block of README.md or another page
     awk -v kind="\`\`\`$1" -v nth="${2:-1}" '$0 == kind && ++n == nth { inside = 1; next }
-        /^```$/ { inside = 0 } inside' README.md
+        /^```$/ { inside = 0 } inside' "${3:-README.md}"
 }
 
 feed() { # a table that follows the store, from the beginning and on
@@ -105,6 +112,7 @@ unit_test() { # a store in memory
 readme() { # its program is examples/hello.c, and its SQL runs beside it
     is 'README.md shows examples/hello.c' "$(block c)" "$(cat examples/hello.c)"
     is 'README.md shows examples/unit_test.c' "$(block c 2)" "$(cat examples/unit_test.c)"
+    is 'docs/demo-storage.md shows examples/test_suite.c' "$(block c 1 docs/demo-storage.md)" "$(cat examples/test_suite.c)"
     fresh
     psql -Xqc 'CREATE EXTENSION newt'
     block sql >"$work/readme.sql"
@@ -115,9 +123,9 @@ readme() { # its program is examples/hello.c, and its SQL runs beside it
 }
 
 bin=build/examples
-hello plain && tracker plain && bag plain && feed plain && unit_test plain && readme
+hello plain && tracker plain && bag plain && feed plain && unit_test plain && test_suite plain && readme
 ok 'builds with the sanitizers' make -s SANITIZE=1 lib examples
 bin=build-asan/examples
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
-hello sanitized && tracker sanitized && bag sanitized && feed sanitized && unit_test sanitized
+hello sanitized && tracker sanitized && bag sanitized && feed sanitized && unit_test sanitized && test_suite sanitized
 done_testing
