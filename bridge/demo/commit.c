@@ -417,8 +417,10 @@ list_others(work *k, newt__committed *out)
         out->has_others &= newt__oid_list_add(&x->list, others->oids[i]);
     others->oids = x->list.oids;
     others->n = others->all ? 0 : x->list.n;
-    if (out->has_others)
-        newt__demo_stand(x, others->to, k->base_asked);
+    if (!out->has_others)
+        return;
+    newt__demo_stand(x, others->to, k->base_asked);
+    others->to.serial = x->at.number;
 }
 
 /* The number of a transaction, as serials of the changes are told. */
@@ -498,8 +500,7 @@ newt__demo_commit(newt__session *x, const newt__writes *w, newt__committed *out,
 
     *out = (newt__committed){0};
     x->wanted = false;
-    x->known = w->cache.tid != 0 && w->cache.tid == x->at.changes.tid &&
-               w->cache.serial == x->at.changes.serial;
+    x->known = newt__demo_knows(x, w->cache);
     status = compare_all(&k, &stopped, e);
     if (stopped) {
         out->status = status;

@@ -75,6 +75,7 @@ forget(newt__session *x)
     const newt__changes all = {.all = true};
 
     x->at.base = x->at.changes = (newt__position){0};
+    x->at.number++;
     x->known = false;
     return x->opened(x->opened_arg, &all);
 }
@@ -104,6 +105,7 @@ void
 newt__demo_stand(newt__session *x, newt__position changes, bool base)
 {
     x->at.changes = changes;
+    x->at.number++;
     if (!base)
         return;
     x->at.base = x->of_base.said.to;
@@ -111,12 +113,19 @@ newt__demo_stand(newt__session *x, newt__position changes, bool base)
     base_seen(x->storage, x->at.base.tid);
 }
 
+bool
+newt__demo_knows(const newt__session *x, newt__position position)
+{
+    return position.tid != 0 && position.tid == x->at.changes.tid &&
+           position.serial == x->at.number;
+}
+
 /* Both snapshots are open. What others have changed is what either says. */
 static int
 tell(newt__session *x)
 {
     const newt__changes *c = &x->of_changes.said;
-    newt__changes both = {.to = c->to,
+    newt__changes both = {.to = {c->to.tid, x->at.number + 1},
                           .all = !x->known || c->all || x->of_base.said.all,
                           .waited = c->waited,
                           .in_vain = c->in_vain};
@@ -290,8 +299,7 @@ newt__demo_begin(newt__session *x, newt__position position)
     static const newt__position none;
     bool cached = position.tid != 0;
 
-    x->known = !cached || (position.tid == x->at.changes.tid &&
-                           position.serial == x->at.changes.serial && x->at.base.tid != 0);
+    x->known = !cached || newt__demo_knows(x, position);
     x->wanted = true;
     x->storage->changes.type->begin(x->changes, cached && x->known ? x->at.changes : none);
     x->storage->base.type->begin(x->base, cached && x->known ? x->at.base : none);

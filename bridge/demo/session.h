@@ -50,9 +50,12 @@ struct newt__session {
     newt__opened *opened;
     void *opened_arg;
     newt_error why; /* of a callback of ours, which has failed */
+    /* What was told last, and taken. Others know it by the tid of the changes and a number that no
+     * other place of this session has: a tid alone says nothing about the base. */
     struct {
         newt__position base, changes;
-    } at;            /* what was told last, and taken: the second is all that others see */
+        int64_t number;
+    } at;
     int64_t base_us; /* when the base was asked last */
     bool wanted;     /* both snapshots are to be opened, and then told of */
     bool known;      /* where the cache stands is `at` */
@@ -61,7 +64,7 @@ struct newt__session {
     int64_t next_oid, end_oid;
 };
 
-/* Whether the record is one of ours, where an object was removed; *name: the class of that. */
+/* Whether the record is one of ours, where an object was removed. */
 bool newt__is_tombstone(const newt__found *found);
 /* Whether a record of the changes is an object; else there is none, whatever the base has. */
 bool newt__is_object(const newt__found *found);
@@ -138,6 +141,8 @@ int newt__demo_ended(newt__session *x, int status, newt_error *e);
 void newt__demo_renew_base(newt__session *x);
 /* What was heard of the base is where the session stands now. */
 void newt__demo_stand(newt__session *x, newt__position changes, bool base);
+/* Whether this is the place that was told last. */
+bool newt__demo_knows(const newt__session *x, newt__position position);
 /* Objects that the changes have are left out of a list that the base has told. */
 int newt__demo_hide(newt__session *x, newt__oid_list *l, newt_error *e);
 

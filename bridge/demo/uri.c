@@ -65,6 +65,9 @@ newt__demo_parts(const char *uri, char **base, char **changes, newt_error *e)
         status = wrong(e, uri, "something stands behind its last parenthesis");
     if (status == NEWT_OK && *changes && strncmp(*changes, "demo:", 5) == 0)
         status = wrong(e, uri, "changes cannot lie in a demo storage");
+    if (status == NEWT_OK && *changes && **changes && strcmp(*changes, "memory:") != 0 &&
+        strcmp(*changes, *base) == 0)
+        status = wrong(e, uri, "changes cannot lie in their base");
     if (status != NEWT_OK) {
         free(*base);
         free(*changes);

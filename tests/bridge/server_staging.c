@@ -254,6 +254,28 @@ test_rows(void **state)
     }
 }
 
+/* Numbers of a sequence that has come too far: told, and nothing is mistaken. */
+static void
+test_large_serials(void **state)
+{
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "large_serials");
+    r = make_item(s.a, "r", 1);
+    sql_do(s.pg, "UPDATE object_state SET serial = 1::bigint << 53 WHERE zoid = %lld",
+           (long long)r.any.oid);
+    assert_int_equal(newt_db_push(s.db), NEWT_OK);
+    begin(s.a);
+    assert_null(item_read(s.a, r));
+    assert_int_equal(newt_status(s.a), NEWT_ELIMIT);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "the store has serials of more than 53 bits");
+    newt_abort(s.a);
+    store_close(&s);
+}
+
 /* The base is lost, and comes back: the layer has what it had. */
 static void
 test_lost(void **state)
@@ -291,9 +313,9 @@ test_lost(void **state)
 }
 
 static const struct CMUnitTest staging[] = {
-    cmocka_unit_test(test_staging),     cmocka_unit_test(test_searches),
-    cmocka_unit_test(test_round_trips), cmocka_unit_test(test_rows),
-    cmocka_unit_test(test_lost),
+    cmocka_unit_test(test_staging),       cmocka_unit_test(test_searches),
+    cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_rows),
+    cmocka_unit_test(test_large_serials), cmocka_unit_test(test_lost),
 };
 
 int

@@ -9,6 +9,8 @@
 
 #include "../bridge/feeds.h"
 
+#include <sys/wait.h>
+
 enum {
     MOST_LAYERS = 1000
 };
@@ -134,6 +136,7 @@ test_uris(void **state)
         {"demo:(memory:x)(memory:y)(memory:z)", "something stands behind its last parenthesis"},
         {"demo:(memory:x))", "something stands behind its last parenthesis"},
         {"demo:(memory:x)(demo:(memory:y))", "changes cannot lie in a demo storage"},
+        {"demo:(memory:x)(memory:x)", "changes cannot lie in their base"},
         {"demo:(:memory:)", "\":memory:\" is not the URI of a store"},
         {"demo:(memory:x)(Memory:)", "\"Memory:\" is not the URI of a store"},
         {"Demo:(memory:x)", "\"Demo:(memory:x)\" is not the URI of a store"},
@@ -446,6 +449,30 @@ test_base_conflicts(void **state)
     ground_close(&g);
 }
 
+/* A commit that fails has heard of the base, and so has a layer in between: the next begin is told
+ * of it all the same. */
+static void
+test_told_again(void **state)
+{
+    ground g;
+
+    (void)state;
+    ground_open(&g, "told_again");
+    push(&g.s);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(seen(g.s.a, g.x), round ? 100 + round - 1 : 1);
+        begin(g.s.a);
+        write_n(g.s.a, round < 2 ? g.z : g.y, 30);
+        change(g.s.b, round < 2 ? g.z : g.y, 40 + round);
+        change(g.below.c, g.x, 100 + round);
+        assert_int_equal(newt_commit(g.s.a), NEWT_ECONFLICT);
+        begin(g.s.a);
+        assert_int_equal(read_n(g.s.a, g.x), 100 + round);
+        newt_abort(g.s.a);
+    }
+    ground_close(&g);
+}
+
 /* What resolvers merge, wherever the object was read. */
 static void
 test_merges(void **state)
@@ -696,6 +723,78 @@ test_written_down(void **state)
         assert_string_equal(newt_error_message(newt_db_error(g.s.db)),
                             "the database has no layer of changes");
     }
+    ground_close(&g);
+}
+
+/* A layer that a URI has made, in private memory, is empty afterwards, too; one of a name stays. */
+static void
+test_opened(void **state)
+{
+    item_ref r;
+    ground g;
+
+    (void)state;
+    ground_open(&g, "opened");
+    for (int named = 0; named < 2; named++) {
+        newt_options o = {.size = sizeof o, .schema = g.s.schema};
+        char layer[600];
+        newt_conn *c;
+        newt_db *db;
+
+        snprintf(layer, sizeof layer, "demo:(%s)%s", uri(), named ? "(memory:opened)" : "");
+        if (newt_db_open(&db, layer, classes, &o) != NEWT_OK)
+            fail_error(layer, newt_db_error(db));
+        c = connect_(db);
+        assert_int_equal(newt_db_pop(db), NEWT_EINVAL);
+        change(c, g.x, 10 + named);
+        r = make_item(c, "new", 1);
+        assert_int_equal(newt_db_commit_changes(db), NEWT_OK);
+        assert_int_equal(seen(g.below.c, g.x), 10 + named);
+        assert_int_equal(seen(g.below.c, r), 1);
+        change(g.below.c, g.x, 20);
+        assert_int_equal(seen(c, g.x), named ? 11 : 20);
+        if (named) {
+            change(c, g.x, 12);
+            assert_int_equal(newt_db_commit_changes(db), NEWT_ECONFLICT);
+        } else {
+            change(c, g.x, 12);
+            assert_int_equal(newt_db_commit_changes(db), NEWT_OK);
+        }
+        assert_int_equal(seen(g.below.c, g.x), named ? 20 : 12);
+        newt_close(c);
+        newt_db_close(db);
+    }
+    ground_close(&g);
+}
+
+/* In a child nothing works, and what it closes stays as it is for the parent. */
+static void
+test_fork(void **state)
+{
+    pid_t child;
+    int status;
+    ground g;
+
+    (void)state;
+    ground_open(&g, "fork");
+    change(g.s.a, g.x, 10);
+    begin(g.s.b);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        status = newt_db_push(g.s.db) == NEWT_ETHREAD && newt_db_pop(g.s.db) == NEWT_ETHREAD &&
+                 newt_db_commit_changes(g.s.db) == NEWT_ETHREAD;
+        newt_close(g.s.a);
+        newt_close(g.s.b);
+        newt_db_close(g.s.db);
+        _exit(status ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(read_n(g.s.b, g.x), 10);
+    newt_abort(g.s.b);
+    pop(&g.s);
+    assert_int_equal(seen(g.s.a, g.x), 1);
     ground_close(&g);
 }
 
@@ -987,27 +1086,18 @@ test_no_sql(void **state)
 }
 
 static const struct CMUnitTest layers[] = {
-    cmocka_unit_test(test_uris),
-    cmocka_unit_test(test_depth),
-    cmocka_unit_test(test_over_base),
-    cmocka_unit_test(test_root),
-    cmocka_unit_test(test_nested),
-    cmocka_unit_test(test_closed),
-    cmocka_unit_test(test_busy),
-    cmocka_unit_test(test_conflicts),
-    cmocka_unit_test(test_base_conflicts),
-    cmocka_unit_test(test_merges),
-    cmocka_unit_test(test_read_current),
-    cmocka_unit_test(test_removed_below),
-    cmocka_unit_test(test_fresh),
-    cmocka_unit_test(test_snapshot),
-    cmocka_unit_test(test_oids),
-    cmocka_unit_test(test_written_down),
-    cmocka_unit_test(test_written_through),
-    cmocka_unit_test(test_down_conflicts),
-    cmocka_unit_test(test_many),
-    cmocka_unit_test(test_walk),
-    cmocka_unit_test(test_feed),
+    cmocka_unit_test(test_uris),           cmocka_unit_test(test_depth),
+    cmocka_unit_test(test_over_base),      cmocka_unit_test(test_root),
+    cmocka_unit_test(test_nested),         cmocka_unit_test(test_closed),
+    cmocka_unit_test(test_busy),           cmocka_unit_test(test_conflicts),
+    cmocka_unit_test(test_base_conflicts), cmocka_unit_test(test_told_again),
+    cmocka_unit_test(test_merges),         cmocka_unit_test(test_read_current),
+    cmocka_unit_test(test_removed_below),  cmocka_unit_test(test_fresh),
+    cmocka_unit_test(test_snapshot),       cmocka_unit_test(test_oids),
+    cmocka_unit_test(test_written_down),   cmocka_unit_test(test_opened),
+    cmocka_unit_test(test_fork),           cmocka_unit_test(test_written_through),
+    cmocka_unit_test(test_down_conflicts), cmocka_unit_test(test_many),
+    cmocka_unit_test(test_walk),           cmocka_unit_test(test_feed),
     cmocka_unit_test(test_no_sql),
 };
 

@@ -90,6 +90,7 @@ come_down(void)
 typedef struct writes {
     int places[ACTIONS];
     int64_t n[ACTIONS];
+    int64_t versions[ACTIONS]; /* that they were read with, or NEW */
     bool present[ACTIONS];
     int count;
 } writes;
@@ -100,6 +101,19 @@ writes_to(const writes *w, int p)
     for (int i = 0; i < w->count; i++)
         if (w->places[i] == p)
             return true;
+    return false;
+}
+
+/* Whether others have changed what it writes since. */
+static bool
+clashes(const writes *w, int sheet)
+{
+    for (int i = 0; i < w->count; i++) {
+        const cell *now = visible(sheet, w->places[i]);
+
+        if (w->versions[i] != NEW && (!now->present || now->version != w->versions[i]))
+            return true;
+    }
     return false;
 }
 
@@ -123,6 +137,7 @@ act(newt_conn *c, int sheet, writes *w)
 
         if (p == PLACES || writes_to(w, p) || (p < g.n && !visible(sheet, p)->present))
             continue;
+        w->versions[w->count] = p == g.n ? NEW : visible(sheet, p)->version;
         if (p == g.n) {
             g.oids[g.n++] = item_id(new_item(c, "x", n)).any.oid;
             present = true;
@@ -154,38 +169,33 @@ one(newt_conn *c, int sheet)
     g.commits++;
 }
 
-/* Two at a time: the second one must see a conflict if both have written the same. */
+/* It is a conflict exactly if the model has one; which is told of what it is about. */
 static void
-two(void)
+end(newt_conn *c, const writes *w)
 {
-    writes a, b;
-    bool clash = false;
-    int status;
+    bool clash = clashes(w, g.top);
+    int status = newt_commit(c);
 
-    begin(g.s.a);
-    begin(g.s.b);
-    ok(g.s.a, newt_prefetch(g.s.a, &(newt_ref){INT64_MAX}, 1));
-    ok(g.s.b, newt_prefetch(g.s.b, &(newt_ref){INT64_MAX}, 1));
-    act(g.s.a, g.top, &a);
-    act(g.s.b, g.top, &b);
-    for (int i = 0; i < a.count; i++)
-        clash |= writes_to(&b, a.places[i]);
-    commit(g.s.a);
-    put_all(&a, g.top);
-    status = newt_commit(g.s.b);
     assert_int_equal(status, clash ? NEWT_ECONFLICT : NEWT_OK);
-    if (status == NEWT_OK)
-        put_all(&b, g.top);
-    else
-        for (int i = 0; newt_error_conflict(newt_conn_error(g.s.b), (size_t)i); i++) {
-            const newt_conflict *k = newt_error_conflict(newt_conn_error(g.s.b), (size_t)i);
-            int p = 0;
-
-            while (g.oids[p] != k->object.oid)
-                p++;
-            assert_true(writes_to(&a, p) && writes_to(&b, p));
-        }
     g.conflicts += clash;
+    if (!clash)
+        put_all(w, g.top);
+    for (size_t i = 0; clash && newt_error_conflict(newt_conn_error(c), i); i++) {
+        const newt_conflict *k = newt_error_conflict(newt_conn_error(c), i);
+        writes one = {.count = 1};
+        int p = 0;
+
+        while (g.oids[p] != k->object.oid)
+            p++;
+        assert_true(writes_to(w, p));
+        for (int j = 0; j < w->count; j++)
+            if (w->places[j] == p) {
+                one.places[0] = p;
+                one.versions[0] = w->versions[j];
+            }
+        assert_true(clashes(&one, g.top));
+        assert_true((k->committed != 0) == visible(g.top, p)->present);
+    }
 }
 
 static void
@@ -208,6 +218,27 @@ check(newt_conn *c, int sheet)
                      v->present ? "there" : "missing", (long long)v->n);
     }
     newt_abort(c);
+}
+
+/* Two at a time, and sometimes a third below. */
+static void
+two(void)
+{
+    writes a, b;
+
+    begin(g.s.a);
+    begin(g.s.b);
+    ok(g.s.a, newt_prefetch(g.s.a, &(newt_ref){INT64_MAX}, 1));
+    ok(g.s.b, newt_prefetch(g.s.b, &(newt_ref){INT64_MAX}, 1));
+    act(g.s.a, g.top, &a);
+    act(g.s.b, g.top, &b);
+    if (pick(&g.random, 3) == 0)
+        one(g.below.c, 0);
+    end(g.s.a, &a);
+    if (pick(&g.random, 3) == 0)
+        one(g.below.c, 0);
+    end(g.s.b, &b);
+    check(pick(&g.random, 2) ? g.s.a : g.s.b, g.top);
 }
 
 static void
