@@ -455,7 +455,8 @@ commit_down(work *k, newt__committed *out, newt_error *e)
                          .clash = clash_down,
                          .user = k->w->user,
                          .description = k->w->description,
-                         .extension = k->w->extension};
+                         .extension = k->w->extension,
+                         .wants_row = k->w->wants_row};
     uint64_t random;
     newt__outcome outcome;
 
@@ -509,7 +510,7 @@ newt__demo_commit(newt__session *x, const newt__writes *w, newt__committed *out,
         outcome = NEWT__FAILED;
     } else if (k.differ) {
         outcome = clash(&k, e);
-    } else if (k.any) {
+    } else if (k.any || w->wants_row) {
         outcome = commit_down(&k, out, e);
     }
     if (outcome != NEWT__CLASH)

@@ -354,6 +354,28 @@ next(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction 
 
 /* ---- what is the changes' ------------------------------------------------------------------ */
 
+/* Of an object that is the base's, the transaction is there. */
+static int
+origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg, newt_error *e)
+{
+    const newt__side *base = &x->storage->base;
+    int64_t own;
+
+    return newt__is_of_changes(x->storage, serial, &own)
+               ? changes_of(x)->type->feed->origin(x->changes, own, take, arg, e)
+               : base->type->feed->origin(x->base, serial, take, arg, e);
+}
+
+static int
+registered(newt__session *x, newt__take_registered *take, void *arg, newt_error *e)
+{
+    const newt__side *base = &x->storage->base;
+    int status = base->type->feed->registered(x->base, take, arg, e);
+
+    return status == NEWT_OK ? changes_of(x)->type->feed->registered(x->changes, take, arg, e)
+                             : status;
+}
+
 static int
 wait_for_next(newt__session *x, newt__position after, int at_most_ms, newt_error *e)
 {
@@ -440,6 +462,8 @@ health(newt__session *x, const char *name, newt_health *out, newt_error *e)
 
 const newt__feed_type newt__demo_feed_type = {
     .next = next,
+    .origin = origin,
+    .registered = registered,
     .wait = wait_for_next,
     .newest = newest,
     .scan = scan,

@@ -469,10 +469,12 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
     [NEWT__S_IMPORT_PART] =
         "INSERT INTO @store@.transaction_object (serial, n, written, removed, removed_classes) "
         "VALUES ($1, $2::bigint, $3, $4, $5) ON CONFLICT DO NOTHING",
-    /* those that are given out from now on are greater than all that are in use */
+    /* those that are given out from now on are greater than all that are in use, but for those of
+     * layers (NEWT__FIRST_LAYER_OID) */
     [NEWT__S_IMPORT_NUMBERS] = "SELECT setval(" TABLE(
         "newt_oid") ", greatest(s.last_value, (SELECT max(zoid) FROM "
-                    "@store@.object_state) / 1024 * 1024)), setval(" TABLE(
+                    "@store@.object_state WHERE zoid < 4503599627370496) / 1024 * 1024)), "
+                    "setval(" TABLE(
                         "newt_serial") ", "
                                        "greatest(t.last_value, (SELECT max(serial) FROM "
                                        "@store@.transaction) / 1024 * 1024)) "

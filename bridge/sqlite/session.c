@@ -52,6 +52,13 @@ close_file(newt__session *x)
 }
 
 void
+newt__sqlite_tell(newt__session *x, newt__opened *opened, void *arg)
+{
+    x->opened = opened;
+    x->opened_arg = arg;
+}
+
+void
 newt__sqlite_disconnect(newt__session *x)
 {
     if (!newt__process_is(x->storage->process))

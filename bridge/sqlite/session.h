@@ -85,6 +85,7 @@ int newt__reject_write(newt__file *f, const newt__row *r, int64_t n, const char 
 
 newt__session *newt__sqlite_connect(newt__storage *s, newt__opened *opened, void *arg,
                                     newt_stats *stats);
+void newt__sqlite_tell(newt__session *x, newt__opened *opened, void *arg);
 void newt__sqlite_disconnect(newt__session *x);
 int newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e);
 bool newt__sqlite_alive(const newt__session *x);

@@ -72,7 +72,8 @@ const char *const newt__sqls[NEWT__N_SQL] = {
     [NEWT__Q_BETWEEN] = "SELECT zoid FROM object_state WHERE zoid > ?1 AND zoid <= ?2 "
                         "ORDER BY zoid",
     [NEWT__Q_IMPORT_NUMBERS] = "UPDATE newt_store SET next_oid = max(next_oid, "
-                               "(SELECT max(zoid) FROM object_state) + 1)",
+                               "ifnull((SELECT max(zoid) FROM object_state "
+                               "WHERE zoid < 4503599627370496), 0) + 1)",
 
     /* rows of the projection */
     [NEWT__Q_STALE] = "SELECT o.serial, o.state, p.serial FROM (SELECT ?1 AS zoid) i "

@@ -140,6 +140,7 @@ const newt__storage_type newt__sqlite = {
     .features = features,
     .close = storage_close,
     .connect = newt__sqlite_connect,
+    .tell = newt__sqlite_tell,
     .disconnect = newt__sqlite_disconnect,
     .ready = newt__sqlite_ready,
     .alive = newt__sqlite_alive,

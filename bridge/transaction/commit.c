@@ -34,6 +34,7 @@ rewind_all(void *arg)
 {
     work *w = arg;
 
+    w->c->jar.handed = w->c->jar.handed_bytes = 0;
     return newt__pending_rewind(&w->pending);
 }
 

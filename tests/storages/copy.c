@@ -164,7 +164,7 @@ test_whole(void **state)
     copying x;
 
     (void)state;
-    if (on_memory()) /* nothing can be copied to one */
+    if (on_memory() || on_layer()) /* nothing can be copied to one */
         skip();
     for (int memory = 0; memory < 2; memory++) {
         copying_open(&x, memory);
@@ -218,7 +218,7 @@ test_stopped(void **state)
     copying x;
 
     (void)state;
-    if (on_memory()) /* nothing can be copied to one */
+    if (on_memory() || on_layer()) /* nothing can be copied to one */
         skip();
     copying_open(&x, false);
     while (status == STOP) {
@@ -272,7 +272,7 @@ test_online(void **state)
     copying x;
 
     (void)state;
-    if (on_memory()) /* nothing can be copied to one */
+    if (on_memory() || on_layer()) /* nothing can be copied to one */
         skip();
     for (int memory = 0; memory < 2; memory++) {
         stop s = {.x = &x, .random = &random};

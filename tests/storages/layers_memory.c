@@ -190,12 +190,12 @@ walk(ground *g)
 static int
 open_another(ground *g)
 {
-    newt_options o = {.size = sizeof o, .schema = g->s.schema};
+    newt_options o = {.size = sizeof o, .schema = store_schema(&g->s)};
     char text[600];
     newt_db *db;
     int status;
 
-    snprintf(text, sizeof text, "demo:(demo:(%s))(memory:)", uri());
+    snprintf(text, sizeof text, "demo:(demo:(%s))(memory:)", g->s.uri);
     status = newt_db_open(&db, text, classes, &o);
     newt_db_close(db);
     return status;

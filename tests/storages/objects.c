@@ -93,6 +93,8 @@ static void
 projected_by_the_server(void **state)
 {
     (void)state;
+    if (on_storage("layer-stored")) /* whose server is without the extension */
+        skip();
     use_database(true);
     every_kind(NEWT_PROJECT_SERVER);
 }
