@@ -113,12 +113,6 @@ take_there(void *arg, const newt__found *found)
     return NEWT_OK;
 }
 
-static int
-by_first(const void *a, const void *b)
-{
-    return newt__by_oid(a, b);
-}
-
 /* The oids after which neither has left one out, at most as many as are left; *up_to: the last. */
 static bool
 make_window(scanning *s, int64_t *up_to)
@@ -174,7 +168,7 @@ scan_window(scanning *s, int64_t *after, newt_error *e)
         return newt__demo_ended(x, status, e);
     n = s->there.n / EACH;
     if (n > 1)
-        qsort(s->there.oids, n, EACH * sizeof *s->there.oids, by_first);
+        qsort(s->there.oids, n, EACH * sizeof *s->there.oids, newt__by_oid);
     for (size_t i = 0; i < n && status == NEWT_OK; i++) {
         const int64_t *v = s->there.oids + EACH * i;
 

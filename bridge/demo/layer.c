@@ -140,7 +140,8 @@ read_pairs(newt__layer *l, newt_error *e)
         newt__fail_hint(e, "Let no other program write to them meanwhile.");
         return NEWT_EBUSY;
     }
-    qsort(l->pairs, l->n_pairs, sizeof *l->pairs, by_oid);
+    if (l->n_pairs > 1)
+        qsort(l->pairs, l->n_pairs, sizeof *l->pairs, by_oid);
     for (size_t i = 0; i < l->n; i++) {
         entry *own = &l->entries[i];
         const entry *pair = l->n_pairs ? bsearch(own, l->pairs, l->n_pairs, sizeof *pair, by_oid)
@@ -149,7 +150,8 @@ read_pairs(newt__layer *l, newt_error *e)
         own->serial = pair ? pair->serial : 0;
         own->is_new = !pair;
     }
-    qsort(l->entries, l->n, sizeof *l->entries, by_place);
+    if (l->n > 1)
+        qsort(l->entries, l->n, sizeof *l->entries, by_place);
     return NEWT_OK;
 }
 

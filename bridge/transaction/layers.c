@@ -233,21 +233,6 @@ clash(void *arg, const newt__found *now, bool only_read)
     return 0;
 }
 
-static int
-by_oid(const void *a, const void *b)
-{
-    return newt__by_oid(a, b);
-}
-
-/* The name of an object's class, as the layer shows it; "": it was removed. */
-static const char *
-class_in_layer(newt_conn *c, int64_t oid)
-{
-    const char *name = newt_class_name(c, (newt_ref){oid});
-
-    return name ? name : "";
-}
-
 /* Nothing was written; *e is what the base says. */
 static int
 report(work *w)
@@ -263,7 +248,7 @@ report(work *w)
     list = calloc(w->n, sizeof *list);
     if (!list)
         return newt__fail_memory(e);
-    qsort(w->list, w->n, sizeof *w->list, by_oid);
+    qsort(w->list, w->n, sizeof *w->list, newt__by_oid);
     for (size_t i = 0; i < w->n; i++)
         list[i] = (newt_conflict){.object = {w->list[i].oid},
                                   .class_name = "",
@@ -271,8 +256,11 @@ report(work *w)
                                   .committed = w->list[i].now};
     w->c->jar.storage->end(w->c->jar.session); /* the snapshot in which the layer was read */
     if (newt_begin(w->c) == NEWT_OK)
-        for (size_t i = 0; i < w->n; i++)
-            list[i].class_name = class_in_layer(w->c, w->list[i].oid);
+        for (size_t i = 0; i < w->n; i++) {
+            const char *name = newt_class_name(w->c, list[i].object);
+
+            list[i].class_name = name ? name : ""; /* removed */
+        }
     newt_abort(w->c);
     if (w->n > 1)
         snprintf(more, sizeof more, " (and %zu more objects)", w->n - 1);
