@@ -63,7 +63,7 @@ newt__file_fail(const newt__file *f, int code, newt_error *e)
     const char *said = f->db ? sqlite3_errmsg(f->db) : sqlite3_errstr(code);
     int system = f->db ? sqlite3_system_errno(f->db) : 0;
 
-    if ((code & 0xff) == SQLITE_NOMEM)
+    if ((code & 0xff) == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM)
         return newt__fail_memory(e);
     while (i < n && faults[i].code != code && faults[i].code != (code & 0xff))
         i++;
@@ -410,29 +410,44 @@ newt__file_replaced(const newt__file *f)
 
 /* ---- making one ----------------------------------------------------------------------------- */
 
+/* NEWT_OK: there is nothing in it yet. */
 static int
-make_store(newt__file *f, newt_error *e)
+check_empty(newt__file *f, newt_error *e)
 {
-    char sql[100];
     int64_t version;
     kind is;
-    /* one maker at a time, so that the second finds the first one's store */
-    int code = sqlite3_exec(f->db, "PRAGMA synchronous = FULL; BEGIN EXCLUSIVE", NULL, NULL, NULL);
-    int status = code == SQLITE_OK ? find_kind(f, &is, &version, e) : newt__file_fail(f, code, e);
+    int status = find_kind(f, &is, &version, e);
 
-    if (status != NEWT_OK)
+    if (status != NEWT_OK || is == EMPTY)
         return status;
     if (is == STORE)
         return newt__fail(e, NEWT_ESTORE, 0, "there is a Newt store \"%s\" already",
                           f->where->path);
-    if (is != EMPTY)
-        return fail_kind(f, is, version, e);
+    return fail_kind(f, is, version, e);
+}
+
+/* Its last step is COMMIT: what fails has made nothing. One maker at a time, so that the second
+ * finds the first one's store. */
+static int
+make_store(newt__file *f, newt_error *e)
+{
+    char sql[100];
+    int code, status = check_empty(f, e);
+
+    if (status == NEWT_OK)
+        status = use_wal(f, e);
+    if (status != NEWT_OK)
+        return status;
+    code = sqlite3_exec(f->db, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", NULL, NULL, NULL);
+    status = code == SQLITE_OK ? check_empty(f, e) : newt__file_fail(f, code, e);
+    if (status != NEWT_OK)
+        return status;
     snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
              APPLICATION_ID, VERSION);
     code = sqlite3_exec(f->db, newt__store_sqlite_sql, NULL, NULL, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_exec(f->db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? use_wal(f, e) : newt__file_fail(f, code, e);
+    return code == SQLITE_OK ? NEWT_OK : newt__file_fail(f, code, e);
 }
 
 int

@@ -7,52 +7,7 @@
  * leaks are found by the sanitized build. On a server it is one allocation in a number of them.
  */
 #include "stored.h"
-
-/* ---- memory that fails ---------------------------------------------------------------------- */
-
-static struct {
-    bool armed;
-    long calls, at;
-} memory;
-
-static bool
-fails(void)
-{
-    return memory.armed && ++memory.calls == memory.at;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-char *__real_strdup(const char *s);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-
-void *
-__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-
-void *
-__wrap_calloc(size_t n, size_t size)
-{
-    return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *
-__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *
-__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
+#include "../failing_memory.h"
 
 /* ---- one run ----------------------------------------------------------------------------------
  */
