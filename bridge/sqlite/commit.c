@@ -277,7 +277,7 @@ begin_writing(work *k)
     newt__changes *others = &k->out->others;
     int status;
 
-    newt__sqlite_end(x);
+    newt__snapshot_close(x);
     if (!x->file.db && (status = newt__sqlite_ready(x, 0, k->e)) != NEWT_OK)
         return status;
     status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, k->e);
@@ -368,7 +368,7 @@ carry_out(work *k)
     if (k->stopped != NEWT_OK)
         return NEWT__STOPPED;
     if (status == NEWT_OK && !k->writing) { /* there is nothing */
-        newt__sqlite_end(k->x);
+        newt__snapshot_close(k->x);
         return NEWT__DONE;
     }
     if (status == NEWT_OK && !k->enough)
@@ -397,7 +397,7 @@ newt__sqlite_commit(newt__session *x, const newt__writes *w, newt__committed *ou
     outcome = carry_out(&k);
     out->status = k.stopped;
     if (outcome != NEWT__DONE)
-        newt__sqlite_end(x);
+        newt__snapshot_close(x);
     if (k.writing)
         newt__file_roll_back(&x->file);
     let_go(&k);

@@ -38,7 +38,7 @@ void
 newt__sqlite_abandon(newt__session *x)
 {
     newt__file_abandon(&x->file);
-    x->wanted = x->reading = x->writing = false;
+    x->within = x->wanted = x->reading = x->writing = false;
 }
 
 static void
@@ -107,17 +107,24 @@ void
 newt__sqlite_begin(newt__session *x, newt__position position)
 {
     x->position = position;
-    x->wanted = true;
+    x->within = x->wanted = true;
 }
 
 void
-newt__sqlite_end(newt__session *x)
+newt__snapshot_close(newt__session *x)
 {
     x->wanted = false;
     if (!x->reading)
         return;
     x->reading = false;
     newt__file_roll_back(&x->file);
+}
+
+void
+newt__sqlite_end(newt__session *x)
+{
+    newt__snapshot_close(x);
+    x->within = false;
 }
 
 int
@@ -215,7 +222,7 @@ newt__snapshot_open(newt__session *x, newt_error *e)
         return NEWT_OK;
     status = newt__changes_list(x, x->position, &changes, e);
     if (status != NEWT_OK) {
-        newt__sqlite_end(x);
+        newt__snapshot_close(x);
         x->wanted = true;
         return status;
     }
@@ -310,22 +317,28 @@ are_sorted(const int64_t *oids, size_t n)
     return true;
 }
 
+/* Outside of a transaction nothing keeps the snapshot open. */
 int
 newt__sqlite_load(newt__session *x, const int64_t *oids, size_t n, newt__take_record *take,
                   void *arg, newt_error *e)
 {
     int status = newt__snapshot_open(x, e);
-    int64_t *sorted;
+    int64_t *sorted = NULL;
 
-    if (status != NEWT_OK || are_sorted(oids, n))
-        return status == NEWT_OK ? load_sorted(x, oids, n, take, arg, e) : status;
-    sorted = malloc(n * sizeof *sorted);
-    if (!sorted)
-        return newt__fail_memory(e);
-    memcpy(sorted, oids, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, newt__by_oid);
-    status = load_sorted(x, sorted, n, take, arg, e);
+    if (status == NEWT_OK && !are_sorted(oids, n)) {
+        sorted = malloc(n * sizeof *sorted);
+        if (sorted) {
+            memcpy(sorted, oids, n * sizeof *sorted);
+            qsort(sorted, n, sizeof *sorted, newt__by_oid);
+        } else {
+            status = newt__fail_memory(e);
+        }
+    }
+    if (status == NEWT_OK)
+        status = load_sorted(x, sorted ? sorted : oids, n, take, arg, e);
     free(sorted);
+    if (!x->within)
+        newt__snapshot_close(x);
     return status;
 }
 

@@ -28,6 +28,7 @@ struct newt__session {
     newt__opened *opened;
     void *opened_arg;
     newt__position position; /* where the cache stands */
+    bool within;             /* a transaction has begun */
     bool wanted;             /* a snapshot is to be opened */
     bool reading;            /* one is open */
     bool writing;            /* a transaction of a follower's is open */
@@ -85,8 +86,8 @@ int newt__reject_write(newt__file *f, const newt__row *r, int64_t n, const char 
 
 newt__session *newt__sqlite_connect(newt__storage *s, newt__opened *opened, void *arg,
                                     newt_stats *stats);
-void newt__sqlite_tell(newt__session *x, newt__opened *opened, void *arg);
 void newt__sqlite_disconnect(newt__session *x);
+void newt__sqlite_tell(newt__session *x, newt__opened *opened, void *arg);
 int newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e);
 bool newt__sqlite_alive(const newt__session *x);
 void newt__sqlite_abandon(newt__session *x);
@@ -95,6 +96,7 @@ void newt__sqlite_end(newt__session *x);
 int newt__sqlite_load(newt__session *x, const int64_t *oids, size_t n, newt__take_record *take,
                       void *arg, newt_error *e);
 int newt__sqlite_next_oid(newt__session *x, int64_t *oid, newt_error *e);
+void newt__snapshot_close(newt__session *x);
 /* Opens the snapshot, if it is not yet. */
 int newt__snapshot_open(newt__session *x, newt_error *e);
 /* What was committed after a position, as seen by the transaction that is open; out->oids are in

@@ -71,9 +71,9 @@ const char *const newt__sqls[NEWT__N_SQL] = {
     /* ?1 after, ?2 up to */
     [NEWT__Q_BETWEEN] = "SELECT zoid FROM object_state WHERE zoid > ?1 AND zoid <= ?2 "
                         "ORDER BY zoid",
-    [NEWT__Q_IMPORT_NUMBERS] = "UPDATE newt_store SET next_oid = max(next_oid, "
-                               "ifnull((SELECT max(zoid) FROM object_state "
-                               "WHERE zoid < 4503599627370496), 0) + 1)",
+    /* but for NEWT__FIRST_LAYER_OID and greater ones, which were not given here */
+    [NEWT__Q_IMPORT_NUMBERS] = "UPDATE newt_store SET next_oid = max(next_oid, (SELECT max(zoid) "
+                               "FROM object_state WHERE zoid < 1 << 52) + 1)",
 
     /* rows of the projection */
     [NEWT__Q_STALE] = "SELECT o.serial, o.state, p.serial FROM (SELECT ?1 AS zoid) i "

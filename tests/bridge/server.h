@@ -199,7 +199,7 @@ assert_sound(const char *path)
                 "ON t.serial = o.serial WHERE t.tid IS NULL");
     assert_file(path, "0",
                 "SELECT count(*) FROM object_state WHERE zoid >= (SELECT next_oid FROM newt_store) "
-                "AND zoid < 4503599627370496"); /* but those of layers */
+                "AND zoid < 1 << 52"); /* from there on they are of layers */
 }
 
 /* ---- SQL ------------------------------------------------------------------------------ */
