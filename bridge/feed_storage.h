@@ -110,8 +110,8 @@ struct newt__feed_type {
     int (*count)(newt__session *x, newt__take_count *take, void *arg, newt_error *e);
     /* Returns when everything that was visible at the call is durable. */
     int (*barrier)(newt__session *x, newt_error *e);
-    /* Who holds the lock that all commits wait for; *pid 0: nobody. *us: since its transaction
-     * began. */
+    /* Who holds the lock that all commits wait for; *pid 0: nobody; -1: a prepared transaction.
+     * *us: since it began, or was prepared. */
     int (*holder)(newt__session *x, int *pid, int64_t *us, newt_error *e);
 
     /* Followers, by name. *found: there is one; NEWT_EINVAL: it writes something else than kind

@@ -1390,7 +1390,7 @@ typedef struct newt_health {
     bool copying;      /* it is copying all objects: what it has seen says little */
     int64_t copied;    /* ... up to this oid */
     int64_t rejects;   /* objects that the database refuses */
-    int holder_pid;    /* of the commit lock; 0: nobody */
+    int holder_pid;    /* of the commit lock; 0: nobody; -1: a prepared transaction */
     int64_t holder_us; /* since its transaction began */
     int64_t oldest_us; /* age of the oldest open transaction in the database */
 } newt_health;

@@ -192,18 +192,28 @@ tell_holder(newt_feed *f, int64_t held_us, int64_t us)
 
     if (!o->notice)
         return;
-    newt__fail(&e, NEWT_OK, 0, "the server process with PID %d has held the commit lock for %lld s",
-               f->holder, (long long)(held_us / 1000000));
+    if (f->holder < 0)
+        newt__fail(&e, NEWT_OK, 0, "a prepared transaction has held the commit lock for %lld s",
+                   (long long)(held_us / 1000000));
+    else
+        newt__fail(&e, NEWT_OK, 0,
+                   "the server process with PID %d has held the commit lock for %lld s", f->holder,
+                   (long long)(held_us / 1000000));
     if (us > 0)
         newt__fail_detail(
             &e, "All commits of this store wait for it. Its transaction began %lld s ago.",
             (long long)(us / 1000000));
     else
         newt__fail_detail(&e, "All commits of this store wait for it.");
-    newt__fail_hint(&e,
-                    "See pg_stat_activity; pg_terminate_backend(%d) ends it, and its transaction "
-                    "is rolled back.",
-                    f->holder);
+    if (f->holder < 0)
+        newt__fail_hint(&e,
+                        "See newt_prepared() and pg_prepared_xacts: a program that was to settle "
+                        "it may have crashed.");
+    else
+        newt__fail_hint(&e,
+                        "See pg_stat_activity; pg_terminate_backend(%d) ends it, and its "
+                        "transaction is rolled back.",
+                        f->holder);
     o->notice(&e, o->notice_arg);
     newt__error_clear(&e);
 }

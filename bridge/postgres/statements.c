@@ -516,8 +516,11 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "OFFSET 0) p) h GROUP BY h.head",
     /* who holds the commit lock; its age is null for those who may not see it */
     [NEWT__S_HOLDER] =
-        "SELECT l.pid::bigint, (extract(epoch FROM clock_timestamp() - a.xact_start) * "
-        "1000000)::bigint FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid "
+        "SELECT coalesce(l.pid, -1)::bigint, (extract(epoch FROM clock_timestamp() - "
+        "coalesce(a.xact_start, p.prepared)) * 1000000)::bigint FROM pg_locks l "
+        "LEFT JOIN pg_stat_activity a ON a.pid = l.pid LEFT JOIN pg_locks x ON l.pid IS NULL "
+        "AND x.pid IS NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = "
+        "l.virtualtransaction LEFT JOIN pg_prepared_xacts p ON p.transaction = x.transactionid "
         "WHERE l.locktype = 'relation' AND l.mode = 'ExclusiveLock' AND l.granted "
         "AND l.relation = " TABLE("newt_commit_lock") " AND l.database = "
                                                       "(SELECT oid FROM pg_database WHERE datname "

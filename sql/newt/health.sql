@@ -116,9 +116,12 @@ BEGIN
         SELECT greatest(s.n_live_tup, 10001) INTO transactions FROM pg_catalog.pg_stat_all_tables s
          WHERE s.relid = pg_catalog.to_regclass(pg_catalog.format('%I.transaction', store));
     END IF;
-    SELECT min(l.pid) FILTER (WHERE l.granted), min(a.xact_start) FILTER (WHERE l.granted), count(*) FILTER (WHERE NOT l.granted)
+    SELECT min(coalesce(l.pid, -1)) FILTER (WHERE l.granted), -- -1: a prepared transaction
+           min(coalesce(a.xact_start, x.prepared)) FILTER (WHERE l.granted), count(*) FILTER (WHERE NOT l.granted)
       INTO lock_pid, lock_since, lock_waiters
       FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+      LEFT JOIN pg_catalog.pg_locks t ON l.pid IS NULL AND t.pid IS NULL AND t.locktype = 'transactionid' AND t.virtualtransaction = l.virtualtransaction
+      LEFT JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
      WHERE l.locktype = 'relation' AND l.relation = pg_catalog.to_regclass(pg_catalog.format('%I.newt_commit_lock', store)) AND l.mode IN ('ExclusiveLock', 'AccessExclusiveLock')
        AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database());
     SELECT a.pid, clock_timestamp() - a.xact_start INTO longest_pid, longest_age

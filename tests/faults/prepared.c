@@ -76,6 +76,17 @@ prepared(newt_conn *c)
     return n;
 }
 
+/* Who holds the commit lock. */
+static int
+holder(newt_conn *c)
+{
+    newt_health h = {.size = sizeof h};
+
+    ok(c, newt_store_health(c, NULL, &h));
+    assert_int_equal(h.holder_us > 0, h.holder_pid != 0);
+    return h.holder_pid;
+}
+
 /* As a program does it that comes back after a crash. */
 static void
 settle_all(newt_conn *b, newt_conn *a)
@@ -323,6 +334,7 @@ test_killed(void **state)
             /* the server may be about to notice that the client has gone */
             wait_until(newt_prepared(t.b.b, list, NULL) == NEWT_OK);
             assert_int_equal(prepared(t.b.b), when == PREPARED || when == COMMITTED);
+            assert_int_equal(holder(t.b.b), prepared(t.b.b) ? -1 : 0);
             assert_int_equal(prepared(t.a.b), 0); /* those of another store are not listed */
             settle_all(t.b.b, t.a.b);
             check_both(&t, when >= COMMITTED ? 10 + (int)when : 1);
