@@ -383,7 +383,7 @@ test_resource_savepoints(void **state)
                          .commit = thing_commit,
                          .abort = thing_abort,
                          .savepoint = thing_savepoint};
-    int64_t one, two;
+    int64_t one, two, tid;
     item_ref r;
     store s;
 
@@ -428,6 +428,47 @@ test_resource_savepoints(void **state)
     assert_told("rollback a, rollback b, ");
     commit(s.a);
     assert_told("prepare a, prepare b, commit a, commit b, ");
+    /* joined within a savepoint that was released, it stays when a later one is rolled back */
+    begin(s.a);
+    ok(s.a, newt_savepoint(s.a, &one));
+    ok(s.a, join(s.a, &b));
+    ok(s.a, newt_release(s.a, one));
+    ok(s.a, newt_savepoint(s.a, &two));
+    ok(s.a, newt_rollback_to(s.a, two));
+    assert_told("savepoint b, rollback b, ");
+    newt_abort(s.a);
+    assert_told("abort b, ");
+    /* all have left: there is nothing to commit */
+    begin(s.a);
+    ok(s.a, newt_savepoint(s.a, &one));
+    ok(s.a, join(s.a, &b));
+    ok(s.a, newt_rollback_to(s.a, one));
+    tid = stored_tid(s.db);
+    commit(s.a);
+    assert_told("abort b, ");
+    assert_int_equal(stored_tid(s.db), tid);
+    /* one that refuses: then there is no savepoint */
+    begin(s.a);
+    ok(s.a, join(s.a, &a));
+    a.savepoint = 7;
+    assert_int_equal(newt_savepoint(s.a, &one), 7);
+    assert_int_equal(one, 0);
+    ok(s.a, join_plain(s.a, &b));
+    newt_abort(s.a);
+    *told = 0;
+    /* one of two that cannot go back */
+    begin(s.a);
+    a.savepoint = 0;
+    ok(s.a, join(s.a, &a));
+    ok(s.a, join(s.a, &b));
+    ok(s.a, newt_savepoint(s.a, &one));
+    a.rollback = NEWT_ELIMIT;
+    assert_int_equal(newt_rollback_to(s.a, one), NEWT_ELIMIT);
+    assert_told("savepoint a, savepoint b, rollback a, ");
+    assert_true(newt_is_doomed(s.a));
+    newt_abort(s.a);
+    *told = 0;
+    a.rollback = 0;
     /* one that fails */
     begin(s.a);
     ok(s.a, join(s.a, &a));
@@ -441,6 +482,103 @@ test_resource_savepoints(void **state)
     assert_true(newt_is_doomed(s.a));
     assert_int_equal(newt_commit(s.a), NEWT_ELIMIT);
     assert_int_equal(stored_int(s.db, r.any, "n"), 1);
+    store_close(&s);
+}
+
+static void
+ignore_abort(void *arg)
+{
+    (void)arg;
+}
+
+/* The name stands beside what the program has described, and is found there alone. */
+static void
+test_names(void **state)
+{
+    static const char *const extensions[] = {NULL, "{}", "{\"a\": {\"b\": [1]}}"};
+    enum {
+        MANY = 25000 /* objects: more than one part of a feed has */
+    };
+    thing a = {.key = "a"};
+    json_t *json;
+    store s;
+
+    (void)state;
+    store_open(&s, "names");
+    begin(s.a);
+    for (int i = 0; i < MANY; i++)
+        item_done(new_item(s.a, "x", i));
+    commit(s.a);
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
+        json = extensions[i] ? json_loads(extensions[i], 0, NULL) : NULL;
+        begin(s.a);
+        ok(s.a, newt_describe(s.a, NULL, NULL, json));
+        json_decref(json);
+        ok(s.a, join(s.a, &a));
+        commit(s.a);
+        assert_true(was_committed(s.b, a.name));
+    }
+    /* mentioned elsewhere */
+    strcpy(a.name, "newt-00-11");
+    json = json_pack("{s: s}", "note", a.name);
+    begin(s.a);
+    ok(s.a, newt_describe(s.a, NULL, NULL, json));
+    json_decref(json);
+    new_item(s.a, "y", 1);
+    commit(s.a);
+    assert_false(was_committed(s.b, a.name));
+    *told = 0;
+    store_close(&s);
+}
+
+static int
+prepare_badly(void *arg, const char *name)
+{
+    newt_conn *c = arg;
+
+    (void)name;
+    return newt_join(c, &(newt_resource){.size = sizeof(newt_resource), .sort_key = "late"});
+}
+
+/* Whose error is reported: that of the first that fails, in its own words if it has some. */
+static void
+test_errors(void **state)
+{
+    thing a = {.key = "a", .commit = 3}, b = {.key = "b", .commit = 4};
+    newt_resource bad = {.size = sizeof bad,
+                         .sort_key = "z",
+                         .prepare = prepare_badly,
+                         .commit = thing_commit,
+                         .abort = ignore_abort};
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "errors");
+    r = make_item(s.a, "r", 1);
+    begin(s.a);
+    ok(s.a, join(s.a, &b));
+    ok(s.a, join(s.a, &a));
+    write_n(s.a, r, 2);
+    assert_int_equal(newt_commit(s.a), NEWT_EUNKNOWN);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "the transaction is committed, but resource \"a\" is not");
+    assert_non_null(strstr(newt_error_detail(newt_conn_error(s.a)), "returned 3."));
+    /* an error of before is not the resource's */
+    begin(s.a);
+    assert_int_equal(newt_release(s.a, 77), NEWT_EINVAL);
+    a.prepare = NEWT_ELIMIT;
+    ok(s.a, join(s.a, &a));
+    assert_int_equal(newt_commit(s.a), NEWT_ELIMIT);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "resource \"a\" could not be prepared");
+    begin(s.a);
+    bad.arg = s.a;
+    ok(s.a, newt_join(s.a, &bad));
+    assert_int_equal(newt_commit(s.a), NEWT_EINVAL);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "a resource needs sort_key, prepare, commit and abort");
+    *told = 0;
     store_close(&s);
 }
 
@@ -474,6 +612,7 @@ test_fork(void **state)
 static const struct CMUnitTest endings[] = {
     cmocka_unit_test(test_doom),      cmocka_unit_test(test_hooks),
     cmocka_unit_test(test_resources), cmocka_unit_test(test_resource_savepoints),
+    cmocka_unit_test(test_names),     cmocka_unit_test(test_errors),
     cmocka_unit_test(test_fork),
 };
 

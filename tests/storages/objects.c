@@ -454,11 +454,22 @@ unreachable(void **state)
     store_close(&s);
 }
 
+static int
+record_bytes(const char *dump)
+{
+    int n;
+
+    assert_int_equal(sscanf(strstr(dump, "\n  record   "), " record %d bytes", &n), 1);
+    return n;
+}
+
 static void
 test_dump(void **state)
 {
+    newt_cache cache = {.size = sizeof cache};
     char expected[300], *text;
     item_ref r, q;
+    int before;
     store s;
 
     (void)state;
@@ -486,12 +497,16 @@ test_dump(void **state)
     snprintf(expected, sizeof expected, "\n  n: 2\n  name: \"r\\n\"\n  next: {\"::=>\": %lld}\n",
              (long long)q.any.oid);
     assert_non_null(strstr(text, expected));
+    before = record_bytes(text);
     free(text);
-    write_n(s.b, r, 3);
+    write_n(s.b, r, 3000000);
     text = newt_dump(s.b, r.any);
     assert_non_null(strstr(text, ", asked for writing in this transaction\n"));
-    assert_non_null(strstr(text, "\n  n: 3\n"));
+    assert_non_null(strstr(text, "\n  n: 3000000\n"));
+    assert_int_equal(record_bytes(text), before + 4); /* as it would be written now */
     free(text);
+    newt_cache_stats(s.b, &cache);
+    assert_int_equal(cache.pinned, 0);
     ok(s.b, newt_delete(s.b, r.any));
     assert_null(newt_dump(s.b, r.any));
     assert_int_equal(newt_status(s.b), NEWT_EMISSING);

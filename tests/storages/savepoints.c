@@ -15,6 +15,15 @@ struct strict {
 NEWT_CLASS(strict, "Strict", 1, NULL, NEWT_FIELD(struct strict, name, .flags = NEWT_F_REQUIRED));
 static const newt_class *const both[] = {&item_class, &strict_class, NULL};
 
+static newt_cache
+cache_of(const newt_conn *c)
+{
+    newt_cache x = {.size = sizeof x};
+
+    newt_cache_stats(c, &x);
+    return x;
+}
+
 static int64_t
 savepoint(newt_conn *c)
 {
@@ -113,6 +122,8 @@ test_over(void **state)
     write_n(s.a, r, 3);
     ok(s.a, newt_release(s.a, two));
     assert_over(s.a, two);
+    assert_true(savepoint(s.a) > two); /* a number comes once */
+    assert_over(s.a, two);
     assert_int_equal(read_n(s.a, r), 3);
     ok(s.a, newt_rollback_to(s.a, one));
     assert_int_equal(read_n(s.a, r), 1);
@@ -150,6 +161,15 @@ test_changed_back(void **state)
     write_n(s.a, r, 3);
     ok(s.a, newt_rollback_to(s.a, two));
     assert_int_equal(read_n(s.a, r), 1);
+    /* in the file it is once, or not at all */
+    assert_int_equal(cache_of(s.a).spilled, 0);
+    for (int i = 2; i < 5; i++) {
+        write_n(s.a, r, i);
+        savepoint(s.a);
+        assert_int_equal(cache_of(s.a).spilled, 1);
+    }
+    ok(s.a, newt_rollback_to(s.a, two));
+    assert_int_equal(cache_of(s.a).spilled, 0);
     commit(s.a);
     assert_int_equal(stored_tid(s.db), tid);
     store_close(&s);
@@ -379,13 +399,70 @@ test_read_current(void **state)
     store_close(&s);
 }
 
-static newt_cache
-cache_of(const newt_conn *c)
+/* What lies in the file and is deleted then is not committed, though it leaves the cache. */
+static void
+test_deleted_and_evicted(void **state)
 {
-    newt_cache x = {.size = sizeof x};
+    newt_options small = {.cache_objects = 100};
+    struct item *x;
+    item_ref r;
+    store s;
 
-    newt_cache_stats(c, &x);
-    return x;
+    (void)state;
+    store_open_as(&s, "deleted_and_evicted", small);
+    begin(s.a);
+    x = new_item(s.a, "r", 1);
+    r = item_id(x);
+    item_done(x);
+    savepoint(s.a);
+    ok(s.a, newt_delete(s.a, r.any));
+    for (int i = 0; i < 1000; i++)
+        item_done(new_item(s.a, "x", i));
+    assert_null(item_read(s.a, r));
+    commit(s.a);
+    assert_int_equal(stored_serial(s.db, r.any), 0);
+    store_close(&s);
+}
+
+/* What a rollback leaves to the pointers that there are counts as memory of the cache; so does what
+ * lies in the file and is pinned. */
+static void
+test_counted(void **state)
+{
+    enum {
+        LONG = 100000,
+        TIMES = 10
+    };
+    char *text = calloc(1, LONG + 1);
+    const struct item *saved;
+    struct item *w;
+    int64_t p, before;
+    item_ref r;
+    store s;
+
+    (void)state;
+    store_open(&s, "counted");
+    memset(text, 'x', LONG);
+    begin(s.a);
+    w = new_item(s.a, "w", 1);
+    newt_set(w, name, text);
+    free(text);
+    p = savepoint(s.a);
+    before = cache_of(s.a).bytes;
+    for (int i = 0; i < TIMES; i++) {
+        w->n = i;
+        ok(s.a, newt_rollback_to(s.a, p));
+    }
+    assert_true(cache_of(s.a).bytes >= before + TIMES * LONG);
+    r = item_id(w);
+    item_done(w);
+    savepoint(s.a);
+    assert_int_equal(cache_of(s.a).pinned, 0);
+    saved = item_read(s.a, r);
+    assert_int_equal(cache_of(s.a).pinned, 1);
+    item_done(saved);
+    commit(s.a);
+    store_close(&s);
 }
 
 /* More than the cache holds, of which each savepoint writes what is new alone. */
@@ -483,6 +560,7 @@ test_debug(void **state)
 }
 
 static const struct CMUnitTest savepoints[] = {
+    cmocka_unit_test(test_counted),      cmocka_unit_test(test_deleted_and_evicted),
     cmocka_unit_test(test_nested),       cmocka_unit_test(test_over),
     cmocka_unit_test(test_changed_back), cmocka_unit_test(test_deleted),
     cmocka_unit_test(test_pointers),     cmocka_unit_test(test_refused),

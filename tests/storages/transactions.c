@@ -583,6 +583,13 @@ test_trace(void **state)
     ok(s.b, newt_prefetch(s.b, (newt_ref[]){r.any, q.any, {INT64_MAX}}, 3));
     assert_int_equal(last_call("load")->objects, 2);
     assert_true(last_call("load")->us >= 0);
+    /* of this call alone */
+    assert_true(last_call("load")->us < INT64_C(1000000000));
+    if (s.pg)
+        assert_int_equal(last_call("load")->round_trips, 1);
+    ok(s.b, newt_prefetch(s.b, &(newt_ref){INT64_MAX - 1}, 1));
+    assert_int_equal(last_call("load")->objects, 0);
+    assert_int_equal(last_call("load")->bytes, 0);
     ok(s.b, newt_prefetch_walk(s.b, &r.any, 1, NULL));
     write_n(s.b, r, 3);
     begin(s.a);
