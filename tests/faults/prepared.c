@@ -117,15 +117,17 @@ check_both(two *t, int64_t n)
 static void
 test_together(void **state)
 {
-    int64_t p;
+    int64_t p, commits;
     two t;
 
     (void)state;
     allow(5);
     two_open(&t);
     change_both(&t, t.a.a, t.b.a, 2);
+    commits = stats_of(t.b.a).commits;
     commit(t.a.a);
     assert_true(newt_tid(t.b.a) > 0);
+    assert_int_equal(stats_of(t.b.a).commits, commits + 1);
     check_both(&t, 2);
     begin(t.b.a); /* the cache goes on */
     assert_int_equal(read_n(t.b.a, t.in_b), 2);
@@ -180,7 +182,140 @@ test_together(void **state)
     newt_close(t.b.a);
     assert_int_equal(newt_commit(t.a.a), NEWT_EDOOMED);
     t.b.a = connect_(t.b.db);
+    change_both(&t, t.a.a, t.b.a, 7);
+    ok(t.a.a, newt_savepoint(t.a.a, &p));
+    newt_abort(t.b.a);
+    assert_int_equal(newt_savepoint(t.a.a, &(int64_t){0}), NEWT_EBUSY);
+    assert_int_equal(newt_rollback_to(t.a.a, p), NEWT_EBUSY);
+    assert_true(newt_is_doomed(t.a.a));
+    newt_abort(t.a.a);
     check_both(&t, 6);
+    two_close(&t);
+}
+
+static int
+go_on(void *arg)
+{
+    (void)arg;
+    return NEWT_OK;
+}
+
+static int
+go_on_preparing(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return NEWT_OK;
+}
+
+static void
+do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* The hooks of the one that has joined hear what has become of both. */
+static int
+note_status(newt_conn *c, int status, void *arg)
+{
+    (void)c;
+    *(int *)arg = status;
+    return NEWT_OK;
+}
+
+static int
+refuse_preparing(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return NEWT_ELIMIT;
+}
+
+static void
+test_hooks(void **state)
+{
+    newt_resource last = {.size = sizeof last,
+                          .sort_key = "c",
+                          .prepare = refuse_preparing,
+                          .commit = go_on,
+                          .abort = do_nothing};
+    int heard;
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    heard = -1;
+    change_both(&t, t.a.a, t.b.a, 2);
+    ok(t.b.a, newt_on(t.b.a, NEWT_AFTER_COMMIT, note_status, &heard));
+    commit(t.a.a);
+    assert_int_equal(heard, NEWT_OK);
+    /* it was prepared, and the other one is not committed */
+    heard = -1;
+    change_both(&t, t.a.a, t.b.a, 3);
+    ok(t.b.a, newt_on(t.b.a, NEWT_AFTER_COMMIT, note_status, &heard));
+    ok(t.a.a, newt_join(t.a.a, &last));
+    assert_int_equal(newt_commit(t.a.a), NEWT_ELIMIT);
+    assert_int_equal(heard, NEWT_EDOOMED);
+    check_both(&t, 2);
+    /* it cannot be prepared */
+    heard = -1;
+    change_both(&t, t.a.a, t.b.a, 3);
+    ok(t.b.a, newt_on(t.b.a, NEWT_AFTER_COMMIT, note_status, &heard));
+    newt_doom(t.b.a);
+    assert_int_equal(newt_commit(t.a.a), NEWT_EDOOMED);
+    assert_string_equal(newt_error_message(newt_conn_error(t.a.a)), "the transaction is doomed");
+    assert_int_equal(heard, NEWT_EDOOMED);
+    check_both(&t, 2);
+    two_close(&t);
+}
+
+/* Somebody settles by hand what a program is about to commit. */
+static newt_conn *meddler;
+
+static int
+stop_listing(void *arg, const char *name, int64_t age_us)
+{
+    (void)age_us;
+    snprintf(arg, NEWT_RESOURCES_NAME, "%s", name);
+    return 7;
+}
+
+static int
+meddle(void *arg)
+{
+    char name[NEWT_RESOURCES_NAME];
+
+    (void)arg;
+    assert_int_equal(newt_prepared(meddler, stop_listing, name), 7);
+    return newt_settle(meddler, name, false);
+}
+
+static void
+test_meddled(void **state)
+{
+    newt_resource first = {.size = sizeof first,
+                           .sort_key = "a",
+                           .prepare = go_on_preparing,
+                           .commit = meddle,
+                           .abort = do_nothing};
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    meddler = t.b.b;
+    change_both(&t, t.a.a, t.b.a, 2);
+    ok(t.a.a, newt_join(t.a.a, &first));
+    assert_int_equal(newt_commit(t.a.a), NEWT_EUNKNOWN);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(t.a.a)), "resource \"b\" is not"));
+    assert_int_equal(stored_int(t.a.db, t.in_a.any, "n"), 2);
+    assert_int_equal(stored_int(t.b.db, t.in_b.any, "n"), 1);
+    begin(t.b.a);
+    assert_int_equal(read_n(t.b.a, t.in_b), 1);
+    write_n(t.b.a, t.in_b, 2);
+    commit(t.b.a);
+    check_both(&t, 2);
     two_close(&t);
 }
 
@@ -221,6 +356,7 @@ test_refused(void **state)
     assert_int_equal(newt_settle(m, "newt-0", true), NEWT_EMISSING);
     assert_int_equal(newt_settle(t.b.b, "newt-0", true), NEWT_EMISSING);
     assert_int_equal(newt_settle(t.b.b, "newt-0'; --", true), NEWT_EMISSING);
+    assert_int_equal(newt_settle(t.b.b, "newt-0' x", true), NEWT_EMISSING);
     begin(m);
     begin(t.b.a);
     assert_int_equal(newt_join_conn(t.b.a, m, "x"), NEWT_EINVAL);
@@ -268,27 +404,6 @@ die_preparing(void *arg, const char *name)
 {
     (void)name;
     return die(arg);
-}
-
-static int
-go_on(void *arg)
-{
-    (void)arg;
-    return NEWT_OK;
-}
-
-static int
-go_on_preparing(void *arg, const char *name)
-{
-    (void)arg;
-    (void)name;
-    return NEWT_OK;
-}
-
-static void
-do_nothing(void *arg)
-{
-    (void)arg;
 }
 
 static void
@@ -375,10 +490,9 @@ test_server_crash(void **state)
 }
 
 static const struct CMUnitTest two_stores[] = {
-    cmocka_unit_test(test_together),
-    cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_killed),
-    cmocka_unit_test(test_server_crash),
+    cmocka_unit_test(test_together), cmocka_unit_test(test_hooks),
+    cmocka_unit_test(test_meddled),  cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_killed),   cmocka_unit_test(test_server_crash),
 };
 
 int
