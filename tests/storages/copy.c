@@ -144,10 +144,12 @@ compare(copying *x)
         x->to.pg, "0",
         "SELECT count(*) FROM object_state o FULL JOIN newt USING (zoid) WHERE zoid <> 1 AND "
         "o.serial IS DISTINCT FROM newt.serial");
-    if (*x->to.file)
+    if (*x->to.file) {
         assert_file(x->to.file, "0",
                     "SELECT count(*) FROM object_state o LEFT JOIN newt_projection p "
                     "ON p.zoid = o.zoid WHERE p.serial IS NOT o.serial");
+        assert_sound(x->to.file);
+    }
     if (x->from.pg)
         assert_sql(x->to.pg, "0",
                    "SELECT count(*) FROM %s.newt a FULL JOIN %s.newt b USING (zoid) WHERE "
@@ -288,6 +290,89 @@ test_online(void **state)
     }
 }
 
+/* A copy that goes on finds that somebody else has written to the second store. */
+static void
+test_not_alone(void **state)
+{
+    copying x;
+
+    (void)state;
+    if (on_memory()) /* nothing can be copied to one */
+        skip();
+    copying_open(&x, true);
+    ok(x.a, newt_copy(x.a, x.to.a, NULL));
+    begin(x.to.b);
+    write_n(x.to.b, x.refs[5], 1);
+    commit(x.to.b);
+    assert_int_equal(newt_copy(x.a, x.to.a, NULL), NEWT_EINVAL);
+    assert_string_equal(newt_error_message(newt_conn_error(x.a)),
+                        "in the store that is copied to: the store that is copied to has "
+                        "transactions of its own");
+    assert_string_equal(newt_error_message(newt_conn_error(x.to.a)),
+                        "the store that is copied to has transactions of its own");
+    assert_int_equal(stored_int(x.to.db, x.refs[5].any, "n"), 1);
+    copying_close(&x);
+}
+
+static int
+count_up(const newt_copy_progress *p, void *arg)
+{
+    newt_copy_progress *last = arg;
+
+    assert_true(p->objects >= last->objects && p->bytes >= last->bytes &&
+                p->transactions >= last->transactions && p->projected >= last->projected);
+    *last = *p;
+    return NEWT_OK;
+}
+
+/* Objects of which few fit into a part. */
+static void
+test_large(void **state)
+{
+    enum {
+        LARGE = 5,
+        BYTES = 3 << 20,
+        MANY = 2000
+    };
+    newt_copy_progress last = {0};
+    newt_copy_options o = {.size = sizeof o, .progress = count_up, .arg = &last};
+    char *text = calloc(1, BYTES + 1);
+    item_ref gone[LARGE];
+    copying x;
+
+    (void)state;
+    if (on_memory()) { /* nothing can be copied to one */
+        free(text);
+        skip();
+    }
+    memset(text, 'x', BYTES);
+    copying_open(&x, false);
+    for (int later = 0; later < 2; later++) { /* as they are, and as they have changed since */
+        for (int i = 0; i < LARGE; i++)
+            gone[i] = make_item(x.a, text, i);
+        begin(x.a);
+        for (int i = 0; i < MANY; i++)
+            item_done(new_item(x.a, "one of many", i));
+        commit(x.a);
+        last = (newt_copy_progress){0};
+        ok(x.a, newt_copy(x.a, x.to.a, &o));
+        compare(&x);
+        assert_true(last.bytes >= (int64_t)LARGE * BYTES);
+        assert_true(last.objects >= MANY);
+        if (later == 0)
+            assert_int_equal(last.projected, OBJECTS + LARGE + MANY - 4 + 1);
+    }
+    /* the large ones go */
+    begin(x.a);
+    for (int i = 0; i < LARGE; i++)
+        ok(x.a, newt_delete(x.a, gone[i].any));
+    commit(x.a);
+    ok(x.a, newt_copy(x.a, x.to.a, NULL));
+    compare(&x);
+    free(text);
+    copying_close(&x);
+}
+
 static void
 test_refused(void **state)
 {
@@ -320,6 +405,8 @@ static const struct CMUnitTest copies[] = {
     cmocka_unit_test_setup(test_stopped, with),
     cmocka_unit_test_setup(test_online, with),
     cmocka_unit_test_setup(test_whole, without),
+    cmocka_unit_test_setup(test_not_alone, with),
+    cmocka_unit_test_setup(test_large, with),
     cmocka_unit_test(test_refused),
 };
 
