@@ -261,6 +261,31 @@ test_current_and_spilled(void **state)
     free(r);
 }
 
+/* What JSON cannot show of an object is told, also of one that has left the cache. */
+static void
+test_rejects_of_spilled(void **state)
+{
+    enum {
+        ITEMS = 2 * ROOM
+    };
+    store s;
+
+    open_small(&s, "rejects", *(newt_options *)*state);
+    begin(s.a);
+    for (int i = 0; i < ITEMS; i++) {
+        struct item *o = new_item(s.a, "", i);
+
+        ok(s.a, newt_text_setn(item_obj(o), &o->name, "a\xff", 2));
+        item_done(o);
+    }
+    assert_true(cache_of(s.a).spilled > 0);
+    commit(s.a);
+    assert_sql(s.pg, "600", "SELECT count(*) FROM newt_reject");
+    if (*s.file)
+        assert_file(s.file, "600", "SELECT count(*) FROM newt_reject");
+    store_close(&s);
+}
+
 /* ---- failures ---------------------------------------------------------------------------- */
 
 /* New items with texts of `bytes` bytes, at most `most`, until one cannot be made. */
@@ -568,6 +593,8 @@ static const struct CMUnitTest caches[] = {
     cmocka_unit_test(test_conflict_of_spilled),
     cmocka_unit_test(test_merge_of_spilled),
     cmocka_unit_test(test_current_and_spilled),
+    {"test_rejects_of_spilled", test_rejects_of_spilled, NULL, NULL, &as_default},
+    {"test_rejects_of_spilled (client)", test_rejects_of_spilled, NULL, NULL, &by_client},
     cmocka_unit_test(test_no_room),
     cmocka_unit_test(test_refused_in_the_middle),
     cmocka_unit_test(test_lost_in_the_middle),
