@@ -170,6 +170,9 @@ test_whole(void **state)
         skip();
     for (int memory = 0; memory < 2; memory++) {
         copying_open(&x, memory);
+        begin(x.to.a); /* takes oids, which will be in use */
+        new_item(x.to.a, "none", 1);
+        newt_abort(x.to.a);
         ok(x.a, newt_copy(x.a, x.to.a, NULL));
         compare(&x);
         /* once more: nothing */
