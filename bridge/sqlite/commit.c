@@ -135,8 +135,7 @@ gather(work *k)
     return NEWT_OK;
 }
 
-/* ---- what others have changed -----------------------------------------------------------------
- */
+/* ---- what others have changed -------------------------------------------------------- */
 
 /* The object as it is now. */
 static int

@@ -169,8 +169,7 @@ newt__bind_text(sqlite3_stmt *s, int i, const char *text)
         sqlite3_bind_null(s, i);
 }
 
-/* ---- statements of the program's --------------------------------------------------------------
- */
+/* ---- statements of the program's ----------------------------------------------------- */
 
 /* A table of the store, which has its own ways. */
 static bool

@@ -4,7 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.."
 n=0 status=0
-goals='objects lib updater examples bench-programs tests-codec tests-bridge tests-daemon tests-concurrency tests-faults'
+goals='objects lib updater examples bench-programs tests-codec tests-bridge tests-daemon tests-concurrency tests-faults tests-storages'
 for goal in $goals; do
     n=$((n + 1))
     if ! out=$("${MAKE:-make}" -s -j2 CC=clang COPT='-O0 -g0' B=build-clang "$goal" 2>&1); then

@@ -33,19 +33,15 @@ static struct {
 static bool
 fails(void)
 {
-    bool now = ++disk.calls == disk.at, later = disk.calls > disk.at && disk.at > 0;
+    bool now = ++disk.calls == disk.at, later = disk.at > 0 && disk.calls > disk.at;
 
-    switch (disk.mode) {
-    case KILLED:
-    case TORN:
+    if (disk.mode == KILLED || disk.mode == TORN) {
         if (now)
             kill(getpid(), SIGKILL);
         return false;
-    case FULL_ON: now |= later; /* fall through */
-    case FULL: errno = ENOSPC; return now;
-    case FAILS_ON: now |= later; /* fall through */
-    default: errno = EIO; return now;
     }
+    errno = disk.mode == FULL || disk.mode == FULL_ON ? ENOSPC : EIO;
+    return now || (later && (disk.mode == FULL_ON || disk.mode == FAILS_ON));
 }
 
 static ssize_t

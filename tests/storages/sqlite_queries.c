@@ -508,8 +508,7 @@ test_retention(void **state)
     assert_file(s.file, "ok", "PRAGMA integrity_check");
 }
 
-/* ---- rows that are not what they should be ----------------------------------------------------
- */
+/* ---- rows that are not what they should be ------------------------------------------- */
 
 static newt_sweep
 sweep(newt_conn *c, newt_sweep_kind kind)
