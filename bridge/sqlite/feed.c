@@ -5,6 +5,7 @@
  */
 #include "session.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,14 +368,12 @@ newt__sqlite_barrier(newt__session *x, newt_error *e)
 {
     int status = newt__sqlite_ready(x, 0, e);
     int wal = -1;
-    bool durable;
 
     if (status != NEWT_OK || x->file.read_only)
         return status;
     wal = open(sqlite3_filename_wal(sqlite3_db_filename(x->file.db, "main")), O_RDONLY | O_CLOEXEC);
-    durable = wal >= 0 && fdatasync(wal) == 0;
-    if (!durable)
-        status = newt__file_fail(&x->file, SQLITE_IOERR_FSYNC, e);
+    if (wal < 0 || fdatasync(wal) != 0)
+        status = newt__file_fail_system(&x->file, errno, e);
     if (wal >= 0)
         close(wal);
     return status;

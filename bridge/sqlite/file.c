@@ -85,6 +85,15 @@ newt__file_fail(const newt__file *f, int code, newt_error *e)
     return e->status;
 }
 
+int
+newt__file_fail_system(const newt__file *f, int number, newt_error *e)
+{
+    newt__fail(e, NEWT_ESQL, 0, "\"%s-wal\" could not be used", f->where->path);
+    newt__fail_detail(e, "%s.", strerror(number));
+    memcpy(e->sqlstate, "58030", sizeof e->sqlstate);
+    return NEWT_ESQL;
+}
+
 /* ---- waiting ------------------------------------------------------------------------------ */
 
 /* Called when another has the lock: whether to ask again. Who writes is soon done, so it is asked

@@ -39,12 +39,12 @@ newt__sqlite_claim(newt__session *x, const char *name, bool *mine, newt_error *e
         x->wal = open(sqlite3_filename_wal(sqlite3_db_filename(x->file.db, "main")),
                       O_RDWR | O_CLOEXEC);
     if (x->wal < 0)
-        return newt__file_fail(&x->file, SQLITE_IOERR_LOCK, e);
+        return newt__file_fail_system(&x->file, errno, e);
     if (lock_name(x, name, F_WRLCK) == 0)
         return NEWT_OK;
     *mine = false;
     return errno == EAGAIN || errno == EACCES ? NEWT_OK
-                                              : newt__file_fail(&x->file, SQLITE_IOERR_LOCK, e);
+                                              : newt__file_fail_system(&x->file, errno, e);
 }
 
 void

@@ -85,7 +85,7 @@ newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e)
     int status;
 
     (void)idle_us;
-    if (x->file.db && newt__file_replaced(&x->file)) {
+    if (x->file.db && !x->writing && newt__file_replaced(&x->file)) {
         close_file(x);
         newt__numbers_forget(x->storage);
         status = x->opened(x->opened_arg, &changes);
