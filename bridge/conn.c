@@ -41,6 +41,8 @@ newt__base_fail(newt__base *b, int status, int64_t oid, const char *format, ...)
 
     if (newt__base_is_over(b))
         return b->error.status;
+    if (b->kept)
+        return status;
     va_start(args, format);
     newt__fail_text(&b->error, status, oid, format, args);
     va_end(args);
@@ -52,7 +54,7 @@ newt__base_fail_with(newt__base *b, newt_error *e)
 {
     int status = e->status;
 
-    if (newt__base_is_over(b))
+    if (newt__base_is_over(b) || b->kept)
         newt__error_clear(e);
     else
         newt__error_move(&b->error, e);

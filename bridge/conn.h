@@ -58,6 +58,7 @@ typedef enum newt__passage {
 
 typedef struct newt__base {
     newt_error error;
+    bool kept; /* no other takes its place: hooks run because of it */
     newt__phase phase;
     /* called after each passage; or NULL */
     void (*moved)(struct newt__base *b);

@@ -707,7 +707,8 @@ NEWT_API bool newt_is_doomed(const newt_conn *c);
  *
  * Those before the end must not end the transaction, those after it not begin another one on this
  * connection (NEWT_EBUSY). status is NEWT_OK and the result does not count where nothing is said of
- * them. In a child after fork() none runs.
+ * them. Where a commit has failed, and around an abort, the connection keeps its error: a call of
+ * theirs that fails tells its status alone. In a child after fork() none runs.
  */
 typedef enum newt_moment {
     NEWT_BEFORE_COMMIT,
@@ -914,7 +915,8 @@ newt_is_null(newt_ref r_)
 
 /* Named roots: where a program finds its graph again. A name that is not set gives the null
  * reference. newt_set_root with the null reference removes the name. All names are in one object
- * (newt.Root), so transactions that set different names at the same time conflict. */
+ * (newt.Root), so transactions that set different names at the same time conflict. NEWT_EINVAL: no
+ * name, or an empty one. A failure of newt_set_root dooms the transaction. */
 NEWT_API newt_ref newt_root(newt_conn *c, const char *name);
 NEWT_API int newt_set_root(newt_conn *c, const char *name, newt_ref r);
 

@@ -42,12 +42,20 @@ newt_on(newt_conn *c, newt_moment when, newt_hook *fn, void *arg)
     return NEWT_OK;
 }
 
+/* What a hook calls may fail; whoever ends the transaction asks why that has failed. */
+static void
+keep_error(newt_conn *c, bool keep)
+{
+    c->jar.base.kept = keep && c->jar.base.error.status != NEWT_OK;
+}
+
 int
 newt__hooks_run(newt_conn *c, newt_moment when)
 {
     int status = NEWT_OK;
 
     c->ending = true;
+    keep_error(c, when == NEWT_BEFORE_ABORT);
     /* one may add others, which are run as well */
     for (size_t i = 0; status == NEWT_OK && c->hooks && i < c->hooks->n; i++) {
         hook x = c->hooks->list[i];
@@ -55,6 +63,7 @@ newt__hooks_run(newt_conn *c, newt_moment when)
         if (x.when == when)
             status = x.fn(c, NEWT_OK, x.arg);
     }
+    keep_error(c, false);
     c->ending = false;
     return status;
 }
@@ -75,9 +84,11 @@ newt__hooks_end(newt_conn *c, newt_moment when, int status)
         return;
     c->hooks = NULL;
     c->ending = true;
+    keep_error(c, status != NEWT_OK || when == NEWT_AFTER_ABORT);
     for (size_t i = 0; i < h->n; i++)
         if (h->list[i].when == when)
             h->list[i].fn(c, status, h->list[i].arg);
+    keep_error(c, false);
     c->ending = false;
     free(h);
 }

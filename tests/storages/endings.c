@@ -113,6 +113,63 @@ intrude(newt_conn *c, int status, void *arg)
     return NEWT_OK;
 }
 
+/* What it calls fails, and what it was told of stays to be seen. */
+static int
+failing(newt_conn *c, int status, void *arg)
+{
+    int known = newt_error_status(newt_conn_error(c));
+
+    assert_int_not_equal(newt_release(c, 1), NEWT_OK);
+    assert_int_equal(newt_begin(c), NEWT_EBUSY);
+    if (known != NEWT_OK)
+        assert_int_equal(newt_error_status(newt_conn_error(c)), known);
+    tell("%s%s ", (const char *)arg, status == known ? "=" : "");
+    return NEWT_EINVAL;
+}
+
+static int
+fails_by_itself(newt_conn *c, void *arg)
+{
+    ok(c, newt_on(c, NEWT_BEFORE_ABORT, failing, before));
+    ok(c, newt_on(c, NEWT_AFTER_ABORT, failing, after));
+    assert_null(item_read(c, *(item_ref *)arg));
+    return newt_status(c);
+}
+
+static void
+test_failing_hooks(void **state)
+{
+    item_ref gone = {{INT64_MAX}};
+    store s;
+
+    (void)state;
+    store_open(&s, "failing_hooks");
+    hooked = make_item(s.a, "r", 1);
+    begin(s.a);
+    write_n(s.a, hooked, 2);
+    ok(s.a, newt_on(s.a, NEWT_AFTER_COMMIT, failing, after));
+    commit(s.a);
+    assert_told("after= ");
+    begin(s.a);
+    write_n(s.a, hooked, 3);
+    ok(s.a, newt_on(s.a, NEWT_AFTER_COMMIT, failing, after));
+    begin(s.b);
+    write_n(s.b, hooked, 4);
+    commit(s.b);
+    assert_int_equal(newt_commit(s.a), NEWT_ECONFLICT);
+    assert_told("after= ");
+    assert_int_equal(newt_error_status(newt_conn_error(s.a)), NEWT_ECONFLICT);
+    assert_int_equal(newt_error_conflict(newt_conn_error(s.a), 0)->object.oid, hooked.any.oid);
+    assert_int_equal(newt_transact(s.a, fails_by_itself, &gone, NULL), NEWT_EMISSING);
+    assert_told("before after ");
+    assert_int_equal(newt_error_status(newt_conn_error(s.a)), NEWT_EMISSING);
+    assert_int_equal(newt_begin(s.a), NEWT_OK); /* and another transaction has its own */
+    assert_int_equal(newt_begin(s.a), NEWT_EBUSY);
+    assert_int_equal(newt_error_status(newt_conn_error(s.a)), NEWT_EBUSY);
+    newt_abort(s.a);
+    store_close(&s);
+}
+
 static void
 on_all(newt_conn *c)
 {
@@ -610,10 +667,10 @@ test_fork(void **state)
 }
 
 static const struct CMUnitTest endings[] = {
-    cmocka_unit_test(test_doom),      cmocka_unit_test(test_hooks),
-    cmocka_unit_test(test_resources), cmocka_unit_test(test_resource_savepoints),
-    cmocka_unit_test(test_names),     cmocka_unit_test(test_errors),
-    cmocka_unit_test(test_fork),
+    cmocka_unit_test(test_doom),          cmocka_unit_test(test_hooks),
+    cmocka_unit_test(test_resources),     cmocka_unit_test(test_resource_savepoints),
+    cmocka_unit_test(test_names),         cmocka_unit_test(test_errors),
+    cmocka_unit_test(test_failing_hooks), cmocka_unit_test(test_fork),
 };
 
 int
