@@ -130,7 +130,7 @@ struct newt__feed_type {
     /* Removes at most at_most transactions that need not be kept. */
     int (*prune)(newt__session *x, int64_t at_most, int64_t *pruned, newt_error *e);
     int (*health)(newt__session *x, const char *follower, newt_health *out, newt_error *e);
-    /* All classes that are registered. */
+    /* All classes that are registered. Absent where a store cannot be copied. */
     int (*registered)(newt__session *x, newt__take_registered *take, void *arg, newt_error *e);
     /* Takes over a part of another store, in one transaction that is durable then; absent where
      * nothing can be. It is not recorded by a row of its own, and rows of the projection are not

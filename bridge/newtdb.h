@@ -536,7 +536,7 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  * %3F, a % is %25.
  *   "demo:(BASE)", "demo:(BASE)(CHANGES)": changes over another store, which is only read. BASE and
  *   CHANGES are uris like these; CHANGES is "memory:" unless it is given. newt_options.schema is
- * the schema of both. See "layers of changes" below.
+ *   the schema of both (SQLite has none). See "layers of changes" below.
  *
  * A store in SQLite needs no server: transactions, the feed and SQL are there as in PostgreSQL, and
  * tables of the same names. Its schema is "public". A commit writes the JSON of its objects,

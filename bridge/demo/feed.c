@@ -346,29 +346,38 @@ next(newt__session *x, newt__cursor *c, int64_t objects, newt__take_transaction 
     return status;
 }
 
-/* ---- what is the changes' ------------------------------------------------------------------ */
+/* ---- what either knows -------------------------------------------------------------------- */
 
-/* Of an object that is the base's, the transaction is there. */
+/* Gives the number of the layer to the transaction. */
+typedef struct renaming {
+    newt__session *x;
+    newt__take_transaction *take;
+    void *arg;
+} renaming;
+
+static int
+take_origin(void *arg, const newt__transaction *t)
+{
+    const renaming *r = arg;
+    newt__transaction told = *t;
+
+    told.at = newt__told_position(r->x->storage, t->at);
+    return r->take(r->arg, &told);
+}
+
 static int
 origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg, newt_error *e)
 {
     const newt__side *base = &x->storage->base;
+    renaming r = {x, take, arg};
     int64_t own;
 
-    return newt__is_of_changes(x->storage, serial, &own)
-               ? changes_of(x)->type->feed->origin(x->changes, own, take, arg, e)
-               : base->type->feed->origin(x->base, serial, take, arg, e);
+    if (newt__is_of_changes(x->storage, serial, &own))
+        return changes_of(x)->type->feed->origin(x->changes, own, take_origin, &r, e);
+    return base->type->feed->origin(x->base, serial, take, arg, e);
 }
 
-static int
-registered(newt__session *x, newt__take_registered *take, void *arg, newt_error *e)
-{
-    const newt__side *base = &x->storage->base;
-    int status = base->type->feed->registered(x->base, take, arg, e);
-
-    return status == NEWT_OK ? changes_of(x)->type->feed->registered(x->changes, take, arg, e)
-                             : status;
-}
+/* ---- what is the changes' ------------------------------------------------------------------ */
 
 static int
 wait_for_next(newt__session *x, newt__position after, int at_most_ms, newt_error *e)
@@ -456,8 +465,6 @@ health(newt__session *x, const char *name, newt_health *out, newt_error *e)
 
 const newt__feed_type newt__demo_feed_type = {
     .next = next,
-    .origin = origin,
-    .registered = registered,
     .wait = wait_for_next,
     .newest = newest,
     .scan = scan,
@@ -469,6 +476,7 @@ const newt__feed_type newt__demo_feed_type = {
     .release = release,
     .move = move,
     .forget = forget,
+    .origin = origin,
     .prune = prune,
     .health = health,
 };

@@ -556,6 +556,12 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
                                "newt_copy_options: objects is negative");
     if (x.o.objects == 0)
         x.o.objects = OBJECTS;
+    if (!from->jar.storage->feed->registered) {
+        newt__base_fail(&from->jar.base, NEWT_EINVAL, 0, "a layer of changes cannot be copied");
+        newt__fail_hint(&from->jar.base.error,
+                        "Write it down with newt_db_commit_changes(), and copy its base.");
+        return NEWT_EINVAL;
+    }
     if (!to->jar.storage->feed->import)
         return newt__base_fail(&from->jar.base, NEWT_EINVAL, 0, "a store in %s cannot be copied to",
                                to->jar.storage->scheme);

@@ -34,7 +34,7 @@ rewind_all(void *arg)
 {
     work *w = arg;
 
-    w->c->jar.handed = w->c->jar.handed_bytes = 0;
+    w->c->jar.handed = w->c->jar.handed_bytes = 0; /* what is pulled again is written once */
     return newt__pending_rewind(&w->pending);
 }
 

@@ -57,7 +57,10 @@ open_storage(newt_db *db, newt__side *side, int below, newt_error *e)
     if (!side->type)
         return e->status;
     if (side->type != &newt__demo)
-        return side->type->open(&side->storage, side->uri, &db->options, &db->process, e);
+        return side->type->open(&side->storage, side->uri,
+                                below > 0 && side->type == &newt__sqlite ? &db->without_schema
+                                                                         : &db->options,
+                                &db->process, e);
     if (below == NEWT__MOST_LAYERS)
         return newt__fail(e, NEWT_ELIMIT, 0, "more than %d layers on one store", NEWT__MOST_LAYERS);
     status = newt__demo_parts(side->uri, &base.uri, &changes.uri, e);
@@ -307,6 +310,8 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     db->schema = strdup(db->options.schema ? db->options.schema : "public");
     db->uri = uri ? strdup(uri) : NULL;
     db->options.schema = db->schema;
+    db->without_schema = db->options;
+    db->without_schema.schema = "public";
     if (!db->schema || (uri && !db->uri))
         return newt__fail_memory(&db->error);
     rc = newt__classes_build(&db->classes, classes, &db->error);

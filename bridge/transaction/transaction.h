@@ -11,6 +11,7 @@ struct newt_db {
     newt__classes *classes;
     char *uri, *schema;
     newt_options options;
+    newt_options without_schema; /* the same, for parts of a layer that have no schemas */
     newt__process process;
     const newt__storage_type *type;
     newt__storage *storage;

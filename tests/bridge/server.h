@@ -81,7 +81,9 @@ on_storage(const char *name)
 #define on_sqlite() on_storage("sqlite")
 #define on_server() on_storage("server")
 /* What is written is in memory. */
-#define on_memory() (on_storage("memory") || (on_layer() && !on_storage("layer-stored")))
+#define on_memory()                                                                                \
+    (on_storage("memory") ||                                                                       \
+     (on_layer() && !on_storage("layer-stored") && !on_storage("layer-file")))
 
 /* There is a server, perhaps under a layer. */
 UNUSED static bool
@@ -363,18 +365,24 @@ UNUSED static void
 store_make(store *s, const char *name)
 {
     static int number;
+    char below[512] = ""; /* what is to be created */
     newt_error *e = NULL;
 
     *s = (store){0};
     snprintf(s->schema, sizeof s->schema, "%s_%d_%d", name, (int)getpid(), ++number);
-    if (on_sqlite() || on_storage("layer-sqlite")) {
+    if (on_storage("layer-file")) {
+        snprintf(s->file, sizeof s->file, "%s/%s.newt", files(), s->schema);
+        snprintf(below, sizeof below, "sqlite:%s?synchronous=off", s->file);
+        snprintf(s->uri, sizeof s->uri, "demo:(memory:%s)(%s)", s->schema, below);
+    } else if (on_sqlite() || on_storage("layer-sqlite")) {
         snprintf(s->file, sizeof s->file, "%s/%s.newt", files(), s->schema);
         snprintf(s->uri, sizeof s->uri, "sqlite:%s?synchronous=off", s->file);
     } else {
         snprintf(s->uri, sizeof s->uri, "%s", uri());
     }
-    if (newt_store_create(on_layer() && !*s->file ? base_uri() : s->uri, store_schema(s), &e) !=
-        NEWT_OK)
+    if (!*below)
+        snprintf(below, sizeof below, "%s", on_layer() && !*s->file ? base_uri() : s->uri);
+    if (newt_store_create(below, store_schema(s), &e) != NEWT_OK)
         fail_error("newt_store_create", e);
     newt_error_free(e);
     if (on_storage("layer-sqlite"))

@@ -130,6 +130,48 @@ test_staging(void **state)
     store_close(&s);
 }
 
+/* Staged in a file, which goes on where it was; then written down. */
+static void
+test_in_a_file(void **state)
+{
+    char file[200], layer[900];
+    store s;
+
+    (void)state;
+    open_with_items(&s, "in_a_file", 10);
+    snprintf(file, sizeof file, "sqlite:%s/staged.newt", files());
+    snprintf(layer, sizeof layer, "demo:(%s)(%s)", s.uri, file);
+    assert_int_equal(newt_store_create(file, NULL, NULL), NEWT_OK);
+    for (int round = 0; round < 3; round++) {
+        newt_options o = {.size = sizeof o, .schema = s.schema};
+        newt_conn *c;
+        newt_db *db;
+
+        if (newt_db_open(&db, layer, classes, &o) != NEWT_OK)
+            fail_error("newt_db_open", newt_db_error(db));
+        c = connect_(db);
+        begin(c);
+        for (int i = 0; i < 10; i++)
+            if (i == 9 && round > 0)
+                assert_null(item_read(c, items[i]));
+            else
+                assert_int_equal(read_n(c, items[i]), i < round ? 100 + i : i);
+        if (round < 2)
+            write_n(c, items[round], 100 + round);
+        if (round == 0)
+            ok(c, newt_delete(c, items[9].any));
+        commit(c);
+        assert_int_equal(found(s.a, "(state->>'n')::bigint >= 100"), 0);
+        if (round == 2)
+            assert_int_equal(newt_db_commit_changes(db), NEWT_OK);
+        newt_close(c);
+        newt_db_close(db);
+    }
+    assert_int_equal(found(s.a, "(state->>'n')::bigint >= 100"), 2);
+    assert_int_equal(found(s.a, "state->>'n' = '9'"), 0);
+    store_close(&s);
+}
+
 /* Searches, as long as the layer has nothing that they would miss. */
 static void
 test_searches(void **state)
@@ -313,9 +355,10 @@ test_lost(void **state)
 }
 
 static const struct CMUnitTest staging[] = {
-    cmocka_unit_test(test_staging),       cmocka_unit_test(test_searches),
-    cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_rows),
-    cmocka_unit_test(test_large_serials), cmocka_unit_test(test_lost),
+    cmocka_unit_test(test_staging),  cmocka_unit_test(test_in_a_file),
+    cmocka_unit_test(test_searches), cmocka_unit_test(test_round_trips),
+    cmocka_unit_test(test_rows),     cmocka_unit_test(test_large_serials),
+    cmocka_unit_test(test_lost),
 };
 
 int

@@ -1067,6 +1067,55 @@ test_feed(void **state)
     ground_close(&g);
 }
 
+/* Its objects have their numbers from two stores, so it is no store that could be copied. */
+static void
+test_no_copy(void **state)
+{
+    ground g;
+
+    (void)state;
+    ground_open(&g, "no_copy");
+    assert_int_equal(newt_copy(g.s.a, g.below.c, NULL), NEWT_EINVAL);
+    assert_string_equal(newt_error_message(newt_conn_error(g.s.a)),
+                        "a layer of changes cannot be copied");
+    assert_int_equal(newt_index_create(g.s.a, "by_n", NULL, "$.n", 0), NEWT_EINVAL);
+    begin(g.below.c);
+    begin(g.s.a);
+    assert_int_equal(newt_join_conn(g.below.c, g.s.a, NULL), NEWT_EINVAL);
+    newt_abort(g.below.c);
+    newt_abort(g.s.a);
+    ground_close(&g);
+}
+
+/* Who has written an object, in the layer or below. */
+static void
+test_origin(void **state)
+{
+    char *text;
+    ground g;
+
+    (void)state;
+    ground_open(&g, "origin");
+    begin(g.below.c);
+    ok(g.below.c, newt_describe(g.below.c, "ada", "written below", NULL));
+    write_n(g.below.c, g.x, 10);
+    commit(g.below.c);
+    begin(g.s.a);
+    ok(g.s.a, newt_describe(g.s.a, "bob", "written above", NULL));
+    write_n(g.s.a, g.y, 20);
+    commit(g.s.a);
+    for (int i = 0; i < 2; i++) {
+        begin(g.s.a);
+        ok(g.s.a, newt_prefetch(g.s.a, &(newt_ref){INT64_MAX}, 1));
+        text = newt_dump(g.s.a, (i ? g.y : g.x).any);
+        assert_non_null(text);
+        assert_non_null(strstr(text, i ? "bob" : "ada"));
+        free(text);
+        newt_abort(g.s.a);
+    }
+    ground_close(&g);
+}
+
 /* Without SQL below there is none. */
 static void
 test_no_sql(void **state)
@@ -1098,7 +1147,8 @@ static const struct CMUnitTest layers[] = {
     cmocka_unit_test(test_fork),           cmocka_unit_test(test_written_through),
     cmocka_unit_test(test_down_conflicts), cmocka_unit_test(test_many),
     cmocka_unit_test(test_walk),           cmocka_unit_test(test_feed),
-    cmocka_unit_test(test_no_sql),
+    cmocka_unit_test(test_no_sql),         cmocka_unit_test(test_no_copy),
+    cmocka_unit_test(test_origin),
 };
 
 int

@@ -112,7 +112,7 @@ test_turns(void **state)
     store s;
 
     (void)state;
-    if (on_sqlite()) /* which has no turns */
+    if (on_sqlite() || on_storage("layer-file")) /* which has no turns */
         skip();
     store_open(&s, "sides");
     side_open(&a, s.db);
