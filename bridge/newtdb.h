@@ -1364,9 +1364,10 @@ typedef struct newt_copy_options {
  * copied. Memory is bounded, but for 8 bytes for each object of the largest transaction.
  *
  * Both connections must be outside of a transaction (NEWT_EBUSY). NEWT_EINVAL: the second store has
- * transactions of its own, or is in memory. NEWT_EMISSING: transactions that the second store lacks
- * have been pruned since the last run: copy into a new one. An error is told by the connection of
- * the store that it is of, and by `from` in any case. opt: NULL for defaults.
+ * transactions of its own, or is in memory, or both connections are of one newt_db. NEWT_EMISSING:
+ * transactions that the second store lacks have been pruned since the last run: copy into a new
+ * one. An error is told by the connection of the store that it is of, and by `from` in any case.
+ * opt: NULL for defaults.
  */
 NEWT_API int newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *opt) NEWT_CHECK;
 

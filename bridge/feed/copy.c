@@ -306,7 +306,7 @@ static int
 fail_alone(copy *x)
 {
     newt__error_clear(&x->e);
-    newt__fail(&x->e, NEWT_EINVAL, 0, "the store that is copied to has transactions of its own");
+    newt__fail(&x->e, NEWT_EINVAL, 0, "this store has transactions of its own");
     newt__fail_hint(&x->e, "Copy into a new one, made by newt_store_create().");
     x->here = true;
     return NEWT_EINVAL;
@@ -532,6 +532,22 @@ copy_all(copy *x)
     return status;
 }
 
+/* An error of the second store, for who asks the first connection. */
+static int
+fail_there(newt_conn *from, const newt_error *e)
+{
+    newt_error why = {0};
+
+    newt__fail(&why, e->status, e->oid, "in the store that is copied to: %s",
+               newt_error_message(e));
+    memcpy(why.sqlstate, e->sqlstate, sizeof why.sqlstate);
+    if (e->detail)
+        newt__fail_detail(&why, "%s", e->detail);
+    if (e->hint)
+        newt__fail_hint(&why, "%s", e->hint);
+    return newt__feed_fail(from, &why);
+}
+
 int
 newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
 {
@@ -551,6 +567,9 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
     if (options &&
         newt__options_take(&x.o, sizeof x.o, options, "newt_copy_options", &e) != NEWT_OK)
         return newt__feed_fail(from, &e);
+    if (from->db == to->db)
+        return newt__base_fail(&from->jar.base, NEWT_EINVAL, 0,
+                               "both connections are of the same database");
     if (x.o.objects < 0)
         return newt__base_fail(&from->jar.base, NEWT_EINVAL, 0,
                                "newt_copy_options: objects is negative");
@@ -572,8 +591,7 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
     free(x.found);
     free(x.oids);
     if (x.e.status != NEWT_OK && x.here) {
-        newt__base_fail(&from->jar.base, status, 0, "in the store that is copied to: %s",
-                        newt_error_message(&x.e));
+        fail_there(from, &x.e);
         newt__feed_fail(to, &x.e);
     } else if (x.e.status != NEWT_OK) {
         newt__feed_fail(from, &x.e);
@@ -581,8 +599,7 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
     if (status == NEWT_OK) {
         status = write_rows(&x);
         if (status != NEWT_OK && to->jar.base.error.status == status)
-            newt__base_fail(&from->jar.base, status, 0, "in the store that is copied to: %s",
-                            newt_error_message(&to->jar.base.error));
+            fail_there(from, &to->jar.base.error);
     }
     return status;
 }

@@ -400,6 +400,18 @@ test_refused(void **state)
     newt_abort(c);
     assert_int_equal(newt_copy(c, s.a, &o), NEWT_EINVAL);
     assert_int_equal(newt_copy(c, s.a, NULL), NEWT_EINVAL); /* it has a transaction */
+    if (!strstr(newt_error_message(newt_conn_error(c)), "cannot be copied to")) {
+        assert_string_equal(
+            newt_error_message(newt_conn_error(c)),
+            "in the store that is copied to: this store has transactions of its own");
+        assert_string_equal(newt_error_hint(newt_conn_error(c)),
+                            "Copy into a new one, made by newt_store_create().");
+        assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                            "this store has transactions of its own");
+    }
+    assert_int_equal(newt_copy(s.a, s.b, NULL), NEWT_EINVAL);
+    assert_string_equal(newt_error_message(newt_conn_error(s.a)),
+                        "both connections are of the same database");
     newt_close(c);
     newt_db_close(db);
     store_close(&s);
