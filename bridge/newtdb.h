@@ -529,14 +529,13 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  *   newt_store_create or in SQL.
  *   "memory:": in memory, private to the newt_db that opens it, and freed with it.
  *   "memory:NAME": in memory, shared by every newt_db of the process that opens the same name and
- *   schema. The first to open it creates it; the last to close it frees it. (newt_store_create is
- * not needed; a store made by it that nobody opens stays until the process ends.)
- *   "sqlite:PATH", "sqlite:PATH?OPTION=VALUE&...": in a file of SQLite's, made by
- * newt_store_create, which several processes may have open. In PATH, %HH stands for a byte: a ? is
- * %3F, a % is %25.
+ *   schema. The first to open it creates it; the last to close it frees it. (A store made by
+ *   newt_store_create, which is not needed, that nobody opens stays until the process ends.)
+ *   "sqlite:PATH", "sqlite:PATH?OPTION=VALUE&...": in a file of SQLite's, which several processes
+ *   may have open. newt_store_create makes it. In PATH, %HH is a byte: a ? is %3F, a % is %25.
  *   "demo:(BASE)", "demo:(BASE)(CHANGES)": changes over another store, which is only read. BASE and
- *   CHANGES are uris like these; CHANGES is "memory:" unless it is given. newt_options.schema is
- *   the schema of both (SQLite has none). See "layers of changes" below.
+ *   CHANGES are uris like these; CHANGES is "memory:" unless it is given. The schema of both is
+ *   that of newt_options (SQLite has none). See "layers of changes" below.
  *
  * A store in SQLite needs no server: transactions, the feed and SQL are there as in PostgreSQL, and
  * tables of the same names. Its schema is "public". A commit writes the JSON of its objects,
@@ -645,7 +644,8 @@ NEWT_API const newt_error *newt_db_error(const newt_db *db);
  * if the server went away in the meantime. *c is set even on failure (NULL: no memory): ask
  * newt_conn_error why, and newt_close it in any case. newt_close aborts an open transaction and
  * returns the connection to the pool; NULL is fine. newt_last_error is the connection's error, or
- * else the database's.
+ * else the database's. A connection keeps its error until its next newt_begin: what a function that
+ * takes the database has to tell is in newt_db_error.
  */
 NEWT_API int newt_connect(newt_db *db, newt_conn **c) NEWT_CHECK;
 NEWT_API void newt_close(newt_conn *c);
@@ -1359,9 +1359,10 @@ typedef struct newt_copy_options {
  * with a short pause: copy, stop, copy once more with `last`, start on the second store. As soon as
  * that has transactions of its own, no run carries over anything any more (NEWT_EINVAL).
  *
- * Rows of the projection are written at the end, by the rules of the second store and with its own
- * connection's classes (whose to_json is called); typed tables, indexes and other settings are not
- * copied. Memory is bounded, but for 8 bytes for each object of the largest transaction.
+ * Records are copied as they are, damaged ones too. Rows of the projection are written at the end,
+ * by the rules of the second store and with its own connection's classes (whose to_json is called);
+ * typed tables, indexes and other settings are not copied. Memory is bounded, but for 8 bytes for
+ * each object of the largest transaction.
  *
  * Both connections must be outside of a transaction (NEWT_EBUSY). NEWT_EINVAL: the second store has
  * transactions of its own, or is in memory, or both connections are of one newt_db. NEWT_EMISSING:

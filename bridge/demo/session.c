@@ -537,7 +537,7 @@ newt__demo_query(newt__session *x, const newt__query *q, bool *over, newt_error 
     if (status != NEWT_OK)
         return status;
     if (!base->type->query) {
-        newt__fail(e, NEWT_EINVAL, 0, "a query needs a store in PostgreSQL");
+        newt__fail(e, NEWT_EINVAL, 0, "a query needs a store in PostgreSQL or SQLite");
         newt__fail_detail(e, "The base of this layer has no SQL.");
         return NEWT_EINVAL;
     }

@@ -108,7 +108,7 @@ newt__no_sql(newt_conn *c, const char *what)
 {
     newt_error e = {0};
 
-    newt__fail(&e, NEWT_EINVAL, 0, "%s needs a store in PostgreSQL", what);
+    newt__fail(&e, NEWT_EINVAL, 0, "%s needs a store in PostgreSQL or SQLite", what);
     newt__fail_detail(&e, "This one is in %s: it has no SQL and no JSONB.", c->jar.storage->scheme);
     return newt__base_fail_with(&c->jar.base, &e);
 }

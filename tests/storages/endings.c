@@ -349,6 +349,16 @@ was_committed(newt_conn *c, const char *name)
     return yes;
 }
 
+/* Its first attempt cannot be prepared. */
+static int
+join_twice(newt_conn *c, void *arg)
+{
+    thing *x = arg;
+
+    x->prepare = x->prepare == NEWT_OK ? NEWT_ECONFLICT : NEWT_OK;
+    return join(c, x);
+}
+
 static void
 test_resources(void **state)
 {
@@ -395,6 +405,8 @@ test_resources(void **state)
     assert_told("prepare a, prepare b, abort a, abort b, abort z, ");
     assert_false(was_committed(s.b, a.name));
     b.prepare = 0;
+    ok(s.a, newt_transact(s.a, join_twice, &b, NULL));
+    assert_told("prepare b, abort b, prepare b, commit b, ");
     /* the store refuses */
     begin(s.a);
     write_n(s.a, r, 3);
@@ -455,6 +467,12 @@ test_resource_savepoints(void **state)
     assert_int_equal(newt_savepoint(s.a, &one), NEWT_EINVAL);
     assert_string_equal(newt_error_message(newt_conn_error(s.a)),
                         "resource \"a\" has no savepoints");
+    newt_abort(s.a);
+    begin(s.a);
+    ok(s.a, newt_savepoint(s.a, &one));
+    assert_int_equal(join_plain(s.a, &a), NEWT_EINVAL);
+    ok(s.a, newt_release(s.a, one));
+    ok(s.a, join_plain(s.a, &a));
     newt_abort(s.a);
     *told = 0;
     begin(s.a);

@@ -153,7 +153,7 @@ test_no_sql(void **state)
 #define REFUSES(call)                                                                              \
     assert_int_equal(call, NEWT_EINVAL);                                                           \
     assert_non_null(                                                                               \
-        strstr(newt_error_message(newt_conn_error(c)), " needs a store in PostgreSQL"));           \
+        strstr(newt_error_message(newt_conn_error(c)), " needs a store in PostgreSQL or SQLite")); \
     assert_string_equal(newt_error_detail(newt_conn_error(c)),                                     \
                         "This one is in memory: it has no SQL and no JSONB.")
     REFUSES(newt_project(c, "x", 1, &p));
