@@ -376,6 +376,34 @@ test_large(void **state)
     copying_close(&x);
 }
 
+/* A damaged record is copied as it is, and stops nothing. */
+static void
+test_damaged(void **state)
+{
+    copying x;
+    char sql[128];
+    item_ref r;
+
+    (void)state;
+    if (!on_sqlite())
+        needs_server();
+    copying_open(&x, false);
+    r = x.refs[1];
+    snprintf(sql, sizeof sql, "UPDATE object_state SET state = %s WHERE zoid = %lld",
+             *x.from.file ? "x'ff00ff'" : "'\\xff00ff'", (long long)r.any.oid);
+    if (*x.from.file)
+        free(file_text(x.from.file, sql));
+    else
+        sql_do(x.from.pg, "%s", sql);
+    ok(x.a, newt_copy(x.a, x.to.a, NULL));
+    begin(x.to.b);
+    assert_null(item_read(x.to.b, r));
+    assert_int_equal(newt_status(x.to.b), NEWT_EBROKEN);
+    assert_int_equal(read_n(x.to.b, x.refs[2]), 2);
+    newt_abort(x.to.b);
+    copying_close(&x);
+}
+
 static void
 test_refused(void **state)
 {
@@ -424,6 +452,7 @@ static const struct CMUnitTest copies[] = {
     cmocka_unit_test_setup(test_whole, without),
     cmocka_unit_test_setup(test_not_alone, with),
     cmocka_unit_test_setup(test_large, with),
+    cmocka_unit_test(test_damaged),
     cmocka_unit_test(test_refused),
 };
 

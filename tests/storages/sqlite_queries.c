@@ -405,6 +405,45 @@ test_words(void **state)
     store_close(&s);
 }
 
+/* The next version of Note, whose title is a headline. */
+struct headed {
+    newt_text headline;
+};
+NEWT_DECLARE(headed);
+NEWT_CLASS(headed, "Note", 2, NULL, NEWT_FIELD(struct headed, headline, .was = "title"));
+static const newt_class *const renamed[] = {&headed_class, NULL};
+
+/* An index goes by the name in the JSON, so it is made again after a field was renamed. */
+static void
+test_renamed(void **state)
+{
+    static const char sql[] = "SELECT rowid FROM note_words($1)";
+    newt_upgrade u = {.size = sizeof u};
+    newt_db *db;
+    newt_conn *c;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    open_all(&s, "renamed");
+    make_note(s.a, "newt", NULL);
+    ok(s.a, newt_index_create(s.a, "note_words", "Note", "title", NEWT_INDEX_TEXT));
+    db = store_db(&s, renamed, (newt_options){0});
+    c = connect_(db);
+    assert_int_equal(count_words(c, sql, "newt"), 1);
+    ok(c, newt_upgrade_all(c, &headed_class, &u));
+    assert_int_equal(u.written, 1);
+    assert_int_equal(count_words(c, sql, "newt"), 0);
+    assert_int_equal(newt_index_create(c, "note_words", "Note", "headline", NEWT_INDEX_TEXT),
+                     NEWT_EINVAL);
+    ok(c, newt_index_drop(c, "note_words"));
+    ok(c, newt_index_create(c, "note_words", "Note", "headline", NEWT_INDEX_TEXT));
+    assert_int_equal(count_words(c, sql, "newt"), 1);
+    newt_close(c);
+    newt_db_close(db);
+    store_close(&s);
+}
+
 /* Elsewhere it is said that there are none. */
 static void
 test_no_indexes(void **state)
@@ -595,11 +634,12 @@ test_sweeps(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_searches),   cmocka_unit_test(test_rows),
-    cmocka_unit_test(test_refused),    cmocka_unit_test(test_projection),
-    cmocka_unit_test(test_indexes),    cmocka_unit_test(test_words),
-    cmocka_unit_test(test_no_indexes), cmocka_unit_test(test_exec),
-    cmocka_unit_test(test_retention),  cmocka_unit_test(test_sweeps),
+    cmocka_unit_test(test_searches), cmocka_unit_test(test_rows),
+    cmocka_unit_test(test_refused),  cmocka_unit_test(test_projection),
+    cmocka_unit_test(test_indexes),  cmocka_unit_test(test_words),
+    cmocka_unit_test(test_renamed),  cmocka_unit_test(test_no_indexes),
+    cmocka_unit_test(test_exec),     cmocka_unit_test(test_retention),
+    cmocka_unit_test(test_sweeps),
 };
 
 int
