@@ -1343,7 +1343,8 @@ typedef struct newt_copy_options {
     size_t size;     /* sizeof(newt_copy_options) */
     int64_t objects; /* of a part, at most; 0: 5,000 */
     bool last;       /* no further run follows: its position is forgotten at the end */
-    /* Called after each part; what it returns but NEWT_OK stops newt_copy, which returns it. */
+    /* Called after each part; what it returns but NEWT_OK stops newt_copy, which returns it. A
+     * transaction of either connection that it leaves open does so, too (NEWT_EBUSY). */
     int (*progress)(const newt_copy_progress *p, void *arg);
     void *arg;
 } newt_copy_options;

@@ -272,10 +272,28 @@ move(copy *x, const newt__standing *from, newt__position at, int64_t copied)
     return status;
 }
 
+/* Both connections are free to be used. */
+static int
+check_free(newt_conn *from, newt_conn *to)
+{
+    int status = newt__feed_check(from, NULL, "newt_copy");
+
+    if (status == NEWT_OK) {
+        status = newt__feed_check(to, NULL, "newt_copy");
+        if (status != NEWT_OK)
+            newt__base_fail(&from->jar.base, status, 0, "the second connection: %s",
+                            newt_error_message(&to->jar.base.error));
+    }
+    return status;
+}
+
 static int
 tell(copy *x)
 {
-    return x->o.progress ? x->o.progress(&x->progress, x->o.arg) : NEWT_OK;
+    int status = x->o.progress ? x->o.progress(&x->progress, x->o.arg) : NEWT_OK;
+
+    /* the function may have used them */
+    return status == NEWT_OK && x->o.progress ? check_free(x->from, x->to) : status;
 }
 
 /* What is registered otherwise stays so; a program that opens the store hears of it. */
@@ -554,14 +572,8 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
     copy x = {
         .from = from, .to = to, .o = {.size = sizeof x.o}, .progress = {.size = sizeof x.progress}};
     newt_error e = {0};
-    int status = newt__feed_check(from, NULL, "newt_copy");
+    int status = check_free(from, to);
 
-    if (status == NEWT_OK) {
-        status = newt__feed_check(to, NULL, "newt_copy");
-        if (status != NEWT_OK)
-            return newt__base_fail(&from->jar.base, status, 0, "the second connection: %s",
-                                   newt_error_message(&to->jar.base.error));
-    }
     if (status != NEWT_OK)
         return status;
     if (options &&
@@ -585,6 +597,8 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
         return newt__base_fail(&from->jar.base, NEWT_EINVAL, 0, "a store in %s cannot be copied to",
                                to->jar.storage->scheme);
     status = copy_all(&x);
+    if (x.e.status == NEWT_EMISSING && !x.here)
+        newt__fail_hint(&x.e, "Copy into a new store, made by newt_store_create().");
     log_clear(&x.log);
     free(x.log.list);
     found_clear(&x);

@@ -241,6 +241,36 @@ test_stopped(void **state)
     copying_close(&x);
 }
 
+/* What the program does in between ends before the copy goes on. */
+static int
+begin_there(const newt_copy_progress *p, void *arg)
+{
+    (void)p;
+    begin(arg);
+    return NEWT_OK;
+}
+
+static void
+test_begun(void **state)
+{
+    newt_copy_options o = {.size = sizeof o, .objects = 700, .progress = begin_there};
+    copying x;
+
+    (void)state;
+    if (on_memory() || on_layer())
+        skip();
+    copying_open(&x, false);
+    for (int i = 0; i < 2; i++) {
+        o.arg = i ? x.a : x.to.a;
+        assert_int_equal(newt_copy(x.a, x.to.a, &o), NEWT_EBUSY);
+        assert_non_null(strstr(newt_error_message(newt_conn_error(x.a)), "inside a transaction"));
+        newt_abort(o.arg);
+    }
+    ok(x.a, newt_copy(x.a, x.to.a, NULL));
+    compare(&x);
+    copying_close(&x);
+}
+
 /* The first store goes on being written, by another connection. */
 static int
 write_meanwhile(const newt_copy_progress *p, void *arg)
@@ -293,6 +323,26 @@ test_online(void **state)
     }
 }
 
+/* The first store is under a layer for a while. */
+static void
+test_another(void **state)
+{
+    copying x;
+
+    (void)state;
+    if (on_memory() || on_layer())
+        skip();
+    copying_open(&x, true);
+    ok(x.a, newt_copy(x.a, x.to.a, NULL));
+    assert_int_equal(newt_db_push(x.memory), NEWT_OK);
+    make_item(x.a, "in a layer", 1);
+    assert_int_equal(newt_copy(x.a, x.to.a, NULL), NEWT_EINVAL);
+    assert_int_equal(newt_db_pop(x.memory), NEWT_OK);
+    ok(x.a, newt_copy(x.a, x.to.a, NULL));
+    compare(&x);
+    copying_close(&x);
+}
+
 /* A copy that goes on finds that somebody else has written to the second store. */
 static void
 test_not_alone(void **state)
@@ -309,10 +359,9 @@ test_not_alone(void **state)
     commit(x.to.b);
     assert_int_equal(newt_copy(x.a, x.to.a, NULL), NEWT_EINVAL);
     assert_string_equal(newt_error_message(newt_conn_error(x.a)),
-                        "in the store that is copied to: the store that is copied to has "
-                        "transactions of its own");
+                        "in the store that is copied to: this store has transactions of its own");
     assert_string_equal(newt_error_message(newt_conn_error(x.to.a)),
-                        "the store that is copied to has transactions of its own");
+                        "this store has transactions of its own");
     assert_int_equal(stored_int(x.to.db, x.refs[5].any, "n"), 1);
     copying_close(&x);
 }
@@ -451,6 +500,8 @@ static const struct CMUnitTest copies[] = {
     cmocka_unit_test_setup(test_online, with),
     cmocka_unit_test_setup(test_whole, without),
     cmocka_unit_test_setup(test_not_alone, with),
+    cmocka_unit_test(test_begun),
+    cmocka_unit_test(test_another),
     cmocka_unit_test_setup(test_large, with),
     cmocka_unit_test(test_damaged),
     cmocka_unit_test(test_refused),
