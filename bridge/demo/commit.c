@@ -89,7 +89,8 @@ last_questions(work *k, answer *ask, newt_error *e)
 static void
 list_questions(work *k, int64_t oids[COMPARED])
 {
-    qsort(k->list, k->n, sizeof *k->list, newt__by_oid);
+    if (k->n > 0)
+        qsort(k->list, k->n, sizeof *k->list, newt__by_oid);
     for (size_t i = 0; i < k->n; i++)
         oids[i] = k->list[i].oid;
 }

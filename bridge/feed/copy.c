@@ -220,7 +220,8 @@ look(copy *x, const int64_t *oids, size_t *n)
     int status = feed->look(c->jar.session, oids, *n, NEWT__WHOLE, BYTES, take_object, x, &x->e);
 
     /* those that are large are fetched one by one */
-    qsort(x->found, x->n_found, sizeof *x->found, by_oid);
+    if (x->n_found > 0)
+        qsort(x->found, x->n_found, sizeof *x->found, by_oid);
     for (size_t had = x->n_found; status == NEWT_OK && fit < *n; fit++) {
         while (place < had && x->found[place].oid < oids[fit])
             place++;
@@ -461,7 +462,8 @@ import_some(copy *x, const int64_t *oids, size_t *n)
     if (status == NEWT_OK && !removed)
         status = newt__fail_memory(&x->e);
     if (status == NEWT_OK) {
-        qsort(x->found, x->n_found, sizeof *x->found, by_oid);
+        if (x->n_found > 0)
+            qsort(x->found, x->n_found, sizeof *x->found, by_oid);
         for (size_t i = 0; i < *n; i++) {
             while (place < x->n_found && x->found[place].oid < oids[i])
                 place++;

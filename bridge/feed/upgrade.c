@@ -60,7 +60,8 @@ find(upgrading *w)
     if (status == NEWT_OK && w->n_scanned > 0)
         status = feed->look(session, w->scanned, w->n_scanned, NEWT__HEADS, INT64_MAX, take_head, w,
                             &e);
-    qsort(w->oids, w->n, sizeof *w->oids, newt__by_oid);
+    if (w->n > 0)
+        qsort(w->oids, w->n, sizeof *w->oids, newt__by_oid);
     return e.status != NEWT_OK ? newt__feed_fail(w->c, &e) : status;
 }
 

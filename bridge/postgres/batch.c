@@ -204,10 +204,12 @@ send_update_one(newt__batch *b, int64_t serial, const newt__entry *e)
 static bool
 is_plain(const newt__batch *b)
 {
-    uint8_t row = b->entries[0].row;
+    uint8_t row;
 
-    if (!b->c->writes_plainly || b->n_removed > 0 ||
-        (row != NEWT__ROW_SERVER && row != NEWT__ROW_ASYNC))
+    if (b->n == 0 || !b->c->writes_plainly || b->n_removed > 0)
+        return false;
+    row = b->entries[0].row;
+    if (row != NEWT__ROW_SERVER && row != NEWT__ROW_ASYNC)
         return false;
     for (size_t i = 1; i < b->n; i++)
         if (b->entries[i].row != row)
