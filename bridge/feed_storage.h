@@ -43,7 +43,7 @@ typedef struct newt__standing {
 
 /* Objects whose records begin alike: with a class and a version. */
 typedef struct newt__counted {
-    const void *head; /* or so much as there is of it */
+    const void *head; /* the beginning of a record, or all of it */
     size_t n;
     int64_t objects;
 } newt__counted;
@@ -155,6 +155,30 @@ struct newt__feed_type {
     /* The position that all followers have reached who write the projection; *any: there are. */
     int (*projected)(newt__session *x, int64_t *tid, bool *any, newt_error *e);
 };
+
+/* ---- what a sweep finds (row_fault.c) -------------------------------------------------------- */
+
+/* What is wrong with the row of an object. PostgreSQL's statement gives these numbers. */
+typedef enum newt__row_fault {
+    NEWT__ROW_FINE,
+    NEWT__ROW_MISSING,
+    NEWT__ROW_STALE,
+    NEWT__ROW_WRONG,
+    NEWT__ROW_EXTRA,
+    NEWT__ROW_REFUSED,
+    NEWT__N_ROW_FAULTS
+} newt__row_fault;
+
+enum {
+    NEWT__FAULTS_TOLD = 10 /* rows that a call of newt_sweep tells of one by one */
+};
+
+/* Counts a fault, not NEWT__ROW_FINE, in *s; if told, the notice function is told of it. */
+void newt__row_fault_count(newt_sweep *s, const newt_options *options, int64_t oid,
+                           newt__row_fault fault, bool told);
+
+/* ---- errors that all storages raise ------------------------------------------------------------
+ */
 
 /* The error of a position that is not known, or whose successors are not; why is its detail. */
 static inline int

@@ -628,7 +628,7 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
     /* the objects after $1, at most $2 of them */
     [NEWT__S_SWEEP_READ] = "SELECT zoid, serial, state FROM @store@.object_state WHERE zoid > $1 "
                            "ORDER BY zoid LIMIT $2",
-    /* faults: see sweep.c */
+    /* faults: newt__row_fault */
     [NEWT__S_CHECK_SERVER] = "WITH " SWEEP_SERVER SWEEP_MODES CHECK,
     [NEWT__S_CHECK_HERE] = "WITH " SWEEP_HERE SWEEP_MODES CHECK,
     /* $1 classes, null: all; the last column: the reprojection that is there is of these */

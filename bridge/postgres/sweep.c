@@ -12,19 +12,8 @@
 #include <string.h>
 
 enum {
-    OBJECTS = 1000,          /* of a window; also in newtdb.h */
-    OBJECTS_IN_CLIENT = 200, /* whose records come here */
-    MOST_TOLD = 10
-};
-
-/* As CHECK in statements.c numbers them. */
-enum {
-    MISSING = 1,
-    STALE,
-    WRONG,
-    EXTRA,
-    REFUSED,
-    N_FAULTS
+    OBJECTS = 1000,         /* of a window; also in newtdb.h */
+    OBJECTS_IN_CLIENT = 200 /* whose records come here */
 };
 
 typedef struct sweep {
@@ -136,46 +125,14 @@ advance(sweep *w, int64_t n, int64_t last)
 /* ---- checks ---------------------------------------------------------------------------------- */
 
 static void
-tell(const sweep *w, int64_t oid, int64_t fault)
-{
-    static const char *const words[N_FAULTS] = {
-        [MISSING] = "is missing",
-        [STALE] = "is of an older record",
-        [WRONG] = "is not what the record says",
-        [EXTRA] = "has no record",
-        [REFUSED] = "was refused by the database",
-    };
-    const newt_options *o = w->c->storage->options;
-    newt_error e = {0};
-
-    if (!o->notice)
-        return;
-    newt__fail(&e, NEWT_OK, oid, "the row of object %lld in the projection %s", (long long)oid,
-               words[fault]);
-    if (fault == REFUSED)
-        newt__fail_hint(&e, "See newt_reject.");
-    o->notice(&e, o->notice_arg);
-    newt__error_clear(&e);
-}
-
-static void
 count(sweep *w, const newt__oids *oids, const newt__oids *faults)
 {
-    newt_sweep *s = w->s;
-    int64_t *const counts[N_FAULTS] = {[MISSING] = &s->missing,
-                                       [STALE] = &s->stale,
-                                       [WRONG] = &s->wrong,
-                                       [EXTRA] = &s->extra,
-                                       [REFUSED] = &s->refused};
-
     for (size_t i = 0; i < oids->n && i < faults->n; i++) {
         int64_t fault = faults->oids[i];
 
-        if (fault < MISSING || fault >= N_FAULTS)
-            continue;
-        ++*counts[fault];
-        if (i < MOST_TOLD)
-            tell(w, oids->oids[i], fault);
+        if (fault > NEWT__ROW_FINE && fault < NEWT__N_ROW_FAULTS)
+            newt__row_fault_count(w->s, w->c->storage->options, oids->oids[i],
+                                  (newt__row_fault)fault, i < NEWT__FAULTS_TOLD);
     }
 }
 

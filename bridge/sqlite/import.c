@@ -48,19 +48,12 @@ static int
 list_between(newt__session *x, int64_t after, int64_t up_to, newt__zoids *out, newt_error *e)
 {
     sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_BETWEEN, e);
-    int code = SQLITE_ROW, status = NEWT_OK;
 
     if (!s)
         return e->status;
     sqlite3_bind_int64(s, 1, after);
     sqlite3_bind_int64(s, 2, up_to);
-    while (status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW)
-        if (!newt__zoids_add(out, sqlite3_column_int64(s, 0)))
-            status = newt__fail_memory(e);
-    if (status == NEWT_OK && code != SQLITE_DONE)
-        status = newt__file_fail(&x->file, code, e);
-    sqlite3_reset(s);
-    return status;
+    return newt__zoids_list(out, &x->file, s, e);
 }
 
 /* Those that are here and not among what was handed over, which is in order. */

@@ -12,8 +12,7 @@
 #include <string.h>
 
 enum {
-    OBJECTS = 1000, /* of a sweep's window; also in newtdb.h */
-    MOST_TOLD = 10
+    OBJECTS = 1000 /* of a sweep's window; also in newtdb.h */
 };
 
 /* What is being done. */
@@ -229,19 +228,12 @@ static int
 list_refused(newt__session *x, int64_t after, int64_t at_most, newt__zoids *out, newt_error *e)
 {
     sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_REFUSED, e);
-    int code = SQLITE_ROW, status = NEWT_OK;
 
     if (!s)
         return e->status;
     sqlite3_bind_int64(s, 1, after);
     sqlite3_bind_int64(s, 2, at_most);
-    while (status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW)
-        if (!newt__zoids_add(out, sqlite3_column_int64(s, 0)))
-            status = newt__fail_memory(e);
-    if (status == NEWT_OK && code != SQLITE_DONE)
-        status = newt__file_fail(&x->file, code, e);
-    sqlite3_reset(s);
-    return status;
+    return newt__zoids_list(out, &x->file, s, e);
 }
 
 /* early: by those who follow all the time, which has no purpose here. */
@@ -271,17 +263,6 @@ newt__sqlite_retry(newt__session *x, bool early, int64_t max_objects, newt_progr
 }
 
 /* ---- sweeps --------------------------------------------------------------------------------- */
-
-/* What is wrong with the row of an object. */
-enum {
-    FINE,
-    MISSING,
-    STALE,
-    WRONG,
-    EXTRA,
-    REFUSED,
-    N_FAULTS
-};
 
 static bool
 is_wanted(const newt_sweep *s, const newt__row *row)
@@ -321,73 +302,42 @@ same_bytes(sqlite3_stmt *s, int column, const void *bytes, size_t n)
 
 /* Compares the row that is there with what it should be. */
 static int
-compare(projecting *p, const newt__row *row, int *fault)
+compare(projecting *p, const newt__row *row, newt__row_fault *fault)
 {
     sqlite3_stmt *s = newt__file_statement(&p->x->file, NEWT__Q_ROW, p->e);
     bool refused = false;
     int code, status = NEWT_OK;
 
-    *fault = FINE;
+    *fault = NEWT__ROW_FINE;
     if (!s)
         return p->e->status;
     sqlite3_bind_int64(s, 1, row->oid);
     code = sqlite3_step(s);
     if (code == SQLITE_ROW) {
         if (sqlite3_column_int64(s, 0) != row->serial)
-            *fault = STALE;
+            *fault = NEWT__ROW_STALE;
         else if (row->json_n == 0 || !same_bytes(s, 1, row->class_name, row->class_n) ||
                  !same_bytes(s, 2, row->json, row->json_n))
-            *fault = WRONG;
+            *fault = NEWT__ROW_WRONG;
     } else if (code != SQLITE_DONE) {
         status = newt__file_fail(&p->x->file, code, p->e);
     } else if (row->json_n > 0) {
-        *fault = MISSING;
+        *fault = NEWT__ROW_MISSING;
     }
     sqlite3_reset(s);
-    if (status == NEWT_OK && *fault == MISSING)
+    if (status == NEWT_OK && *fault == NEWT__ROW_MISSING)
         status = is_refused(p, row, &refused);
     if (refused)
-        *fault = REFUSED;
+        *fault = NEWT__ROW_REFUSED;
     return status;
 }
 
 static void
-tell(const newt__session *x, int64_t oid, int fault)
+count(projecting *p, newt_sweep *s, int64_t oid, newt__row_fault fault, int *told)
 {
-    static const char *const words[N_FAULTS] = {
-        [MISSING] = "is missing",
-        [STALE] = "is of an older record",
-        [WRONG] = "is not what the record says",
-        [EXTRA] = "has no record",
-        [REFUSED] = "was refused by the database",
-    };
-    const newt_options *o = x->storage->options;
-    newt_error e = {0};
-
-    if (!o->notice)
-        return;
-    newt__fail(&e, NEWT_OK, oid, "the row of object %lld in the projection %s", (long long)oid,
-               words[fault]);
-    if (fault == REFUSED)
-        newt__fail_hint(&e, "See newt_reject.");
-    o->notice(&e, o->notice_arg);
-    newt__error_clear(&e);
-}
-
-static void
-count(projecting *p, newt_sweep *s, int64_t oid, int fault, int *told)
-{
-    int64_t *const counts[N_FAULTS] = {[MISSING] = &s->missing,
-                                       [STALE] = &s->stale,
-                                       [WRONG] = &s->wrong,
-                                       [EXTRA] = &s->extra,
-                                       [REFUSED] = &s->refused};
-
-    if (fault == FINE)
-        return;
-    ++*counts[fault];
-    if (s->kind == NEWT_SWEEP_CHECK && ++*told <= MOST_TOLD)
-        tell(p->x, oid, fault);
+    if (fault != NEWT__ROW_FINE)
+        newt__row_fault_count(s, p->x->storage->options, oid, fault,
+                              s->kind == NEWT_SWEEP_CHECK && ++*told <= NEWT__FAULTS_TOLD);
 }
 
 /* The objects of a window; *last: the last of them. */
@@ -406,7 +356,7 @@ sweep_objects(projecting *p, newt_sweep *s, int64_t objects, newt__zoids *faulty
     while (status == NEWT_OK && (code = sqlite3_step(q)) == SQLITE_ROW) {
         newt__row row = {.oid = sqlite3_column_int64(q, 0), .serial = sqlite3_column_int64(q, 1)};
         const void *record = sqlite3_column_blob(q, 2);
-        int fault = FINE;
+        newt__row_fault fault = NEWT__ROW_FINE;
 
         n++;
         *last = row.oid;
@@ -417,7 +367,7 @@ sweep_objects(projecting *p, newt_sweep *s, int64_t objects, newt__zoids *faulty
         }
         if (status == 1)
             status = NEWT_OK;
-        if (status == NEWT_OK && fault != FINE && !newt__zoids_add(faulty, row.oid))
+        if (status == NEWT_OK && fault != NEWT__ROW_FINE && !newt__zoids_add(faulty, row.oid))
             status = newt__fail_memory(p->e);
     }
     if (status == NEWT_OK && code != SQLITE_DONE)
@@ -443,7 +393,7 @@ sweep_extra(projecting *p, newt_sweep *s, int64_t up_to, newt__zoids *faulty, in
     while (status == NEWT_OK && (code = sqlite3_step(q)) == SQLITE_ROW) {
         int64_t oid = sqlite3_column_int64(q, 0);
 
-        count(p, s, oid, EXTRA, told);
+        count(p, s, oid, NEWT__ROW_EXTRA, told);
         if (!newt__zoids_add(faulty, oid))
             status = newt__fail_memory(p->e);
     }

@@ -1,5 +1,5 @@
 /*
- * zoids.c - lists of oids, as the tables have them in JSON
+ * zoids.c - lists of oids: in a column, as JSON, or a row each
  */
 #include "session.h"
 
@@ -40,6 +40,20 @@ newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column)
         json = end;
     }
     return true;
+}
+
+int
+newt__zoids_list(newt__zoids *list, newt__file *f, sqlite3_stmt *s, newt_error *e)
+{
+    int code = SQLITE_ROW, status = NEWT_OK;
+
+    while (status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW)
+        if (!newt__zoids_add(list, sqlite3_column_int64(s, 0)))
+            status = newt__fail_memory(e);
+    if (status == NEWT_OK && code != SQLITE_DONE)
+        status = newt__file_fail(f, code, e);
+    sqlite3_reset(s);
+    return status;
 }
 
 void
