@@ -16,7 +16,7 @@ wrong(newt_error *e, const char *uri, const char *why)
     return NEWT_EINVAL;
 }
 
-/* What stands in the parentheses at *at, which goes past them; NULL: they do not end, or *memory
+/* What is in the parentheses at *at, which goes past them; NULL: they do not end, or *memory
  * false. */
 static char *
 part(const char **at, bool *memory)
@@ -62,7 +62,7 @@ newt__demo_parts(const char *uri, char **base, char **changes, newt_error *e)
             status = wrong(e, uri, "a parenthesis is not closed");
     }
     if (status == NEWT_OK && *at)
-        status = wrong(e, uri, "something stands behind its last parenthesis");
+        status = wrong(e, uri, "something follows its last parenthesis");
     if (status == NEWT_OK && *changes && strncmp(*changes, "demo:", 5) == 0)
         status = wrong(e, uri, "changes cannot lie in a demo storage");
     if (status == NEWT_OK && *changes && **changes && strcmp(*changes, "memory:") != 0 &&
