@@ -32,7 +32,7 @@ make(int64_t n)
 
 /* ---- savepoints ------------------------------------------------------------------------------ */
 
-/* Microseconds of a savepoint after 10 changes, with so many objects in the cache. */
+/* Microseconds of a savepoint after 10 changes, by the number of objects in the cache. */
 static double
 savepoint(int64_t cached)
 {

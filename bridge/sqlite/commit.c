@@ -16,7 +16,7 @@
 enum {
     MOST_HELD = 2 * 1024 * 1024,
     MOST_OBJECTS = 10000, /* that are held */
-    PRUNE_EVERY = 64,     /* one in so many commits also removes some of the oldest transactions */
+    PRUNE_EVERY = 64,     /* one commit in 64 also removes some of the oldest transactions */
     PRUNED = 128
 };
 

@@ -1,7 +1,7 @@
 /*
  * follow.c - those who follow: where they stand, who may, and what they write with their position
  *
- * Who follows under a name holds a lock on a byte of the -wal file, far behind its end. It belongs
+ * Who follows under a name holds a lock on a byte of the -wal file, far past its end. It belongs
  * to the descriptor, so sessions of one process are in each other's way as well, and it ends with
  * the session whatever happens. Positions are moved by compare-and-set all the same.
  */
@@ -168,7 +168,7 @@ newt__sqlite_forget(newt__session *x, const char *name, newt_error *e)
 
 /* ---- statements of the program's -------------------------------------------------------- */
 
-/* It stands there, and stays: nobody else can write until this transaction ends. */
+/* It is at this position, and stays: nobody else can write until this transaction ends. */
 int
 newt__follower_stands(newt__session *x, const char *name, const newt__standing *from, newt_error *e)
 {

@@ -16,7 +16,7 @@ fail(newt_error *e, const char *sqlstate, const char *message, const char *hint)
     return NEWT_ESQL;
 }
 
-/* What stands behind the first statement must be white space and comments. */
+/* What follows the first statement must be white space and comments. */
 static int
 check_rest(newt__session *x, const char *rest, newt_error *e)
 {

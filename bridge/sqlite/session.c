@@ -14,7 +14,7 @@ enum {
     MOST_CHANGES = 10000, /* more are not listed: the cache is dropped */
     OIDS = 1024,          /* that a newt_db takes at once */
     CLOSE = 3,            /* oids no farther apart are close */
-    RUN = 4               /* so many close ones are read together */
+    RUN = 4               /* from this many close ones on, they are read together */
 };
 
 /* ---- sessions ----------------------------------------------------------------------------- */
@@ -345,7 +345,7 @@ newt__sqlite_load(newt__session *x, const int64_t *oids, size_t n, newt__take_re
 /* ---- oids --------------------------------------------------------------------------------- */
 
 /* By a connection of its own, for a snapshot cannot write. It does not wait for the disk: what is
- * committed with such an oid is behind it in the -wal file, and makes it durable. */
+ * committed with such an oid comes after it in the -wal file, and makes it durable. */
 static int
 take_oids(newt__storage *s, newt_error *e)
 {
