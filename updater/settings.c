@@ -358,6 +358,9 @@ agree(settings *s, origin *from)
         {ndjson && (s->compute_missing || s->reproject[0] || s->retry_rejects),
          "--compute-missing, --reproject and --retry-rejects are about the projection",
          "Leave --sink=ndjson out."},
+        {tables && s->connection && strncmp(s->connection, "sqlite:", 7) == 0,
+         "typed tables need a store in PostgreSQL",
+         "Views can be made in SQLite; --sink=ndjson writes lines of JSON."},
         {tables && s->check, "--check is about the projection, and lines of JSON",
          "newt.check_table() compares typed tables in SQL."},
         {tables && (s->compute_missing || s->reproject[0] || s->retry_rejects),
@@ -428,6 +431,7 @@ settings_help(void)
           "\n"
           "CONNECTION is a connection string or URI as libpq takes it; what it does not say comes\n"
           "from libpq's environment (PGHOST, PGDATABASE, PGSERVICE, ...) and password file.\n"
+          "A store in a file is sqlite:PATH.\n"
           "\n",
           stdout);
     for (int i = 0; i < N_ROWS; i++)

@@ -240,7 +240,7 @@ newt__check_init(newt_error *e, const newt__class *k, const newt__field *f)
         return newt__field_refuse(e, k, f, "has %u bytes, but a default of %u", t->size,
                                   t->init_size);
     if (newt__is_null(t->kind, t->init))
-        return newt__field_refuse(e, k, f, "has null as its default, which it is anyway");
+        return newt__field_refuse(e, k, f, "has null as its default: leave it out");
     if (t->kind == NEWT_K_ENUM &&
         (*(const int *)t->init < 0 || (uint32_t) * (const int *)t->init >= f->n_names))
         return newt__field_refuse(e, k, f, "has the default %d, which its enum has no name for",

@@ -457,7 +457,7 @@ refuse_name(builder *b, const struct named *x, const struct named *y)
     if (x->class == y->class)
         return newt__class_refuse(b->e, "class \"%s\" was \"%s\", which is %s", x->class->name,
                                   x->name,
-                                  own->name == own->class->name ? "its name" : "said twice");
+                                  own->name == own->class->name ? "its name" : "listed twice");
     if (own->name == own->class->name)
         newt__class_refuse(b->e, "class \"%s\" was \"%s\", which is another class of this program",
                            old->class->name, old->name);

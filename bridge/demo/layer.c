@@ -136,8 +136,8 @@ read_pairs(newt__layer *l, newt_error *e)
         return newt__demo_ended(x, status, e);
     seen = x->of_changes.said.to;
     if (seen.tid != l->newest.tid || seen.serial != l->newest.serial) {
-        newt__fail(e, NEWT_EBUSY, 0, "the changes of the layer are being changed");
-        newt__fail_hint(e, "Let no other program write to them meanwhile.");
+        newt__fail(e, NEWT_EBUSY, 0, "another program is writing to the changes of the layer");
+        newt__fail_hint(e, "Let it end first.");
         return NEWT_EBUSY;
     }
     if (l->n_pairs > 1)

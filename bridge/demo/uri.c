@@ -10,9 +10,8 @@ static int
 wrong(newt_error *e, const char *uri, const char *why)
 {
     newt__fail(e, NEWT_EINVAL, 0, "\"%.200s\" is not the URI of a store: %s", uri, why);
-    newt__fail_hint(e,
-                    "Write demo:(BASE) or demo:(BASE)(CHANGES). Within a URI of libpq's, %%28 and "
-                    "%%29 are parentheses.");
+    newt__fail_hint(e, "Write demo:(BASE) or demo:(BASE)(CHANGES). Within a URI of libpq, %%28 and "
+                       "%%29 are parentheses.");
     return NEWT_EINVAL;
 }
 
@@ -53,7 +52,7 @@ newt__demo_parts(const char *uri, char **base, char **changes, newt_error *e)
 
     *base = *changes = NULL;
     if (*at != '(')
-        status = wrong(e, uri, "its base does not stand in parentheses");
+        status = wrong(e, uri, "its base is not in parentheses");
     for (int i = 0; i < 2 && status == NEWT_OK && *at == '('; i++) {
         *parts[i] = part(&at, &memory);
         if (!memory)
@@ -61,13 +60,15 @@ newt__demo_parts(const char *uri, char **base, char **changes, newt_error *e)
         else if (!*parts[i])
             status = wrong(e, uri, "a parenthesis is not closed");
     }
+    if (status == NEWT_OK && !**base)
+        status = wrong(e, uri, "its base is empty");
     if (status == NEWT_OK && *at)
-        status = wrong(e, uri, "something follows its last parenthesis");
+        status = wrong(e, uri, "there is text after its last parenthesis");
     if (status == NEWT_OK && *changes && strncmp(*changes, "demo:", 5) == 0)
-        status = wrong(e, uri, "changes cannot lie in a demo storage");
+        status = wrong(e, uri, "CHANGES cannot be a demo storage");
     if (status == NEWT_OK && *changes && **changes && strcmp(*changes, "memory:") != 0 &&
         strcmp(*changes, *base) == 0)
-        status = wrong(e, uri, "changes cannot lie in their base");
+        status = wrong(e, uri, "CHANGES cannot be the base");
     if (status != NEWT_OK) {
         free(*base);
         free(*changes);

@@ -277,10 +277,10 @@ move(copy *x, const newt__standing *from, newt__position at, int64_t copied)
 static int
 check_free(newt_conn *from, newt_conn *to)
 {
-    int status = newt__feed_check(from, NULL, "newt_copy");
+    int status = newt__outside(from, NULL, "newt_copy");
 
     if (status == NEWT_OK) {
-        status = newt__feed_check(to, NULL, "newt_copy");
+        status = newt__outside(to, NULL, "newt_copy");
         if (status != NEWT_OK)
             newt__base_fail(&from->jar.base, status, 0, "the second connection: %s",
                             newt_error_message(&to->jar.base.error));
@@ -317,15 +317,13 @@ take_class(void *arg, const newt__registered *k)
         x, c->jar.storage->register_classes(c->jar.session, k, 1, pass_over, NULL, &x->e));
 }
 
-/* ---- the parts
- * ------------------------------------------------------------------------------------
- */
+/* ---- the parts ---------------------------------------------------------------------------- */
 
 static int
 fail_alone(copy *x)
 {
     newt__error_clear(&x->e);
-    newt__fail(&x->e, NEWT_EINVAL, 0, "this store has transactions of its own");
+    newt__fail(&x->e, NEWT_EINVAL, 0, "the store has transactions that newt_copy did not write");
     newt__fail_hint(&x->e, "Copy into a new one, made by newt_store_create().");
     x->here = true;
     return NEWT_EINVAL;

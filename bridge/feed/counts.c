@@ -123,7 +123,7 @@ int
 newt_class_counts(newt_conn *c, newt_class_count **counts, size_t *n)
 {
     const newt__feed_type *feed = c->jar.storage->feed;
-    int status = newt__feed_check(c, NULL, "newt_class_counts");
+    int status = newt__outside(c, NULL, "newt_class_counts");
     counting *w;
     newt_error e = {0};
 

@@ -100,7 +100,7 @@ take_options(newt_feed *f, const newt_feed_options *options, newt_error *e)
 int
 newt_feed_open(newt_conn *c, newt_feed **out, const newt_feed_options *options)
 {
-    int status = newt__feed_check(c, NULL, "newt_feed_open");
+    int status = newt__outside(c, NULL, "newt_feed_open");
     newt_error e = {0};
     newt_feed *f;
 
@@ -311,7 +311,7 @@ newt_feed_next(newt_feed *f, int timeout_ms, const newt_batch **batch)
     newt_conn *c = f->c;
     newt_error e = {0};
     bool any;
-    int status = newt__feed_check(c, f, "newt_feed_next");
+    int status = newt__outside(c, f, "newt_feed_next");
 
     *batch = NULL;
     if (status != NEWT_OK)

@@ -109,11 +109,11 @@ void newt__feed_lose(newt_feed *f);
 void newt__token_write(char *to, size_t n, newt__position at);
 bool newt__token_read(const char *text, newt__position *out);
 
-/* ---- calls (call.c) ------------------------------------------------------------------------- */
-
-/* Whether the connection may be used now, for this feed; NULL: for none. */
-int newt__feed_check(newt_conn *c, const newt_feed *f, const char *function);
 /* The error becomes the connection's; returns its status. */
-int newt__feed_fail(newt_conn *c, newt_error *e);
+static inline int
+newt__feed_fail(newt_conn *c, newt_error *e)
+{
+    return newt__base_fail_with(&c->jar.base, e);
+}
 
 #endif

@@ -157,7 +157,7 @@ newt_feed_commit(newt_feed *f)
     newt_conn *c = f->c;
     newt__standing to = f->handed;
     newt_error e = {0};
-    int status = newt__feed_check(c, f, "newt_feed_commit");
+    int status = newt__outside(c, f, "newt_feed_commit");
 
     if (status != NEWT_OK)
         return status;
@@ -206,7 +206,7 @@ int
 newt_feed_forget(newt_conn *c, const char *follower)
 {
     newt_error e = {0};
-    int status = newt__feed_check(c, NULL, "newt_feed_forget");
+    int status = newt__outside(c, NULL, "newt_feed_forget");
 
     if (status == NEWT_OK && (!follower || !*follower))
         newt__fail(&e, NEWT_EINVAL, 0, "newt_feed_forget without a name");
@@ -222,7 +222,7 @@ newt_feed_exec(newt_feed *f, const char *sql, int n, const char *const *params)
 {
     newt_conn *c = f->c;
     newt_error e = {0};
-    int status = newt__feed_check(c, f, "newt_feed_exec");
+    int status = newt__outside(c, f, "newt_feed_exec");
 
     if (status != NEWT_OK)
         return status;

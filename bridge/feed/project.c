@@ -63,7 +63,7 @@ newt_feed_project(newt_feed *f, newt_conn *c, int part, int parts, newt_progress
 {
     newt_progress progress = {0};
     newt_error e = {0};
-    int status = newt__feed_check(c, NULL, "newt_feed_project");
+    int status = newt__outside(c, NULL, "newt_feed_project");
 
     if (status == NEWT_OK)
         status = check_progress(c, "newt_feed_project", out);
@@ -195,7 +195,7 @@ newt_project(newt_conn *c, const char *name, int64_t max_objects, newt_progress 
     newt_progress progress = {0};
     newt_error e = {0};
     newt_feed *f;
-    int status = newt__feed_check(c, NULL, "newt_project");
+    int status = newt__outside(c, NULL, "newt_project");
 
     if (status == NEWT_OK)
         status = check_progress(c, "newt_project", out);
@@ -223,7 +223,7 @@ newt_retry_rejects(newt_conn *c, int64_t max_objects, newt_progress *out)
 {
     newt_progress progress = {0};
     newt_error e = {0};
-    int status = newt__feed_check(c, NULL, "newt_retry_rejects");
+    int status = newt__outside(c, NULL, "newt_retry_rejects");
 
     if (status == NEWT_OK)
         status = check_progress(c, "newt_retry_rejects", out);

@@ -85,7 +85,7 @@ write_missing(newt_conn *c, newt_sweep *s)
 int
 newt_project_sweep(newt_conn *c, newt_sweep *sweep)
 {
-    int status = newt__feed_check(c, NULL, "newt_project_sweep");
+    int status = newt__outside(c, NULL, "newt_project_sweep");
     newt_sweep s = {0};
     newt_error e = {0};
 

@@ -288,7 +288,8 @@ check(newt_conn *c, const newt_class *table, newt_upgrade *upgrade, upgrading *w
     newt_error e = {0};
 
     if (!upgrade)
-        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0, "newt_upgrade_all of NULL");
+        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
+                               "newt_upgrade_all needs a newt_upgrade");
     if (newt__options_take(&w->u, sizeof w->u, upgrade, "newt_upgrade", &e) != NEWT_OK)
         return newt__feed_fail(c, &e);
     w->k = newt__class_find(c->jar.classes, table);
@@ -307,7 +308,7 @@ newt_upgrade_all(newt_conn *c, const newt_class *table, newt_upgrade *upgrade)
 {
     upgrading w = {.c = c};
     int64_t objects;
-    int status = newt__feed_check(c, NULL, "newt_upgrade_all");
+    int status = newt__outside(c, NULL, "newt_upgrade_all");
 
     if (status == NEWT_OK)
         status = check(c, table, upgrade, &w);

@@ -17,7 +17,7 @@ newt_wait_for(newt_conn *c, int64_t tid, int timeout_ms)
     int64_t until = newt__clock() + (int64_t)timeout_ms * 1000, pause = FIRST_PAUSE_US, seen;
     newt_error e = {0};
     bool any = true;
-    int status = newt__feed_check(c, NULL, "newt_wait_for");
+    int status = newt__outside(c, NULL, "newt_wait_for");
 
     if (status != NEWT_OK)
         return status;
@@ -56,7 +56,7 @@ int
 newt_prune(newt_conn *c, int64_t at_most, int64_t *pruned)
 {
     newt_error e = {0};
-    int status = newt__feed_check(c, NULL, "newt_prune");
+    int status = newt__outside(c, NULL, "newt_prune");
 
     *pruned = 0;
     if (status == NEWT_OK && at_most < 1)
@@ -74,7 +74,7 @@ newt_store_health(newt_conn *c, const char *follower, newt_health *out)
     newt_health health = {0};
     newt_error e = {0};
     size_t size = out ? out->size : 0;
-    int status = newt__feed_check(c, NULL, "newt_store_health");
+    int status = newt__outside(c, NULL, "newt_store_health");
 
     if (status == NEWT_OK && (size < sizeof size || size > sizeof *out))
         status = newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,

@@ -24,7 +24,7 @@ enum {
 
 #define CANNOT_OPEN                                                                                \
     NEWT_ESTORE, "58030", "\"%s\" cannot be opened",                                               \
-        "The program needs the right to read and write the file and its directory, in which "      \
+        "Its directory must exist, and the program needs the right to read and write both: in it " \
         "SQLite keeps two more files while it is open (-wal and -shm)."
 
 /* What a result code means. Its %s is the path; NULL: what SQLite says is the message. */
@@ -45,11 +45,13 @@ static const struct {
      "The program needs the right to write the file and its directory."},
     {SQLITE_CORRUPT, NEWT_ESTORE, "XX001", "\"%s\" is damaged",
      "Restore a copy; sqlite3's command .recover may save what a copy lacks."},
-    {SQLITE_NOTADB, NEWT_ESTORE, "XX001", "\"%s\" is not a database of SQLite's", NULL},
+    {SQLITE_NOTADB, NEWT_ESTORE, "XX001", "\"%s\" is not a database of SQLite's",
+     "newt_store_create() makes a store, in a file of its own."},
     {SQLITE_CANTOPEN, CANNOT_OPEN},
     {SQLITE_PERM, CANNOT_OPEN},
     {SQLITE_PROTOCOL, NEWT_EBUSY, "55P03", "\"%s\" is locked by another process", "Try again."},
-    {SQLITE_CONSTRAINT_UNIQUE, NEWT_EUNIQUE, "23505", NULL, NULL},
+    {SQLITE_CONSTRAINT_UNIQUE, NEWT_EUNIQUE, "23505", NULL,
+     "Another object has the same; newt_index_create() has made the index."},
     {SQLITE_CONSTRAINT, NEWT_ESQL, "23000", NULL, NULL},
     {SQLITE_TOOBIG, NEWT_ELIMIT, "54000", NULL, NULL},
     {SQLITE_INTERRUPT, NEWT_ESQL, "57014", NULL, NULL},
@@ -275,7 +277,8 @@ fail_kind(const newt__file *f, kind is, int64_t version, newt_error *e)
     if (is == OTHER_VERSION) {
         newt__fail(e, NEWT_ESTORE, 0, "the Newt store in \"%s\" is of version %lld", f->where->path,
                    (long long)version);
-        newt__fail_hint(e, "This library reads version %d.", VERSION);
+        newt__fail_hint(e, "This library reads version %d; use one of the store's version.",
+                        VERSION);
     } else if (is == FOREIGN) {
         newt__fail(e, NEWT_ESTORE, 0, "\"%s\" is a database of SQLite's, but not a Newt store",
                    f->where->path);
@@ -334,7 +337,9 @@ open_any(newt__file *f, const newt__where *where, int flags, newt_error *e)
     } else if (errno != ENOENT || !(flags & SQLITE_OPEN_CREATE)) {
         newt__fail(e, NEWT_ESTORE, 0, "there is no store \"%s\"", where->path);
         newt__fail_detail(e, "%s.", strerror(errno));
-        newt__fail_hint(e, "newt_store_create() makes one.");
+        newt__fail_hint(e, strncmp(where->path, "//", 2) == 0
+                               ? "The path follows sqlite: without //."
+                               : "newt_store_create() makes one.");
         return NEWT_ESTORE;
     }
     if (f->inode != 0) {
@@ -428,9 +433,11 @@ check_empty(newt__file *f, newt_error *e)
 
     if (status != NEWT_OK || is == EMPTY)
         return status;
-    if (is == STORE)
-        return newt__fail(e, NEWT_ESTORE, 0, "there is a Newt store \"%s\" already",
-                          f->where->path);
+    if (is == STORE) {
+        newt__fail(e, NEWT_ESTORE, 0, "there is a Newt store \"%s\" already", f->where->path);
+        newt__fail_hint(e, "newt_db_open() opens it.");
+        return NEWT_ESTORE;
+    }
     return fail_kind(f, is, version, e);
 }
 

@@ -30,7 +30,7 @@ check_rest(newt__session *x, const char *rest, newt_error *e)
         return newt__fail_memory(e);
     if (!another && code == SQLITE_OK)
         return NEWT_OK;
-    return fail(e, "42601", "there is more than one statement", NULL);
+    return fail(e, "42601", "there is more than one statement", "Each call takes one.");
 }
 
 /* $1 and ?1 are the first parameter; a ? is the next. */
@@ -44,7 +44,7 @@ bind_all(newt__session *x, sqlite3_stmt *s, int n, const char *const *params, ne
         int code;
 
         if (number < 1 || number > n || (end && *end)) {
-            newt__fail(e, NEWT_ESQL, 0, "there is no parameter %s, but %d parameters",
+            newt__fail(e, NEWT_ESQL, 0, "there is no parameter %s: %d were given",
                        name ? name : "?", n);
             memcpy(e->sqlstate, "42P02", sizeof e->sqlstate);
             newt__fail_hint(e, "Parameters are $1, $2, ...");
@@ -66,9 +66,11 @@ prepare(newt__session *x, const char *sql, int n, const char *const *params, boo
     int code = sqlite3_prepare_v2(x->file.db, sql, -1, out, &rest), status;
 
     if (code == SQLITE_AUTH)
-        return fail(e, "42501", "the statement does what is not its business",
-                    "The library begins and ends transactions; tables of the store, files and "
-                    "most settings are left alone.");
+        return fail(e, "42501", "the statement may not do this",
+                    writes ? "The library begins and ends transactions; tables of the store, "
+                             "files and most settings are left alone."
+                           : "A query only reads. Objects are changed through the library; "
+                             "newt_feed_exec() changes tables of the program's.");
     if (code != SQLITE_OK)
         return newt__file_fail(&x->file, code, e);
     if (!*out)

@@ -115,19 +115,25 @@ static const struct {
 static int
 read_option(newt__where *w, const char *s, size_t n, newt_error *e)
 {
+    const char *equals = memchr(s, '=', n);
+    size_t named = equals ? (size_t)(equals - s) : n;
+
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         size_t name = strlen(options[i].name);
 
-        if (n <= name || strncmp(s, options[i].name, name) != 0 || s[name] != '=')
+        if (name != named || strncmp(s, options[i].name, name) != 0)
             continue;
-        if (options[i].take(w, s + name + 1, n - name - 1))
+        if (n > name && options[i].take(w, s + name + 1, n - name - 1))
             return NEWT_OK;
-        newt__fail(e, NEWT_EINVAL, 0, "\"%.*s\" is no value of the option \"%s\"",
-                   (int)(n - name - 1), s + name + 1, options[i].name);
+        if (n > name)
+            newt__fail(e, NEWT_EINVAL, 0, "\"%.*s\" is no value of the option \"%s\"",
+                       (int)(n - name - 1), s + name + 1, options[i].name);
+        else
+            newt__fail(e, NEWT_EINVAL, 0, "the option \"%s\" has no value", options[i].name);
         newt__fail_hint(e, "%s", options[i].hint);
         return NEWT_EINVAL;
     }
-    newt__fail(e, NEWT_EINVAL, 0, "a store in SQLite has no option \"%.*s\"", (int)n, s);
+    newt__fail(e, NEWT_EINVAL, 0, "a store in SQLite has no option \"%.*s\"", (int)named, s);
     newt__fail_hint(e, "There are timeout=MILLISECONDS and synchronous=full, normal or off. A ? in "
                        "the path is written %%3F.");
     return NEWT_EINVAL;

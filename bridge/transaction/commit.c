@@ -248,8 +248,9 @@ newt_commit(newt_conn *c)
         return status;
     if (c->ending || c->leader)
         return newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
-                               c->ending ? "a hook of this transaction is running"
-                                         : "the transaction has joined another one");
+                               c->ending
+                                   ? "a hook of this transaction is running"
+                                   : "the transaction has joined another one: commit that one");
     if (status == NEWT_OK)
         status = prepare(c);
     if (status != NEWT_OK)

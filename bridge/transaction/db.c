@@ -106,10 +106,17 @@ check_schema(const char *schema, newt_error *e)
 int
 newt__no_sql(newt_conn *c, const char *what)
 {
+    bool layer = strcmp(c->jar.storage->scheme, "demo") == 0;
     newt_error e = {0};
 
     newt__fail(&e, NEWT_EINVAL, 0, "%s needs a store in PostgreSQL or SQLite", what);
-    newt__fail_detail(&e, "This one is in %s: it has no SQL and no JSONB.", c->jar.storage->scheme);
+    if (layer)
+        newt__fail_detail(&e, "This one is a layer of changes, without SQL and JSONB of its own.");
+    else
+        newt__fail_detail(&e, "This one is in %s: it has no SQL and no JSONB.",
+                          c->jar.storage->scheme);
+    if (layer)
+        newt__fail_hint(&e, "Open its base, or write the layer down (newt_db_commit_changes).");
     return newt__base_fail_with(&c->jar.base, &e);
 }
 

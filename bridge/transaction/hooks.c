@@ -27,7 +27,8 @@ newt_on(newt_conn *c, newt_moment when, newt_hook *fn, void *arg)
         return status;
     if ((unsigned)when > NEWT_AFTER_ABORT || !fn)
         return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0, "newt_on: %s",
-                               fn ? "no such moment" : "no function");
+                               fn ? "the moment is none of newt_moment"
+                                  : "there is no function to call");
     if (!h || h->n == h->cap) {
         h = cap < SIZE_MAX / 2 / sizeof *h->list ? realloc(h, sizeof *h + cap * sizeof *h->list)
                                                  : NULL;

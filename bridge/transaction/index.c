@@ -36,8 +36,6 @@ is_taken(const char *s)
 static int
 check(newt_conn *c, const newt__index *x, const char *function, newt_error *e)
 {
-    if (c->jar.base.phase != NEWT__IDLE || c->writer)
-        return newt__fail(e, NEWT_EBUSY, 0, "%s is called in a transaction", function);
     if (!c->jar.storage->index) {
         newt__fail(e, NEWT_EINVAL, 0, "%s needs a store in SQLite", function);
         newt__fail_detail(e, "This one is in %s.", c->jar.storage->scheme);
@@ -48,15 +46,24 @@ check(newt_conn *c, const newt__index *x, const char *function, newt_error *e)
     if (!x->name || !is_name(x->name) || is_taken(x->name)) {
         newt__fail(e, NEWT_EINVAL, 0, "\"%.80s\" cannot be the name of an index",
                    x->name ? x->name : "");
-        newt__fail_hint(e,
-                        "A name has letters, digits and _, begins with no digit, has at most %d "
-                        "bytes, and does not begin as the tables of a store do.",
-                        LONGEST_NAME);
+        newt__fail_hint(
+            e,
+            "A name has letters, digits and _, begins with no digit, has at most %d "
+            "bytes, and does not begin with newt, object_state, transaction or sqlite_.",
+            LONGEST_NAME);
         return NEWT_EINVAL;
     }
     if (x->flags & ~(unsigned)(NEWT_INDEX_UNIQUE | NEWT_INDEX_TEXT) ||
-        x->flags == (NEWT_INDEX_UNIQUE | NEWT_INDEX_TEXT))
-        return newt__fail(e, NEWT_EINVAL, 0, "the flags of index \"%s\" are %u", x->name, x->flags);
+        x->flags == (NEWT_INDEX_UNIQUE | NEWT_INDEX_TEXT)) {
+        newt__fail(e, NEWT_EINVAL, 0, "the flags of index \"%s\" are %u", x->name, x->flags);
+        newt__fail_hint(e, "They are 0, NEWT_INDEX_UNIQUE or NEWT_INDEX_TEXT.");
+        return NEWT_EINVAL;
+    }
+    if (x->what && !*x->what && !(x->flags & NEWT_INDEX_TEXT)) {
+        newt__fail(e, NEWT_EINVAL, 0, "index \"%s\" is of nothing", x->name);
+        newt__fail_hint(e, "Give a list of expressions, such as state->>'title'.");
+        return NEWT_EINVAL;
+    }
     return NEWT_OK;
 }
 
@@ -64,11 +71,10 @@ static int
 run(newt_conn *c, const newt__index *x, const char *function)
 {
     newt_error e = {0};
-    int status;
+    int status = newt__outside(c, NULL, function);
 
-    if (!newt__process_is(&c->db->process))
-        return newt__process_fail(&c->db->process, &c->jar.base.error);
-    newt__error_clear(&c->jar.base.error);
+    if (status != NEWT_OK)
+        return status;
     status = check(c, x, function, &e);
     if (status == NEWT_OK)
         status = c->jar.storage->index(c->jar.session, x, &e);

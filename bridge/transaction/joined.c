@@ -138,18 +138,23 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
     if (c == with || with->leader || with->resources)
         return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
                                with->resources ? "a transaction with resources cannot join another"
-                               : c == with     ? "a transaction cannot join itself"
-                                               : "the transaction has joined another one");
+                               : c == with
+                                   ? "a transaction cannot join itself"
+                                   : "the connection that is to join has joined another one");
     if (!with->jar.storage->prepare) {
         status = newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
                                  "a transaction in %s cannot be prepared",
                                  with->jar.storage->scheme);
-        newt__fail_hint(&c->jar.base.error, "Let the other one join this, if that can be.");
+        newt__fail_hint(&c->jar.base.error,
+                        "Swap the two connections, if the other store is in PostgreSQL.");
         return status;
     }
-    if (with->db->options.transaction_pooling)
-        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
-                               "through a pooler no transaction can be prepared");
+    if (with->db->options.transaction_pooling) {
+        status = newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
+                                 "through a pooler no transaction can be prepared");
+        newt__fail_hint(&c->jar.base.error, "Connect to the server itself.");
+        return status;
+    }
     j = calloc(1, sizeof *j);
     if (!j)
         return newt__base_fail_memory(&c->jar.base);
@@ -168,25 +173,21 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
 /* ---- what a crash left prepared ------------------------------------------------------------ */
 
 static int
-check(newt_conn *c)
+ready(newt_conn *c, const char *function)
 {
     newt_error e = {0};
-    int status;
+    int status = newt__outside(c, NULL, function);
 
-    if (!newt__process_is(&c->db->process))
-        return newt__process_fail(&c->db->process, &c->jar.base.error);
-    if (c->jar.base.phase != NEWT__IDLE)
-        return newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "a transaction is open");
-    newt__error_clear(&c->jar.base.error);
-    status = c->jar.storage->ready(c->jar.session, 0, &e);
-    return status == NEWT_OK ? NEWT_OK : newt__base_fail_with(&c->jar.base, &e);
+    if (status == NEWT_OK)
+        status = c->jar.storage->ready(c->jar.session, 0, &e);
+    return e.status == NEWT_OK ? status : newt__base_fail_with(&c->jar.base, &e);
 }
 
 int
 newt_prepared(newt_conn *c, newt_take_prepared *take, void *arg)
 {
     newt_error e = {0};
-    int status = check(c);
+    int status = ready(c, "newt_prepared");
 
     if (status != NEWT_OK || !c->jar.storage->prepared)
         return status; /* where nothing can be prepared, nothing is */
@@ -198,7 +199,7 @@ int
 newt_settle(newt_conn *c, const char *name, bool commit_it)
 {
     newt_error e = {0};
-    int status = check(c);
+    int status = ready(c, "newt_settle");
 
     if (status != NEWT_OK)
         return status;

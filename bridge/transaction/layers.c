@@ -163,6 +163,7 @@ newt_db_pop(newt_db *db)
         return status;
     if (db->pushed == 0) {
         newt__fail(&db->error, NEWT_EINVAL, 0, "there is no layer that newt_db_push has made");
+        newt__fail_hint(&db->error, "A layer that the URI names stays.");
         return NEWT_EINVAL;
     }
     uncover(db);
@@ -269,9 +270,9 @@ report(work *w)
                w->list[0].now ? "changed" : "removed", more);
     memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
     newt__fail_class(e, list[0].class_name, strlen(list[0].class_name));
-    newt__fail_detail(e, "The layer has changed it as it was with serial %lld.",
-                      (long long)list[0].serial);
-    newt__fail_hint(e, "Nothing was written, and the layer is as it was.");
+    newt__fail_detail(e, "The layer's change was made to serial %lld.", (long long)list[0].serial);
+    newt__fail_hint(e, "Nothing was written, and the layer is as it was: discard it, or make its "
+                       "changes again over the base as it is now.");
     e->conflicts = list;
     e->n_conflicts = w->n;
     return NEWT_ECONFLICT;

@@ -119,8 +119,9 @@ compare_fields(newt_error *e, const newt__class *k, const char *ours, const char
         else /* what says so is no field, see class/registry.c */
             status = newt__fail(
                 e, NEWT_ECLASS, 0,
-                "class \"%s\" version %d is registered with other names that it had", k->name,
-                (int)k->version);
+                "class \"%s\" version %d is registered with other names that it had; raise its "
+                "version",
+                k->name, (int)k->version);
     }
     json_decref(a);
     json_decref(b);

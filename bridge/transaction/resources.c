@@ -312,13 +312,11 @@ newt_was_committed(newt_conn *c, const char *name, bool *committed)
     newt__cursor at = {0};
     newt_error e = {0};
     int64_t before;
-    int status = NEWT_OK;
+    int status = newt__outside(c, NULL, "newt_was_committed");
 
     *committed = false;
-    if (!newt__process_is(&c->db->process))
-        return newt__process_fail(&c->db->process, &c->jar.base.error);
-    if (c->jar.base.phase != NEWT__IDLE)
-        return newt__base_fail(&c->jar.base, NEWT_EBUSY, 0, "a transaction is open");
+    if (status != NEWT_OK)
+        return status;
     status = c->jar.storage->ready(c->jar.session, 0, &e);
     do {
         before = at.after.tid + at.parts;

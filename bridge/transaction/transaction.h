@@ -57,6 +57,12 @@ struct newt_conn {
     const void *writer; /* the feed whose statements wait to be committed; or NULL */
 };
 
+/* ---- calls outside of transactions (outside.c) ---------------------------------------------- */
+
+/* Whether the connection may be used now for a call that is made outside of transactions; writer:
+ * the feed that may have one of its own open, or NULL. Clears the error. */
+int newt__outside(newt_conn *c, const void *writer, const char *function);
+
 /* ---- transactions (transaction.c) ------------------------------------------------------- */
 
 /* lazily: if the cache may be used as it is, the storage is asked at first need. wanted: are loaded

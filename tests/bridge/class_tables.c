@@ -95,7 +95,7 @@ classes(void **state)
     REFUSE("empty name", k.was = NEWT_NAMES(""));
     REFUSE("begins with \"newt.\"", k.was = NEWT_NAMES("newt.Job"));
     REFUSE("class \"Sample\" was \"Sample\", which is its name", k.was = NEWT_NAMES("Sample"));
-    REFUSE("class \"Sample\" was \"Job\", which is said twice", k.was = NEWT_NAMES("Job", "Job"));
+    REFUSE("class \"Sample\" was \"Job\", which is listed twice", k.was = NEWT_NAMES("Job", "Job"));
     REFUSE("class \"Sample\" drops a field whose name is empty", k.dropped = NEWT_NAMES(""));
     REFUSE("drops a field whose name is too long", k.dropped = NEWT_NAMES(long_name));
     REFUSE("drops a field whose name is not UTF-8", k.dropped = NEWT_NAMES("\xff"));

@@ -52,6 +52,7 @@ refused 'an output without ndjson' 2 'Add --sink=ndjson' --output=x
 refused 'a check of typed tables' 2 'newt.check_table()' --sink=tables --check
 refused 'refused rows of typed tables' 2 'about the projection' --sink=tables --retry-rejects
 refused 'some classes of typed tables' 2 'newt.set_table_mode()' --sink=tables --class=Item
+refused 'typed tables in a file' 2 'need a store in PostgreSQL' --sink=tables sqlite:a
 refused 'classes of the projection' 2 'some classes alone' --class=Item
 refused 'limits that are none' 2 'two numbers of seconds' --nagios=60
 refused 'limits in the wrong order' 2 'the smaller first' --nagios=60,5

@@ -358,10 +358,11 @@ test_not_alone(void **state)
     write_n(x.to.b, x.refs[5], 1);
     commit(x.to.b);
     assert_int_equal(newt_copy(x.a, x.to.a, NULL), NEWT_EINVAL);
-    assert_string_equal(newt_error_message(newt_conn_error(x.a)),
-                        "in the store that is copied to: this store has transactions of its own");
+    assert_string_equal(
+        newt_error_message(newt_conn_error(x.a)),
+        "in the store that is copied to: the store has transactions that newt_copy did not write");
     assert_string_equal(newt_error_message(newt_conn_error(x.to.a)),
-                        "this store has transactions of its own");
+                        "the store has transactions that newt_copy did not write");
     assert_int_equal(stored_int(x.to.db, x.refs[5].any, "n"), 1);
     copying_close(&x);
 }
@@ -478,13 +479,13 @@ test_refused(void **state)
     assert_int_equal(newt_copy(c, s.a, &o), NEWT_EINVAL);
     assert_int_equal(newt_copy(c, s.a, NULL), NEWT_EINVAL); /* it has a transaction */
     if (!strstr(newt_error_message(newt_conn_error(c)), "cannot be copied to")) {
-        assert_string_equal(
-            newt_error_message(newt_conn_error(c)),
-            "in the store that is copied to: this store has transactions of its own");
+        assert_string_equal(newt_error_message(newt_conn_error(c)),
+                            "in the store that is copied to: the store has transactions that "
+                            "newt_copy did not write");
         assert_string_equal(newt_error_hint(newt_conn_error(c)),
                             "Copy into a new one, made by newt_store_create().");
         assert_string_equal(newt_error_message(newt_conn_error(s.a)),
-                            "this store has transactions of its own");
+                            "the store has transactions that newt_copy did not write");
     }
     assert_int_equal(newt_copy(s.a, s.b, NULL), NEWT_EINVAL);
     assert_string_equal(newt_error_message(newt_conn_error(s.a)),

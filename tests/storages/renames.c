@@ -415,8 +415,9 @@ test_other_names(void **state)
     newt_db_close(store_db(&x.s, first, (newt_options){0}));
     o.schema = store_schema(&x.s);
     assert_int_equal(newt_db_open(&db, x.s.uri, second, &o), NEWT_ECLASS);
-    assert_string_equal(newt_error_message(newt_db_error(db)),
-                        "class \"Duty\" version 1 is registered with other names that it had");
+    assert_string_equal(
+        newt_error_message(newt_db_error(db)),
+        "class \"Duty\" version 1 is registered with other names that it had; raise its version");
     assert_non_null(strstr(newt_error_hint(newt_db_error(db)), "Raise the class's version"));
     newt_db_close(db);
     both_close(&x);

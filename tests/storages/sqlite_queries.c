@@ -316,15 +316,15 @@ test_indexes(void **state)
     index_refused(s.a, "x", "zoid", 3, NEWT_EINVAL, "flags");
     index_refused(s.a, "x", "zoid", 4, NEWT_EINVAL, "flags");
     index_refused(s.a, "x", "nowhere", 0, NEWT_ESQL, "index \"x\": no such column: nowhere");
-    index_refused(s.a, "x", "", 0, NEWT_ESQL, "index \"x\"");
-    index_refused(s.a, "x", NULL, 0, NEWT_ESQL, "index \"x\"");
+    index_refused(s.a, "x", "", 0, NEWT_EINVAL, "index \"x\" is of nothing");
+    index_refused(s.a, "x", NULL, 0, NEWT_EINVAL, "index \"x\" is of nothing");
     index_refused(s.a, "x", "random()", 0, NEWT_ESQL, "non-deterministic");
     index_refused(s.a, "x", "zoid); DROP TABLE object_state; --", 0, NEWT_ESQL, "more than one");
     index_refused(s.a, "x", "state->>'n'", NEWT_INDEX_UNIQUE, NEWT_EUNIQUE, "index \"x\"");
     index_refused(s.a, "by_n", "zoid", 0, NEWT_EINVAL, "another \"by_n\"");
     index_refused(s.a, "item_name", "title", NEWT_INDEX_TEXT, NEWT_ESQL, "item_name");
     begin(s.a);
-    index_refused(s.a, "x", "zoid", 0, NEWT_EBUSY, "in a transaction");
+    index_refused(s.a, "x", "zoid", 0, NEWT_EBUSY, "inside a transaction");
     commit(s.a);
     assert_int_equal(newt_index_drop(s.a, "x"), NEWT_EINVAL);
     ok(s.a, newt_index_drop(s.a, "item_name"));

@@ -646,7 +646,7 @@ test_refused(void **state)
     newt_abort(c);
     assert_null(counts);
     assert_refused(c, newt_upgrade_all(c, &item_class, NULL), NEWT_EINVAL,
-                   "newt_upgrade_all of NULL");
+                   "newt_upgrade_all needs a newt_upgrade");
     assert_refused(c, newt_upgrade_all(c, &memo_class, &u), NEWT_ECLASS,
                    "class \"Memo\" is not one of this database");
     u.objects = -1;
