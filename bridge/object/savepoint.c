@@ -121,6 +121,16 @@ take_saved(void *arg, const newt__spilled *x)
     return NEWT_OK;
 }
 
+/* Whether it is of a class that has a table, but is not as that says, or cannot be read at all:
+ * then it could only be deleted. */
+static bool
+is_misfit(newt__header *h)
+{
+    const char *name = h->bag ? ((const newt_bag *)newt__object_of(h))->class_name : NULL;
+
+    return h->bag && (!name || newt__class_named(h->jar->classes, name, strlen(name)));
+}
+
 /* As it was loaded: nothing had been changed about it. */
 static int
 unchanged(newt__header *h)
@@ -128,18 +138,13 @@ unchanged(newt__header *h)
     newt__spilled x = {.oid = h->oid, .state = NEWT__CHANGED};
     newt__header *fresh;
 
-    if (!h->record) { /* it was deleted as it was */
+    if (!h->record || is_misfit(h)) { /* it was deleted as it was */
         h->state = NEWT__UPTODATE;
         newt__cache_list(h, false);
         return NEWT_OK;
     }
     x.record = x.old = h->record;
     x.record_n = x.old_n = h->record_n;
-    if (h->bag && !((newt_bag *)newt__object_of(h))->class_name) {
-        h->state = NEWT__UPTODATE; /* it is broken, and could only be deleted */
-        newt__cache_list(h, false);
-        return NEWT_OK;
-    }
     if (newt__object_restore(h->jar, &x, &fresh) != NEWT_OK)
         return NEWT_ENOMEM;
     become(h, fresh);

@@ -272,6 +272,7 @@ test_misfits(void **state)
     const newt_bag *b;
     item_ref item;
     json_t *json;
+    int64_t savepoint;
     newt_bag *bag;
     newt_ref r;
     store s;
@@ -302,6 +303,15 @@ test_misfits(void **state)
     ok(d, newt_prefetch_walk(d, &r, 1, NULL));
     assert_non_null(newt__cache_find(&d->jar.cache, item.any.oid));
     ok(d, newt_set_root(d, "strange", r));
+    b = newt_bag_read(d, r); /* rolling back its removal leaves what the program points to */
+    assert_non_null(b);
+    ok(d, newt_savepoint(d, &savepoint));
+    ok(d, newt_delete(d, r));
+    ok(d, newt_rollback_to(d, savepoint));
+    assert_ptr_equal(newt_bag_read(d, r), b);
+    assert_true(json_equal(b->state, json));
+    newt_bag_done(b);
+    newt_bag_done(b);
     ok(d, newt_delete(d, r));
     commit(d);
     assert_int_equal(stored_serial(s.db, r), 0);
