@@ -78,12 +78,12 @@ log_clear(log *l)
     l->within = false;
 }
 
+/* Keeps the first n. */
 static void
-found_clear(copy *x)
+found_cut(copy *x, size_t n)
 {
-    for (size_t i = 0; i < x->n_found; i++)
-        free((void *)(uintptr_t)x->found[i].record);
-    x->n_found = 0;
+    while (x->n_found > n)
+        free((void *)(uintptr_t)x->found[--x->n_found].record);
 }
 
 static bool
@@ -154,7 +154,7 @@ take_transaction(void *arg, const newt__transaction *t)
     return NEWT_OK;
 }
 
-/* The next transactions, whole ones; up to a tid, if that is not 0. */
+/* The next transactions, whole ones. */
 static int
 fetch_log(copy *x, newt__cursor *at)
 {
@@ -185,18 +185,18 @@ take_object(void *arg, const newt__found *f)
 {
     copy *x = arg;
     newt__found mine = *f;
-    void *record;
+    void *record = f->record ? malloc(f->n + 1) : NULL;
 
-    if (!f->record)
-        return NEWT_OK; /* too much at once: it is asked for again */
-    record = malloc(f->n + 1);
-    if (!record || !reserve(&x->found, x->n_found + 1, &x->cap_found, sizeof *x->found)) {
+    if ((f->record && !record) ||
+        !reserve(&x->found, x->n_found + 1, &x->cap_found, sizeof *x->found)) {
         free(record);
         return newt__fail_memory(&x->e);
     }
-    memcpy(record, f->record, f->n);
     mine.record = record;
     x->found[x->n_found++] = mine;
+    if (!record)
+        return NEWT_OK; /* too much at once: it is asked for again */
+    memcpy(record, f->record, f->n);
     x->progress.bytes += (int64_t)f->n;
     return NEWT_OK;
 }
@@ -209,30 +209,50 @@ by_oid(const void *pa, const void *pb)
     return (a->oid > b->oid) - (a->oid < b->oid);
 }
 
+/* The record that found[i] came without, or no found[i] if it has been removed since. */
+static int
+look_again(copy *x, size_t i)
+{
+    newt_conn *c = x->from;
+    size_t had = x->n_found;
+    int status = c->jar.storage->feed->look(c->jar.session, &x->found[i].oid, 1, NEWT__WHOLE, BYTES,
+                                            take_object, x, &x->e);
+
+    if (status != NEWT_OK)
+        return status;
+    if (x->n_found > had) {
+        x->found[i] = x->found[--x->n_found];
+    } else {
+        memmove(x->found + i, x->found + i + 1, (had - i - 1) * sizeof *x->found);
+        x->n_found--;
+    }
+    return NEWT_OK;
+}
+
 /* The first oids that are looked for, with their records, as many as fit; *n: how many of them.
- * What does not exist any more is passed over. */
+ * found has them by oid, less those that do not exist any more. */
 static int
 look(copy *x, const int64_t *oids, size_t *n)
 {
     newt_conn *c = x->from;
-    const newt__feed_type *feed = c->jar.storage->feed;
-    size_t fit = 0, place = 0;
-    int status = feed->look(c->jar.session, oids, *n, NEWT__WHOLE, BYTES, take_object, x, &x->e);
+    bool again = false;
+    int status = c->jar.storage->feed->look(c->jar.session, oids, *n, NEWT__WHOLE, BYTES,
+                                            take_object, x, &x->e);
 
-    /* those that are large are fetched one by one */
-    if (x->n_found > 0)
+    if (status == NEWT_OK && x->n_found > 0)
         qsort(x->found, x->n_found, sizeof *x->found, by_oid);
-    for (size_t had = x->n_found; status == NEWT_OK && fit < *n; fit++) {
-        while (place < had && x->found[place].oid < oids[fit])
-            place++;
-        if (place < had && x->found[place].oid == oids[fit])
-            continue;
-        if (x->n_found > had && fit > 0)
-            break; /* one more of them is enough */
-        status = feed->look(c->jar.session, &oids[fit], 1, NEWT__WHOLE, BYTES, take_object, x,
-                            &x->e);
+    for (size_t i = 0; status == NEWT_OK && i < x->n_found;) {
+        if (x->found[i].record) {
+            i++;
+        } else if (!again) {
+            again = true;
+            status = look_again(x, i);
+        } else { /* one that is large is enough */
+            while (*n > 0 && oids[*n - 1] >= x->found[i].oid)
+                --*n;
+            found_cut(x, i);
+        }
     }
-    *n = fit;
     return status;
 }
 
@@ -415,7 +435,7 @@ copy_objects(copy *x)
     what.n_objects = x->n_found;
     if (status == NEWT_OK)
         status = import(x, &what);
-    found_clear(x);
+    found_cut(x, 0);
     x->progress.oid = what.up_to;
     return status == NEWT_OK ? move(x, &from, from.at, n > 0 ? what.up_to : -1) : status;
 }
@@ -460,8 +480,6 @@ import_some(copy *x, const int64_t *oids, size_t *n)
     if (status == NEWT_OK && !removed)
         status = newt__fail_memory(&x->e);
     if (status == NEWT_OK) {
-        if (x->n_found > 0)
-            qsort(x->found, x->n_found, sizeof *x->found, by_oid);
         for (size_t i = 0; i < *n; i++) {
             while (place < x->n_found && x->found[place].oid < oids[i])
                 place++;
@@ -473,7 +491,7 @@ import_some(copy *x, const int64_t *oids, size_t *n)
         what.removed = removed;
         status = import(x, &what);
     }
-    found_clear(x);
+    found_cut(x, 0);
     free(removed);
     return status;
 }
@@ -601,7 +619,7 @@ newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *options)
         newt__fail_hint(&x.e, "Copy into a new store, made by newt_store_create().");
     log_clear(&x.log);
     free(x.log.list);
-    found_clear(&x);
+    found_cut(&x, 0);
     free(x.found);
     free(x.oids);
     if (x.e.status != NEWT_OK && x.here) {
