@@ -491,10 +491,24 @@ unknown(work *w)
     return NEWT__IN_DOUBT;
 }
 
+/* Whatever has become of PREPARE TRANSACTION, whose answer was lost. Where that fails,
+ * newt_prepared finds it. */
+static void
+undo_prepare(work *w, int backend)
+{
+    newt__session *c = w->c;
+    newt_error why = c->talk->error;
+
+    c->talk->error = (newt_error){0};
+    newt__prepare_undo(c, w->name, backend);
+    newt__error_move(&c->talk->error, &why);
+}
+
 static newt__outcome
 write_all(work *w, newt__committed *out)
 {
     newt__session *c = w->c;
+    int backend = PQbackendPID(c->pg);
     PGresult *changes = NULL;
     bool durable = false, answered = false;
     newt__outcome outcome;
@@ -513,8 +527,9 @@ write_all(work *w, newt__committed *out)
     }
     o = take_commit(w);
     if (w->name) {
-        /* what may have been prepared in vain is found by newt_prepared */
         c->in_transaction &= !c->broken;
+        if (o == NEWT__UNKNOWN)
+            undo_prepare(w, backend);
         return o == NEWT__COMMITTED ? prepared(w, out) : not_committed(w);
     }
     if (o == NEWT__COMMITTED) {

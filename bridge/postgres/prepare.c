@@ -33,7 +33,7 @@ suffix(const newt__session *c, char out[SUFFIX])
     snprintf(out, SUFFIX, ".%" PRId64 ".%016" PRIx64, c->database, hash(c->storage->schema));
 }
 
-/* The name stands in the statement, which takes no parameters: so only what newt_join makes. */
+/* The name is part of the statement, which takes no parameters: so only what newt_join makes. */
 static bool
 is_name(const char *name)
 {
@@ -69,12 +69,12 @@ int
 newt__session_settle(newt__session *c, const char *name, bool commit)
 {
     int64_t until = newt__clock() + PATIENCE_MS * INT64_C(1000);
-    bool again = false;
+    bool again = false, busy = false;
     int status;
 
     if (!is_name(name))
         return fail_missing(c, name);
-    for (;;) {
+    for (;; busy = false) {
         /* whatever else has become of the server, the cache hears of when the session is next used
          */
         status = newt__session_alive(c) ? NEWT_OK : newt__session_open(c);
@@ -84,6 +84,8 @@ newt__session_settle(newt__session *c, const char *name, bool commit)
             newt__sync(c);
             newt__take_done(c);
             newt__take_sync(c);
+            /* the first attempt may be at it still: it has the transaction, or another process */
+            busy = strcmp(c->talk->error.sqlstate, "55000") == 0;
             /* if the answer to a first attempt was lost, it had been done */
             if (strcmp(c->talk->error.sqlstate, "42704") == 0) {
                 newt__error_clear(&c->talk->error);
@@ -92,11 +94,48 @@ newt__session_settle(newt__session *c, const char *name, bool commit)
             again |= c->broken;
             status = newt__talk_end(c);
         }
-        if (status != NEWT_ELOST || newt__clock() > until)
+        if ((status != NEWT_ELOST && !busy) || newt__clock() > until)
             return status;
         newt__error_clear(&c->error);
         newt__wait_a_little();
     }
+}
+
+/* Whether the server process is there; true if that cannot be told. */
+static bool
+is_running(newt__session *c, int backend)
+{
+    newt__params p = {0};
+    bool running = true;
+    PGresult *r;
+
+    newt__param_int(&p, backend);
+    newt__talk_begin(c);
+    newt__send(c, NEWT__S_IS_RUNNING, &p);
+    newt__sync(c);
+    r = newt__take(c);
+    newt__take_sync(c);
+    if (newt__talk_end(c) == NEWT_OK)
+        running = newt__field_int(r, 0, 0) > 0;
+    PQclear(r);
+    return running;
+}
+
+void
+newt__prepare_undo(newt__session *c, const char *name, int backend)
+{
+    int64_t until = newt__clock() + PATIENCE_MS * INT64_C(1000);
+    bool gone = false;
+
+    /* what the old process was at, it may have done between the look for it and the next attempt */
+    while (newt__session_settle(c, name, false) == NEWT_EMISSING && !gone &&
+           newt__clock() < until) {
+        newt__error_clear(&c->error);
+        gone = !is_running(c, backend);
+        if (!gone)
+            newt__wait_a_little();
+    }
+    newt__error_clear(&c->error);
 }
 
 int

@@ -98,6 +98,7 @@ typedef enum newt__statement {
     NEWT__S_NONCE,
     NEWT__S_ORIGIN,
     NEWT__S_PREPARED,
+    NEWT__S_IS_RUNNING,
     NEWT__S_REGISTERED,
     NEWT__S_IMPORT_FIRST,
     NEWT__S_IMPORT_OBJECTS,
@@ -476,6 +477,9 @@ void newt__wait_a_little(void);
 /* Queues PREPARE TRANSACTION. */
 void newt__prepare_send(newt__session *c, const char *name);
 int newt__session_settle(newt__session *c, const char *name, bool commit);
+/* The answer to PREPARE TRANSACTION was lost with the connection: rolls back what was prepared,
+ * which the server process `backend` may be at still. */
+void newt__prepare_undo(newt__session *c, const char *name, int backend);
 int newt__session_prepared(newt__session *c, newt__take_prepared *take, void *arg);
 
 /* ---- transactions of followers (standing.c) ------------------------------------------------- */

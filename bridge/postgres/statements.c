@@ -423,6 +423,7 @@ const char *const newt__statements[NEWT__N_STATEMENTS] = {
         "SELECT split_part(gid, '.', 1), (extract(epoch FROM clock_timestamp() - prepared) * "
         "1000000)::bigint FROM pg_prepared_xacts WHERE database = current_database() "
         "AND starts_with(gid, 'newt-') AND right(gid, length($1::text)) = $1 ORDER BY prepared",
+    [NEWT__S_IS_RUNNING] = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1::bigint",
     [NEWT__S_NONCE] = "SELECT nonce, tid FROM @store@.transaction WHERE serial = $1",
 
     /* what is registered otherwise than $1 name, $2 version, $3 fields, $4 projection say: n, its

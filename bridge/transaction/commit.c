@@ -189,6 +189,16 @@ attempt(work *w, bool *again)
     return status;
 }
 
+static int
+check_doomed(newt_conn *c)
+{
+    if (!c->doomed)
+        return NEWT_OK;
+    newt__base_fail(&c->jar.base, NEWT_EDOOMED, 0, "the transaction is doomed");
+    newt__fail_hint(&c->jar.base.error, "newt_doom() was called: it can only be aborted.");
+    return NEWT_EDOOMED;
+}
+
 /* Up to where all that can fail has been tried, but for the store. */
 static int
 prepare(newt_conn *c)
@@ -198,16 +208,17 @@ prepare(newt_conn *c)
 
     if (status == NEWT_OK)
         status = newt__base_enter(&c->jar.base);
-    if (status == NEWT_OK && c->doomed) {
-        status = newt__base_fail(&c->jar.base, NEWT_EDOOMED, 0, "the transaction is doomed");
-        newt__fail_hint(&c->jar.base.error, "newt_doom() was called: it can only be aborted.");
-    }
+    if (status == NEWT_OK)
+        status = check_doomed(c);
     if (status == NEWT_OK)
         status = newt__marks_check(&c->jar);
     if (status == NEWT_OK)
         status = newt__unreachable_tell(c);
     newt__description_get(c, &own);
-    return status == NEWT_OK ? newt__resources_prepare(c, own.extension) : status;
+    if (status == NEWT_OK)
+        status = newt__resources_prepare(c, own.extension);
+    /* a resource may have doomed it, or have ended a transaction that had joined */
+    return status == NEWT_OK ? check_doomed(c) : status;
 }
 
 /* The resources follow the store. */
@@ -253,11 +264,12 @@ newt_commit(newt_conn *c)
                                    : "the transaction has joined another one: commit that one");
     if (status == NEWT_OK)
         status = prepare(c);
-    if (status != NEWT_OK)
+    if (status == NEWT_OK) {
+        status = follow(c, attempt_all(&w));
+    } else { /* the store was not asked, whatever the status says */
         newt__abort(c);
-    else
-        status = attempt_all(&w);
-    status = follow(c, status);
+        newt__resources_abort(c);
+    }
     newt__hooks_end(c, NEWT_AFTER_COMMIT, status);
     return status;
 }
@@ -282,6 +294,23 @@ newt__commit_prepare(newt_conn *c, const char *name, newt__committed *out)
     return status;
 }
 
+/* It may be committed yet: nothing of the cache is certain. */
+static void
+forget(newt_conn *c)
+{
+    if (c->jar.base.phase != NEWT__IDLE)
+        newt__abort(c);
+    c->position = (newt__position){0};
+    newt__cache_clear(&c->jar);
+}
+
+void
+newt__commit_leave(newt_conn *c)
+{
+    forget(c);
+    newt__hooks_end(c, NEWT_AFTER_COMMIT, NEWT_EUNKNOWN);
+}
+
 int
 newt__commit_settle(newt_conn *c, const char *name, const newt__committed *x, bool commit)
 {
@@ -293,14 +322,10 @@ newt__commit_settle(newt_conn *c, const char *name, const newt__committed *x, bo
         status = c->jar.storage->settle(c->jar.session, name, commit, &e);
         newt__call_end(&c->jar, &call, "settle", NULL, status);
     }
-    if (status != NEWT_OK || !commit) {
-        if (c->jar.base.phase != NEWT__IDLE)
-            newt__abort(c);
-        c->position = (newt__position){0}; /* it may be committed yet */
-        newt__cache_clear(&c->jar);
-    } else if (x->serial != 0) {
+    if (status != NEWT_OK || !commit)
+        forget(c);
+    else if (x->serial != 0)
         done(c, x);
-    }
     if (status != NEWT_OK)
         newt__base_fail_with(&c->jar.base, &e);
     newt__hooks_end(c, NEWT_AFTER_COMMIT, commit ? status : NEWT_EDOOMED);

@@ -49,8 +49,10 @@ static int
 commit(void *arg)
 {
     joined *j = arg;
-    int status = newt__commit_settle(j->c, j->name, &j->prepared, true);
+    int status = NEWT_EBUSY;
 
+    if (j->c)
+        status = newt__commit_settle(j->c, j->name, &j->prepared, true);
     joined_free(j);
     return status;
 }
@@ -75,7 +77,20 @@ leave(void *arg)
 
     joined_free(j);
     if (c)
-        newt__abort(c);
+        newt__commit_leave(c);
+}
+
+/* The program ends the transaction by itself, though it has joined another one. */
+static void
+leaving(void *arg)
+{
+    joined *j = arg;
+    newt_error e = {0};
+
+    if (j->is_prepared)
+        (void)j->c->jar.storage->settle(j->c->jar.session, j->name, false, &e);
+    newt__error_clear(&e);
+    j->c = NULL;
 }
 
 static int
@@ -163,7 +178,8 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
     status = newt_join(c, &r);
     if (status == NEWT_OK) {
         with->leader = c;
-        with->joined_as = &j->c;
+        with->leaving = leaving;
+        with->joined = j;
     } else {
         free(j);
     }

@@ -75,6 +75,12 @@ newt_join(newt_conn *c, const newt_resource *resource)
         return status;
     if (newt__options_take(&r, sizeof r, resource, "newt_resource", &e) != NEWT_OK)
         return newt__base_fail_with(&c->jar.base, &e);
+    if (c->leader) {
+        status = newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
+                                 "the transaction has joined another one");
+        newt__fail_hint(&c->jar.base.error, "Let the resource join that one.");
+        return status;
+    }
     if (!r.sort_key || !r.prepare || !r.commit || !r.abort)
         return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
                                "a resource needs sort_key, prepare, commit and abort");

@@ -203,7 +203,7 @@ newt_abort(newt_conn *c)
         return;
     }
     if (c->leader) { /* which can only be aborted now */
-        *c->joined_as = NULL;
+        c->leaving(c->joined);
         newt_doom(c->leader);
         c->leader = NULL;
     }

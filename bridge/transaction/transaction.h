@@ -45,9 +45,10 @@ struct newt_conn {
     struct newt__hooks *hooks;         /* of this transaction; or NULL */
     struct newt__resources *resources; /* the same */
     newt_conn *leader;                 /* with whose transaction this one ends; or NULL */
-    newt_conn **joined_as;             /* where that keeps this one */
-    bool doomed;                       /* by newt_doom */
-    bool ending;                       /* a hook is running */
+    void (*leaving)(void *joined);     /* called before it ends by itself all the same */
+    void *joined;
+    bool doomed;        /* by newt_doom */
+    bool ending;        /* a hook is running */
     int64_t checked_us; /* monotonic clock of the last contact that confirmed the position */
     uint64_t random;    /* state of a generator for pauses */
     newt__queue queue;
@@ -161,6 +162,8 @@ void newt__resources_free(newt_conn *c);
  * has ended. */
 int newt__commit_prepare(newt_conn *c, const char *name, newt__committed *out);
 int newt__commit_settle(newt_conn *c, const char *name, const newt__committed *x, bool commit);
+/* The decision is not known here: it stays prepared. */
+void newt__commit_leave(newt_conn *c);
 
 /* ---- what a transaction says of itself (describe.c) ------------------------------------- */
 

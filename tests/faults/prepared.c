@@ -2,115 +2,10 @@
  * prepared.c - two stores in one transaction: what a crash of the program or of the server leaves
  * behind at each phase, and how it is settled
  */
-#include "../storages/stored.h"
+#include "two.h"
 
 #include <signal.h>
 #include <sys/wait.h>
-
-typedef struct two {
-    store a, b;
-    item_ref in_a, in_b;
-} two;
-
-static void
-two_open(two *t)
-{
-    store_open(&t->a, "first");
-    store_open(&t->b, "second");
-    t->in_a = make_item(t->a.a, "a", 1);
-    t->in_b = make_item(t->b.a, "b", 1);
-}
-
-static void
-two_close(two *t)
-{
-    store_close(&t->a);
-    store_close(&t->b);
-}
-
-/* The server can keep prepared transactions, or cannot. */
-static void
-allow(int n)
-{
-    PGconn *pg = sql_open();
-    bool same = sql_int(pg, "SHOW max_prepared_transactions") == n;
-
-    sql_do(pg, "ALTER SYSTEM SET max_prepared_transactions = %d", n);
-    PQfinish(pg);
-    if (!same)
-        server_do("restart");
-}
-
-static void
-change_both(two *t, newt_conn *a, newt_conn *b, int64_t n)
-{
-    begin(a);
-    begin(b);
-    ok(a, newt_join_conn(a, b, "b"));
-    write_n(a, t->in_a, n);
-    write_n(b, t->in_b, n);
-}
-
-/* ---- what is left prepared ------------------------------------------------------------------ */
-
-static char listed[1000];
-
-static int
-list(void *arg, const char *name, int64_t age_us)
-{
-    (void)arg;
-    assert_true(age_us >= 0);
-    snprintf(listed + strlen(listed), sizeof listed - strlen(listed), "%s ", name);
-    return NEWT_OK;
-}
-
-static int
-prepared(newt_conn *c)
-{
-    int n = 0;
-
-    *listed = 0;
-    ok(c, newt_prepared(c, list, NULL));
-    for (const char *s = listed; *s; s++)
-        n += *s == ' ';
-    return n;
-}
-
-/* Who holds the commit lock. */
-static int
-holder(newt_conn *c)
-{
-    newt_health h = {.size = sizeof h};
-
-    ok(c, newt_store_health(c, NULL, &h));
-    assert_int_equal(h.holder_us > 0, h.holder_pid != 0);
-    return h.holder_pid;
-}
-
-/* As a program does it that comes back after a crash. */
-static void
-settle_all(newt_conn *b, newt_conn *a)
-{
-    char name[NEWT_RESOURCES_NAME];
-    bool committed;
-
-    while (prepared(b) > 0) {
-        assert_int_equal(sscanf(listed, "%63s", name), 1);
-        ok(a, newt_was_committed(a, name, &committed));
-        ok(b, newt_settle(b, name, committed));
-    }
-}
-
-static void
-check_both(two *t, int64_t n)
-{
-    assert_int_equal(stored_int(t->a.db, t->in_a.any, "n"), n);
-    assert_int_equal(stored_int(t->b.db, t->in_b.any, "n"), n);
-    assert_int_equal(prepared(t->b.b), 0);
-    /* nobody holds anything */
-    make_item(t->a.b, "x", 1);
-    make_item(t->b.b, "x", 1);
-}
 
 /* ---- without a crash ------------------------------------------------------------------------ */
 
@@ -270,6 +165,88 @@ test_hooks(void **state)
     two_close(&t);
 }
 
+/* What a resource does to the transaction that has joined, whose key comes before it. */
+static int
+abort_preparing(void *arg, const char *name)
+{
+    (void)name;
+    newt_abort(arg);
+    return NEWT_OK;
+}
+
+static int
+abort_committing(void *arg)
+{
+    newt_abort(arg);
+    return NEWT_OK;
+}
+
+/* A program ends it by itself in the middle: while both can be undone both are, and after the
+ * decision the error says what is not committed. */
+static void
+test_by_itself(void **state)
+{
+    newt_resource early = {.size = sizeof early,
+                           .sort_key = "c",
+                           .prepare = abort_preparing,
+                           .commit = go_on,
+                           .abort = do_nothing};
+    newt_resource late = {.size = sizeof late,
+                          .sort_key = "a",
+                          .prepare = go_on_preparing,
+                          .commit = abort_committing,
+                          .abort = do_nothing};
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    early.arg = late.arg = t.b.a;
+    change_both(&t, t.a.a, t.b.a, 2);
+    ok(t.a.a, newt_join(t.a.a, &early));
+    assert_int_equal(newt_commit(t.a.a), NEWT_EDOOMED);
+    check_both(&t, 1);
+    change_both(&t, t.a.a, t.b.a, 2);
+    ok(t.a.a, newt_join(t.a.a, &late));
+    assert_int_equal(newt_commit(t.a.a), NEWT_EUNKNOWN);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(t.a.a)), "resource \"b\" is not"));
+    assert_int_equal(stored_int(t.a.db, t.in_a.any, "n"), 2);
+    assert_int_equal(stored_int(t.b.db, t.in_b.any, "n"), 1);
+    assert_int_equal(prepared(t.b.b), 0);
+    change_both(&t, t.a.a, t.b.a, 3);
+    commit(t.a.a);
+    check_both(&t, 3);
+    two_close(&t);
+}
+
+/* The first store does not know whether it has committed: the other one stays prepared, its hooks
+ * hear so, and its connection can be used. */
+static void
+test_left(void **state)
+{
+    int heard = -1;
+    two t;
+
+    (void)state;
+    allow(5);
+    two_open(&t);
+    change_both(&t, t.a.a, t.b.a, 2);
+    ok(t.b.a, newt_on(t.b.a, NEWT_AFTER_COMMIT, note_status, &heard));
+    ok(t.a.a, newt__resources_prepare(t.a.a, NULL));
+    newt__resources_leave(t.a.a);
+    newt_abort(t.a.a);
+    assert_int_equal(heard, NEWT_EUNKNOWN);
+    assert_int_equal(prepared(t.b.b), 1);
+    heard = -1;
+    begin(t.b.a);
+    assert_int_equal(read_n(t.b.a, t.in_b), 1);
+    commit(t.b.a);
+    assert_int_equal(heard, -1);
+    settle_all(t.b.b, t.a.b);
+    check_both(&t, 1);
+    two_close(&t);
+}
+
 /* Somebody settles by hand what a program is about to commit. */
 static newt_conn *meddler;
 
@@ -323,6 +300,11 @@ static void
 test_refused(void **state)
 {
     newt_options pooled = {.transaction_pooling = true};
+    newt_resource idle = {.size = sizeof idle,
+                          .sort_key = "x",
+                          .prepare = go_on_preparing,
+                          .commit = go_on,
+                          .abort = do_nothing};
     newt_db *db, *memory;
     newt_conn *c, *m;
     two t;
@@ -338,6 +320,9 @@ test_refused(void **state)
     begin(t.b.b);
     assert_int_equal(newt_join_conn(t.b.b, t.b.a, "x"), NEWT_EINVAL); /* one of them alone */
     assert_int_equal(newt_join_conn(t.b.b, t.a.a, "x"), NEWT_EINVAL); /* it leads another */
+    assert_int_equal(newt_join_conn(t.b.a, t.b.b, "x"), NEWT_EINVAL); /* it follows another */
+    assert_int_equal(newt_join(t.b.a, &idle), NEWT_EINVAL);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(t.b.a)), "has joined another"));
     newt_abort(t.b.b);
     newt_abort(t.a.a);
     db = store_db(&t.a, classes, pooled);
@@ -490,9 +475,10 @@ test_server_crash(void **state)
 }
 
 static const struct CMUnitTest two_stores[] = {
-    cmocka_unit_test(test_together), cmocka_unit_test(test_hooks),
-    cmocka_unit_test(test_meddled),  cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_killed),   cmocka_unit_test(test_server_crash),
+    cmocka_unit_test(test_together),  cmocka_unit_test(test_hooks),
+    cmocka_unit_test(test_by_itself), cmocka_unit_test(test_left),
+    cmocka_unit_test(test_meddled),   cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_killed),    cmocka_unit_test(test_server_crash),
 };
 
 int

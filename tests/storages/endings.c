@@ -404,6 +404,14 @@ test_resources(void **state)
                         "resource \"b\" could not be prepared");
     assert_told("prepare a, prepare b, abort a, abort b, abort z, ");
     assert_false(was_committed(s.b, a.name));
+    /* whatever it returns: the store was not asked, so there is no doubt */
+    begin(s.a);
+    write_n(s.a, r, 3);
+    ok(s.a, join(s.a, &a));
+    ok(s.a, join(s.a, &b));
+    b.prepare = NEWT_EUNKNOWN;
+    assert_int_equal(newt_commit(s.a), NEWT_EUNKNOWN);
+    assert_told("prepare a, prepare b, abort a, abort b, ");
     b.prepare = 0;
     ok(s.a, newt_transact(s.a, join_twice, &b, NULL));
     assert_told("prepare b, abort b, prepare b, commit b, ");
