@@ -29,7 +29,7 @@ ring_of(newt__header *h)
     return h->listed ? &cache->changed : h->saved ? &cache->saved : &cache->clean;
 }
 
-static void
+static inline void
 leave(newt__header *h)
 {
     newt__ring *ring = ring_of(h);

@@ -316,13 +316,29 @@ typedef struct newt__call {
     int64_t began_us, round_trips, statements;
 } newt__call;
 
-newt__call newt__call_begin(newt__jar *c);
+newt__call newt__call_traced(newt__jar *c);
+void newt__call_tell(newt__jar *c, const newt__call *x, const char *name, const char *sql,
+                     int status);
+
+static inline newt__call
+newt__call_begin(newt__jar *c)
+{
+    return NEWT__SELDOM(c->options->trace) ? newt__call_traced(c) : (newt__call){0};
+}
 /* name, sql: as newt_call has them. Returns the status. */
-int newt__call_end(newt__jar *c, const newt__call *x, const char *name, const char *sql,
-                   int status);
+static inline int
+newt__call_end(newt__jar *c, const newt__call *x, const char *name, const char *sql, int status)
+{
+    if (NEWT__SELDOM(c->options->trace))
+        newt__call_tell(c, x, name, sql, status);
+    return status;
+}
+/* An object that the storage gives, or is given. */
 static inline void
 newt__call_hands(newt__jar *c, size_t bytes)
 {
+    if (!NEWT__SELDOM(c->options->trace))
+        return;
     c->handed++;
     c->handed_bytes += (int64_t)bytes;
 }

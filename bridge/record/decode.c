@@ -506,8 +506,8 @@ typedef struct mark {
     struct newt__level level;
 } mark;
 
-/* Whether no newer name of the field stands in the map. Of several names the newest counts; what
- * stands under the others is out of date. */
+/* Whether the map has no newer name of the field. Of several names the newest counts; what is under
+ * the others is out of date. */
 static __attribute__((noinline)) bool
 newest_name(const decoder *d, const newt__class *k, const newt__past *p, const mark *first)
 {
@@ -529,8 +529,9 @@ newest_name(const decoder *d, const newt__class *k, const newt__past *p, const m
     return true;
 }
 
-/* An entry that is no field by its present name; its key has been read. */
-static bool
+/* An entry that is no field by its present name; its key has been read. Seldom: kept out of the
+ * loop that all objects go through. */
+static __attribute__((noinline)) bool
 other_entry(decoder *d, const newt__place *up, const newt__class *k, size_t base, bool top,
             const mark *first, newt__token *t)
 {
