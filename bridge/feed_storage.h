@@ -25,6 +25,25 @@ typedef struct newt__transaction {
     bool more; /* there is another part */
 } newt__transaction;
 
+/* Sets removed_classes of *t to what a store has of them, each with a NUL after it. As many names
+ * as objects, whatever the store has: what is missing is not known. False: no memory. */
+static inline bool
+newt__removed_classes_set(newt__transaction *t, newt__buffer *classes)
+{
+    size_t names = 0;
+
+    t->removed_classes = NULL;
+    if (classes->n == 0)
+        return true;
+    for (size_t i = 0; i < classes->n; i++)
+        names += classes->data[i] == 0;
+    for (; names < t->n_removed; names++)
+        if (!newt__buffer_append(classes, "", 1))
+            return false;
+    t->removed_classes = (const char *)classes->data;
+    return true;
+}
+
 typedef int newt__take_transaction(void *arg, const newt__transaction *t);
 
 /* How far somebody has read: everything up to a transaction (tid 0: nothing, from the first that is

@@ -49,10 +49,9 @@ read_objects(feed *f, newt__transaction *t, const PGresult *r, int row, int colu
     t->n_written = f->written.n;
     t->removed = f->removed.oids;
     t->n_removed = f->removed.n;
-    t->removed_classes = f->classes.n > 0 ? (const char *)f->classes.data : NULL;
     f->objects += (int64_t)(t->n_written + t->n_removed);
     f->taken++;
-    return NEWT_OK;
+    return newt__removed_classes_set(t, &f->classes) ? NEWT_OK : newt__fail_memory(&f->c->error);
 }
 
 static bool

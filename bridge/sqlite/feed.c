@@ -32,23 +32,37 @@ typedef struct feed {
 
 /* ---- transactions ----------------------------------------------------------------------- */
 
+static int
+fail_classes(feed *f, const newt__transaction *t)
+{
+    newt__file_fail_damaged(&f->x->file, f->e);
+    newt__fail_detail(f->e, "removed_classes of transaction %lld is not a list.",
+                      (long long)t->at.serial);
+    return NEWT_ESTORE;
+}
+
 /* The names of a list in JSON, each with a NUL after it. */
 static int
-read_classes(feed *f, const char *json)
+read_classes(feed *f, const newt__transaction *t, const char *text)
 {
-    json_t *list = json_loads(json, 0, NULL), *name;
-    bool fine = list != NULL;
+    json_error_t wrong;
+    json_t *list = json_loads(text, 0, &wrong), *name;
+    int status = NEWT_OK;
     size_t i;
 
+    if (!list && json_error_code(&wrong) == json_error_out_of_memory)
+        return newt__fail_memory(f->e);
+    if (!json_is_array(list))
+        status = fail_classes(f, t);
     json_array_foreach(list, i, name)
     {
-        const char *text = json_string_value(name);
+        const char *s = json_is_string(name) ? json_string_value(name) : "";
 
-        fine = fine &&
-               newt__buffer_append(&f->classes, text ? text : "", text ? strlen(text) + 1 : 1);
+        if (status == NEWT_OK && !newt__buffer_append(&f->classes, s, strlen(s) + 1))
+            status = newt__fail_memory(f->e);
     }
     json_decref(list);
-    return fine ? NEWT_OK : newt__fail_memory(f->e);
+    return status;
 }
 
 /* The objects of a row, whose columns begin at this one. */
@@ -56,20 +70,22 @@ static int
 read_objects(feed *f, newt__transaction *t, sqlite3_stmt *s, int column)
 {
     const char *classes = (const char *)sqlite3_column_text(s, column + 2);
-    int status = NEWT_OK;
+    int status;
 
     f->written.n = f->removed.n = f->classes.n = 0;
-    if (!newt__zoids_take(&f->written, s, column) || !newt__zoids_take(&f->removed, s, column + 1))
-        return newt__fail_memory(f->e);
-    if (classes)
-        status = read_classes(f, classes);
-    else if (sqlite3_column_type(s, column + 2) != SQLITE_NULL)
+    status = newt__zoids_take(&f->written, &f->x->file, s, column, f->e);
+    if (status == NEWT_OK)
+        status = newt__zoids_take(&f->removed, &f->x->file, s, column + 1, f->e);
+    if (status == NEWT_OK && classes)
+        status = read_classes(f, t, classes);
+    else if (status == NEWT_OK && sqlite3_column_type(s, column + 2) != SQLITE_NULL)
         status = newt__fail_memory(f->e);
     t->written = f->written.oids;
     t->n_written = f->written.n;
     t->removed = f->removed.oids;
     t->n_removed = f->removed.n;
-    t->removed_classes = f->classes.n > 0 ? (const char *)f->classes.data : NULL;
+    if (status == NEWT_OK && !newt__removed_classes_set(t, &f->classes))
+        status = newt__fail_memory(f->e);
     f->objects += (int64_t)(t->n_written + t->n_removed);
     return status;
 }

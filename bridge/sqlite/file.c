@@ -88,6 +88,15 @@ newt__file_fail(const newt__file *f, int code, newt_error *e)
 }
 
 int
+newt__file_fail_damaged(const newt__file *f, newt_error *e)
+{
+    newt__fail(e, NEWT_ESTORE, 0, "\"%s\" is damaged", f->where->path);
+    memcpy(e->sqlstate, "XX001", sizeof e->sqlstate);
+    newt__fail_hint(e, "Restore a copy, or what another program has changed in it.");
+    return NEWT_ESTORE;
+}
+
+int
 newt__file_fail_system(const newt__file *f, int number, newt_error *e)
 {
     newt__fail(e, NEWT_ESQL, 0, "\"%s-wal\" could not be used", f->where->path);

@@ -122,6 +122,8 @@ void newt__file_roll_back(newt__file *f);
 /* The error of a result code: with what the connection says of it. */
 int newt__file_fail(const newt__file *f, int code, newt_error *e);
 
+/* The error of a row that is not as the library has written it; its detail is the caller's. */
+int newt__file_fail_damaged(const newt__file *f, newt_error *e);
 /* The error of a system call on one of its files. */
 int newt__file_fail_system(const newt__file *f, int number, newt_error *e);
 

@@ -24,7 +24,7 @@ check_json(const newt__session *x, const char *text, const newt__registered *k, 
     }
     if (json_error_code(&wrong) == json_error_out_of_memory)
         return newt__fail_memory(e);
-    newt__fail(e, NEWT_ESTORE, 0, "\"%s\" is damaged", x->file.where->path);
+    newt__file_fail_damaged(&x->file, e);
     newt__fail_detail(e, "What is registered of class \"%s\" version %d is not JSON.", k->name,
                       (int)k->version);
     return NEWT_ESTORE;

@@ -145,6 +145,15 @@ newt__newest_find(newt__session *x, newt__position *out, newt_error *e)
     return status;
 }
 
+/* What was written and removed, as columns from this one on. */
+static int
+take_lists(newt__session *x, sqlite3_stmt *s, int column, newt_error *e)
+{
+    int status = newt__zoids_take(&x->others, &x->file, s, column, e);
+
+    return status == NEWT_OK ? newt__zoids_take(&x->others, &x->file, s, column + 1, e) : status;
+}
+
 /* Objects of a large transaction. */
 static int
 list_parts(newt__session *x, int64_t serial, newt_error *e)
@@ -157,10 +166,7 @@ list_parts(newt__session *x, int64_t serial, newt_error *e)
     sqlite3_bind_int64(s, 1, serial);
     while (status == NEWT_OK && x->others.n <= MOST_CHANGES &&
            (code = sqlite3_step(s)) != SQLITE_DONE) {
-        if (code != SQLITE_ROW)
-            status = newt__file_fail(&x->file, code, e);
-        else if (!newt__zoids_take(&x->others, s, 0) || !newt__zoids_take(&x->others, s, 1))
-            status = newt__fail_memory(e);
+        status = code == SQLITE_ROW ? take_lists(x, s, 0, e) : newt__file_fail(&x->file, code, e);
     }
     sqlite3_reset(s);
     return status;
@@ -188,10 +194,8 @@ newt__changes_list(newt__session *x, newt__position after, newt__changes *out, n
     }
     while (!out->all && status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW) {
         out->to = (newt__position){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)};
-        if (sqlite3_column_type(s, 2) == SQLITE_NULL)
-            status = list_parts(x, out->to.serial, e);
-        else if (!newt__zoids_take(&x->others, s, 2) || !newt__zoids_take(&x->others, s, 3))
-            status = newt__fail_memory(e);
+        status = sqlite3_column_type(s, 2) == SQLITE_NULL ? list_parts(x, out->to.serial, e)
+                                                          : take_lists(x, s, 2, e);
         out->all = x->others.n > MOST_CHANGES;
     }
     if (status == NEWT_OK && code != SQLITE_ROW && code != SQLITE_DONE)

@@ -40,8 +40,9 @@ struct newt__session {
 /* ---- lists of oids (zoids.c) -------------------------------------------------------------- */
 
 bool newt__zoids_add(newt__zoids *list, int64_t oid); /* false: no memory */
-/* Appends those of a column, "[1,2]" or null; false: no memory. */
-bool newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column);
+/* Appends those of a column, "[1,2]" or null. */
+int newt__zoids_take(newt__zoids *list, const newt__file *f, sqlite3_stmt *s, int column,
+                     newt_error *e);
 /* Appends the first column of each row of s, whose parameters are bound, and resets s. */
 int newt__zoids_list(newt__zoids *list, newt__file *f, sqlite3_stmt *s, newt_error *e);
 void newt__zoids_free(newt__zoids *list);

@@ -4,6 +4,7 @@
 #include "session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 bool
 newt__zoids_add(newt__zoids *list, int64_t oid)
@@ -22,24 +23,37 @@ newt__zoids_add(newt__zoids *list, int64_t oid)
     return true;
 }
 
-bool
-newt__zoids_take(newt__zoids *list, sqlite3_stmt *s, int column)
+static int
+fail_list(const newt__file *f, sqlite3_stmt *s, int column, newt_error *e)
+{
+    newt__file_fail_damaged(f, e);
+    newt__fail_detail(e, "\"%s\" of a transaction is not a list of oids.",
+                      sqlite3_column_name(s, column));
+    return NEWT_ESTORE;
+}
+
+int
+newt__zoids_take(newt__zoids *list, const newt__file *f, sqlite3_stmt *s, int column, newt_error *e)
 {
     const char *json = (const char *)sqlite3_column_text(s, column);
     char *end;
 
     if (!json)
-        return sqlite3_column_type(s, column) == SQLITE_NULL;
-    while (*json == '[' || *json == ',') {
+        return sqlite3_column_type(s, column) == SQLITE_NULL ? NEWT_OK : newt__fail_memory(e);
+    if (strcmp(json, "[]") == 0)
+        return NEWT_OK;
+    if (*json != '[')
+        return fail_list(f, s, column, e);
+    do {
         int64_t oid = strtoll(++json, &end, 10);
 
-        if (end == json)
-            break;
+        if (end == json || oid < 1)
+            return fail_list(f, s, column, e);
         if (!newt__zoids_add(list, oid))
-            return false;
+            return newt__fail_memory(e);
         json = end;
-    }
-    return true;
+    } while (*json == ',');
+    return strcmp(json, "]") == 0 ? NEWT_OK : fail_list(f, s, column, e);
 }
 
 int
