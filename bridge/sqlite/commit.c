@@ -279,7 +279,7 @@ begin_writing(work *k)
     newt__snapshot_close(x);
     if (!x->file.db && (status = newt__sqlite_ready(x, 0, k->e)) != NEWT_OK)
         return status;
-    status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, k->e);
+    status = newt__file_lock(&x->file, k->e);
     if (status != NEWT_OK)
         return status;
     k->writing = true;

@@ -430,6 +430,29 @@ newt__file_replaced(const newt__file *f)
     return stat(f->where->path, &st) != 0 || st.st_dev != f->device || st.st_ino != f->inode;
 }
 
+int
+newt__file_fail_replaced(const newt__file *f, newt_error *e)
+{
+    newt__fail(e, NEWT_ELOST, 0, "\"%s\" was replaced", f->where->path);
+    newt__fail_detail(e, "Another file is at its place since it was opened, or none.");
+    newt__fail_hint(e, "Nothing of the transaction was written; run it again, on what is there.");
+    memcpy(e->sqlstate, "08006", sizeof e->sqlstate);
+    return NEWT_ELOST;
+}
+
+/* A file that has been moved away can be written all the same, and nobody would read it. */
+int
+newt__file_lock(newt__file *f, newt_error *e)
+{
+    int status = newt__file_do(f, NEWT__Q_BEGIN_WRITE, e);
+
+    if (status == NEWT_OK && newt__file_replaced(f)) {
+        newt__file_roll_back(f);
+        status = newt__file_fail_replaced(f, e);
+    }
+    return status;
+}
+
 /* ---- making one ----------------------------------------------------------------------------- */
 
 /* NEWT_OK: there is nothing in it yet. */

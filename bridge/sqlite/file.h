@@ -109,6 +109,8 @@ void newt__file_close(newt__file *f);
 void newt__file_abandon(newt__file *f);
 /* Whether another file, or none, is at its place now. */
 bool newt__file_replaced(const newt__file *f);
+/* NEWT_ELOST: what has become of that. */
+int newt__file_fail_replaced(const newt__file *f, newt_error *e);
 /* Makes the file, which must not be there or be empty, into a store. */
 int newt__file_create(const newt__where *where, newt_error *e);
 
@@ -117,6 +119,9 @@ sqlite3_stmt *newt__file_statement(newt__file *f, newt__sql which, newt_error *e
 /* Runs it to its end: it gives no rows. */
 int newt__file_run(newt__file *f, sqlite3_stmt *s, newt_error *e);
 int newt__file_do(newt__file *f, newt__sql which, newt_error *e); /* one without parameters */
+/* Begins a transaction that writes: the lock is taken, and the file is the one that is opened next
+ * time. */
+int newt__file_lock(newt__file *f, newt_error *e);
 /* Ends the transaction that is open, if there is one: nothing of it stays. */
 void newt__file_roll_back(newt__file *f);
 /* The error of a result code: with what the connection says of it. */

@@ -87,7 +87,7 @@ newt__sqlite_follower(newt__session *x, const char *name, const char *kind, newt
 static int
 begin_writing(newt__session *x, newt_error *e)
 {
-    int status = x->writing ? NEWT_OK : newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+    int status = x->writing ? NEWT_OK : newt__file_lock(&x->file, e);
 
     x->writing |= status == NEWT_OK;
     return status;

@@ -118,7 +118,7 @@ newt__sqlite_import(newt__session *x, const newt__import *what, newt_error *e)
     int status = newt__sqlite_ready(x, 0, e);
 
     if (status == NEWT_OK)
-        status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+        status = newt__file_lock(&x->file, e);
     if (status != NEWT_OK)
         return status;
     status = take_over(x, what, e);

@@ -315,7 +315,7 @@ newt__sqlite_index(newt__session *x, const newt__index *index, newt_error *e)
     if (status == NEWT_OK && index->what)
         status = make_list(&list, index, e);
     if (status == NEWT_OK)
-        status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+        status = newt__file_lock(&x->file, e);
     if (status == NEWT_OK) {
         status = index->what ? create(x, index, &list, e) : drop(x, index, e);
         if (status == NEWT_OK)

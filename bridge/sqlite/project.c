@@ -175,7 +175,7 @@ begin(projecting *p, newt__session *x, newt_progress *out, newt_error *e)
 
     *p = (projecting){.x = x, .e = e, .out = out};
     p->record.env = p->json.env = &newt__malloc_env;
-    return status == NEWT_OK ? newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e) : status;
+    return status == NEWT_OK ? newt__file_lock(&x->file, e) : status;
 }
 
 static int

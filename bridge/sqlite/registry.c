@@ -98,7 +98,7 @@ newt__sqlite_register(newt__session *x, const newt__registered *list, size_t n,
     int status = newt__sqlite_ready(x, 0, e);
 
     if (status == NEWT_OK)
-        status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+        status = newt__file_lock(&x->file, e);
     if (status != NEWT_OK)
         return status;
     for (size_t i = 0; i < n && status == NEWT_OK; i++)

@@ -68,12 +68,18 @@ newt__sqlite_disconnect(newt__session *x)
     free(x);
 }
 
+static void
+forget_numbers(newt__storage *s)
+{
+    newt__file_close(&s->numbers);
+    s->next_oid = s->end_oid = 0;
+}
+
 void
 newt__numbers_forget(newt__storage *s)
 {
     pthread_mutex_lock(&s->lock);
-    newt__file_close(&s->numbers);
-    s->next_oid = s->end_oid = 0;
+    forget_numbers(s);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -98,7 +104,7 @@ newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e)
 bool
 newt__sqlite_alive(const newt__session *x)
 {
-    return x->file.db != NULL;
+    return x->file.db && !newt__file_replaced(&x->file);
 }
 
 /* ---- snapshots ---------------------------------------------------------------------------- */
@@ -383,15 +389,28 @@ take_oids(newt__storage *s, newt_error *e)
     return status;
 }
 
+static bool
+same_file(const newt__file *a, const newt__file *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
+/* Oids of a file are of no use in the one that has taken its place. */
 int
 newt__sqlite_next_oid(newt__session *x, int64_t *oid, newt_error *e)
 {
     newt__storage *s = x->storage;
-    int status = NEWT_OK;
+    int status = x->file.db ? NEWT_OK : newt__sqlite_ready(x, 0, e);
 
+    if (status != NEWT_OK)
+        return status;
     pthread_mutex_lock(&s->lock);
+    if (!same_file(&s->numbers, &x->file))
+        forget_numbers(s);
     if (s->next_oid == s->end_oid)
         status = take_oids(s, e);
+    if (status == NEWT_OK && !same_file(&s->numbers, &x->file))
+        status = newt__file_fail_replaced(&x->file, e);
     if (status == NEWT_OK)
         *oid = s->next_oid++;
     pthread_mutex_unlock(&s->lock);

@@ -62,7 +62,7 @@ newt__sqlite_prune(newt__session *x, int64_t at_most, int64_t *pruned, newt_erro
 
     *pruned = 0;
     if (status == NEWT_OK)
-        status = newt__file_do(&x->file, NEWT__Q_BEGIN_WRITE, e);
+        status = newt__file_lock(&x->file, e);
     if (status != NEWT_OK)
         return status;
     status = newt__prune_within(x, at_most, pruned, e);

@@ -1,6 +1,6 @@
 /*
  * sqlite_session.c - what sessions find in a file in SQLite that others have changed: rows that are
- * damaged
+ * damaged, and another file in its place
  */
 #include "stored.h"
 
@@ -104,9 +104,134 @@ test_damaged_lists(void **state)
     }
 }
 
+/* ---- files that are replaced ----------------------------------------------------------------- */
+
+static void
+copy_file(const char *from, const char *to)
+{
+    char command[500];
+
+    snprintf(command, sizeof command, "cp '%s' '%s'", from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* The store as it is now is put beside it, and goes on in a file that is not the same. */
+static void
+keep_copy(store *s, char copy[sizeof s->file + 5], item_ref *r)
+{
+    *r = make_item(s->a, "x", 1);
+    free(file_text(s->file, "PRAGMA wal_checkpoint(TRUNCATE)"));
+    snprintf(copy, sizeof s->file + 5, "%s.copy", s->file);
+    copy_file(s->file, copy);
+}
+
+static void
+replace(const store *s, const char *copy)
+{
+    char beside[sizeof s->file + 4];
+
+    for (int i = 0; i < 2; i++) {
+        snprintf(beside, sizeof beside, "%s-%s", s->file, i ? "wal" : "shm");
+        assert_int_equal(unlink(beside), 0);
+    }
+    assert_int_equal(rename(copy, s->file), 0);
+}
+
+/* A connection that has read nothing yet, and one with a cache: what begins afterwards is for the
+ * file that is there. */
+static void
+test_begun_after(void **state)
+{
+    char copy[sizeof(((store *)0)->file) + 5];
+    newt_conn *c;
+    item_ref r;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "begun_after");
+    keep_copy(&s, copy, &r);
+    c = connect_(s.db);
+    replace(&s, copy);
+    begin(c);
+    item_done(new_item(c, "y", 2));
+    commit(c);
+    begin(s.a);
+    write_n(s.a, r, 3);
+    commit(s.a);
+    assert_file(s.file, "2 5",
+                "SELECT count(*) || ' ' || sum(state->>'n') FROM newt WHERE class_name = 'Item'");
+    newt_close(c);
+    store_close(&s);
+}
+
+/* What has begun before fails, whether the storage was asked by then or not; nothing is written
+ * anywhere that could be lost, and it succeeds when it is run again. */
+static void
+test_begun_before(void **state)
+{
+    (void)state;
+    needs_storage("sqlite");
+    for (int lazy = 0; lazy < 2; lazy++) {
+        char copy[sizeof(((store *)0)->file) + 5];
+        item_ref r, later;
+        store s;
+
+        store_open(&s, lazy ? "begun_lazy" : "begun_before");
+        keep_copy(&s, copy, &r);
+        later = make_item(s.a, "y", 2);
+        begin(s.a);
+        if (!lazy)
+            write_n(s.a, later, 3);
+        replace(&s, copy);
+        if (lazy)
+            item_done(new_item(s.a, "z", 3));
+        assert_int_equal(newt_commit(s.a), NEWT_ELOST);
+        assert_true(newt_is_retryable(newt_conn_error(s.a)));
+        assert_string_equal(newt_error_sqlstate(newt_conn_error(s.a)), "08006");
+        assert_file(s.file, "1", "SELECT count(*) FROM newt WHERE class_name = 'Item'");
+        begin(s.a);
+        write_n(s.a, r, 3);
+        commit(s.a);
+        assert_file(s.file, "3", "SELECT state->>'n' FROM newt WHERE class_name = 'Item'");
+        store_close(&s);
+    }
+}
+
+/* Oids that were taken from the first file may be in use in the second. */
+static void
+test_oids_of_replaced(void **state)
+{
+    char copy[sizeof(((store *)0)->file) + 5];
+    newt_conn *c;
+    item_ref r;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "oids");
+    keep_copy(&s, copy, &r);
+    for (int i = 0; i < 2000; i++) {
+        begin(s.a);
+        item_done(new_item(s.a, "y", i));
+        commit(s.a);
+    }
+    begin(s.b); /* of the old file as long as it is open */
+    assert_int_equal(read_n(s.b, r), 1);
+    replace(&s, copy);
+    c = connect_(s.db);
+    make_item(c, "z", 3);
+    assert_file(s.file, "1", "SELECT max(zoid) < next_oid FROM object_state, newt_store");
+    assert_null(item_new(s.b));
+    assert_int_equal(newt_status(s.b), NEWT_ELOST);
+    newt_close(c);
+    store_close(&s);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_few_classes),
-    cmocka_unit_test(test_damaged_lists),
+    cmocka_unit_test(test_few_classes),      cmocka_unit_test(test_damaged_lists),
+    cmocka_unit_test(test_begun_after),      cmocka_unit_test(test_begun_before),
+    cmocka_unit_test(test_oids_of_replaced),
 };
 
 int
