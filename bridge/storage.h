@@ -241,7 +241,7 @@ typedef struct newt__storage_type {
      */
     int (*ready)(newt__session *x, int64_t idle_us, newt_error *e);
     /* Whether a transaction may begin on what was told of the last position: nothing is known that
-     * speaks against it. Asks no server. */
+     * speaks against it. Asks nobody. */
     bool (*alive)(const newt__session *x);
     /* This process is a copy, made by fork(): from now on the session says nothing to anybody. */
     void (*abandon)(newt__session *x);

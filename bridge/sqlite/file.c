@@ -431,8 +431,9 @@ newt__file_replaced(const newt__file *f)
 }
 
 int
-newt__file_fail_replaced(const newt__file *f, newt_error *e)
+newt__file_fail_replaced(newt__file *f, newt_error *e)
 {
+    f->gone = true;
     newt__fail(e, NEWT_ELOST, 0, "\"%s\" was replaced", f->where->path);
     newt__fail_detail(e, "Another file is at its place since it was opened, or none.");
     newt__fail_hint(e, "Nothing of the transaction was written; run it again, on what is there.");

@@ -97,6 +97,7 @@ typedef struct newt__file {
     int64_t until_us; /* a lock is waited for until then */
     bool read_only;   /* nothing can be changed */
     bool listed;      /* among the files that the process has open */
+    bool gone;        /* it was found to be replaced */
     bool judging;     /* statements are the program's, and may not do everything */
     uint64_t device, inode;
 } newt__file;
@@ -109,8 +110,8 @@ void newt__file_close(newt__file *f);
 void newt__file_abandon(newt__file *f);
 /* Whether another file, or none, is at its place now. */
 bool newt__file_replaced(const newt__file *f);
-/* NEWT_ELOST: what has become of that. */
-int newt__file_fail_replaced(const newt__file *f, newt_error *e);
+/* NEWT_ELOST: it is. */
+int newt__file_fail_replaced(newt__file *f, newt_error *e);
 /* Makes the file, which must not be there or be empty, into a store. */
 int newt__file_create(const newt__where *where, newt_error *e);
 

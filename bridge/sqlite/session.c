@@ -104,14 +104,18 @@ newt__sqlite_ready(newt__session *x, int64_t idle_us, newt_error *e)
 bool
 newt__sqlite_alive(const newt__session *x)
 {
-    return x->file.db && !newt__file_replaced(&x->file);
+    return x->file.db && !x->file.gone;
 }
 
 /* ---- snapshots ---------------------------------------------------------------------------- */
 
+/* A cache was confirmed a moment ago; where there is none, it may have been long ago that the file
+ * was opened. */
 void
 newt__sqlite_begin(newt__session *x, newt__position position)
 {
+    if (position.tid == 0 && x->file.db && newt__file_replaced(&x->file))
+        close_file(x);
     x->position = position;
     x->within = x->wanted = true;
 }
@@ -224,6 +228,8 @@ newt__snapshot_open(newt__session *x, newt_error *e)
         return NEWT_OK;
     if (!x->file.db && (status = newt__sqlite_ready(x, 0, e)) != NEWT_OK)
         return status;
+    if (x->wanted && newt__file_replaced(&x->file))
+        return newt__file_fail_replaced(&x->file, e);
     status = newt__file_do(&x->file, NEWT__Q_BEGIN, e);
     if (status != NEWT_OK)
         return status;
