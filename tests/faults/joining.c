@@ -2,13 +2,12 @@
  * joining.c - the resources of examples/joining: a file and another database, with the program
  * killed at each phase
  */
+#include "../concurrency/concurrency.h"
 #include "../storages/stored.h"
 
 #include "../../examples/joining/joining.h"
 
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 typedef struct place {
     store s;
@@ -49,14 +48,21 @@ do_all(const place *p, newt_conn *c, PGconn *books, int n)
     sql_do(books, "INSERT INTO booking VALUES (%d)", n);
 }
 
+/* What was prepared and not told, which is settled now. */
+typedef struct left {
+    int files, bookings;
+} left;
+
 static void
-check(place *p, int64_t n, bool there)
+check(place *p, left want, int64_t n, bool there)
 {
     struct stat st;
-    int files, bookings;
+    left got;
 
-    ok(p->s.b, file_recover(p->s.b, p->directory, &files));
-    ok(p->s.b, database_recover(p->s.b, p->books, &bookings));
+    ok(p->s.b, file_recover(p->s.b, p->directory, &got.files));
+    ok(p->s.b, database_recover(p->s.b, p->books, &got.bookings));
+    assert_int_equal(got.files, want.files);
+    assert_int_equal(got.bookings, want.bookings);
     assert_int_equal(stored_int(p->s.db, p->r.any, "n"), n);
     assert_int_equal(stat(p->path, &st) == 0, there);
     assert_int_equal(sql_int(p->books, "SELECT count(*) FROM booking"), there);
@@ -78,6 +84,7 @@ allow_prepared(void)
 static void
 test_together(void **state)
 {
+    static const left nothing_left, a_file = {.files = 1};
     int64_t point;
     place p;
 
@@ -86,18 +93,18 @@ test_together(void **state)
     place_open(&p);
     do_all(&p, p.s.a, p.books, 2);
     newt_abort(p.s.a);
-    check(&p, 1, false);
+    check(&p, nothing_left, 1, false);
     /* the books refuse */
     do_all(&p, p.s.a, p.books, 2);
     PQclear(PQexec(p.books, "SELECT 1 / 0"));
     assert_int_equal(newt_commit(p.s.a), NEWT_ESQL);
-    check(&p, 1, false);
+    check(&p, nothing_left, 1, false);
     /* so does the directory */
     assert_int_equal(mkdir(p.path, 0700), 0);
     do_all(&p, p.s.a, p.books, 2);
     assert_int_equal(newt_commit(p.s.a), NEWT_EUNKNOWN); /* found out too late: a bad resource */
     assert_int_equal(rmdir(p.path), 0);
-    check(&p, 2, true);
+    check(&p, a_file, 2, true);
     unlink(p.path);
     sql_do(p.books, "TRUNCATE booking");
     /* another transaction was first */
@@ -106,7 +113,7 @@ test_together(void **state)
     write_n(p.s.b, p.r, 4);
     commit(p.s.b);
     assert_int_equal(newt_commit(p.s.a), NEWT_ECONFLICT);
-    check(&p, 4, false);
+    check(&p, nothing_left, 4, false);
     /* savepoints of the database alone: a file has none */
     begin(p.s.a);
     write_n(p.s.a, p.r, 5);
@@ -150,18 +157,28 @@ nothing(void *arg)
     (void)arg;
 }
 
+/* What each leaves, where the database comes first; the file first, it is the other way round. */
 static void
 test_killed(void **state)
 {
+    static const struct {
+        bool committed; /* it dies when it is told, else when it is to prepare */
+        int place;      /* before both, between the two, after both */
+        left left;
+    } cases[] = {
+        {false, 0, {0, 0}}, {false, 1, {0, 1}}, {false, 2, {1, 1}},
+        {true, 0, {1, 1}},  {true, 1, {1, 0}},  {true, 2, {0, 0}},
+    };
+
     (void)state;
     allow_prepared();
-    for (int when = 0; when < 6; when++) {
-        /* "/a" comes between the two, whose keys are a path in /tmp and that of a socket, which may
-         * be either first; "" before both, "~" after both */
-        static const char *const keys[] = {"", "/tmp/newt_k", "~"};
-        bool late = when >= 3;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool late = cases[i].committed, file_first;
+        left want = cases[i].left;
+        char between[300];
+        const char *keys[] = {"", between, "~"};
         newt_resource r = {.size = sizeof r,
-                           .sort_key = keys[when % 3],
+                           .sort_key = keys[cases[i].place],
                            .prepare = late ? live_on : die_preparing,
                            .commit = die,
                            .abort = nothing};
@@ -170,10 +187,17 @@ test_killed(void **state)
         place p;
 
         place_open(&p);
-        child = fork();
+        file_first = strcmp(p.path, PQhost(p.books)) < 0;
+        if (file_first)
+            want = (left){.files = want.bookings, .bookings = want.files};
+        snprintf(between, sizeof between, "%s!", file_first ? p.path : PQhost(p.books));
+        assert_true(strcmp(between, file_first ? PQhost(p.books) : p.path) < 0);
+        child = fork_child();
         if (child == 0) {
-            newt_conn *c = connect_(store_db(&p.s, classes, (newt_options){0}));
+            newt_conn *c;
 
+            alarm(PATIENCE_S);
+            c = connect_(store_db(&p.s, classes, (newt_options){0}));
             do_all(&p, c, sql_open(), 7);
             ok(c, newt_join(c, &r));
             (void)!newt_commit(c);
@@ -185,7 +209,7 @@ test_killed(void **state)
         wait_until(sql_int(p.books, "SELECT count(*) FROM pg_stat_activity WHERE pid <> "
                                     "pg_backend_pid() AND state LIKE 'idle in transaction%%' "
                                     "AND query LIKE '%%booking%%'") == 0);
-        check(&p, late ? 7 : 1, late);
+        check(&p, want, late ? 7 : 1, late);
         place_close(&p);
     }
 }
