@@ -88,7 +88,8 @@ begin_behind_commit(newt_conn *c)
 
 /* ---- processes ------------------------------------------------------------------------ */
 
-/* A child that does not outlive a test that fails. */
+/* A child that does not outlive a test that fails, and does not go on with the others if it is the
+ * one in which it fails. */
 UNUSED static pid_t
 fork_child(void)
 {
@@ -99,6 +100,7 @@ fork_child(void)
     assert_true(pid >= 0);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setenv("CMOCKA_TEST_ABORT", "1", 1);
         if (getppid() != parent)
             _exit(98);
     }

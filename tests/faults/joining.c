@@ -2,8 +2,7 @@
  * joining.c - the resources of examples/joining: a file and another database, with the program
  * killed at each phase
  */
-#include "../concurrency/concurrency.h"
-#include "../storages/stored.h"
+#include "resources.h"
 
 #include "../../examples/joining/joining.h"
 
@@ -70,18 +69,6 @@ check(place *p, left want, int64_t n, bool there)
 }
 
 static void
-allow_prepared(void)
-{
-    PGconn *pg = sql_open();
-
-    if (sql_int(pg, "SHOW max_prepared_transactions") == 0) {
-        sql_do(pg, "ALTER SYSTEM SET max_prepared_transactions = 5");
-        server_do("restart");
-    }
-    PQfinish(pg);
-}
-
-static void
 test_together(void **state)
 {
     static const left nothing_left, a_file = {.files = 1};
@@ -89,7 +76,7 @@ test_together(void **state)
     place p;
 
     (void)state;
-    allow_prepared();
+    allow_prepared(5);
     place_open(&p);
     do_all(&p, p.s.a, p.books, 2);
     newt_abort(p.s.a);
@@ -127,36 +114,6 @@ test_together(void **state)
     place_close(&p);
 }
 
-/* Dies when it is asked to prepare, or told to commit; before the others or after them. */
-static int
-die(void *arg)
-{
-    (void)arg;
-    kill(getpid(), SIGKILL);
-    return NEWT_OK;
-}
-
-static int
-die_preparing(void *arg, const char *name)
-{
-    (void)name;
-    return die(arg);
-}
-
-static int
-live_on(void *arg, const char *name)
-{
-    (void)arg;
-    (void)name;
-    return NEWT_OK;
-}
-
-static void
-nothing(void *arg)
-{
-    (void)arg;
-}
-
 /* What each leaves, where the database comes first; the file first, it is the other way round. */
 static void
 test_killed(void **state)
@@ -171,7 +128,7 @@ test_killed(void **state)
     };
 
     (void)state;
-    allow_prepared();
+    allow_prepared(5);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool late = cases[i].committed, file_first;
         left want = cases[i].left;
@@ -179,10 +136,9 @@ test_killed(void **state)
         const char *keys[] = {"", between, "~"};
         newt_resource r = {.size = sizeof r,
                            .sort_key = keys[cases[i].place],
-                           .prepare = late ? live_on : die_preparing,
+                           .prepare = late ? go_on_preparing : die_preparing,
                            .commit = die,
-                           .abort = nothing};
-        int status;
+                           .abort = do_nothing};
         pid_t child;
         place p;
 
@@ -203,8 +159,7 @@ test_killed(void **state)
             (void)!newt_commit(c);
             _exit(1);
         }
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        assert_died(child);
         /* the server has seen that the client is gone */
         wait_until(sql_int(p.books, "SELECT count(*) FROM pg_stat_activity WHERE pid <> "
                                     "pg_backend_pid() AND state LIKE 'idle in transaction%%' "

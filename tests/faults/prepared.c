@@ -2,10 +2,8 @@
  * prepared.c - two stores in one transaction: what a crash of the program or of the server leaves
  * behind at each phase, and how it is settled
  */
+#include "resources.h"
 #include "two.h"
-
-#include <signal.h>
-#include <sys/wait.h>
 
 /* ---- without a crash ------------------------------------------------------------------------ */
 
@@ -16,7 +14,7 @@ test_together(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     change_both(&t, t.a.a, t.b.a, 2);
     commits = stats_of(t.b.a).commits;
@@ -88,27 +86,6 @@ test_together(void **state)
     two_close(&t);
 }
 
-static int
-go_on(void *arg)
-{
-    (void)arg;
-    return NEWT_OK;
-}
-
-static int
-go_on_preparing(void *arg, const char *name)
-{
-    (void)arg;
-    (void)name;
-    return NEWT_OK;
-}
-
-static void
-do_nothing(void *arg)
-{
-    (void)arg;
-}
-
 /* The hooks of the one that has joined hear what has become of both. */
 static int
 note_status(newt_conn *c, int status, void *arg)
@@ -138,7 +115,7 @@ test_hooks(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     heard = -1;
     change_both(&t, t.a.a, t.b.a, 2);
@@ -199,7 +176,7 @@ test_by_itself(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     early.arg = late.arg = t.b.a;
     change_both(&t, t.a.a, t.b.a, 2);
@@ -228,7 +205,7 @@ test_left(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     change_both(&t, t.a.a, t.b.a, 2);
     ok(t.b.a, newt_on(t.b.a, NEWT_AFTER_COMMIT, note_status, &heard));
@@ -279,7 +256,7 @@ test_meddled(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     meddler = t.b.b;
     change_both(&t, t.a.a, t.b.a, 2);
@@ -310,7 +287,7 @@ test_refused(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     begin(t.a.a);
     assert_int_equal(newt_join_conn(t.a.a, t.a.a, "x"), NEWT_EINVAL);
@@ -355,7 +332,7 @@ test_refused(void **state)
     newt_db_close(memory);
     two_close(&t);
     /* a server that keeps none */
-    allow(0);
+    allow_prepared(0);
     two_open(&t);
     change_both(&t, t.a.a, t.b.a, 2);
     assert_int_equal(newt_commit(t.a.a), NEWT_ESQL);
@@ -376,21 +353,6 @@ typedef enum phase {
 
 static const char *const keys[N_PHASES] = {"a", "c", "a", "c"}; /* the second store's is b */
 
-static int
-die(void *arg)
-{
-    (void)arg;
-    kill(getpid(), SIGKILL);
-    return NEWT_OK;
-}
-
-static int
-die_preparing(void *arg, const char *name)
-{
-    (void)name;
-    return die(arg);
-}
-
 static void
 die_in(const two *t, phase when)
 {
@@ -399,21 +361,21 @@ die_in(const two *t, phase when)
                        .prepare = when <= PREPARED ? die_preparing : go_on_preparing,
                        .commit = when > PREPARED ? die : go_on,
                        .abort = do_nothing};
-    pid_t child = fork();
-    int status;
+    pid_t child = fork_child();
 
     if (child == 0) {
         two mine = *t;
-        newt_conn *a = connect_(store_db(&t->a, classes, (newt_options){0}));
-        newt_conn *b = connect_(store_db(&t->b, classes, (newt_options){0}));
+        newt_conn *a, *b;
 
+        alarm(PATIENCE_S);
+        a = connect_(store_db(&t->a, classes, (newt_options){0}));
+        b = connect_(store_db(&t->b, classes, (newt_options){0}));
         change_both(&mine, a, b, 10 + (int)when);
         ok(a, newt_join(a, &r));
         (void)!newt_commit(a);
         _exit(1);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_died(child);
 }
 
 static void
@@ -422,7 +384,7 @@ test_killed(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     for (int crash = 0; crash < 2; crash++) {
         for (phase when = BEFORE; when < N_PHASES; when++) {
             two_open(&t);
@@ -464,7 +426,7 @@ test_server_crash(void **state)
     two t;
 
     (void)state;
-    allow(5);
+    allow_prepared(5);
     two_open(&t);
     change_both(&t, t.a.a, t.b.a, 2);
     ok(t.a.a, newt_join(t.a.a, &r));

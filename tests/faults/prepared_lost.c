@@ -3,6 +3,7 @@
  * message of both phases: both stores have all of it, or none, and nothing stays prepared
  */
 #include "../bridge/proxy.h"
+#include "resources.h"
 #include "two.h"
 
 #include <stdatomic.h>
@@ -19,7 +20,7 @@ through_open(through *x)
 {
     newt_options o = {.size = sizeof o};
 
-    allow(5);
+    allow_prepared(5);
     proxy_start(&x->p);
     two_open(&x->t);
     o.schema = x->t.b.schema;

@@ -27,19 +27,6 @@ two_close(two *t)
     store_close(&t->b);
 }
 
-/* The server can keep prepared transactions, or cannot. */
-static inline void
-allow(int n)
-{
-    PGconn *pg = sql_open();
-    bool same = sql_int(pg, "SHOW max_prepared_transactions") == n;
-
-    sql_do(pg, "ALTER SYSTEM SET max_prepared_transactions = %d", n);
-    PQfinish(pg);
-    if (!same)
-        server_do("restart");
-}
-
 static inline void
 change_both(two *t, newt_conn *a, newt_conn *b, int64_t n)
 {

@@ -1,9 +1,8 @@
 /*
  * endings.c - what happens around the end of a transaction: doom, hooks, resources that join
  */
+#include "../concurrency/concurrency.h"
 #include "stored.h"
-
-#include <sys/wait.h>
 
 /* ---- a protocol of calls ------------------------------------------------------------------ */
 
@@ -313,13 +312,15 @@ thing_rollback(void *arg, int64_t savepoint)
 }
 
 static int
-join_plain(newt_conn *c, thing *x)
+join_as(newt_conn *c, thing *x, bool savepoints)
 {
     newt_resource r = {.size = sizeof r,
                        .sort_key = x->key,
                        .prepare = thing_prepare,
                        .commit = thing_commit,
                        .abort = thing_abort,
+                       .savepoint = savepoints ? thing_savepoint : NULL,
+                       .rollback = savepoints ? thing_rollback : NULL,
                        .arg = x};
 
     return newt_join(c, &r);
@@ -328,16 +329,13 @@ join_plain(newt_conn *c, thing *x)
 static int
 join(newt_conn *c, thing *x)
 {
-    newt_resource r = {.size = sizeof r,
-                       .sort_key = x->key,
-                       .prepare = thing_prepare,
-                       .commit = thing_commit,
-                       .abort = thing_abort,
-                       .savepoint = thing_savepoint,
-                       .rollback = thing_rollback,
-                       .arg = x};
+    return join_as(c, x, true);
+}
 
-    return newt_join(c, &r);
+static int
+join_plain(newt_conn *c, thing *x)
+{
+    return join_as(c, x, false);
 }
 
 static bool
@@ -680,8 +678,9 @@ test_fork(void **state)
     begin(s.a);
     ok(s.a, join(s.a, &a));
     on_all(s.a);
-    child = fork();
+    child = fork_child();
     if (child == 0) {
+        alarm(PATIENCE_S);
         newt_abort(s.a);
         _exit(*told == 0 ? 0 : 1);
     }

@@ -1,9 +1,8 @@
 /*
  * layers_written.c - a layer is written down into its base
  */
+#include "../concurrency/concurrency.h"
 #include "layers.h"
-
-#include <sys/wait.h>
 
 /* ---- written down ----------------------------------------------------------------------- */
 
@@ -100,9 +99,9 @@ test_fork(void **state)
     ground_open(&g, "fork");
     change(g.s.a, g.x, 10);
     begin(g.s.b);
-    fflush(stdout);
-    child = fork();
+    child = fork_child();
     if (child == 0) {
+        alarm(PATIENCE_S);
         status = newt_db_push(g.s.db) == NEWT_ETHREAD && newt_db_pop(g.s.db) == NEWT_ETHREAD &&
                  newt_db_commit_changes(g.s.db) == NEWT_ETHREAD;
         newt_close(g.s.a);
