@@ -393,6 +393,7 @@ run_one(ground *g, const scenario *x)
         if (memory.calls < at) {
             assert_int_equal(status, x->wanted);
             print_message("# %s: %ld allocations\n", x->name, memory.calls);
+            assert_true(memory.calls > 0);
             return;
         }
         assert_true(at < 1000000);
