@@ -32,7 +32,7 @@ static struct {
     int n, top;
     int64_t versions;
     chance random;
-    int64_t commits, conflicts, written_down, refused;
+    int64_t commits, conflicts, several, written_down, refused; /* several: at once */
 } g;
 
 /* ---- the model ------------------------------------------------------------------------------ */
@@ -64,24 +64,57 @@ put(int sheet, int p, bool present, int64_t n)
         *c = (cell){0};
 }
 
-/* Whether newt_db_commit_changes must find conflicts; else it is done. */
+/* Whether newt_db_commit_changes must find this place changed below. */
 static bool
+clashes_below(int p)
+{
+    const cell *c = &g.cells[g.top][p], *below = visible(g.top - 1, p);
+
+    return c->set && c->below != NEW && (!below->present || below->version != c->below);
+}
+
+/* How many conflicts newt_db_commit_changes must find; if none, it is done. */
+static int
 come_down(void)
 {
-    for (int p = 0; p < g.n; p++) {
-        const cell *c = &g.cells[g.top][p], *below = visible(g.top - 1, p);
+    int n = 0;
 
-        if (c->set && c->below != NEW && (!below->present || below->version != c->below))
-            return false;
-    }
-    for (int p = 0; p < g.n; p++) {
+    for (int p = 0; p < g.n; p++)
+        n += clashes_below(p);
+    for (int p = 0; p < g.n && n == 0; p++) {
         cell *c = &g.cells[g.top][p];
 
         if (c->set)
             put(g.top - 1, p, c->present, c->n);
         *c = (cell){0};
     }
-    return true;
+    return n;
+}
+
+/* The place of an object. */
+static int
+place_of(newt_ref r)
+{
+    int p = 0;
+
+    while (p < g.n && g.oids[p] != r.oid)
+        p++;
+    if (p == g.n)
+        fail_msg("object %lld is none of the model's", (long long)r.oid);
+    return p;
+}
+
+/* The conflicts that an error tells of are as many, each about an object of its own. */
+static void
+assert_conflicts(const newt_error *e, int n)
+{
+    for (int i = 0; i < n; i++) {
+        assert_non_null(newt_error_conflict(e, (size_t)i));
+        for (int k = 0; k < i; k++)
+            assert_true(newt_error_conflict(e, (size_t)i)->object.oid !=
+                        newt_error_conflict(e, (size_t)k)->object.oid);
+    }
+    assert_null(newt_error_conflict(e, (size_t)n));
 }
 
 /* ---- what is done ----------------------------------------------------------------------- */
@@ -104,17 +137,23 @@ writes_to(const writes *w, int p)
     return false;
 }
 
-/* Whether others have changed what it writes since. */
+/* Whether others have changed its i-th object since. */
 static bool
+clashes_at(const writes *w, int sheet, int i)
+{
+    const cell *now = visible(sheet, w->places[i]);
+
+    return w->versions[i] != NEW && (!now->present || now->version != w->versions[i]);
+}
+
+static int
 clashes(const writes *w, int sheet)
 {
-    for (int i = 0; i < w->count; i++) {
-        const cell *now = visible(sheet, w->places[i]);
+    int n = 0;
 
-        if (w->versions[i] != NEW && (!now->present || now->version != w->versions[i]))
-            return true;
-    }
-    return false;
+    for (int i = 0; i < w->count; i++)
+        n += clashes_at(w, sheet, i);
+    return n;
 }
 
 static void
@@ -169,32 +208,55 @@ one(newt_conn *c, int sheet)
     g.commits++;
 }
 
-/* It is a conflict exactly if the model has one; which is told of what it is about. */
+/* It is a conflict exactly if the model has one; all are told, and what they are about. */
 static void
 end(newt_conn *c, const writes *w)
 {
-    bool clash = clashes(w, g.top);
-    int status = newt_commit(c);
+    int n = clashes(w, g.top), status = newt_commit(c);
+    const newt_error *e = newt_conn_error(c);
 
-    assert_int_equal(status, clash ? NEWT_ECONFLICT : NEWT_OK);
-    g.conflicts += clash;
-    if (!clash)
+    assert_int_equal(status, n ? NEWT_ECONFLICT : NEWT_OK);
+    g.conflicts += n > 0;
+    g.several += n > 1;
+    if (n == 0) {
         put_all(w, g.top);
-    for (size_t i = 0; clash && newt_error_conflict(newt_conn_error(c), i); i++) {
-        const newt_conflict *k = newt_error_conflict(newt_conn_error(c), i);
-        writes one = {.count = 1};
-        int p = 0;
+        return;
+    }
+    assert_conflicts(e, n);
+    for (int i = 0; i < n; i++) {
+        const newt_conflict *k = newt_error_conflict(e, (size_t)i);
+        int p = place_of(k->object), j = 0;
 
-        while (g.oids[p] != k->object.oid)
-            p++;
-        assert_true(writes_to(w, p));
-        for (int j = 0; j < w->count; j++)
-            if (w->places[j] == p) {
-                one.places[0] = p;
-                one.versions[0] = w->versions[j];
-            }
-        assert_true(clashes(&one, g.top));
+        while (j < w->count && w->places[j] != p)
+            j++;
+        assert_true(j < w->count && clashes_at(w, g.top, j));
         assert_true((k->committed != 0) == visible(g.top, p)->present);
+    }
+}
+
+/* The newest layer's changes come down, or all that stands against that is told. */
+static void
+write_down(void)
+{
+    int n = come_down(), status = newt_db_commit_changes(g.s.db);
+    const newt_error *e = newt_db_error(g.s.db);
+
+    assert_int_equal(status, n ? NEWT_ECONFLICT : NEWT_OK);
+    g.written_down += n == 0;
+    g.refused += n > 0;
+    if (n == 0)
+        return;
+    assert_conflicts(e, n);
+    for (int i = 0; i < n; i++) {
+        const newt_conflict *k = newt_error_conflict(e, (size_t)i);
+        int p = place_of(k->object);
+
+        assert_true(clashes_below(p));
+        assert_true((k->committed != 0) == visible(g.top - 1, p)->present);
+    }
+    if (pick(&g.random, 2)) {
+        assert_int_equal(newt_db_pop(g.s.db), NEWT_OK);
+        memset(g.cells[g.top--], 0, sizeof g.cells[0]);
     }
 }
 
@@ -254,15 +316,7 @@ step(void)
         assert_int_equal(newt_db_pop(g.s.db), NEWT_OK);
         memset(g.cells[g.top--], 0, sizeof g.cells[0]);
     } else if (what <= 3 && g.top > 0) {
-        bool down = come_down();
-
-        assert_int_equal(newt_db_commit_changes(g.s.db), down ? NEWT_OK : NEWT_ECONFLICT);
-        g.written_down += down;
-        g.refused += !down;
-        if (!down && pick(&g.random, 2)) {
-            assert_int_equal(newt_db_pop(g.s.db), NEWT_OK);
-            memset(g.cells[g.top--], 0, sizeof g.cells[0]);
-        }
+        write_down();
     } else if (what == 4) {
         one(g.below.c, 0);
     } else if (what < 8) {
@@ -289,9 +343,11 @@ test_model(void **state)
             check(g.below.c, 0);
         }
     }
-    print_message("# %lld commits, %lld conflicts; %lld written down, %lld refused\n",
-                  (long long)g.commits, (long long)g.conflicts, (long long)g.written_down,
-                  (long long)g.refused);
+    print_message(
+        "# %lld commits, %lld conflicts (%lld of several objects); %lld written down, %lld "
+        "refused\n",
+        (long long)g.commits, (long long)g.conflicts, (long long)g.several,
+        (long long)g.written_down, (long long)g.refused);
     assert_true(g.conflicts > 0 && g.written_down > 0 && g.refused > 0);
     other_close(&g.below);
     store_close(&g.s);
@@ -447,9 +503,9 @@ test_base_goes_on(void **state)
                                         (void *)(intptr_t)i),
                          0);
     until = now() + duration(2, 60);
-    while (now() < until ||
-           ((!world.transfers[0] || !world.transfers[1] || !world.reads) && !world.failed))
-        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    while (now() < until && !world.failed)
+        pause_ms(5);
+    wait_until(world.failed || (world.transfers[0] && world.transfers[1] && world.reads));
     world.stop = true;
     for (int i = 0; i < 2 * WRITERS + 2; i++)
         pthread_join(threads[i], NULL);
