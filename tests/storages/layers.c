@@ -224,6 +224,7 @@ test_busy(void **state)
 {
     int (*const calls[])(newt_db * db) = {newt_db_push, newt_db_pop, newt_db_commit_changes};
     newt_feed_options o = {.size = sizeof o};
+    const newt_batch *batch;
     newt_feed *f;
     ground g;
 
@@ -241,6 +242,9 @@ test_busy(void **state)
     /* a feed that stays open hears that nothing is as it was */
     ok(g.s.a, newt_feed_open(g.s.a, &f, &o));
     push(&g.s);
+    assert_int_equal(newt_feed_next(f, 0, &batch), NEWT_EMISSING);
+    assert_non_null(strstr(newt_error_message(newt_conn_error(g.s.a)), "is not in the store"));
+    assert_non_null(strstr(newt_error_hint(newt_conn_error(g.s.a)), "NEWT_FEED_COPY"));
     newt_feed_close(f);
     pop(&g.s);
     ground_close(&g);
