@@ -19,7 +19,24 @@ has 'and retried' "$out" '2 attempts'
 is 'nothing goes wrong on the side' "$(grep -vE '^demo: [a-z]+: [0-9,]+ of ' "$work/err")" ''
 ok 'no line is wider than a terminal' awk 'length($0) > 120 { print; bad = 1 } END { exit bad }' <<<"$out"
 
-ok 'it loads, killed and run again' bash -c "timeout -s KILL 0.03 $demo -u $uri --sample load >/dev/null 2>&1; $demo -u $uri --sample load"
+rows() { # CLASS: how many objects
+    sqlite3 "$file" "SELECT count(*) FROM newt WHERE class_name = '$1'" 2>/dev/null || echo 0
+}
+# Killed when the first objects are there, and run again; once more where the kill came too late.
+deadline=$((SECONDS + 60)) status= out=
+until [[ $out = *'An earlier load was interrupted; it goes on with the '* ]] || [ $SECONDS -ge $deadline ]; do
+    rm -f "$file"*
+    "$demo" -u "$uri" --sample load >"$work/out" 2>&1 &
+    pid=$!
+    until [ "$(rows Maintainer)" -gt 0 ] || ! kill -0 $pid 2>/dev/null || [ $SECONDS -ge $deadline ]; do :; done
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    status=$?
+    out=$("$demo" -u "$uri" --sample load 2>&1)
+done
+is 'a load is killed' "$status" 137
+has 'run again, it goes on' "$out" 'An earlier load was interrupted; it goes on with the '
+is 'all packages are there' "$(rows Package)" 339
 ok 'newt-updater compares the JSON with the records' build/newt-updater --check "$uri"
 ok 'and writes all changes as lines of JSON' build/newt-updater --once --sink=ndjson --output="$work/all.ndjson" "$uri"
 is 'each object is one of them' "$(grep -c '"class":"Package"' "$work/all.ndjson")" 339
