@@ -196,7 +196,9 @@ test_caches(void **state)
 
 enum {
     SHARED = 40, /* objects that are written */
-    ADDED = 30
+    ALONE = 400, /* that nobody writes but the upgrade */
+    ADDED = 30,
+    ROUNDS = 10
 };
 
 typedef struct writer {
@@ -204,7 +206,7 @@ typedef struct writer {
     newt_db *db;
     const newt_ref *refs;
     atomic_bool *over;
-    int64_t done;
+    atomic_long done;
 } writer;
 
 static int
@@ -255,10 +257,12 @@ add_on(void *arg)
 static void
 test_beside_writers(void **state)
 {
+    newt_ref refs[SHARED + ALONE];
     atomic_bool over = false;
-    newt_ref refs[SHARED];
+    double until;
     writer w[3];
     pthread_t threads[3];
+    long before[2];
     newt_upgrade u;
     int64_t sum = 0;
     newt_conn *c;
@@ -269,24 +273,31 @@ test_beside_writers(void **state)
     store_make(&s, "beside");
     s.db = store_db(&s, old_classes, (newt_options){0});
     s.a = connect_(s.db);
-    make_notes(s.a, refs, SHARED);
+    make_notes(s.a, refs, SHARED + ALONE);
     db = store_db(&s, new_classes, (newt_options){0});
     c = connect_(db);
     for (int i = 0; i < 3; i++) {
         w[i] = (writer){.s = &s, .db = db, .refs = refs, .over = &over};
         assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? write_on : add_on, &w[i]), 0);
     }
-    for (int round = 0; round < 10; round++) {
+    until = now() + PATIENCE_S;
+    wait_until(w[0].done > 0 && w[1].done > 0);
+    for (int i = 0; i < 2; i++)
+        before[i] = w[i].done;
+    for (int round = 0; round < ROUNDS || w[0].done == before[0] || w[1].done == before[1];
+         round++) {
+        assert_true(now() < until);
         u = (newt_upgrade){.objects = 20};
         upgrade(c, &memo_class, &u);
     }
     pthread_join(threads[2], NULL);
     do { /* whose objects are there now; the others write on */
+        assert_true(now() < until);
         u = (newt_upgrade){.objects = 20};
         upgrade(c, &memo_class, &u);
     } while (u.written > 0 || u.busy > 0);
     assert_int_equal(count_of(c, "Note", 1), 0);
-    assert_int_equal(count_of(c, "Memo", 2), SHARED + ADDED);
+    assert_int_equal(count_of(c, "Memo", 2), SHARED + ALONE + ADDED);
     over = true;
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
