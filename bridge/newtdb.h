@@ -398,7 +398,7 @@ struct newt_hooks {
 #define NEWT_CLASS(c, nm, ver, hk, ...) NEWT_CLASS_AS(c, nm, ver, hk, 0, __VA_ARGS__)
 
 /* For .was and .dropped of a class, and .were of a field. As NEWT_INIT, for tables outside of
- * functions: what they point to lives as long as the place where they stand. */
+ * functions: what they point to lives as long as the table that contains them. */
 #define NEWT_NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 /* At the end of a field macro, a default: NEWT_INIT(int32_t, 3), of the member's type; for
  * newt_text NEWT_INIT_TEXT("new"). */
@@ -421,10 +421,10 @@ struct newt_hooks {
  * cannot be kept there, and go when a record of an older version is written.
  * A field of another kind: the class's version is raised, and newt_hooks.upgrade fills the new
  * member from newt_record_get.
- * A class that is renamed (newt_class.was): records of its old names are read as it, with versions
- * that count on across the rename, and get its name when they are written.
+ * A class that is renamed (newt_class.was): records of its old names are read as objects of it, and
+ * get its name when they are written. Versions are counted on across the rename.
  * A record of a newer version can be read as far as it fits the table. It cannot be changed
- * (NEWT_ECLASS), and stays as it is to the byte; its object can be deleted.
+ * (NEWT_ECLASS), and stays as it is, byte for byte; its object can be deleted.
  *
  * An old record is rewritten when its object is next changed. newt_upgrade_all does so with all of
  * a class.
@@ -433,23 +433,24 @@ struct newt_hooks {
 /* Objects of one class and version. */
 typedef struct newt_class_count {
     const char *class_name; /* as recorded: a class that was renamed has its objects under both
-                             * names; "": what is no record. Valid as long as the database */
+                             * names; "": damaged ones. Valid as long as the database */
     int32_t version;
     int64_t objects;
 } newt_class_count;
 /*
  * Counts all objects of the store, by class and version in this order: *n counts, for the caller to
  * free(). In PostgreSQL it is one statement that reads the whole store; elsewhere objects are gone
- * through, and what is committed meanwhile may be counted or not. Must be called outside a
- * transaction (NEWT_EBUSY).
+ * through, and what is committed meanwhile may be counted or not. On failure *counts is NULL. Must
+ * be called outside a transaction (NEWT_EBUSY).
  */
 NEWT_API int newt_class_counts(newt_conn *c, newt_class_count **counts, size_t *n) NEWT_CHECK;
 
 /*
- * What newt_upgrade_all is to do with an object besides: it is writable, and `record` is what it
- * was loaded from. Other objects may be made and changed, too; the function may run again for the
- * same object (a conflict, an interruption). It must not end the transaction. A non-zero result
- * ends newt_upgrade_all with it, and nothing of this object and its batch is saved.
+ * What else newt_upgrade_all is to do with an object: it is writable, and `record` is what it was
+ * loaded from; both are valid until the function returns. Other objects may be made and changed,
+ * too. The function may run again for the same object (after a conflict or an interruption). It
+ * must not end the transaction. A non-zero result ends newt_upgrade_all, which returns it, and
+ * nothing of this object and its batch is saved.
  */
 typedef int newt_upgrade_work(newt_conn *c, void *object, const newt_record *record, void *arg);
 
@@ -464,19 +465,19 @@ typedef struct newt_upgrade {
     bool over;       /* all are */
     int64_t looked;  /* at objects, so far: of any class */
     int64_t found;   /* of the class */
-    int64_t written; /* whose record is another now */
+    int64_t written; /* whose record has changed */
     int64_t newer;   /* of a newer version: left as they are */
     int64_t broken;  /* that cannot be read or written as the class, or whose row in the projection
-                        the database refuses: the same */
-    int64_t busy;    /* that others changed again and again: the same; call it all once more */
+                        the database refuses: left as they are */
+    int64_t busy;    /* that others changed again and again: left as they are; go over all again */
 } newt_upgrade;
 /*
- * Does the next objects: those of the class whose records would be written otherwise now (an older
- * version, an older name, a default that is missing, a field that is dropped) are written, in
+ * Does the next objects: those of the class whose records would be written differently now (an
+ * older version, an older name, a default that is missing, a field that is dropped) are written, in
  * transactions of their own. What others change meanwhile is looked at again; nobody waits for more
- * than a commit. What was done is kept in *u alone: `after` may be stored, and be given to a later
- * process. So is the progress: of `looked` objects of those that newt_class_counts has counted.
- * What is broken is told to newt_options.notice, the first ten of a call.
+ * than a commit. What was done is kept in *u alone: `after` may be stored and given to a later
+ * process. Progress is `looked`, out of all objects that newt_class_counts counts. What is broken
+ * is reported to newt_options.notice, the first ten of a call.
  *
  * Must be called outside a transaction (NEWT_EBUSY). NEWT_ECLASS: the class is not one of this
  * database's. After a failure *u tells what was done before it; call again.
@@ -531,29 +532,29 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  *   "memory:NAME": in memory, shared by every newt_db of the process that opens the same name and
  *   schema. The first to open it creates it; the last to close it frees it. (A store made by
  *   newt_store_create, which is not needed, that nobody opens stays until the process ends.)
- *   "sqlite:PATH", "sqlite:PATH?OPTION=VALUE&...": in a file of SQLite's, which several processes
- *   may have open. newt_store_create makes it. In PATH, %HH is a byte: a ? is %3F, a % is %25.
+ *   "sqlite:PATH", "sqlite:PATH?OPTION=VALUE&...": in an SQLite file, which several processes may
+ *   have open. newt_store_create makes it. In PATH, %HH is a byte: a ? is %3F, a % is %25.
  *   "demo:(BASE)", "demo:(BASE)(CHANGES)": changes over another store, which is only read. BASE and
  *   CHANGES are uris like these; CHANGES is "memory:" unless it is given. The schema of both is
  *   that of newt_options (SQLite has none). See "layers of changes" below.
  *
  * A store in SQLite needs no server: transactions, the feed and SQL are there as in PostgreSQL, and
- * tables of the same names. Its schema is "public". A commit writes the JSON of its objects,
- * whoever the class says does it, in one transaction of SQLite's; one process writes at a time.
- * Options:
+ * tables of the same names. Its schema is "public". A commit writes objects and their JSON in one
+ * transaction of SQLite's, whatever the class says about who writes the JSON; one process writes at
+ * a time. Options:
  *
- *   timeout=5000       milliseconds for which the write lock is waited for at most; then the call
- *                      fails with NEWT_EBUSY (SQLSTATE 55P03), and nothing was written
+ *   timeout=5000       the longest wait for the write lock, in milliseconds; then the call fails
+ *                      with NEWT_EBUSY (SQLSTATE 55P03), and nothing was written
  *   synchronous=full   what is committed is durable (full), or a crash of the machine may take the
  *                      last commits (normal, off; a crash of the program takes none)
  *
- * NEWT_ESTORE: the file is not there, no store, one of another version, or damaged. A file that may
- * only be read can be: changes fail with NEWT_ESQL, SQLSTATE 25006. A full disk is NEWT_ESQL,
- * 53100. If the disk fails during COMMIT, a commit is NEWT_EUNKNOWN, newt_tid is 0. SQL is SQLite's
- * (docs/storages.md). After fork() a child cannot open a file that its parent had open then
- * (NEWT_ETHREAD). There are no typed tables, and newt_join_conn cannot let it join; nothing is left
- * to be written later, so newt_project has seldom anything to do. Options about servers and the
- * JSONB have no effect.
+ * NEWT_ESTORE: the file is not there, is no store, is one of another version, or is damaged. A file
+ * without the right to write it can be read: changes fail with NEWT_ESQL, SQLSTATE 25006. A full
+ * disk is NEWT_ESQL, 53100. If the disk fails during COMMIT, newt_commit returns NEWT_EUNKNOWN, and
+ * newt_tid is 0. SQL is SQLite's (docs/storages.md). After fork() a child cannot open a file that
+ * its parent had open at that moment (NEWT_ETHREAD). There are no typed tables, and newt_join_conn
+ * cannot let it join; nothing is left to be written later, so newt_project seldom has anything to
+ * do. Options about servers and the JSONB have no effect.
  *
  * A store in memory is for tests of programs: transactions behave as in PostgreSQL, but nothing is
  * durable. There is no JSONB (to_json is called all the same, for its failures) and no SQL:
@@ -565,7 +566,7 @@ NEWT_API const char *newt_status_text(int status); /* a static name: "NEWT_ECONF
  * Creates a store's tables in a schema, and the schema if it is missing. In PostgreSQL never done
  * implicitly. schema NULL: "public". NEWT_ESTORE: the schema holds a store already; NEWT_EINVAL: it
  * is one of the system's, or "newt", the extension's; or uri is "memory:", whose store no newt_db
- * could open. In SQLite the file is made, or an empty one is used. *e is set on success, too, and
+ * could open. In SQLite the file is made, or an empty one used. *e is set on success, too, and
  * freed with newt_error_free; e may be NULL.
  */
 NEWT_API int newt_store_create(const char *uri, const char *schema, newt_error **e) NEWT_CHECK;
@@ -579,8 +580,9 @@ typedef enum newt_projector {
 
 /*
  * Something that a program may want to know but that is no error: newt_error_status is NEWT_OK,
- * message, hint and oid say what it is about. Called in the connection's thread, with no connection
- * to use; e is valid until it returns. At most 10 a commit, and one more that counts the rest.
+ * message, hint and oid say what it is about. Called in the connection's thread; it must not use
+ * the connection. e is valid until it returns. At most 10 a commit, and one more that counts the
+ * rest.
  */
 typedef void newt_notice(const newt_error *e, void *arg);
 
@@ -594,7 +596,7 @@ typedef struct newt_call {
                        * "transactions" (of a feed) */
     const char *sql;  /* of a query; else NULL */
     int64_t us;       /* that it took */
-    int64_t objects;  /* handed over, or written */
+    int64_t objects;  /* loaded or written */
     int64_t bytes;    /* of their records */
     int64_t round_trips, statements; /* in PostgreSQL; else 0 */
     int status;                      /* NEWT_OK, or how it failed */
@@ -617,11 +619,12 @@ typedef struct newt_options {
                                  connecting through a pooler is NEWT_EINVAL */
     bool strict; /* a commit is visible only once it is durable. The commit lock is held until then,
                     so all writers of the store wait for each other's disk writes */
-    newt_notice
-        *notice; /* told by commit, in debug mode, of new objects that no root and no changed object
-                    refers to, and by newt_project of refused ones; or NULL */
+    newt_notice *notice; /* called by commit, in debug mode, about new objects that no root and no
+                            changed object refers to; by newt_project about refused ones; and by
+                            newt_upgrade_all, newt_project_sweep and newt_feed_next, which see; or
+                            NULL */
     void *notice_arg;
-    newt_trace *trace; /* told of each call to the storage in a transaction; or NULL */
+    newt_trace *trace; /* called after each call to the storage in a transaction; or NULL */
     void *trace_arg;
 } newt_options;
 
@@ -688,7 +691,8 @@ NEWT_API int newt_describe(newt_conn *c, const char *user, const char *descripti
 
 /*
  * newt_doom makes the commit of this transaction fail with NEWT_EDOOMED, whatever is done until
- * then: objects can still be read and changed, a page be rendered of them. No savepoint undoes it.
+ * then: objects can still be read and changed, and a page rendered from them. No savepoint undoes
+ * it.
  * newt_is_doomed: whether a commit is certain to fail, because of newt_doom, of a change that has
  * failed, or of a lost snapshot.
  */
@@ -706,9 +710,12 @@ NEWT_API bool newt_is_doomed(const newt_conn *c);
  * NEWT_AFTER_ABORT    the same, afterwards
  *
  * Those before the end must not end the transaction, those after it not begin another one on this
- * connection (NEWT_EBUSY). status is NEWT_OK and the result does not count where nothing is said of
+ * connection (NEWT_EBUSY). status is NEWT_OK and the result is ignored where nothing is said about
  * them. Where a commit has failed, and around an abort, the connection keeps its error: a call of
- * theirs that fails tells its status alone. In a child after fork() none runs.
+ * theirs that fails returns its status and leaves that error. In a child after fork() none runs.
+ *
+ * newt_on is called inside a transaction, also one that is doomed (NEWT_EBUSY: none is open).
+ * NEWT_EINVAL: fn is NULL, or when is not a newt_moment.
  */
 typedef enum newt_moment {
     NEWT_BEFORE_COMMIT,
@@ -722,8 +729,8 @@ NEWT_API int newt_on(newt_conn *c, newt_moment when, newt_hook *fn, void *arg) N
 /*
  * Other resources in the same transaction, by two-phase commit: a file, another database, a message
  * queue. newt_commit prepares them in the order of sort_key (equal ones in any), commits the store,
- * with which all is decided, and commits them. If one cannot be prepared, or the store refuses, all
- * are aborted and nothing is committed anywhere.
+ * which decides, and then commits them. If one cannot be prepared, or the store refuses, all are
+ * aborted and nothing is committed anywhere.
  *
  * name is the same for all resources of a transaction and for no other, at most
  * NEWT_RESOURCES_NAME - 1 letters, digits and "-". The transaction's row in the store keeps it (as
@@ -739,12 +746,14 @@ NEWT_API int newt_on(newt_conn *c, newt_moment when, newt_hook *fn, void *arg) N
  *            is prepared stays; the resource may free its memory. NULL: nothing is to be freed.
  * savepoint, rollback  for newt_savepoint and newt_rollback_to, with the number of the savepoint;
  *            both or neither. Without them the transaction can have no savepoints (NEWT_EINVAL). A
- *            resource that joined after a savepoint is aborted, and leaves, when that is rolled
- * back to. Savepoints that are released or over are not told of.
+ *            resource that joined after a savepoint is aborted, and leaves, when the transaction is
+ *            rolled back to it. Nothing is called when savepoints are released or are over.
  *
- * Each resource is called once by commit, abort or leave, in the thread of newt_commit or
- * newt_abort, and must not use the connection. newt_join copies *r and its sort_key; errors are
- * NEWT_EINVAL.
+ * For each resource one of commit, abort and leave is called, once, in the thread of newt_commit or
+ * newt_abort; its functions must not use the connection. newt_join copies *r and its sort_key.
+ * NEWT_EBUSY: no transaction is open. NEWT_EINVAL: size is wrong; sort_key, prepare, commit or
+ * abort is NULL; savepoint without rollback, or the other way round; neither, while the transaction
+ * has savepoints.
  */
 enum {
     NEWT_RESOURCES_NAME = 64 /* bytes, with the NUL */
@@ -764,52 +773,59 @@ NEWT_API int newt_join(newt_conn *c, const newt_resource *r) NEWT_CHECK;
 /*
  * Lets the transaction of another connection, which may be of another database, server and kind of
  * store, end with this one: prepared with it, committed or aborted with it, savepoints included. It
- * goes on being used through its own connection until newt_commit or newt_abort of c; its own
+ * is still used through its own connection until newt_commit or newt_abort of c; its own
  * newt_commit is NEWT_EBUSY, its newt_abort or newt_close dooms c. Its hooks run as at a commit of
  * its own (AFTER_COMMIT with NEWT_EDOOMED if c's transaction was not committed).
  *
- * Its store must be one that can prepare (NEWT_EINVAL): PostgreSQL with max_prepared_transactions
- * above 0, not through a pooler. A store in memory or in a file can be c's. While it is prepared,
- * nobody else commits there: a few round trips, or, after a crash, until newt_settle.
+ * Its store must be in PostgreSQL, and c's may be of any kind. Where max_prepared_transactions is 0
+ * newt_commit fails with NEWT_ESQL, 55000. If c's is in memory, nobody knows after a crash how it
+ * was decided: for tests only. While a transaction is prepared nobody else commits in its store:
+ * for a few round trips, or, after a crash, until newt_settle.
+ *
+ * NEWT_EBUSY: one of the two has no open transaction. NEWT_EINVAL: both are the same connection;
+ * `with` has joined another one already, or has resources of its own; its store is not in
+ * PostgreSQL, is a layer, or was opened with newt_options.transaction_pooling; sort_key is NULL.
  */
 NEWT_API int newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key) NEWT_CHECK;
 /*
- * What is prepared in a store: a crash of a program may have left it so. take is handed the names,
- * the oldest first, with the time since in microseconds; what it returns but NEWT_OK stops
- * newt_prepared, which returns it. newt_settle commits or discards one of them (NEWT_EMISSING:
- * there is none of this name; NEWT_ESQL: of another role): newt_was_committed of the store that it
- * joined says which. Both outside of a transaction. docs/joining.md has the whole story.
+ * What is prepared in a store: a crash of a program may have left it so. take is called with each
+ * name, the oldest first, and the time since in microseconds; name is valid until take returns, and
+ * take must not use c. Any result but NEWT_OK stops newt_prepared, which returns it. newt_settle
+ * commits or discards one of them (NEWT_EMISSING: there is none of this name; NEWT_ESQL: it belongs
+ * to another role): newt_was_committed, asked of the store that it joined, tells which. Both are
+ * called outside of a transaction (NEWT_EBUSY). docs/joining.md has the whole story.
  */
 typedef int newt_take_prepared(void *arg, const char *name, int64_t age_us);
 NEWT_API int newt_prepared(newt_conn *c, newt_take_prepared *take, void *arg) NEWT_CHECK;
 NEWT_API int newt_settle(newt_conn *c, const char *name, bool commit) NEWT_CHECK;
 /*
- * Whether the transaction whose resources were prepared under this name was committed. Outside of a
- * transaction. Looks through the transactions that the store keeps (see newt_prune), from the
- * oldest on. "Not committed" is certain only when whoever prepared them has ended.
+ * Whether the transaction whose resources were prepared under this name was committed. Called
+ * outside of a transaction (NEWT_EBUSY). Looks through the transactions that the store keeps (see
+ * newt_prune), from the oldest on. "Not committed" is certain only when whoever prepared them has
+ * ended, and while the store still keeps transactions of that time.
  */
 NEWT_API int newt_was_committed(newt_conn *c, const char *name, bool *committed) NEWT_CHECK;
 
 /*
- * Savepoints: the transaction as it is now, to come back to. They lie within each other, at most
- * 10,000 (NEWT_ELIMIT); *savepoint is a number that is not used again on this connection.
- * newt_savepoint costs nothing in the storage, and takes time for what was changed since the last
- * one alone. What was changed may leave the cache then without further work, its record being in
- * the temporary file (see newt_cache_stats). An object that could not be committed as it is (a
- * required field is null, a value is too long) fails it with the error that the commit would give;
- * there is no savepoint then, and the transaction goes on.
+ * Savepoints: the transaction as it is now, to come back to. They are nested, at most 10,000 deep
+ * (NEWT_ELIMIT); *savepoint is a number that is not used again on this connection. newt_savepoint
+ * costs nothing in the storage, and takes time only for what was changed since the last one. What
+ * was changed may then leave the cache without further work, since its record is in the temporary
+ * file (see newt_cache_stats). If an object could not be committed as it is (a required field is
+ * null, a value is too long), newt_savepoint fails with the error that the commit would give; there
+ * is no savepoint then, and the transaction goes on.
  *
- * newt_rollback_to makes all objects as they were: changes made since are undone, deleted objects
- * are back, and objects made since do not exist; references to them give NEWT_EMISSING. The
+ * newt_rollback_to brings all objects back as they were: changes made since are undone, deleted
+ * objects are back, and objects made since do not exist; references to them give NEWT_EMISSING. The
  * savepoint stays, and so do those before it; later ones are over (NEWT_EINVAL). A transaction that
  * is doomed because a change has failed can be rolled back and goes on; one that has lost its
- * snapshot, by a conflict or with the server, cannot, and the status says so. Pointers stay valid
- * and see the restored state, but for those to texts and items, which see what was there before.
- * Members of a struct that its class table does not name may be zero.
+ * snapshot, by a conflict or with the server, cannot, and the status says so. Pointers stay valid,
+ * and structs show the restored state; texts and items that were taken from them before still show
+ * what they held then. Members of a struct that its class table does not name may be zero.
  *
- * newt_release ends a savepoint and those after it; everything stays as it is. Neither the oids
- * that were given to new objects, nor newt_describe, nor newt_read_current are undone; hooks and
- * what runs in SQL do not see savepoints.
+ * newt_release ends a savepoint and those after it; nothing else changes. The oids that were given
+ * to new objects, newt_describe and newt_read_current are not undone; hooks and what runs in SQL
+ * know nothing of savepoints.
  */
 NEWT_API int newt_savepoint(newt_conn *c, int64_t *savepoint) NEWT_CHECK;
 NEWT_API int newt_rollback_to(newt_conn *c, int64_t savepoint) NEWT_CHECK;
@@ -900,8 +916,8 @@ NEWT_API int newt_prefetch_walk(newt_conn *c, const newt_ref *r, size_t n,
 /*
  * An object as text, for people and logs: its class, oid, serial and state here, the size of its
  * record, when and by whom it was written last (if that transaction is kept), and its fields as
- * JSON, a line each. What is wrong with it stands in the place of the fields. For free(); NULL on
- * failure. Loads the object if necessary.
+ * JSON, a line each; if it cannot be read, the reason is shown instead of the fields. For free();
+ * NULL on failure. Loads the object if necessary.
  */
 NEWT_API char *newt_dump(newt_conn *c, newt_ref r) NEWT_CHECK;
 /* The name of the object's class; loads the object if necessary. NULL on failure. Valid as long as
@@ -1005,12 +1021,12 @@ NEWT_API struct json_t *newt_record_get(const newt_record *r, const char *field)
  *
  * All three fail with NEWT_EBUSY while a connection of the database is in a transaction, and must
  * not run while another thread uses the database or its connections. Connections stay open: their
- * caches are dropped, their counters and references stay. Feeds are to be closed before. Errors are
- * in newt_db_error, as the last failure there; the database goes on.
+ * caches are dropped, their counters and references stay. Close feeds first. Errors are in
+ * newt_db_error, as the last failure there; the database can still be used.
  */
 
-/* From now on everything is written to a new, empty layer, whatever the database is on. If there is
- * no memory nothing has changed. */
+/* From now on everything is written to a new, empty layer, whatever the database is on.
+ * NEWT_ENOMEM: nothing has changed. */
 NEWT_API int newt_db_push(newt_db *db) NEWT_CHECK;
 /* Discards the newest layer that newt_db_push has made: the database is as it was then.
  * NEWT_EINVAL: there is none. */
@@ -1076,7 +1092,7 @@ enum {
  * is. what is SQL: one or more expressions over the columns of newt, such as "state->>'title'", as
  * they are in the queries that are to use it. With NEWT_INDEX_TEXT it is a list of fields, "title,
  * author.name": then there is a table (FTS5) of that name, with a column for each field (dots
- * become _), which each commit keeps right:
+ * become _), which each commit keeps up to date:
  *
  *     newt_search(c, &r, "SELECT rowid FROM task_text($1) ORDER BY rank", 1, &words);
  *
@@ -1085,7 +1101,8 @@ enum {
  * be; an index of that name that is another one, or (drop) none; or the storage has none of this,
  * as in PostgreSQL: there, indexes on newt_projection are made in SQL. NEWT_ESQL: SQLite refuses
  * the expression. NEWT_EUNIQUE: objects that are there have the same value. NEWT_EBUSY: a
- * transaction is open, or others write for too long. Writers wait while an index is made.
+ * transaction is open, or others write for longer than `timeout`. Writers wait while an index is
+ * made.
  */
 NEWT_API int newt_index_create(newt_conn *c, const char *name, const char *class_name,
                                const char *what, unsigned flags) NEWT_CHECK;
@@ -1315,7 +1332,7 @@ typedef struct newt_sweep {
 /*
  * Does the next objects of a sweep. What NEWT_SWEEP_CHECK finds is told to newt_options.notice, the
  * first ten of a call by name; classes with to_json are not compared. A reprojection that was begun
- * goes on where it was, in whatever process; the last call puts all rows in place in one
+ * continues from there, in whatever process; the last call puts all rows in place in one
  * transaction, so that readers see either the old ones or the new ones. NEWT_EBUSY: a transaction
  * is open, or a reprojection of other classes is under way. Otherwise errors as of newt_project.
  */
@@ -1333,18 +1350,19 @@ NEWT_API int newt_wait_for(newt_conn *c, int64_t tid, int timeout_ms) NEWT_CHECK
 typedef struct newt_copy_progress {
     size_t size;          /* sizeof(newt_copy_progress) */
     int64_t transactions; /* recorded in this run */
-    int64_t objects;      /* written in this run, with their records of together */
-    int64_t bytes;
-    int64_t oid;       /* objects up to this one are there; INT64_MAX: all are */
-    int64_t projected; /* then: objects whose row of the projection has been looked at */
+    int64_t objects;      /* written in this run */
+    int64_t bytes;        /* of their records */
+    int64_t oid;          /* objects up to this one are there; INT64_MAX: all are */
+    int64_t projected;    /* after that: objects whose row of the projection has been looked at */
 } newt_copy_progress;
 
 typedef struct newt_copy_options {
     size_t size;     /* sizeof(newt_copy_options) */
     int64_t objects; /* of a part, at most; 0: 5,000 */
     bool last;       /* no further run follows: its position is forgotten at the end */
-    /* Called after each part; what it returns but NEWT_OK stops newt_copy, which returns it. A
-     * transaction of either connection that it leaves open does so, too (NEWT_EBUSY). */
+    /* Called after each part; p is valid until it returns. Any result but NEWT_OK stops newt_copy,
+     * which returns it; so does a transaction of either connection that it leaves open
+     * (NEWT_EBUSY). */
     int (*progress)(const newt_copy_progress *p, void *arg);
     void *arg;
 } newt_copy_options;
@@ -1352,13 +1370,13 @@ typedef struct newt_copy_options {
 /*
  * Copies a whole store into a new one: classes, every object with its oid and serial, every
  * transaction that is kept with its tid, time and description. References, roots and what programs
- * remember of oids and tids stay right. The first store is only read, and goes on being written
- * meanwhile.
+ * remember of oids and tids stay right. The first store is only read, and programs may go on
+ * writing to it.
  *
- * A run that was stopped, by whatever, goes on where it was when it is called again: the second
- * store keeps the position. A later run carries over what has changed since. So a program moves
- * with a short pause: copy, stop, copy once more with `last`, start on the second store. As soon as
- * that has transactions of its own, no run carries over anything any more (NEWT_EINVAL).
+ * If a run was stopped, for whatever reason, the next call continues from there: the second store
+ * keeps the position. A later run carries over what has changed since. So a program moves with a
+ * short pause: copy, stop, copy once more with `last`, start on the second store. As soon as that
+ * has transactions of its own, no run carries over anything any more (NEWT_EINVAL).
  *
  * Records are copied as they are, damaged ones too. Rows of the projection are written at the end,
  * by the rules of the second store and with its own connection's classes (whose to_json is called);
@@ -1368,8 +1386,8 @@ typedef struct newt_copy_options {
  * Both connections must be outside of a transaction (NEWT_EBUSY). NEWT_EINVAL: the second store has
  * transactions of its own, or is in memory, or both connections are of one newt_db. NEWT_EMISSING:
  * transactions that the second store lacks have been pruned since the last run: copy into a new
- * one. An error is told by the connection of the store that it is of, and by `from` in any case.
- * opt: NULL for defaults.
+ * one. The connection of the store that failed has the error, and `from` has it in any case. opt:
+ * NULL for defaults.
  */
 NEWT_API int newt_copy(newt_conn *from, newt_conn *to, const newt_copy_options *opt) NEWT_CHECK;
 

@@ -4,7 +4,8 @@
  *
  *     NEWT_URI=STORE joining BOOKS DIRECTORY CENTS
  *
- * BOOKS is a connection string; its server needs max_prepared_transactions.
+ * BOOKS is a connection string; its server needs max_prepared_transactions, and it has a table
+ * booking (number bigint, cents bigint).
  */
 #include "joining.h"
 
@@ -66,14 +67,21 @@ int
 main(int argc, char **argv)
 {
     const newt_class *classes[] = {&order_class, NULL};
-    struct sale s = {.directory = argc > 2 ? argv[2] : ".", .cents = argc > 3 ? atoll(argv[3]) : 0};
+    struct sale s = {0};
     newt_db *db = NULL;
     newt_conn *c = NULL;
-    int files = 0, bookings = 0, rc = newt_db_open(&db, getenv("NEWT_URI"), classes, NULL);
+    int files = 0, bookings = 0, rc;
 
-    s.books = PQconnectdb(argc > 1 ? argv[1] : "");
+    if (argc != 4) {
+        fputs("usage: NEWT_URI=STORE joining BOOKS DIRECTORY CENTS\n", stderr);
+        return 2;
+    }
+    s.directory = argv[2];
+    s.cents = atoll(argv[3]);
+    s.books = PQconnectdb(argv[1]);
     if (PQstatus(s.books) != CONNECTION_OK)
         fprintf(stderr, "joining: %s", PQerrorMessage(s.books));
+    rc = newt_db_open(&db, getenv("NEWT_URI"), classes, NULL);
     rc = rc ? rc : newt_connect(db, &c);
     /* what a crash has left is settled first */
     rc = rc ? rc : file_recover(c, s.directory, &files);

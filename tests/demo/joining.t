@@ -6,6 +6,10 @@ fi
 . "$(dirname "$0")/tap.sh"
 joining=build/examples/joining
 
+for wrong in '' --help; do
+    is "joining $wrong" "$("$joining" $wrong 2>&1; echo $?)" \
+        $'usage: NEWT_URI=STORE joining BOOKS DIRECTORY CENTS\n2'
+done
 createdb books
 books="host=$PGHOST port=$PGPORT user=$PGUSER dbname=books"
 psql -Xq -c 'CREATE EXTENSION newt' -c 'SELECT newt.create_store()' >/dev/null
