@@ -3,7 +3,7 @@
 #
 #   make CC=clang            another compiler
 #   make PG_CONFIG=...       another PostgreSQL (15 to 18)
-#   make demo SQLITE=1       in a file of SQLite's, without a server
+#   make demo SQLITE=1       in an SQLite file, without a server
 #   make SANITIZE=1 ...      AddressSanitizer and UBSan, in build-asan/
 #   make SANITIZE=thread ... ThreadSanitizer, in build-tsan/
 #   make test-versions       on every PostgreSQL that can be had
