@@ -1,8 +1,8 @@
 /*
  * two.h - two stores on one server, an object in each, and one transaction for both
  */
-#ifndef TEST_TWO_H
-#define TEST_TWO_H
+#ifndef NEWT_TESTS_TWO_H
+#define NEWT_TESTS_TWO_H
 
 #include "../storages/stored.h"
 

@@ -437,7 +437,6 @@ static void
 test_damaged(void **state)
 {
     copying x;
-    char sql[128];
     item_ref r;
 
     (void)state;
@@ -445,12 +444,7 @@ test_damaged(void **state)
         needs_server();
     copying_open(&x, false);
     r = x.refs[1];
-    snprintf(sql, sizeof sql, "UPDATE object_state SET state = %s WHERE zoid = %lld",
-             *x.from.file ? "x'ff00ff'" : "'\\xff00ff'", (long long)r.any.oid);
-    if (*x.from.file)
-        free(file_text(x.from.file, sql));
-    else
-        sql_do(x.from.pg, "%s", sql);
+    damage(&x.from, r.any);
     ok(x.a, newt_copy(x.a, x.to.a, NULL));
     begin(x.to.b);
     assert_null(item_read(x.to.b, r));

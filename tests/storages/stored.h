@@ -82,6 +82,20 @@ stored_int(newt_db *db, newt_ref r, const char *field)
     return x;
 }
 
+static const uint8_t damaged_record[] = {0xff, 0x00, 0xff};
+
+/* Puts that in place of an object's record: on PostgreSQL and in a file. */
+UNUSED static void
+damage(const store *s, newt_ref r)
+{
+    char sql[128];
+
+    assert_true(s->pg || *s->file);
+    snprintf(sql, sizeof sql, "UPDATE object_state SET state = %s WHERE zoid = %lld",
+             s->pg ? "'\\xff00ff'" : "x'ff00ff'", (long long)r.oid);
+    free(s->pg ? sql_text(s->pg, "%s", sql) : file_text(s->file, sql));
+}
+
 /* A test that runs without the extension, and with it. */
 UNUSED static int
 without(void **state)

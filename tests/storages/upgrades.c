@@ -708,7 +708,7 @@ test_counts(void **state)
             assert_int_equal(count_of(c, name, versions[k]), i + k + 1);
     }
     if (s.pg) {
-        /* what is no record, or ends in its head */
+        /* What is no record, or ends in its head; the last one has a class all the same. */
         static const char *const damaged[] = {
             "",      "00", "83", "8361", "83615800", "83187801", "836561", "8378ff414141414141",
             "836161"};
@@ -716,7 +716,7 @@ test_counts(void **state)
         for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++)
             sql_do(s.pg, "INSERT INTO object_state VALUES (%zu, 1, decode('%s', 'hex'))",
                    (size_t)5000000 + i, damaged[i]);
-        assert_true(count_of(c, "", 0) >= 8);
+        assert_int_equal(count_of(c, "", 0), sizeof damaged / sizeof *damaged - 1);
     }
     newt_close(c);
     newt_db_close(db);
