@@ -28,19 +28,19 @@ typedef struct newt__transaction {
 /* Sets removed_classes of *t to what a store has of them, each with a NUL after it. As many names
  * as objects, whatever the store has: what is missing is not known. False: no memory. */
 static inline bool
-newt__removed_classes_set(newt__transaction *t, newt__buffer *classes)
+newt__removed_classes_set(newt__transaction *t, newt__buffer *names)
 {
-    size_t names = 0;
+    size_t n = 0;
 
     t->removed_classes = NULL;
-    if (classes->n == 0)
+    if (names->n == 0)
         return true;
-    for (size_t i = 0; i < classes->n; i++)
-        names += classes->data[i] == 0;
-    for (; names < t->n_removed; names++)
-        if (!newt__buffer_append(classes, "", 1))
+    for (size_t i = 0; i < names->n; i++)
+        n += names->data[i] == 0;
+    for (; n < t->n_removed; n++)
+        if (!newt__buffer_append(names, "", 1))
             return false;
-    t->removed_classes = (const char *)classes->data;
+    t->removed_classes = (const char *)names->data;
     return true;
 }
 

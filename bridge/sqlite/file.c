@@ -191,15 +191,41 @@ newt__bind_text(sqlite3_stmt *s, int i, const char *text)
 
 /* ---- statements of the program's ----------------------------------------------------- */
 
-/* A table of the store, which has its own ways. */
+/* A table of the store, which has its own ways; in any case, as names are in SQL. */
 static bool
 is_own(const char *table)
 {
-    return table && (strncmp(table, "newt", 4) == 0 || strcmp(table, "object_state") == 0 ||
-                     strncmp(table, "transaction", 11) == 0);
+    return table && (sqlite3_strnicmp(table, "newt", 4) == 0 ||
+                     sqlite3_stricmp(table, "object_state") == 0 ||
+                     sqlite3_strnicmp(table, "transaction", 11) == 0);
 }
 
-/* An sqlite3_set_authorizer callback, for what is compiled. */
+/* What makes, changes or removes something other than rows: which of its two names is that of the
+ * table. What is temporary comes before the store's tables when a name is looked up, so it must not
+ * have a name of theirs either. */
+static const struct {
+    int action, table;
+} makers[] = {
+    {SQLITE_CREATE_TABLE, 0},      {SQLITE_CREATE_TEMP_TABLE, 0}, {SQLITE_CREATE_VTABLE, 0},
+    {SQLITE_CREATE_VIEW, 0},       {SQLITE_CREATE_TEMP_VIEW, 0},  {SQLITE_CREATE_INDEX, 1},
+    {SQLITE_CREATE_TEMP_INDEX, 1}, {SQLITE_CREATE_TRIGGER, 1},    {SQLITE_CREATE_TEMP_TRIGGER, 1},
+    {SQLITE_ALTER_TABLE, 1},       {SQLITE_DROP_TABLE, 0},        {SQLITE_DROP_VTABLE, 0},
+    {SQLITE_DROP_VIEW, 0},         {SQLITE_DROP_INDEX, 1},        {SQLITE_DROP_TRIGGER, 1},
+    {SQLITE_DROP_TEMP_TRIGGER, 1},
+};
+
+static bool
+makes_own(int action, const char *a, const char *b)
+{
+    const char *names[] = {a, b};
+
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (makers[i].action == action)
+            return is_own(names[makers[i].table]);
+    return false;
+}
+
+/* An sqlite3_set_authorizer callback, for what is compiled: also for what its triggers do. */
 static int
 judge(void *arg, int action, const char *a, const char *b, const char *schema, const char *trigger)
 {
@@ -210,9 +236,9 @@ judge(void *arg, int action, const char *a, const char *b, const char *schema, c
     };
     const newt__file *f = arg;
 
-    (void)b;
     (void)schema;
-    if (!f->judging)
+    (void)trigger;
+    if (f->judging == NEWT__OURS)
         return SQLITE_OK;
     switch (action) {
     case SQLITE_TRANSACTION:
@@ -221,14 +247,19 @@ judge(void *arg, int action, const char *a, const char *b, const char *schema, c
     case SQLITE_DETACH: return SQLITE_DENY;
     case SQLITE_INSERT:
     case SQLITE_UPDATE:
-    case SQLITE_DELETE: return is_own(a) && !trigger ? SQLITE_DENY : SQLITE_OK;
+    case SQLITE_DELETE: return is_own(a) ? SQLITE_DENY : SQLITE_OK;
     case SQLITE_PRAGMA:
         for (size_t i = 0; i < sizeof pragmas / sizeof *pragmas; i++)
             if (sqlite3_stricmp(a, pragmas[i]) == 0)
                 return SQLITE_OK;
         return SQLITE_DENY;
-    default: return SQLITE_OK;
+    case SQLITE_ALTER_TABLE: /* the new name is not told, and may be one of the store's */
+        if (sqlite3_stricmp(a, "temp") == 0)
+            return SQLITE_DENY;
+        break;
+    default: break;
     }
+    return f->judging != NEWT__INDEXES && makes_own(action, a, b) ? SQLITE_DENY : SQLITE_OK;
 }
 
 /* ---- open and close --------------------------------------------------------------------- */

@@ -90,6 +90,14 @@ extern const char *const newt__sqls[NEWT__N_SQL];
 
 /* ---- connections (file.c) --------------------------------------------------------------- */
 
+/* Whose statements are compiled, and what they are for. */
+typedef enum newt__judging {
+    NEWT__OURS,    /* they may do everything */
+    NEWT__READS,   /* the program's */
+    NEWT__WRITES,  /* the program's, to its own tables */
+    NEWT__INDEXES, /* ours, with an expression of the program's: they make indexes and triggers */
+} newt__judging;
+
 typedef struct newt__file {
     const newt__where *where;
     sqlite3 *db; /* NULL: not open */
@@ -98,7 +106,7 @@ typedef struct newt__file {
     bool read_only;   /* nothing can be changed */
     bool listed;      /* among the files that the process has open */
     bool gone;        /* it was found to be replaced */
-    bool judging;     /* statements are the program's, and may not do everything */
+    newt__judging judging;
     uint64_t device, inode;
 } newt__file;
 

@@ -185,7 +185,7 @@ static int
 run(newt__session *x, const char *sql, int n, const char *const *params, newt_error *e)
 {
     sqlite3_stmt *s;
-    int code, status = newt__program_prepare(x, sql, n, params, true, &s, e);
+    int code, status = newt__program_prepare(x, sql, n, params, NEWT__WRITES, &s, e);
 
     if (status != NEWT_OK)
         return status;

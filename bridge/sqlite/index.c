@@ -224,7 +224,7 @@ run(newt__session *x, const char *name, const char *sql, newt_error *e)
 {
     newt_error why = {0};
     sqlite3_stmt *s;
-    int status = newt__program_prepare(x, sql, 0, NULL, true, &s, e);
+    int status = newt__program_prepare(x, sql, 0, NULL, NEWT__INDEXES, &s, e);
 
     if (status == NEWT_OK) {
         status = newt__file_run(&x->file, s, e);

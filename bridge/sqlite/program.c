@@ -59,7 +59,7 @@ bind_all(newt__session *x, sqlite3_stmt *s, int n, const char *const *params, ne
 }
 
 static int
-prepare(newt__session *x, const char *sql, int n, const char *const *params, bool writes,
+prepare(newt__session *x, const char *sql, int n, const char *const *params, newt__judging as,
         sqlite3_stmt **out, newt_error *e)
 {
     const char *rest;
@@ -67,16 +67,17 @@ prepare(newt__session *x, const char *sql, int n, const char *const *params, boo
 
     if (code == SQLITE_AUTH)
         return fail(e, "42501", "the statement may not do this",
-                    writes ? "The library begins and ends transactions; tables of the store, "
-                             "files and most settings are left alone."
-                           : "A query only reads. Objects are changed through the library; "
-                             "newt_feed_exec() changes tables of the program's.");
+                    as != NEWT__READS
+                        ? "The library begins and ends transactions; tables of the store, "
+                          "files and most settings are left alone."
+                        : "A query only reads. Objects are changed through the library; "
+                          "newt_feed_exec() changes tables of the program's.");
     if (code != SQLITE_OK)
         return newt__file_fail(&x->file, code, e);
     if (!*out)
         return fail(e, "42601", "there is no statement", NULL);
     status = check_rest(x, rest, e);
-    if (status == NEWT_OK && !writes && !sqlite3_stmt_readonly(*out))
+    if (status == NEWT_OK && as == NEWT__READS && !sqlite3_stmt_readonly(*out))
         return fail(e, "25006", "a query cannot change anything",
                     "Objects are changed through the library; newt_feed_exec() changes tables of "
                     "the program's.");
@@ -85,13 +86,13 @@ prepare(newt__session *x, const char *sql, int n, const char *const *params, boo
 
 int
 newt__program_prepare(newt__session *x, const char *sql, int n, const char *const *params,
-                      bool writes, sqlite3_stmt **out, newt_error *e)
+                      newt__judging as, sqlite3_stmt **out, newt_error *e)
 {
     int status;
 
     *out = NULL;
-    x->file.judging = true;
-    status = prepare(x, sql, n, params, writes, out, e);
+    x->file.judging = as;
+    status = prepare(x, sql, n, params, as, out, e);
     if (status != NEWT_OK) {
         newt__program_done(x, *out);
         *out = NULL;
@@ -103,5 +104,5 @@ void
 newt__program_done(newt__session *x, sqlite3_stmt *s)
 {
     sqlite3_finalize(s);
-    x->file.judging = false;
+    x->file.judging = NEWT__OURS;
 }

@@ -266,7 +266,7 @@ newt__sqlite_query(newt__session *x, const newt__query *q, bool *over, newt_erro
     if (*over)
         return status;
     sql = text_of(q);
-    status = sql ? newt__program_prepare(x, sql, q->n, q->params, false, &r.s, e)
+    status = sql ? newt__program_prepare(x, sql, q->n, q->params, NEWT__READS, &r.s, e)
                  : newt__fail_memory(e);
     if (status == NEWT_OK) {
         status = run(&r);

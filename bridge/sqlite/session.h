@@ -117,9 +117,9 @@ int newt__prune_within(newt__session *x, int64_t at_most, int64_t *pruned, newt_
 /* ---- statements of the program's (program.c) ---------------------------------------------- */
 
 /* One statement with its parameters, which must stay as they are; to be finalized, and ended by
- * newt__program_done. writes: it may change tables, but the store's own. */
+ * newt__program_done. as: not NEWT__OURS. */
 int newt__program_prepare(newt__session *x, const char *sql, int n, const char *const *params,
-                          bool writes, sqlite3_stmt **out, newt_error *e);
+                          newt__judging as, sqlite3_stmt **out, newt_error *e);
 void newt__program_done(newt__session *x, sqlite3_stmt *s);
 
 /* ---- the functions of the tables that are elsewhere --------------------------------------- */

@@ -1,6 +1,6 @@
 /*
  * sqlite_session.c - what sessions find in a file in SQLite that others have changed: rows that are
- * damaged, and another file in its place
+ * damaged, and another file in its place; what the program's statements must leave alone
  */
 #include "stored.h"
 
@@ -228,10 +228,106 @@ test_oids_of_replaced(void **state)
     store_close(&s);
 }
 
+/* ---- tables of the store's ----------------------------------------------------------------- */
+
+/* What a program's statements must not do to them, whatever the case of the names. */
+static void
+test_own_tables(void **state)
+{
+    static const char *const wrong[] = {
+        "ALTER TABLE object_state ADD COLUMN x",
+        "ALTER TABLE newt_follower RENAME TO mine2",
+        "ALTER TABLE \"transaction\" DROP COLUMN extension",
+        "ALTER TABLE shadow RENAME TO object_state",
+        "DROP TABLE object_state",
+        "DROP TABLE main.Newt_Projection",
+        "DROP VIEW newt",
+        "DROP TRIGGER newt_no_insert",
+        "DROP INDEX by_class",
+        "CREATE TRIGGER t AFTER INSERT ON object_state BEGIN SELECT 1; END",
+        "CREATE TRIGGER t AFTER INSERT ON NEWT_PROJECTION BEGIN SELECT 1; END",
+        "CREATE TRIGGER t INSTEAD OF INSERT ON newt BEGIN SELECT 1; END",
+        "CREATE TEMP TRIGGER t AFTER INSERT ON object_state BEGIN SELECT 1; END",
+        "CREATE INDEX i ON object_state (serial)",
+        "CREATE UNIQUE INDEX i ON newt_projection (class_name)",
+        "CREATE TABLE newt_mine (x)",
+        "CREATE TABLE TRANSACTION_mine (x)",
+        "CREATE TEMP TABLE Object_State (zoid, serial, state)",
+        "CREATE TEMP TABLE newt_follower (name)",
+        "CREATE TEMP VIEW newt AS SELECT 1",
+        "CREATE VIEW newt_x AS SELECT 1",
+        "CREATE VIRTUAL TABLE temp.object_state USING fts5(x)",
+        "INSERT INTO mine VALUES (1)",         /* a trigger removes objects */
+        "UPDATE seen SET x = 1",               /* the same, by a view */
+        "DELETE FROM OBJECT_STATE WHERE true", /* in any case */
+        "UPDATE newt_store SET next_oid = 1",
+        "INSERT OR REPLACE INTO main.newt_class VALUES ('x', 1, '', '', 1)",
+        "ATTACH ':memory:' AS x",
+        "DETACH main",
+        "VACUUM",
+        "VACUUM INTO '/tmp/x'",
+        "PRAGMA writable_schema = ON",
+        "PRAGMA journal_mode = DELETE",
+        "PRAGMA user_version = 2",
+        "UPDATE sqlite_schema SET sql = ''",
+        "DELETE FROM sqlite_schema",
+        "SELECT load_extension('x')",
+    };
+    static const char *const right[] = {
+        "CREATE TABLE words (x)",
+        "CREATE INDEX words_x ON words (x)",
+        "CREATE TRIGGER words_t AFTER INSERT ON words BEGIN INSERT INTO log VALUES (new.x); END",
+        "INSERT INTO words SELECT class_name FROM newt",
+        "ALTER TABLE words RENAME TO words2",
+        "REINDEX words2",
+        "ANALYZE words2",
+        "CREATE TEMP TABLE aside AS SELECT * FROM words2",
+        "DROP TABLE aside",
+        "DROP TRIGGER words_t",
+        "DROP INDEX words_x",
+        "DROP TABLE words2",
+    };
+    newt_feed *f;
+    item_ref r;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "own_tables");
+    free(file_text(s.file, "CREATE TABLE mine (x)"));
+    free(file_text(s.file, "CREATE TABLE log (x)"));
+    free(file_text(s.file, "CREATE TRIGGER mine_t AFTER INSERT ON mine BEGIN "
+                           "DELETE FROM object_state; END"));
+    free(file_text(s.file, "CREATE VIEW seen AS SELECT x FROM mine"));
+    free(file_text(s.file, "CREATE TRIGGER seen_t INSTEAD OF UPDATE ON seen BEGIN "
+                           "DELETE FROM object_state; END"));
+    free(file_text(s.file, "CREATE INDEX by_class ON newt_projection (class_name)"));
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    nothing(s.b, f);
+    r = make_item(s.a, "x", 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        next(s.b, f);
+        if (strstr(wrong[i], "shadow"))
+            ok(s.b, newt_feed_exec(f, "CREATE TEMP TABLE shadow (x)", 0, NULL));
+        if (newt_feed_exec(f, wrong[i], 0, NULL) != NEWT_ESQL)
+            fail_msg("%s", wrong[i]);
+    }
+    next(s.b, f);
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++)
+        ok(s.b, newt_feed_exec(f, right[i], 0, NULL));
+    ok(s.b, newt_feed_commit(f));
+    newt_feed_close(f);
+    assert_file(s.file, "2", "SELECT count(*) FROM log");
+    begin(s.b);
+    write_n(s.b, r, 2);
+    commit(s.b);
+    store_close(&s);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_few_classes),      cmocka_unit_test(test_damaged_lists),
     cmocka_unit_test(test_begun_after),      cmocka_unit_test(test_begun_before),
-    cmocka_unit_test(test_oids_of_replaced),
+    cmocka_unit_test(test_oids_of_replaced), cmocka_unit_test(test_own_tables),
 };
 
 int
