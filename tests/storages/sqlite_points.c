@@ -246,7 +246,7 @@ hinder(mode how, long at, const char *path, const char *uri, fate *f)
     return WIFSIGNALED(status) || WEXITSTATUS(status) == 1;
 }
 
-/* Under the sanitizers some of the points, others each time, unless this is a soak. */
+/* Some of the points, others each time; all of them in a soak. */
 static void
 hinder_all(mode how)
 {
