@@ -248,7 +248,8 @@ int newt__spill_get(newt__spill **s, int64_t oid, int (*take)(void *arg, const n
                     void *arg, newt_error *e);
 /* As it was when what was put was of this level for the last time. */
 int newt__spill_back(newt__spill **s, uint16_t level, newt_error *e);
-/* What is of a higher level is of this one from now on. */
+/* Ends this level and those above it: what was put at them stays, and goes back with the one below.
+ */
 int newt__spill_merge(newt__spill **s, uint16_t level, newt_error *e);
 /* All of them, stored ones by oid, then new ones by oid: the first after a rewind. 1: *out is the
  * next; 0: there is none; else a status. */
@@ -396,11 +397,10 @@ int newt__unspill(newt__jar *c, int64_t oid);
 /* As newt__spill_next; failing dooms. */
 int newt__spilled_next(newt__jar *c, newt__spilled *out);
 
-/* ---- savepoints (savepoint.c)
- * --------------------------------------------------------------------------- */
+/* ---- savepoints (savepoint.c) --------------------------------------------------------------- */
 
-/* Keeps everything as it is now, as one savepoint more. An error of NEWT_OK's kind names what
- * cannot be recorded; there is no savepoint then, and nothing else has changed. */
+/* Keeps everything as it is now, as one savepoint more. The error names what cannot be recorded;
+ * then there is no savepoint. Objects may be in the temporary file all the same, as they are. */
 int newt__objects_save(newt__jar *c);
 /* Makes everything as it was at a savepoint (1: the first); those after it are over. Failing dooms.
  */

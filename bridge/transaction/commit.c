@@ -257,11 +257,15 @@ newt_commit(newt_conn *c)
 
     if (status == NEWT_EBUSY || status == NEWT_ETHREAD)
         return status;
-    if (c->ending || c->leader)
-        return newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
-                               c->ending
-                                   ? "a hook of this transaction is running"
-                                   : "the transaction has joined another one: commit that one");
+    if (c->ending || c->leader) {
+        newt__base_fail(&c->jar.base, NEWT_EBUSY, 0,
+                        c->ending ? "a hook of this transaction is running"
+                                  : "the transaction has joined another one: commit that one");
+        if (c->ending)
+            newt__fail_hint(&c->jar.base.error, "A hook returns, and the transaction ends; "
+                                                "newt_doom() keeps it from being committed.");
+        return NEWT_EBUSY;
+    }
     if (status == NEWT_OK)
         status = prepare(c);
     if (status == NEWT_OK) {

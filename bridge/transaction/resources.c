@@ -45,6 +45,15 @@ fail_resource(newt_conn *c, int status, const char *sort_key, const char *what)
     return newt__base_fail(&c->jar.base, status, 0, "resource \"%s\" %s", sort_key, what);
 }
 
+/* What its own function has returned. */
+static void
+fail_call(newt_conn *c, int status, const char *sort_key, const char *what)
+{
+    fail_resource(c, status, sort_key, what);
+    newt__fail_detail(&c->jar.base.error, "Its function returned %d (%s).", status,
+                      newt_status_text(status));
+}
+
 static struct newt__resources *
 make_room(newt_conn *c)
 {
@@ -127,7 +136,7 @@ newt__resources_savepoint(newt_conn *c, int64_t savepoint)
             return fail_resource(c, NEWT_EINVAL, j->sort_key, "has no savepoints");
         status = j->r.savepoint(j->r.arg, savepoint);
         if (status != NEWT_OK)
-            fail_resource(c, status, j->sort_key, "has refused a savepoint");
+            fail_call(c, status, j->sort_key, "has refused a savepoint");
     }
     return status;
 }
@@ -153,7 +162,7 @@ newt__resources_rollback(newt_conn *c, uint16_t place, int64_t savepoint)
             continue;
         status = j.r.rollback(j.r.arg, savepoint);
         if (status != NEWT_OK)
-            fail_resource(c, status, j.sort_key, "could not be rolled back to a savepoint");
+            fail_call(c, status, j.sort_key, "could not be rolled back to a savepoint");
     }
     if (x)
         x->n = n;
@@ -233,7 +242,7 @@ newt__resources_prepare(newt_conn *c, const char *extension)
 
         status = j->r.prepare(j->r.arg, x->name);
         if (status != NEWT_OK && c->jar.base.error.status == NEWT_OK)
-            fail_resource(c, status, j->sort_key, "could not be prepared");
+            fail_call(c, status, j->sort_key, "could not be prepared");
         if (status != NEWT_OK)
             return status;
     }
