@@ -169,6 +169,14 @@ newt__fail_memory(newt_error *e)
 }
 
 int
+newt__fail_changed(newt_error *e)
+{
+    newt__fail(e, NEWT_ECONFLICT, 0, "object was changed by another transaction");
+    memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
+    return NEWT_ECONFLICT;
+}
+
+int
 newt__fail_codec(newt_error *e, int64_t oid, const char *what, const newt__fault *fault)
 {
     size_t i = 0;

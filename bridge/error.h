@@ -33,6 +33,8 @@ void newt__fail_detail(newt_error *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void newt__fail_hint(newt_error *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int newt__fail_memory(newt_error *e);
+/* Of a commit; which objects they are is told apart from it. */
+int newt__fail_changed(newt_error *e);
 /* Copies a struct of options, whose first member is its size, as far as the program knows it. name:
  * of the struct, for the error. */
 int newt__options_take(void *to, size_t size, const void *from, const char *name, newt_error *e);

@@ -11,6 +11,14 @@
 
 #include "storage.h"
 
+#include <string.h>
+
+/* The row of a transaction, in stores that have tables. */
+enum {
+    NEWT__OIDS_IN_ROW = 1000, /* more go to transaction_object */
+    NEWT__OIDS_IN_PART = 5000 /* a row there */
+};
+
 /* A committed transaction, or a part of a large one. */
 typedef struct newt__transaction {
     newt__position at;
@@ -199,6 +207,16 @@ void newt__row_fault_count(newt_sweep *s, const newt_options *options, int64_t o
 /* ---- errors that all storages raise ------------------------------------------------------------
  */
 
+/* strdup of a text that may be NULL; without memory *fine is false. */
+static inline char *
+newt__text_copy(const char *text, bool *fine)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    *fine &= copy || !text;
+    return copy;
+}
+
 /* The error of a position that is not known, or whose successors are not; why is its detail. */
 static inline int
 newt__fail_missing(newt_error *e, int64_t tid)
@@ -216,6 +234,16 @@ newt__fail_kind(newt_error *e, const char *name, const char *is, const char *wan
     newt__fail(e, NEWT_EINVAL, 0, "follower \"%s\" writes \"%s\", not \"%s\"", name, is, wanted);
     newt__fail_hint(e, "Choose another name, or forget that follower.");
     return NEWT_EINVAL;
+}
+
+/* The error of a follower that another process has moved. */
+static inline int
+newt__fail_follower(newt_error *e, const char *name)
+{
+    newt__fail(e, NEWT_ECONFLICT, 0, "another process follows as \"%s\"", name);
+    memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
+    newt__fail_hint(e, "Only one process at a time can follow as \"%s\".", name);
+    return NEWT_ECONFLICT;
 }
 
 #endif

@@ -30,7 +30,8 @@ enum {
 };
 
 enum {
-    NEWT__MOST_TURNS = 8, /* that one transaction waits for */
+    NEWT__MOST_CHANGES = 10000, /* more are not listed: the cache is dropped */
+    NEWT__MOST_TURNS = 8,       /* that one transaction waits for */
     /* A transaction may begin without the storage if the position of the cache was confirmed less
      * than this ago: by so much can it miss what other programs have committed. What this newt_db
      * has committed is never missed. */
@@ -53,6 +54,18 @@ enum {
 typedef struct newt__position {
     int64_t tid, serial;
 } newt__position;
+
+/* Oids in a list that grows (oids.c). */
+typedef struct newt__oids {
+    int64_t *oids;
+    size_t n, cap;
+    bool failed; /* there was no memory for one of them */
+} newt__oids;
+
+bool newt__oids_add(newt__oids *l, int64_t oid); /* false: no memory */
+void newt__oids_sort(newt__oids *l);
+bool newt__oids_has(const newt__oids *l, int64_t oid); /* it is sorted */
+void newt__oids_free(newt__oids *l);
 
 /* What others have committed between two positions. */
 typedef struct newt__changes {
@@ -220,6 +233,7 @@ typedef int newt__take_class(void *arg, size_t i, const newt__registered *theirs
 
 typedef struct newt__storage_type {
     const char *scheme; /* of the URI, as messages call it */
+    bool has_schemas;   /* newt_options.schema says which store of several */
     /* Makes a store; NEWT_ESTORE: there is one. */
     int (*create)(const char *uri, const char *schema, newt_error *e);
     /* uri may be NULL; uri, options and process stay as they are until close. Nothing is asked yet:

@@ -30,15 +30,15 @@ typedef struct question {
 typedef struct work {
     newt__session *x;
     const newt__writes *w;
-    bool any;              /* something is written */
-    bool base_asked;       /* its snapshot has been renewed */
-    bool of_base;          /* some of it are objects that the changes do not have yet */
-    bool of_stored;        /* ... and that they have */
-    bool root;             /* the root, which was read from the base and is in both */
-    bool differ;           /* others have changed something */
-    bool told;             /* the transaction has been told of an object that others have changed */
-    bool enough;           /* ... and wants to hear no more */
-    newt__oid_list hidden; /* removed from the changes, and in the base */
+    bool any;          /* something is written */
+    bool base_asked;   /* its snapshot has been renewed */
+    bool of_base;      /* some of it are objects that the changes do not have yet */
+    bool of_stored;    /* ... and that they have */
+    bool root;         /* the root, which was read from the base and is in both */
+    bool differ;       /* others have changed something */
+    bool told;         /* the transaction has been told of an object that others have changed */
+    bool enough;       /* ... and wants to hear no more */
+    newt__oids hidden; /* removed from the changes, and in the base */
     question *list;
     size_t n;
     /* what is handed down */
@@ -123,7 +123,7 @@ take_compared(void *arg, const newt__found *found)
     if (!q)
         return NEWT_OK;
     q->answered = true;
-    if (q->removed && !newt__oid_list_add(&k->hidden, q->oid))
+    if (q->removed && !newt__oids_add(&k->hidden, q->oid))
         return newt__fail_memory(&k->x->why);
     k->differ |= !q->removed && found->serial != q->told;
     return NEWT_OK;
@@ -175,7 +175,7 @@ compare_all(work *k, bool *stopped, newt_error *e)
         status = ask_about_current(k, true, compare, e);
     if (status == NEWT_OK)
         status = last_questions(k, compare, e);
-    newt__oid_list_sort(&k->hidden);
+    newt__oids_sort(&k->hidden);
     return status;
 }
 
@@ -250,9 +250,7 @@ static newt__outcome
 clash(work *k, newt_error *e)
 {
     tell_all_changed(k);
-    newt__error_clear(e);
-    newt__fail(e, NEWT_ECONFLICT, 0, "object was changed by another transaction");
-    memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
+    newt__fail_changed(e);
     return NEWT__CLASH;
 }
 
@@ -322,7 +320,7 @@ give_stored(work *k, newt__change *c, int64_t serial)
 {
     c->serial = serial;
     c->wants_record = false;
-    if (c->what != NEWT__REMOVE || !newt__oid_list_has(&k->hidden, c->oid))
+    if (c->what != NEWT__REMOVE || !newt__oids_has(&k->hidden, c->oid))
         return 1;
     c->what = NEWT__REPLACE;
     return give_tombstone(k, c);
@@ -412,10 +410,10 @@ list_others(work *k, newt__committed *out)
     x->list.n = 0;
     others->all |= cached && (!x->known || (k->base_asked && base->said.all));
     for (size_t i = 0; k->base_asked && cached && !others->all && i < base->oids.n; i++)
-        out->has_others &= newt__oid_list_add(&x->list, base->oids.oids[i]);
+        out->has_others &= newt__oids_add(&x->list, base->oids.oids[i]);
     others->before += x->list.n;
     for (size_t i = 0; !others->all && i < others->n; i++)
-        out->has_others &= newt__oid_list_add(&x->list, others->oids[i]);
+        out->has_others &= newt__oids_add(&x->list, others->oids[i]);
     others->oids = x->list.oids;
     others->n = others->all ? 0 : x->list.n;
     if (!out->has_others)
@@ -518,7 +516,7 @@ newt__demo_commit(newt__session *x, const newt__writes *w, newt__committed *out,
         newt__demo_end(x);
     free(k.list);
     free(k.pairs);
-    free(k.hidden.oids);
+    newt__oids_free(&k.hidden);
     newt__writer_free(&k.record);
     return outcome;
 }

@@ -21,7 +21,7 @@ typedef struct looking {
     newt__session *x;
     newt__take_record *take;
     void *arg;
-    newt__oid_list had; /* by the changes */
+    newt__oids had; /* by the changes */
     bool oids_only;
     int64_t handed; /* bytes */
 } looking;
@@ -34,7 +34,7 @@ look_taken(void *arg, const newt__found *found)
 
     if (newt__is_first_root(found))
         return NEWT_OK;
-    if (!newt__oid_list_add(&l->had, found->oid))
+    if (!newt__oids_add(&l->had, found->oid))
         return newt__fail_memory(&l->x->why);
     if (!newt__is_object(found))
         return NEWT_OK;
@@ -62,15 +62,15 @@ look_at(newt__session *x, const int64_t *oids, size_t n, newt__extent extent, in
     /* whether it is an object is in its head */
     status = changes->type->feed->look(x->changes, oids, n, l.oids_only ? NEWT__HEADS : extent,
                                        bytes, look_taken, &l, e);
-    newt__oid_list_sort(&l.had);
+    newt__oids_sort(&l.had);
     for (size_t i = 0; i < n; i++)
-        if (!newt__oid_list_has(&l.had, oids[i]))
+        if (!newt__oids_has(&l.had, oids[i]))
             rest[m++] = oids[i];
     if (status == NEWT_OK && m > 0)
         status = base->type->feed->look(x->base, rest, m, extent,
                                         bytes > l.handed ? bytes - l.handed : 1, take, arg, e);
     free(rest);
-    free(l.had.oids);
+    newt__oids_free(&l.had);
     return newt__demo_ended(x, status, e);
 }
 
@@ -94,8 +94,8 @@ take_scanned(void *arg, const newt__found *found)
 typedef struct scanning {
     newt__session *x;
     scanned base, changes;
-    newt__oid_list oids;  /* of the window, in order */
-    newt__oid_list there; /* of them, what the layer shows */
+    newt__oids oids;  /* of the window, in order */
+    newt__oids there; /* of them, what the layer shows */
     newt__take_record *take;
     void *arg;
     size_t left; /* objects that may be handed over */
@@ -106,9 +106,8 @@ take_there(void *arg, const newt__found *found)
 {
     scanning *s = arg;
 
-    if (!newt__oid_list_add(&s->there, found->oid) ||
-        !newt__oid_list_add(&s->there, found->serial) ||
-        !newt__oid_list_add(&s->there, (int64_t)found->n))
+    if (!newt__oids_add(&s->there, found->oid) || !newt__oids_add(&s->there, found->serial) ||
+        !newt__oids_add(&s->there, (int64_t)found->n))
         return newt__fail_memory(&s->x->why);
     return NEWT_OK;
 }
@@ -127,10 +126,9 @@ make_window(scanning *s, int64_t *up_to)
             *up_to = sides[i]->list[s->left - 1].oid;
     for (int i = 0; i < 2; i++)
         for (size_t k = 0; k < sides[i]->n; k++)
-            if (sides[i]->list[k].oid <= *up_to &&
-                !newt__oid_list_add(&s->oids, sides[i]->list[k].oid))
+            if (sides[i]->list[k].oid <= *up_to && !newt__oids_add(&s->oids, sides[i]->list[k].oid))
                 return false;
-    newt__oid_list_sort(&s->oids);
+    newt__oids_sort(&s->oids);
     for (size_t i = 0; i < s->oids.n; i++)
         if (kept == 0 || s->oids.oids[i] != s->oids.oids[kept - 1])
             s->oids.oids[kept++] = s->oids.oids[i];
@@ -192,8 +190,8 @@ scan(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *a
         status = scan_window(&s, &after, e);
     free(s.base.list);
     free(s.changes.list);
-    free(s.oids.oids);
-    free(s.there.oids);
+    newt__oids_free(&s.oids);
+    newt__oids_free(&s.there);
     return status;
 }
 
@@ -207,7 +205,7 @@ typedef struct kept {
     char *user, *description, *extension;
     int64_t *written, *removed; /* removed has room for all */
     newt__buffer classes;       /* of the removed */
-    newt__oid_list gone;        /* what was written as a record of ours */
+    newt__oids gone;            /* what was written as a record of ours */
 } kept;
 
 static void
@@ -219,15 +217,8 @@ kept_clear(kept *k)
     free(k->written);
     free(k->removed);
     newt__buffer_free(&k->classes);
-    free(k->gone.oids);
+    newt__oids_free(&k->gone);
     *k = (kept){.x = k->x, .classes.env = &newt__malloc_env};
-}
-
-static bool
-copy_text(char **to, const char *from)
-{
-    *to = from ? strdup(from) : NULL;
-    return *to || !from;
 }
 
 static bool
@@ -235,12 +226,15 @@ keep(kept *k, const newt__transaction *t)
 {
     size_t all = t->n_written + t->n_removed + 1;
     const char *name = t->removed_classes;
+    bool fine = true;
 
     k->t = *t;
     k->written = malloc(all * sizeof *k->written);
     k->removed = malloc(all * sizeof *k->removed);
-    if (!k->written || !k->removed || !copy_text(&k->user, t->user) ||
-        !copy_text(&k->description, t->description) || !copy_text(&k->extension, t->extension))
+    k->user = newt__text_copy(t->user, &fine);
+    k->description = newt__text_copy(t->description, &fine);
+    k->extension = newt__text_copy(t->extension, &fine);
+    if (!k->written || !k->removed || !fine)
         return false;
     k->t.n_written = 0;
     for (size_t i = 0; i < t->n_written; i++)
@@ -282,7 +276,7 @@ take_written(void *arg, const newt__found *found)
         return NEWT_OK;
     name = newt__tombstone_class(found, &n);
     k->removed[k->t.n_removed++] = found->oid;
-    if (newt__oid_list_add(&k->gone, found->oid) && newt__buffer_append(&k->classes, name, n) &&
+    if (newt__oids_add(&k->gone, found->oid) && newt__buffer_append(&k->classes, name, n) &&
         newt__buffer_append(&k->classes, "", 1))
         return NEWT_OK;
     return newt__fail_memory(&k->x->why);
@@ -298,9 +292,9 @@ split(kept *k, newt_error *e)
     if (k->t.n_written > 0)
         status = changes_of(k->x)->type->feed->look(k->x->changes, k->written, k->t.n_written,
                                                     NEWT__HEADS, INT64_MAX, take_written, k, e);
-    newt__oid_list_sort(&k->gone);
+    newt__oids_sort(&k->gone);
     for (size_t i = 0; i < k->t.n_written; i++)
-        if (!newt__oid_list_has(&k->gone, k->written[i]))
+        if (!newt__oids_has(&k->gone, k->written[i]))
             k->written[n++] = k->written[i];
     k->t.n_written = n;
     k->t.written = k->written;

@@ -30,7 +30,7 @@ struct newt__layer {
     size_t n, cap, next;
     entry *pairs; /* serials of the base, by oid */
     size_t n_pairs, cap_pairs;
-    newt__oid_list lists; /* objects that these are in */
+    newt__oids lists; /* objects that these are in */
     int64_t after;
     fetched list[FETCHED]; /* by oid */
     size_t n_fetched, next_fetched;
@@ -80,7 +80,7 @@ take_scanned(void *arg, const newt__found *found)
 
     l->after = found->oid;
     if (found->oid >= NEWT__FIRST_LISTS_OID)
-        fits = newt__oid_list_add(&l->lists, found->oid);
+        fits = newt__oids_add(&l->lists, found->oid);
     else if (!newt__is_first_root(found))
         fits = add_entry(&l->entries, &l->n, &l->cap, (entry){.oid = found->oid});
     return fits ? NEWT_OK : newt__fail_memory(&l->x->why);
@@ -186,7 +186,7 @@ newt__layer_close(newt__layer *l)
     l->x->storage->changes.type->end(l->x->changes);
     free(l->entries);
     free(l->pairs);
-    free(l->lists.oids);
+    newt__oids_free(&l->lists);
     newt__buffer_free(&l->records);
     free(l);
 }

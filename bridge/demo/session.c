@@ -17,38 +17,6 @@ enum {
     ATTEMPTS = 16    /* at a block that nobody has taken */
 };
 
-/* ---- lists of oids ---------------------------------------------------------------------- */
-
-bool
-newt__oid_list_add(newt__oid_list *l, int64_t oid)
-{
-    size_t cap = l->cap ? 2 * l->cap : 64;
-    int64_t *more;
-
-    if (l->n == l->cap) {
-        more = cap < SIZE_MAX / sizeof *more ? realloc(l->oids, cap * sizeof *more) : NULL;
-        if (!more)
-            return false;
-        l->oids = more;
-        l->cap = cap;
-    }
-    l->oids[l->n++] = oid;
-    return true;
-}
-
-void
-newt__oid_list_sort(newt__oid_list *l)
-{
-    if (l->n > 1)
-        qsort(l->oids, l->n, sizeof *l->oids, newt__by_oid);
-}
-
-bool
-newt__oid_list_has(const newt__oid_list *l, int64_t oid)
-{
-    return l->n > 0 && bsearch(&oid, l->oids, l->n, sizeof oid, newt__by_oid) != NULL;
-}
-
 /* ---- what the two tell ---------------------------------------------------------------------- */
 
 int
@@ -87,7 +55,7 @@ hear(newt__heard *to, const newt__changes *said)
     to->said.oids = NULL;
     to->oids.n = 0;
     for (size_t i = 0; i < said->n; i++)
-        if (!newt__oid_list_add(&to->oids, said->oids[i]))
+        if (!newt__oids_add(&to->oids, said->oids[i]))
             return false;
     return true;
 }
@@ -129,14 +97,14 @@ tell(newt__session *x)
                           .all = !x->known || c->all || x->of_base.said.all,
                           .waited = c->waited,
                           .in_vain = c->in_vain};
-    const newt__oid_list *lists[] = {&x->of_base.oids, &x->of_changes.oids};
+    const newt__oids *lists[] = {&x->of_base.oids, &x->of_changes.oids};
     int status;
 
     x->wanted = false;
     x->list.n = 0;
     for (int i = 0; i < 2 && !both.all; i++)
         for (size_t k = 0; k < lists[i]->n; k++)
-            if (!newt__oid_list_add(&x->list, lists[i]->oids[k]))
+            if (!newt__oids_add(&x->list, lists[i]->oids[k]))
                 return newt__fail_memory(&x->why);
     both.oids = x->list.oids;
     both.n = x->list.n;
@@ -239,9 +207,9 @@ newt__demo_disconnect(newt__session *x)
         x->storage->base.type->disconnect(x->base);
     x->storage->changes.type->disconnect(x->changes);
     newt__error_clear(&x->why);
-    free(x->of_base.oids.oids);
-    free(x->of_changes.oids.oids);
-    free(x->list.oids);
+    newt__oids_free(&x->of_base.oids);
+    newt__oids_free(&x->of_changes.oids);
+    newt__oids_free(&x->list);
     free(x);
 }
 
@@ -341,7 +309,7 @@ typedef struct loading {
     newt__session *x;
     newt__take_record *take;
     void *arg;
-    newt__oid_list had; /* by the changes: the base is not asked */
+    newt__oids had; /* by the changes: the base is not asked */
     newt__buffer records;
     waiting *list;
     size_t n, cap;
@@ -383,7 +351,7 @@ take_of_changes(void *arg, const newt__found *found)
 
     if (newt__is_first_root(found))
         return NEWT_OK;
-    if (!newt__oid_list_add(&l->had, found->oid))
+    if (!newt__oids_add(&l->had, found->oid))
         return newt__fail_memory(&x->why);
     if (!newt__is_object(found))
         return NEWT_OK;
@@ -419,10 +387,10 @@ load_rest(loading *l, const int64_t *oids, size_t n, newt_error *e)
         rest = malloc((n + 1) * sizeof *rest);
         if (!rest)
             return newt__fail_memory(e);
-        newt__oid_list_sort(&l->had);
+        newt__oids_sort(&l->had);
         m = 0;
         for (size_t i = 0; i < n; i++)
-            if (!newt__oid_list_has(&l->had, oids[i]))
+            if (!newt__oids_has(&l->had, oids[i]))
                 rest[m++] = oids[i];
     }
     status = m > 0 || x->wanted
@@ -462,7 +430,7 @@ newt__demo_load(newt__session *x, const int64_t *oids, size_t n, newt__take_reco
 
         status = take(arg, &(newt__found){w->oid, w->serial, l.records.data + w->at, w->n});
     }
-    free(l.had.oids);
+    newt__oids_free(&l.had);
     free(l.list);
     newt__buffer_free(&l.records);
     return status;
@@ -473,13 +441,13 @@ note(void *arg, const newt__found *found)
 {
     loading *l = arg;
 
-    if (newt__is_first_root(found) || newt__oid_list_add(&l->had, found->oid))
+    if (newt__is_first_root(found) || newt__oids_add(&l->had, found->oid))
         return NEWT_OK;
     return newt__fail_memory(&l->x->why);
 }
 
 int
-newt__demo_hide(newt__session *x, newt__oid_list *l, newt_error *e)
+newt__demo_hide(newt__session *x, newt__oids *l, newt_error *e)
 {
     loading found = {.x = x};
     size_t kept = 0;
@@ -488,13 +456,13 @@ newt__demo_hide(newt__session *x, newt__oid_list *l, newt_error *e)
     if (l->n > 0)
         status = newt__demo_ended(
             x, x->storage->changes.type->load(x->changes, l->oids, l->n, note, &found, e), e);
-    newt__oid_list_sort(&found.had);
+    newt__oids_sort(&found.had);
     for (size_t i = 0; i < l->n; i++)
-        if (!newt__oid_list_has(&found.had, l->oids[i]))
+        if (!newt__oids_has(&found.had, l->oids[i]))
             l->oids[kept++] = l->oids[i];
     if (status == NEWT_OK)
         l->n = kept;
-    free(found.had.oids);
+    newt__oids_free(&found.had);
     return status;
 }
 

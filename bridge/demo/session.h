@@ -28,20 +28,10 @@ struct newt__storage {
     int64_t base_tid; /* the newest transaction of the base that a session has seen */
 };
 
-/* Oids that grow. */
-typedef struct newt__oid_list {
-    int64_t *oids;
-    size_t n, cap;
-} newt__oid_list;
-
-bool newt__oid_list_add(newt__oid_list *l, int64_t oid); /* false: no memory */
-void newt__oid_list_sort(newt__oid_list *l);
-bool newt__oid_list_has(const newt__oid_list *l, int64_t oid); /* it is sorted */
-
 /* What one of the two has told of its snapshot. */
 typedef struct newt__heard {
     newt__changes said; /* without its oids */
-    newt__oid_list oids;
+    newt__oids oids;
 } newt__heard;
 
 struct newt__session {
@@ -60,7 +50,7 @@ struct newt__session {
     bool wanted;     /* both snapshots are to be opened, and then told of */
     bool known;      /* where the cache stands is `at` */
     newt__heard of_base, of_changes;
-    newt__oid_list list; /* as told */
+    newt__oids list; /* as told */
     int64_t next_oid, end_oid;
 };
 
@@ -144,7 +134,7 @@ void newt__demo_stand(newt__session *x, newt__position changes, bool base);
 /* Whether this is the place that was told last. */
 bool newt__demo_knows(const newt__session *x, newt__position position);
 /* Objects that the changes have are left out of a list that the base has told. */
-int newt__demo_hide(newt__session *x, newt__oid_list *l, newt_error *e);
+int newt__demo_hide(newt__session *x, newt__oids *l, newt_error *e);
 
 /* ---- records of ours (record.c) ------------------------------------------------------------- */
 

@@ -86,13 +86,6 @@ found_cut(copy *x, size_t n)
         free((void *)(uintptr_t)x->found[--x->n_found].record);
 }
 
-static bool
-copy_text(const char **to, const char *s)
-{
-    *to = s ? strdup(s) : NULL;
-    return !s || *to;
-}
-
 /* Appends n2 items of a size to n1 that were malloc'ed; NULL and none are the same. */
 static bool
 append(const void *at, size_t n1, const void *more, size_t n2, size_t size)
@@ -129,6 +122,7 @@ take_transaction(void *arg, const newt__transaction *t)
     copy *x = arg;
     log *l = &x->log;
     newt__transaction *mine;
+    bool fine = true;
     size_t classes;
 
     if (!l->within) {
@@ -136,8 +130,10 @@ take_transaction(void *arg, const newt__transaction *t)
             return newt__fail_memory(&x->e);
         mine = &l->list[l->n++];
         *mine = (newt__transaction){.at = t->at, .committed_us = t->committed_us};
-        if (!copy_text(&mine->user, t->user) || !copy_text(&mine->description, t->description) ||
-            !copy_text(&mine->extension, t->extension))
+        mine->user = newt__text_copy(t->user, &fine);
+        mine->description = newt__text_copy(t->description, &fine);
+        mine->extension = newt__text_copy(t->extension, &fine);
+        if (!fine)
             return newt__fail_memory(&x->e);
     }
     mine = &l->list[l->n - 1];

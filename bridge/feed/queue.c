@@ -124,13 +124,6 @@ newt__feed_discard(newt_feed *f)
     f->n_oids = 0;
 }
 
-static bool
-copy_text(const char **to, const char *text)
-{
-    *to = text ? strdup(text) : NULL;
-    return *to || !text;
-}
-
 static void
 add_event(newt_feed *f, const newt__transaction *t, int64_t oid, newt_event_kind kind,
           const char *class_name)
@@ -167,6 +160,7 @@ take(void *arg, const newt__transaction *t)
     newt_feed *f = arg;
     newt__fetched *q = &f->fetched;
     newt_feed_transaction *x;
+    bool fine = true;
 
     if (f->until && t->at.tid > f->until)
         return 1;
@@ -180,8 +174,10 @@ take(void *arg, const newt__transaction *t)
                                  .begun = f->cursor.parts > 0,
                                  .more = t->more};
     q->n_transactions++; /* its texts are freed with it, also if there is no memory for all */
-    if (!copy_text(&x->user, t->user) || !copy_text(&x->description, t->description) ||
-        !copy_text(&x->extension, t->extension))
+    x->user = newt__text_copy(t->user, &fine);
+    x->description = newt__text_copy(t->description, &fine);
+    x->extension = newt__text_copy(t->extension, &fine);
+    if (!fine)
         return NEWT_ENOMEM;
     for (size_t i = 0; i < t->n_written; i++)
         if (newt__feed_wants_object(f, t->written[i]))

@@ -109,6 +109,7 @@ make_entry(work *k)
 {
     newt__logged *entry = calloc(1, sizeof *entry + k->n * sizeof *entry->oids);
     size_t removed = k->n;
+    bool fine = true;
 
     k->entry = entry;
     if (!entry)
@@ -120,9 +121,10 @@ make_entry(work *k)
     for (size_t i = 0; i < k->n; i++)
         if (!k->versions[i]->removed)
             entry->oids[entry->n_written++] = k->versions[i]->oid;
-    return list_classes(k, entry) && newt__copy_text(&entry->user, k->w->user) &&
-           newt__copy_text(&entry->description, k->w->description) &&
-           newt__copy_text(&entry->extension, k->w->extension);
+    entry->user = newt__text_copy(k->w->user, &fine);
+    entry->description = newt__text_copy(k->w->description, &fine);
+    entry->extension = newt__text_copy(k->w->extension, &fine);
+    return list_classes(k, entry) && fine;
 }
 
 /* What must be current; before the lock, since to ask may take time. */
@@ -231,8 +233,7 @@ tell_clashes(work *k, newt_error *e)
         if (k->w->clash(k->w->arg, &now, k->only_read[i]) != 0)
             break;
     }
-    newt__fail(e, NEWT_ECONFLICT, 0, "object was changed by another transaction");
-    memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
+    newt__fail_changed(e);
 }
 
 newt__outcome

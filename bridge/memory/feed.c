@@ -13,17 +13,19 @@ copy_entry(const newt__logged *from)
 {
     size_t n = sizeof *from + from->n * sizeof *from->oids;
     newt__logged *copy = malloc(n);
+    bool fine;
 
     if (!copy)
         return NULL;
     memcpy(copy, from, n);
-    copy->user = copy->description = copy->extension = NULL;
     copy->classes = from->classes ? malloc(from->classes_n) : NULL;
     if (copy->classes)
         memcpy(copy->classes, from->classes, from->classes_n);
-    if ((copy->classes || !from->classes) && newt__copy_text(&copy->user, from->user) &&
-        newt__copy_text(&copy->description, from->description) &&
-        newt__copy_text(&copy->extension, from->extension))
+    fine = copy->classes || !from->classes;
+    copy->user = newt__text_copy(from->user, &fine);
+    copy->description = newt__text_copy(from->description, &fine);
+    copy->extension = newt__text_copy(from->extension, &fine);
+    if (fine)
         return copy;
     newt__logged_free(copy);
     return NULL;

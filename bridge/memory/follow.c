@@ -206,8 +206,7 @@ newt__memory_move(newt__session *x, const char *name, const char *kind, const ne
     free(copy);
     if (!f)
         return newt__fail_memory(e);
-    return moved ? NEWT_OK
-                 : newt__fail(e, NEWT_ECONFLICT, 0, "another process follows under this name");
+    return moved ? NEWT_OK : newt__fail_follower(e, name);
 }
 
 int

@@ -217,13 +217,6 @@ next_tid(const newt__heap *h)
     return us > h->tid ? us : h->tid + 1;
 }
 
-bool
-newt__copy_text(char **to, const char *text)
-{
-    *to = text ? strdup(text) : NULL;
-    return *to || !text;
-}
-
 void
 newt__logged_free(newt__logged *entry)
 {

@@ -109,8 +109,6 @@ bool newt__heap_changes(const newt__heap *h, int64_t after, size_t most, int64_t
  * heap (tid 0: its beginning, as far as it is known), and all since then are in the log. */
 const newt__logged *newt__heap_next(const newt__heap *h, newt__position after, bool *known);
 void newt__logged_free(newt__logged *entry);
-/* strdup of a text that may be NULL; false: no memory. */
-bool newt__copy_text(char **to, const char *text);
 
 /* Turns. false: another session has it; or there is no memory, and *memory is false. */
 bool newt__heap_take_turn(newt__heap *h, int64_t oid, const void *holder, bool *memory);

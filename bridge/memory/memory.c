@@ -162,6 +162,7 @@ register_classes(newt__session *x, const newt__registered *list, size_t n, newt_
 
 const newt__storage_type newt__memory = {
     .scheme = "memory",
+    .has_schemas = true,
     .create = create,
     .open = storage_open,
     .features = features,

@@ -8,9 +8,8 @@
 #include <string.h>
 
 enum {
-    MOST_CHANGES = 10000, /* more are not listed: the cache is dropped */
-    OIDS = 64,            /* that a session takes at once */
-    LOOKED_UP = 64        /* objects, under one lock */
+    OIDS = 64,     /* that a session takes at once */
+    LOOKED_UP = 64 /* objects, under one lock */
 };
 
 /* ---- sessions --------------------------------------------------------------------------- */
@@ -151,8 +150,9 @@ newt__list_changes(newt__session *x, newt__changes *out, newt_error *e)
     bool memory;
 
     out->to = (newt__position){x->heap->tid, x->heap->serial};
-    out->all = x->position.tid == 0 || !newt__heap_changes(x->heap, x->position.tid, MOST_CHANGES,
-                                                           &x->oids, &out->n, &memory);
+    out->all = x->position.tid == 0 ||
+               !newt__heap_changes(x->heap, x->position.tid, NEWT__MOST_CHANGES, &x->oids, &out->n,
+                                   &memory);
     if (x->position.tid != 0 && !memory)
         return newt__fail_memory(e);
     out->oids = x->oids;

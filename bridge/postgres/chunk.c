@@ -317,7 +317,7 @@ refuse(batch *b, int64_t oid, newt_error *why)
     if (r && PQntuples(r) == 1 && newt__field_bool(r, 0, 1)) {
         b->progress.refused++;
         if (why->status == NEWT_EUNIQUE)
-            newt__oids_add(&b->early, oid);
+            (void)newt__oids_add(&b->early, oid);
         if (b->early.failed)
             b->status = NEWT_ENOMEM;
         if (why->status != NEWT_EUNIQUE || b->again)
@@ -364,7 +364,7 @@ newt__chunks_early(newt__follow *b)
     b->again = true;
     do {
         forget_told(b, told);
-        free(now.oids);
+        newt__oids_free(&now);
         now = b->early;
         b->early = (newt__oids){0};
         b->progress.refused -= (int64_t)now.n;
@@ -372,7 +372,7 @@ newt__chunks_early(newt__follow *b)
             divide(b, now.oids + i, 1);
     } while (newt__follow_going(b) && b->early.n > 0 && b->early.n < now.n);
     b->again = again;
-    free(now.oids);
+    newt__oids_free(&now);
 }
 
 void
@@ -409,7 +409,7 @@ newt__chunks_write(newt__follow *b, const int64_t *oids, size_t n)
             n = rest.n;
         }
         write_in_server(b, oids, n, NULL);
-        free(rest.oids);
+        newt__oids_free(&rest);
         return;
     }
     for (size_t i = 0; i < n && newt__follow_going(b); i += chunk) {

@@ -33,9 +33,7 @@
 #include <string.h>
 
 enum {
-    OIDS_IN_ROW = 1000,   /* more go to transaction_object, before the lock */
-    OIDS_IN_CHUNK = 5000, /* there */
-    SPARE_SERIALS = 16    /* fewer left: the next block comes with the barrier */
+    SPARE_SERIALS = 16 /* fewer left: the next block comes with the barrier */
 };
 
 typedef struct work {
@@ -71,7 +69,7 @@ send_chunks(work *w)
     for (size_t from = 0, to; from < b->n; from = to) {
         newt__params p = {0};
 
-        to = b->n - from > OIDS_IN_CHUNK ? from + OIDS_IN_CHUNK : b->n;
+        to = b->n - from > NEWT__OIDS_IN_PART ? from + NEWT__OIDS_IN_PART : b->n;
         newt__param_int(&p, w->serial);
         newt__param_int(&p, w->n_chunks++);
         newt__batch_oids(b, from, to, &p);
@@ -90,7 +88,7 @@ send_batches(work *w, int64_t *taken)
     bool only = b->last;
     int status, syncs = 0;
 
-    w->large = !only || b->n > OIDS_IN_ROW;
+    w->large = !only || b->n > NEWT__OIDS_IN_ROW;
     b->nonce = only && w->within && !w->described && !w->large ? w->nonce : 0;
     b->alone = w->alone;
     b->answers = w->answers;
@@ -204,7 +202,7 @@ send_all(work *w)
         newt__send(c, NEWT__S_COMMIT, NULL);
     w->within = c->at_commit && w->writes->n_current == 0 && !w->name;
     w->alone = w->within && !w->described && c->turns.turn == NEWT__NO_TURN &&
-               !c->storage->options->transaction_pooling && w->batch.n <= OIDS_IN_ROW &&
+               !c->storage->options->transaction_pooling && w->batch.n <= NEWT__OIDS_IN_ROW &&
                newt__batch_is_one_statement(&w->batch);
     /* Where others are busy, more is committed while this waits for the disk. To hear of that, too,
      * takes another statement, and saves the next transaction a round trip. */

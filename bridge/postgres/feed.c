@@ -214,8 +214,8 @@ newt__session_feed(newt__session *c, newt__cursor *at, int64_t objects,
     c->read_n = c->opened_n;
     if (status == NEWT_OK && f.missing)
         status = missing(c, at->after);
-    free(f.written.oids);
-    free(f.removed.oids);
+    newt__oids_free(&f.written);
+    newt__oids_free(&f.removed);
     newt__buffer_free(&f.classes);
     return status;
 }

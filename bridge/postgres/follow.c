@@ -164,7 +164,7 @@ retry_refused(batch *b, bool only_early, int64_t max_objects, int64_t *zoid)
     }
     PQclear(r);
     newt__chunks_write(b, l.oids, l.n);
-    free(l.oids);
+    newt__oids_free(&l);
     newt__chunks_early(b);
     status = finish_batch(b);
     if (status == NEWT_OK) {
@@ -316,7 +316,7 @@ run(newt__session *c, const char *follower, batch_work *work, const void *arg, n
     newt__buffer_free(&b.serials.buf);
     newt__buffer_free(&b.documents.buf);
     newt__buffer_free(&b.json);
-    free(b.early.oids);
+    newt__oids_free(&b.early);
     if (status == NEWT_OK) {
         newt__error_clear(&c->error); /* of a batch that was done once more */
         *out = b.progress;

@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-enum {
-    OIDS_IN_ROW = 1000, /* as of a commit: more go to transaction_object */
-    OIDS_IN_PART = 5000
-};
-
 static void
 send_objects(newt__session *c, const newt__import *x)
 {
@@ -107,19 +102,20 @@ send_transaction(newt__session *c, objects *o, const newt__transaction *t)
     newt__param_text(&p, t->user);
     newt__param_text(&p, t->description);
     newt__param_text(&p, t->extension);
-    if (n <= OIDS_IN_ROW)
+    if (n <= NEWT__OIDS_IN_ROW)
         param_objects(&p, o, t, 0, n, &classes);
-    for (int i = 0; n > OIDS_IN_ROW && i < 3; i++)
+    for (int i = 0; n > NEWT__OIDS_IN_ROW && i < 3; i++)
         newt__param_bytes(&p, NULL, 0);
     newt__send(c, NEWT__S_IMPORT_TRANSACTION, &p);
-    if (n <= OIDS_IN_ROW)
+    if (n <= NEWT__OIDS_IN_ROW)
         return;
-    for (size_t from = 0; from < n; from += OIDS_IN_PART) {
+    for (size_t from = 0; from < n; from += NEWT__OIDS_IN_PART) {
         newt__params q = {0};
 
         newt__param_int(&q, t->at.serial);
-        newt__param_int(&q, (int64_t)(from / OIDS_IN_PART));
-        param_objects(&q, o, t, from, n - from > OIDS_IN_PART ? from + OIDS_IN_PART : n, &classes);
+        newt__param_int(&q, (int64_t)(from / NEWT__OIDS_IN_PART));
+        param_objects(&q, o, t, from, n - from > NEWT__OIDS_IN_PART ? from + NEWT__OIDS_IN_PART : n,
+                      &classes);
         newt__send(c, NEWT__S_IMPORT_PART, &q);
     }
 }

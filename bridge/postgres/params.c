@@ -185,23 +185,6 @@ newt__field_bool(const PGresult *r, int row, int column)
     return PQgetlength(r, row, column) == 1 && *PQgetvalue(r, row, column) != 0;
 }
 
-void
-newt__oids_add(newt__oids *l, int64_t oid)
-{
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 64;
-        int64_t *more = cap < SIZE_MAX / sizeof *more ? realloc(l->oids, cap * sizeof *more) : NULL;
-
-        if (!more) {
-            l->failed = true;
-            return;
-        }
-        l->oids = more;
-        l->cap = cap;
-    }
-    l->oids[l->n++] = oid;
-}
-
 bool
 newt__field_oids(const PGresult *r, int row, int column, newt__oids *l)
 {
@@ -217,7 +200,7 @@ newt__field_oids(const PGresult *r, int row, int column, newt__oids *l)
     if (count < 0 || (n - ARRAY_HEAD) / 12 != (size_t)count || (n - ARRAY_HEAD) % 12 != 0)
         return false;
     for (s += ARRAY_HEAD; count > 0; count--, s += 12)
-        newt__oids_add(l, get(s + 4, 8));
+        (void)newt__oids_add(l, get(s + 4, 8));
     return !l->failed;
 }
 

@@ -65,7 +65,7 @@ newt__session_free(newt__session *c)
     newt__session_close(c);
     free(c->oids.starts);
     free(c->serials.starts);
-    free(c->others.oids);
+    newt__oids_free(&c->others);
     for (int i = 0; i < NEWT__N_PLAN_SETTINGS; i++)
         free(c->plans[i]);
     newt__error_clear(&c->talk->error);

@@ -205,13 +205,6 @@ void newt__param_array(newt__params *p, newt__array *a);
 /* Fields of binary results. A field that is null or of another size gives 0. */
 int64_t newt__field_int(const PGresult *r, int row, int column);
 bool newt__field_bool(const PGresult *r, int row, int column);
-/* A list of oids that grows. */
-typedef struct newt__oids {
-    int64_t *oids;
-    size_t n, cap;
-    bool failed; /* no memory */
-} newt__oids;
-void newt__oids_add(newt__oids *l, int64_t oid);
 /* Adds the elements of a bigint[] to the list; false: it is not one. */
 bool newt__field_oids(const PGresult *r, int row, int column, newt__oids *l);
 /* Appends the elements of a text[], each with a NUL after it; false: no memory. */

@@ -7,8 +7,7 @@
 #include <string.h>
 
 enum {
-    MOST_CHANGES = 10000, /* beyond that the cache is dropped; these two are also in S_CHANGES */
-    MOST_TRANSACTIONS = 5000
+    MOST_TRANSACTIONS = 5000 /* this one and NEWT__MOST_CHANGES are also in S_CHANGES */
 };
 
 /* ---- the question, and its answer ---------------------------------------------------------- */
@@ -76,7 +75,7 @@ read_rows(const newt__session *c, const PGresult *r, int64_t own_serial, answer 
     else
         x->follows = own_serial != 0;
     for (int i = 1; i < n && positioned && x->follows; i++) {
-        x->follows = newt__field_oids(r, i, 3, x->oids) && x->oids->n <= MOST_CHANGES;
+        x->follows = newt__field_oids(r, i, 3, x->oids) && x->oids->n <= NEWT__MOST_CHANGES;
         if (newt__field_int(r, i, 1) == own_serial)
             x->before = x->oids->n;
     }
@@ -102,10 +101,10 @@ read_committed(const PGresult *r, answer *x)
     }
     for (size_t i = HEAD; i < l.n; i++)
         if (l.oids[i] != 0)
-            newt__oids_add(x->oids, l.oids[i]);
+            (void)newt__oids_add(x->oids, l.oids[i]);
         else
             x->before = x->oids->n;
-    free(l.oids);
+    newt__oids_free(&l);
     return ok;
 }
 
@@ -118,7 +117,7 @@ newt__changes_tid(const PGresult *r, int64_t own_serial)
     if (PQnfields(r) == 1) {
         if (PQntuples(r) == 1 && newt__field_oids(r, 0, 0, &l) && l.n > 0)
             tid = l.oids[0];
-        free(l.oids);
+        newt__oids_free(&l);
         return tid;
     }
     for (int i = PQntuples(r) - 1; i >= 0 && tid == 0; i--)
@@ -201,7 +200,7 @@ newt__snapshot_take(newt__session *c)
     }
     if (status == NEWT_OK)
         c->snapshot = NEWT__SNAPSHOT_OPEN;
-    free(oids.oids);
+    newt__oids_free(&oids);
     return status;
 }
 

@@ -358,6 +358,7 @@ static const newt__feed_type feed = {
 
 const newt__storage_type newt__postgres = {
     .scheme = "postgresql",
+    .has_schemas = true,
     .create = newt__postgres_create,
     .open = storage_open,
     .features = storage_features,

@@ -164,8 +164,8 @@ check(sweep *w)
         advance(w, n, last);
         count(w, &oids, &faults);
     }
-    free(oids.oids);
-    free(faults.oids);
+    newt__oids_free(&oids);
+    newt__oids_free(&faults);
     return status;
 }
 

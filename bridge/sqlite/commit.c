@@ -8,7 +8,6 @@
  */
 #include "session.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +36,7 @@ typedef struct work {
     size_t n, cap;
     newt__buffer bytes, json; /* json: of one object */
     bool writing;             /* the lock is taken */
+    bool has_rejects;         /* there are entries of objects that could not be projected */
     bool last;                /* all has been pulled */
     bool clashed, enough;     /* others have changed something; no more of it is to be told */
     int64_t tid;              /* of this transaction; also its serial */
@@ -214,8 +214,10 @@ write_row(work *k, const held *h)
                      .json_n = h->c.what == NEWT__REMOVE ? 0 : h->json_n,
                      .rejects = h->rejects};
 
-    if (row.json_n == 0 && h->c.what == NEWT__ADD)
-        return NEWT_OK;
+    int status = k->has_rejects ? newt__rejects_remove(&k->x->file, row.oid, k->e) : NEWT_OK;
+
+    if (status != NEWT_OK || (row.json_n == 0 && h->c.what == NEWT__ADD))
+        return status;
     return newt__row_write(&k->x->file, &row, k->e);
 }
 
@@ -289,6 +291,9 @@ begin_writing(work *k)
     k->tid = newt__time();
     if (k->tid <= others->to.tid)
         k->tid = others->to.tid + 1;
+    status = newt__rejects_found(&x->file, &k->has_rejects, k->e);
+    if (status != NEWT_OK)
+        return status;
     newt__log_begin(&k->log, &x->file, k->tid);
     others->before = others->n;
     /* after a commit a cache without a position has nothing but what it has made */
@@ -373,8 +378,7 @@ carry_out(work *k)
     if (status == NEWT_OK && !k->enough)
         status = check_current(k);
     if (status == NEWT_OK && k->clashed) {
-        newt__fail(k->e, NEWT_ECONFLICT, 0, "object was changed by another transaction");
-        memcpy(k->e->sqlstate, "40001", sizeof k->e->sqlstate);
+        newt__fail_changed(k->e);
         return NEWT__CLASH;
     }
     if (status == NEWT_OK)

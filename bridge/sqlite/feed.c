@@ -25,7 +25,7 @@ typedef struct feed {
     newt_error *e;
     newt__cursor *at;
     int64_t wanted, objects; /* so far */
-    newt__zoids written, removed;
+    newt__oids written, removed;
     newt__buffer classes;
     bool missing; /* a part of a large transaction is */
 } feed;
@@ -41,17 +41,30 @@ fail_classes(feed *f, const newt__transaction *t)
     return NEWT_ESTORE;
 }
 
+/* Why jansson has not read the text: it does not always tell a lack of memory. */
+static int
+fail_read(feed *f, const newt__transaction *t, const char *text)
+{
+    newt__writer w = {.buf.env = &newt__malloc_env};
+    newt__fault fault;
+    newt__code code;
+
+    newt__write_begin(&w, "x", 1, 0);
+    code = newt__write_json(&w, text, strlen(text), &fault);
+    newt__writer_free(&w);
+    return code == NEWT__OK || code == NEWT__NOMEM ? newt__fail_memory(f->e) : fail_classes(f, t);
+}
+
 /* The names of a list in JSON, each with a NUL after it. */
 static int
 read_classes(feed *f, const newt__transaction *t, const char *text)
 {
-    json_error_t wrong;
-    json_t *list = json_loads(text, 0, &wrong), *name;
+    json_t *list = json_loads(text, 0, NULL), *name;
     int status = NEWT_OK;
     size_t i;
 
-    if (!list && json_error_code(&wrong) == json_error_out_of_memory)
-        return newt__fail_memory(f->e);
+    if (!list)
+        return fail_read(f, t, text);
     if (!json_is_array(list))
         status = fail_classes(f, t);
     json_array_foreach(list, i, name)
@@ -73,9 +86,9 @@ read_objects(feed *f, newt__transaction *t, sqlite3_stmt *s, int column)
     int status;
 
     f->written.n = f->removed.n = f->classes.n = 0;
-    status = newt__zoids_take(&f->written, &f->x->file, s, column, f->e);
+    status = newt__oids_take(&f->written, &f->x->file, s, column, f->e);
     if (status == NEWT_OK)
-        status = newt__zoids_take(&f->removed, &f->x->file, s, column + 1, f->e);
+        status = newt__oids_take(&f->removed, &f->x->file, s, column + 1, f->e);
     if (status == NEWT_OK && classes)
         status = read_classes(f, t, classes);
     else if (status == NEWT_OK && sqlite3_column_type(s, column + 2) != SQLITE_NULL)
@@ -238,8 +251,8 @@ newt__sqlite_next(newt__session *x, newt__cursor *c, int64_t objects, newt__take
         status = follow(&f);
     if (status == NEWT_OK && f.missing)
         status = fail_missing(x, c->after, e);
-    newt__zoids_free(&f.written);
-    newt__zoids_free(&f.removed);
+    newt__oids_free(&f.written);
+    newt__oids_free(&f.removed);
     newt__buffer_free(&f.classes);
     return status;
 }

@@ -50,6 +50,7 @@ typedef enum newt__sql {
     NEWT__Q_UNPROJECT,
     NEWT__Q_REJECT,
     NEWT__Q_UNREJECT,
+    NEWT__Q_ANY_REJECT,
     NEWT__Q_TRANSACTION,
     NEWT__Q_PART,
     NEWT__Q_IMPORT_FIRST,

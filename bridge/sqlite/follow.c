@@ -1,31 +1,13 @@
 /*
  * follow.c - those who follow: where they stand, who may, and what they write with their position
  *
- * Who follows under a name holds a lock on a byte of the -wal file, far past its end. It belongs
- * to the descriptor, so sessions of one process are in each other's way as well, and it ends with
- * the session whatever happens. Positions are moved by compare-and-set all the same.
+ * Positions are moved by compare-and-set, whoever has claimed the name.
  */
-#define _GNU_SOURCE /* F_OFD_SETLK */
 #include "session.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- claims ------------------------------------------------------------------------------- */
-
-static int
-lock_name(const newt__session *x, const char *name, short type)
-{
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_len = 1};
-
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 16777619u;
-    l.l_start = ((off_t)1 << 48) + hash;
-    return fcntl(x->wal, F_OFD_SETLK, &l);
-}
 
 int
 newt__sqlite_claim(newt__session *x, const char *name, bool *mine, newt_error *e)
@@ -33,25 +15,13 @@ newt__sqlite_claim(newt__session *x, const char *name, bool *mine, newt_error *e
     int status = newt__sqlite_ready(x, 0, e);
 
     *mine = true;
-    if (status != NEWT_OK || x->file.read_only)
-        return status;
-    if (x->wal < 0)
-        x->wal = open(sqlite3_filename_wal(sqlite3_db_filename(x->file.db, "main")),
-                      O_RDWR | O_CLOEXEC);
-    if (x->wal < 0)
-        return newt__file_fail_system(&x->file, errno, e);
-    if (lock_name(x, name, F_WRLCK) == 0)
-        return NEWT_OK;
-    *mine = false;
-    return errno == EAGAIN || errno == EACCES ? NEWT_OK
-                                              : newt__file_fail_system(&x->file, errno, e);
+    return status == NEWT_OK && !x->file.read_only ? newt__claim(x, name, mine, e) : status;
 }
 
 void
 newt__sqlite_release(newt__session *x, const char *name)
 {
-    if (x->wal >= 0)
-        (void)lock_name(x, name, F_UNLCK);
+    newt__claim_end(x, name);
 }
 
 /* ---- where they stand --------------------------------------------------------------------- */
@@ -106,15 +76,6 @@ finish(newt__session *x, int status, newt_error *e)
 }
 
 static int
-fail_elsewhere(const char *name, newt_error *e)
-{
-    newt__fail(e, NEWT_ECONFLICT, 0, "another process follows as \"%s\"", name);
-    memcpy(e->sqlstate, "40001", sizeof e->sqlstate);
-    newt__fail_hint(e, "Only one process at a time can follow as \"%s\".", name);
-    return NEWT_ECONFLICT;
-}
-
-static int
 move_it(newt__session *x, const char *name, const char *kind, const newt__standing *from,
         const newt__standing *to, newt_error *e)
 {
@@ -136,7 +97,7 @@ move_it(newt__session *x, const char *name, const char *kind, const newt__standi
     }
     status = newt__file_run(&x->file, s, e);
     if (status == NEWT_OK && sqlite3_changes(x->file.db) != 1)
-        status = fail_elsewhere(name, e);
+        status = newt__fail_follower(e, name);
     return status;
 }
 
@@ -177,7 +138,7 @@ newt__follower_stands(newt__session *x, const char *name, const newt__standing *
     int status = newt__sqlite_follower(x, name, NULL, &at, &found, e);
 
     if (status == NEWT_OK && (!found || at.at.tid != from->at.tid || at.copied != from->copied))
-        status = fail_elsewhere(name, e);
+        status = newt__fail_follower(e, name);
     return status;
 }
 

@@ -45,7 +45,7 @@ drop_object(newt__session *x, int64_t oid, newt_error *e)
 
 /* Objects between two oids, in order. */
 static int
-list_between(newt__session *x, int64_t after, int64_t up_to, newt__zoids *out, newt_error *e)
+list_between(newt__session *x, int64_t after, int64_t up_to, newt__oids *out, newt_error *e)
 {
     sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_BETWEEN, e);
 
@@ -53,14 +53,14 @@ list_between(newt__session *x, int64_t after, int64_t up_to, newt__zoids *out, n
         return e->status;
     sqlite3_bind_int64(s, 1, after);
     sqlite3_bind_int64(s, 2, up_to);
-    return newt__zoids_list(out, &x->file, s, e);
+    return newt__oids_list(out, &x->file, s, e);
 }
 
 /* Those that are here and not among what was handed over, which is in order. */
 static int
 drop_others(newt__session *x, const newt__import *what, newt_error *e)
 {
-    newt__zoids here = {0};
+    newt__oids here = {0};
     int status = list_between(x, what->after, what->up_to, &here, e);
     size_t at = 0;
 
@@ -70,7 +70,7 @@ drop_others(newt__session *x, const newt__import *what, newt_error *e)
         if (at == what->n_objects || what->objects[at].oid != here.oids[i])
             status = drop_object(x, here.oids[i], e);
     }
-    newt__zoids_free(&here);
+    newt__oids_free(&here);
     return status;
 }
 

@@ -50,17 +50,27 @@ append(char **to, const char *format, ...)
     return joined != NULL;
 }
 
+/* A name, or names with dots between them. */
+static bool
+is_place(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (s[i] == '"' || s[i] == '\\' ||
+            (s[i] == '.' && (i == 0 || i == n - 1 || s[i - 1] == '.')))
+            return false;
+    return true;
+}
+
 /* A field, "author.name": its column "author_name" and its place '$."author"."name"'. */
 static int
 add_field(fields *f, const newt__index *x, const char *s, size_t n, newt_error *e)
 {
-    char column[128], path[256] = "$.\"";
+    char column[128], path[4 + 3 * sizeof column] = "$.\"";
     size_t at = strlen(path);
 
     while (n > 0 && strchr(" \t\r\n", s[n - 1]))
         n--;
-    if (n == 0 || n >= sizeof column || f->n == MOST_FIELDS || s[0] == '.' || s[n - 1] == '.' ||
-        memchr(s, '"', n) || memchr(s, '\\', n)) {
+    if (n == 0 || n >= sizeof column || f->n == MOST_FIELDS || !is_place(s, n)) {
         newt__fail(e, NEWT_EINVAL, 0, "\"%.*s\" cannot be a field of index \"%s\"", (int)n, s,
                    x->name);
         newt__fail_hint(e,
@@ -69,7 +79,7 @@ add_field(fields *f, const newt__index *x, const char *s, size_t n, newt_error *
                         MOST_FIELDS);
         return NEWT_EINVAL;
     }
-    for (size_t i = 0; i < n && at < sizeof path - 5; i++) {
+    for (size_t i = 0; i < n; i++) {
         column[i] = s[i] == '.' ? '_' : s[i];
         if (s[i] == '.') {
             memcpy(path + at, "\".\"", 3);

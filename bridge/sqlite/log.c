@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    OIDS_IN_ROW = 1000, /* more go to transaction_object */
-    OIDS_IN_PART = 5000 /* there */
-};
-
 void
 newt__log_begin(newt__log *l, newt__file *f, int64_t serial)
 {
@@ -114,7 +109,7 @@ newt__log_add(newt__log *l, int64_t oid, bool removed, const void *class_name, s
     if (!list_oid(removed ? &l->removed : &l->written, oid) ||
         (removed && !list_class(&l->classes, class_name, n)))
         return newt__fail_memory(e);
-    return l->written.n + l->removed.n == OIDS_IN_PART ? write_part(l, e) : NEWT_OK;
+    return l->written.n + l->removed.n == NEWT__OIDS_IN_PART ? write_part(l, e) : NEWT_OK;
 }
 
 int
@@ -124,7 +119,7 @@ newt__log_end(newt__log *l, const newt__transaction *t, newt_error *e)
     sqlite3_stmt *s;
     int status = NEWT_OK;
 
-    if (n > (l->parts > 0 ? 0 : OIDS_IN_ROW))
+    if (n > (l->parts > 0 ? 0 : NEWT__OIDS_IN_ROW))
         status = write_part(l, e);
     s = status == NEWT_OK ? newt__file_statement(l->file, NEWT__Q_TRANSACTION, e) : NULL;
     if (!s)

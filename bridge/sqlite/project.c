@@ -158,7 +158,8 @@ project_one(projecting *p, int64_t oid)
     if (there)
         return write_row(p, &row, had);
     p->out->removed++;
-    return newt__row_write(&p->x->file, &row, p->e);
+    status = newt__row_write(&p->x->file, &row, p->e);
+    return status == NEWT_OK ? newt__rejects_remove(&p->x->file, oid, p->e) : status;
 }
 
 static void
@@ -168,14 +169,17 @@ projecting_free(projecting *p)
     newt__buffer_free(&p->json);
 }
 
+/* A check writes nothing: nobody waits for it, and it waits for nobody. */
 static int
-begin(projecting *p, newt__session *x, newt_progress *out, newt_error *e)
+begin(projecting *p, newt__session *x, bool writes, newt_progress *out, newt_error *e)
 {
     int status = newt__sqlite_ready(x, 0, e);
 
     *p = (projecting){.x = x, .e = e, .out = out};
     p->record.env = p->json.env = &newt__malloc_env;
-    return status == NEWT_OK ? newt__file_lock(&x->file, e) : status;
+    if (status != NEWT_OK)
+        return status;
+    return writes ? newt__file_lock(&x->file, e) : newt__file_do(&x->file, NEWT__Q_BEGIN, e);
 }
 
 static int
@@ -211,7 +215,7 @@ int
 newt__sqlite_project(newt__session *x, const newt__part *part, newt_progress *out, newt_error *e)
 {
     projecting p;
-    int status = begin(&p, x, out, e);
+    int status = begin(&p, x, true, out, e);
 
     if (status != NEWT_OK)
         return status;
@@ -225,7 +229,7 @@ newt__sqlite_project(newt__session *x, const newt__part *part, newt_progress *ou
 
 /* The next objects that were refused. */
 static int
-list_refused(newt__session *x, int64_t after, int64_t at_most, newt__zoids *out, newt_error *e)
+list_refused(newt__session *x, int64_t after, int64_t at_most, newt__oids *out, newt_error *e)
 {
     sqlite3_stmt *s = newt__file_statement(&x->file, NEWT__Q_REFUSED, e);
 
@@ -233,7 +237,7 @@ list_refused(newt__session *x, int64_t after, int64_t at_most, newt__zoids *out,
         return e->status;
     sqlite3_bind_int64(s, 1, after);
     sqlite3_bind_int64(s, 2, at_most);
-    return newt__zoids_list(out, &x->file, s, e);
+    return newt__oids_list(out, &x->file, s, e);
 }
 
 /* early: by those who follow all the time, which has no purpose here. */
@@ -241,13 +245,13 @@ int
 newt__sqlite_retry(newt__session *x, bool early, int64_t max_objects, newt_progress *out,
                    newt_error *e)
 {
-    newt__zoids oids = {0};
+    newt__oids oids = {0};
     projecting p;
     int status;
 
     if (early)
         return NEWT_OK;
-    status = begin(&p, x, out, e);
+    status = begin(&p, x, true, out, e);
     if (status != NEWT_OK)
         return status;
     status = list_refused(x, x->retried, max_objects, &oids, e);
@@ -258,7 +262,7 @@ newt__sqlite_retry(newt__session *x, bool early, int64_t max_objects, newt_progr
         out->behind_us = oids.n == (size_t)max_objects;
         x->retried = out->behind_us ? oids.oids[oids.n - 1] : 0;
     }
-    newt__zoids_free(&oids);
+    newt__oids_free(&oids);
     return status;
 }
 
@@ -342,7 +346,7 @@ count(projecting *p, newt_sweep *s, int64_t oid, newt__row_fault fault, int *tol
 
 /* The objects of a window; *last: the last of them. */
 static int
-sweep_objects(projecting *p, newt_sweep *s, int64_t objects, newt__zoids *faulty, int64_t *last,
+sweep_objects(projecting *p, newt_sweep *s, int64_t objects, newt__oids *faulty, int64_t *last,
               int *told)
 {
     sqlite3_stmt *q = newt__file_statement(&p->x->file, NEWT__Q_OBJECTS, p->e);
@@ -367,7 +371,7 @@ sweep_objects(projecting *p, newt_sweep *s, int64_t objects, newt__zoids *faulty
         }
         if (status == 1)
             status = NEWT_OK;
-        if (status == NEWT_OK && fault != NEWT__ROW_FINE && !newt__zoids_add(faulty, row.oid))
+        if (status == NEWT_OK && fault != NEWT__ROW_FINE && !newt__oids_add(faulty, row.oid))
             status = newt__fail_memory(p->e);
     }
     if (status == NEWT_OK && code != SQLITE_DONE)
@@ -381,7 +385,7 @@ sweep_objects(projecting *p, newt_sweep *s, int64_t objects, newt__zoids *faulty
 
 /* Rows of the window that have no object. */
 static int
-sweep_extra(projecting *p, newt_sweep *s, int64_t up_to, newt__zoids *faulty, int *told)
+sweep_extra(projecting *p, newt_sweep *s, int64_t up_to, newt__oids *faulty, int *told)
 {
     sqlite3_stmt *q = newt__file_statement(&p->x->file, NEWT__Q_EXTRA, p->e);
     int code = SQLITE_ROW, status = NEWT_OK;
@@ -394,7 +398,7 @@ sweep_extra(projecting *p, newt_sweep *s, int64_t up_to, newt__zoids *faulty, in
         int64_t oid = sqlite3_column_int64(q, 0);
 
         count(p, s, oid, NEWT__ROW_EXTRA, told);
-        if (!newt__zoids_add(faulty, oid))
+        if (!newt__oids_add(faulty, oid))
             status = newt__fail_memory(p->e);
     }
     if (status == NEWT_OK && code != SQLITE_DONE)
@@ -410,9 +414,9 @@ newt__sqlite_sweep(newt__session *x, newt_sweep *s, newt_error *e)
     bool writes = s->kind == NEWT_SWEEP_REPROJECT;
     int64_t objects = writes ? INT64_MAX : s->objects ? s->objects : OBJECTS, last = s->after;
     newt_progress out = {0};
-    newt__zoids faulty = {0};
+    newt__oids faulty = {0};
     projecting p;
-    int told = 0, status = begin(&p, x, &out, e);
+    int told = 0, status = begin(&p, x, writes, &out, e);
 
     if (status != NEWT_OK)
         return status;
@@ -429,6 +433,6 @@ newt__sqlite_sweep(newt__session *x, newt_sweep *s, newt_error *e)
         s->written += out.written + out.removed;
         s->refused += out.refused;
     }
-    newt__zoids_free(&faulty);
+    newt__oids_free(&faulty);
     return status;
 }

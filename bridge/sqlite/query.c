@@ -6,6 +6,7 @@
  */
 #include "session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ typedef struct running {
     newt__buffer texts;
     /* of a page */
     int64_t total;
-    newt__zoids page;
+    newt__oids page;
 } running;
 
 /* ---- values ------------------------------------------------------------------------------- */
@@ -76,16 +77,16 @@ add_hex(newt__buffer *out, const uint8_t *p, size_t n)
     return true;
 }
 
-/* All digits that count; SQLite's own text of it has fewer. */
+/* The text that reads back as the same number, as PostgreSQL has it; SQLite's own has fewer digits.
+ * There is no NaN in SQLite. */
 static bool
 add_real(newt__buffer *out, double x)
 {
-    char text[32];
-    int n = snprintf(text, sizeof text, "%.17g", x);
+    char text[NEWT__FLOAT_TEXT];
+    size_t n = isinf(x) ? (size_t)snprintf(text, sizeof text, "%sInfinity", x < 0 ? "-" : "")
+                        : newt__double_text(x, text);
 
-    if (strchr(text, 'i'))
-        n = snprintf(text, sizeof text, "%sInfinity", x < 0 ? "-" : "");
-    return newt__buffer_append(out, text, (size_t)n);
+    return newt__buffer_append(out, text, n);
 }
 
 /* Values that are not as they are to be handed over are made, in texts. */
@@ -155,8 +156,8 @@ take_found(running *r)
         return fail_search(r->e);
     if (place < r->q->offset || place - r->q->offset >= r->q->limit)
         return NEWT_OK;
-    return newt__zoids_add(&r->page, sqlite3_column_int64(r->s, 0)) ? NEWT_OK
-                                                                    : newt__fail_memory(r->e);
+    return newt__oids_add(&r->page, sqlite3_column_int64(r->s, 0)) ? NEWT_OK
+                                                                   : newt__fail_memory(r->e);
 }
 
 /* Total, zoid, place; also of a page that has no row. */
@@ -280,7 +281,7 @@ newt__sqlite_query(newt__session *x, const newt__query *q, bool *over, newt_erro
     free(r.values);
     free(r.lengths);
     free(r.made);
-    newt__zoids_free(&r.page);
+    newt__oids_free(&r.page);
     newt__buffer_free(&r.texts);
     return status;
 }

@@ -47,7 +47,7 @@ fail_row(const newt__row *r, newt_error *e)
 static int
 write_rejects(newt__file *f, const newt__row *r, newt_error *e)
 {
-    int status = newt__rejects_remove(f, r->oid, e);
+    int status = NEWT_OK;
     json_t *reject;
     size_t i;
 
@@ -90,6 +90,20 @@ newt__row_write(newt__file *f, const newt__row *r, newt_error *e)
     if (status == NEWT_OK && json_array_size(r->rejects) > 0)
         status = write_rejects(f, r, e);
     return status;
+}
+
+int
+newt__rejects_found(newt__file *f, bool *out, newt_error *e)
+{
+    sqlite3_stmt *s = newt__file_statement(f, NEWT__Q_ANY_REJECT, e);
+    int code;
+
+    if (!s)
+        return e->status;
+    code = sqlite3_step(s);
+    *out = code == SQLITE_ROW;
+    sqlite3_reset(s);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? NEWT_OK : newt__file_fail(f, code, e);
 }
 
 int

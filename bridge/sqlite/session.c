@@ -8,13 +8,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
-    MOST_CHANGES = 10000, /* more are not listed: the cache is dropped */
-    OIDS = 1024,          /* that a newt_db takes at once */
-    CLOSE = 3,            /* oids no farther apart are close */
-    RUN = 4               /* from this many close ones on, they are read together */
+    OIDS = 1024, /* that a newt_db takes at once */
+    CLOSE = 3,   /* oids no farther apart are close */
+    RUN = 4      /* from this many close ones on, they are read together */
 };
 
 /* ---- sessions ----------------------------------------------------------------------------- */
@@ -37,6 +35,7 @@ newt__sqlite_connect(newt__storage *s, newt__opened *opened, void *arg, newt_sta
 void
 newt__sqlite_abandon(newt__session *x)
 {
+    newt__claims_end(x, false);
     newt__file_abandon(&x->file);
     x->within = x->wanted = x->reading = x->writing = false;
 }
@@ -44,10 +43,8 @@ newt__sqlite_abandon(newt__session *x)
 static void
 close_file(newt__session *x)
 {
+    newt__claims_end(x, true);
     newt__file_close(&x->file);
-    if (x->wal >= 0)
-        close(x->wal);
-    x->wal = -1;
     x->reading = x->writing = false;
 }
 
@@ -64,7 +61,7 @@ newt__sqlite_disconnect(newt__session *x)
     if (!newt__process_is(x->storage->process))
         newt__sqlite_abandon(x);
     close_file(x);
-    newt__zoids_free(&x->others);
+    newt__oids_free(&x->others);
     free(x);
 }
 
@@ -159,9 +156,9 @@ newt__newest_find(newt__session *x, newt__position *out, newt_error *e)
 static int
 take_lists(newt__session *x, sqlite3_stmt *s, int column, newt_error *e)
 {
-    int status = newt__zoids_take(&x->others, &x->file, s, column, e);
+    int status = newt__oids_take(&x->others, &x->file, s, column, e);
 
-    return status == NEWT_OK ? newt__zoids_take(&x->others, &x->file, s, column + 1, e) : status;
+    return status == NEWT_OK ? newt__oids_take(&x->others, &x->file, s, column + 1, e) : status;
 }
 
 /* Objects of a large transaction. */
@@ -174,7 +171,7 @@ list_parts(newt__session *x, int64_t serial, newt_error *e)
     if (!s)
         return e->status;
     sqlite3_bind_int64(s, 1, serial);
-    while (status == NEWT_OK && x->others.n <= MOST_CHANGES &&
+    while (status == NEWT_OK && x->others.n <= NEWT__MOST_CHANGES &&
            (code = sqlite3_step(s)) != SQLITE_DONE) {
         status = code == SQLITE_ROW ? take_lists(x, s, 0, e) : newt__file_fail(&x->file, code, e);
     }
@@ -206,7 +203,7 @@ newt__changes_list(newt__session *x, newt__position after, newt__changes *out, n
         out->to = (newt__position){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)};
         status = sqlite3_column_type(s, 2) == SQLITE_NULL ? list_parts(x, out->to.serial, e)
                                                           : take_lists(x, s, 2, e);
-        out->all = x->others.n > MOST_CHANGES;
+        out->all = x->others.n > NEWT__MOST_CHANGES;
     }
     if (status == NEWT_OK && code != SQLITE_ROW && code != SQLITE_DONE)
         status = newt__file_fail(&x->file, code, e);

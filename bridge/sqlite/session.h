@@ -16,12 +16,6 @@ struct newt__storage {
     int64_t next_oid, end_oid;
 };
 
-/* Oids in a list that grows. */
-typedef struct newt__zoids {
-    int64_t *oids;
-    size_t n, cap;
-} newt__zoids;
-
 struct newt__session {
     newt__storage *storage;
     newt__file file;
@@ -32,20 +26,18 @@ struct newt__session {
     bool wanted;             /* a snapshot is to be opened */
     bool reading;            /* one is open */
     bool writing;            /* a transaction of a follower's is open */
-    newt__zoids others;      /* of the last changes */
+    newt__oids others;       /* of the last changes */
     int64_t retried;         /* of refused objects, up to this one */
     int wal;                 /* the descriptor whose locks are the claims; -1: none */
 };
 
-/* ---- lists of oids (zoids.c) -------------------------------------------------------------- */
+/* ---- lists of oids (oids.c) --------------------------------------------------------------- */
 
-bool newt__zoids_add(newt__zoids *list, int64_t oid); /* false: no memory */
 /* Appends those of a column, "[1,2]" or null. */
-int newt__zoids_take(newt__zoids *list, const newt__file *f, sqlite3_stmt *s, int column,
-                     newt_error *e);
+int newt__oids_take(newt__oids *list, const newt__file *f, sqlite3_stmt *s, int column,
+                    newt_error *e);
 /* Appends the first column of each row of s, whose parameters are bound, and resets s. */
-int newt__zoids_list(newt__zoids *list, newt__file *f, sqlite3_stmt *s, newt_error *e);
-void newt__zoids_free(newt__zoids *list);
+int newt__oids_list(newt__oids *list, newt__file *f, sqlite3_stmt *s, newt_error *e);
 
 /* ---- the row of a transaction (log.c) ------------------------------------------------------- */
 
@@ -78,8 +70,11 @@ typedef struct newt__row {
     const json_t *rejects;  /* or NULL */
 } newt__row;
 
-/* Writes the row, or removes it. What an index refuses is an error that names the object. */
+/* Writes the row, or removes it, and enters its rejects: those that are there are the caller's to
+ * remove. What an index refuses is an error that names the object. */
 int newt__row_write(newt__file *f, const newt__row *r, newt_error *e);
+/* Whether there is any entry: as a rule there is none, and nothing to be removed. */
+int newt__rejects_found(newt__file *f, bool *out, newt_error *e);
 int newt__rejects_remove(newt__file *f, int64_t oid, newt_error *e);
 /* n 0: the whole row was refused, and why says so. */
 int newt__reject_write(newt__file *f, const newt__row *r, int64_t n, const char *path,
@@ -122,6 +117,14 @@ int newt__program_prepare(newt__session *x, const char *sql, int n, const char *
                           newt__judging as, sqlite3_stmt **out, newt_error *e);
 void newt__program_done(newt__session *x, sqlite3_stmt *s);
 
+/* ---- names of those who follow (claims.c) --------------------------------------------------- */
+
+/* *mine: false if another session has it. */
+int newt__claim(newt__session *x, const char *name, bool *mine, newt_error *e);
+void newt__claim_end(newt__session *x, const char *name);
+/* Of all names. ours: false in a child, to whose parent they belong. */
+void newt__claims_end(newt__session *x, bool ours);
+
 /* ---- the functions of the tables that are elsewhere --------------------------------------- */
 
 newt__outcome newt__sqlite_commit(newt__session *x, const newt__writes *w, newt__committed *out,
@@ -136,8 +139,6 @@ int newt__sqlite_register(newt__session *x, const newt__registered *list, size_t
 int newt__sqlite_next(newt__session *x, newt__cursor *c, int64_t objects,
                       newt__take_transaction *take, void *arg, newt_error *e);
 int newt__sqlite_wait(newt__session *x, newt__position after, int at_most_ms, newt_error *e);
-int newt__sqlite_origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg,
-                        newt_error *e);
 int newt__sqlite_origin(newt__session *x, int64_t serial, newt__take_transaction *take, void *arg,
                         newt_error *e);
 int newt__sqlite_newest(newt__session *x, newt__position *out, newt_error *e);

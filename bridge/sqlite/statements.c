@@ -54,6 +54,7 @@ const char *const newt__sqls[NEWT__N_SQL] = {
     [NEWT__Q_REJECT] = "INSERT INTO newt_reject_entry (zoid, serial, n, path, reason, "
                        "sqlstate, constraint_name) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [NEWT__Q_UNREJECT] = "DELETE FROM newt_reject_entry WHERE zoid = ?1",
+    [NEWT__Q_ANY_REJECT] = "SELECT 1 FROM newt_reject_entry LIMIT 1",
     [NEWT__Q_TRANSACTION] =
         "INSERT INTO \"transaction\" (tid, serial, committed_at, username, description, extension, "
         "written, removed, removed_classes) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "

@@ -1,10 +1,15 @@
 /*
  * sqlite_session.c - what sessions find in a file in SQLite that others have changed: rows that are
- * damaged, and another file in its place; what the program's statements must leave alone
+ * damaged, and another file in its place; what the program's statements must leave alone; what
+ * waits for whom, and who has a name
  */
 #include "stored.h"
 
 #include "../bridge/feeds.h"
+
+#include <float.h>
+#include <locale.h>
+#include <sys/wait.h>
 
 /* ---- rows that are damaged ------------------------------------------------------------------- */
 
@@ -324,10 +329,195 @@ test_own_tables(void **state)
     store_close(&s);
 }
 
+/* ---- entries of what was refused ------------------------------------------------------------- */
+
+static newt_sweep
+sweep(newt_conn *c, newt_sweep_kind kind)
+{
+    newt_sweep s = {.size = sizeof s, .kind = kind};
+
+    while (!s.over)
+        ok(c, newt_project_sweep(c, &s));
+    return s;
+}
+
+/* They go with the object, and when it is written so that it has a row. */
+static void
+test_entries(void **state)
+{
+    item_ref items[N];
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "entries");
+    make_items(s.a, items);
+    free(file_text(s.file, "DELETE FROM newt_projection"));
+    free(file_text(s.file, "CREATE UNIQUE INDEX one ON newt_projection (class_name)"));
+    assert_int_equal(sweep(s.a, NEWT_SWEEP_MISSING).refused, N - 1);
+    assert_file(s.file, "2", "SELECT count(*) FROM newt_reject_entry");
+    free(file_text(s.file, "DROP INDEX one"));
+    begin(s.a);
+    write_n(s.a, items[N - 1], 7);
+    commit(s.a);
+    assert_file(s.file, "1", "SELECT count(*) FROM newt_reject_entry");
+    begin(s.a);
+    ok(s.a, newt_delete(s.a, items[N - 2].any));
+    commit(s.a);
+    assert_file(s.file, "0", "SELECT count(*) FROM newt_reject_entry");
+    assert_int_equal(sweep(s.a, NEWT_SWEEP_CHECK).missing, 0);
+    store_close(&s);
+}
+
+/* A check waits for nobody who writes. */
+static void
+test_check_beside_writer(void **state)
+{
+    item_ref items[N];
+    char uri[300];
+    newt_conn *c;
+    newt_db *db;
+    sqlite3 *raw;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "check");
+    make_items(s.a, items);
+    snprintf(uri, sizeof uri, "sqlite:%s?timeout=1", s.file);
+    assert_int_equal(newt_db_open(&db, uri, classes, NULL), NEWT_OK);
+    c = connect_(db);
+    assert_int_equal(sqlite3_open(s.file, &raw), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(raw, "BEGIN IMMEDIATE; DELETE FROM newt_projection", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sweep(c, NEWT_SWEEP_CHECK).missing, 0); /* it is not committed */
+    assert_int_equal(sqlite3_exec(raw, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(raw), SQLITE_OK);
+    assert_int_equal(sweep(c, NEWT_SWEEP_CHECK).missing, N + 1); /* with the root */
+    assert_int_equal(sweep(c, NEWT_SWEEP_MISSING).written, N + 1);
+    newt_close(c);
+    newt_db_close(db);
+    store_close(&s);
+}
+
+/* ---- claims --------------------------------------------------------------------------------- */
+
+/* Who closes a feed gives its name free, though a child has the file open, too. */
+static void
+test_claim_beside_child(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f;
+    int status, p[2];
+    pid_t child;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "claim");
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    nothing(s.b, f);
+    assert_int_equal(pipe(p), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char byte;
+
+        close(p[1]);
+        _exit(read(p[0], &byte, 1) == 0 ? 0 : 1); /* until the parent closes it, or ends */
+    }
+    close(p[0]);
+    newt_feed_close(f);
+    newt_close(s.b);
+    newt_close(s.a);
+    newt_db_close(s.db);
+    s.db = store_db(&s, classes, (newt_options){0});
+    s.a = connect_(s.db);
+    s.b = connect_(s.db);
+    f = open_feed(s.b, (newt_feed_options){.follower = "f"});
+    ok(s.b, newt_feed_next(f, 0, &b));
+    newt_feed_close(f);
+    close(p[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    store_close(&s);
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+/* Numbers come through to the last digit, whatever the locale. */
+static void
+test_reals(void **state)
+{
+    static const char *const locales[] = {"C", "de_DE.UTF-8", "de_DE.utf8"};
+    json_t *rows, *expected;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "reals");
+    for (size_t k = 0; k < sizeof locales / sizeof *locales; k++) {
+        if (!setlocale(LC_NUMERIC, locales[k]))
+            continue;
+        begin(s.a);
+        ok(s.a, newt_query(s.a, &rows,
+                           "SELECT 0.1 AS a, -2.5 AS b, 1e300 AS c, 5e-324 AS d, 3.0 AS e, "
+                           "0.1 + 0.2 AS f, 1.7976931348623157e308 AS g, 9e999 AS h, -9e999 AS i",
+                           0, NULL));
+        expected = json_pack("[{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:s,s:s}]", "a", 0.1, "b", -2.5, "c",
+                             1e300, "d", 5e-324, "e", 3.0, "f", 0.1 + 0.2, "g", DBL_MAX, "h",
+                             "Infinity", "i", "-Infinity");
+        if (!json_equal(rows, expected))
+            fail_msg("%s: %s", locales[k], json_dumps(rows, 0));
+        json_decref(rows);
+        json_decref(expected);
+        newt_abort(s.a);
+    }
+    setlocale(LC_NUMERIC, "C");
+    store_close(&s);
+}
+
+/* ---- indexes of words ---------------------------------------------------------------------------
+ */
+
+/* Long names are not cut; an empty part of one is refused. */
+static void
+test_index_names(void **state)
+{
+    static const char *const wrong[] = {"a..b", ".a", "a.", "..", "a.b..c"};
+    char dotted[128];
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "index_names");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(newt_index_create(s.a, "bad", "Item", wrong[i], NEWT_INDEX_TEXT),
+                         NEWT_EINVAL);
+    for (size_t i = 0; i < sizeof dotted - 1; i++)
+        dotted[i] = i % 2 ? '.' : 'x';
+    dotted[sizeof dotted - 1] = 0; /* 127 bytes */
+    ok(s.a, newt_index_create(s.a, "deep", "Item", dotted, NEWT_INDEX_TEXT));
+    make_item(s.a, "x", 1);
+    assert_file(s.file, "64",
+                "SELECT (length(sql) - length(replace(sql, '\"x\"', ''))) / 3 FROM sqlite_schema "
+                "WHERE type = 'view' AND sql LIKE '%\"x\".\"x\"%'");
+    store_close(&s);
+}
+
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_few_classes),      cmocka_unit_test(test_damaged_lists),
-    cmocka_unit_test(test_begun_after),      cmocka_unit_test(test_begun_before),
-    cmocka_unit_test(test_oids_of_replaced), cmocka_unit_test(test_own_tables),
+    cmocka_unit_test(test_few_classes),
+    cmocka_unit_test(test_damaged_lists),
+    cmocka_unit_test(test_begun_after),
+    cmocka_unit_test(test_begun_before),
+    cmocka_unit_test(test_oids_of_replaced),
+    cmocka_unit_test(test_own_tables),
+    cmocka_unit_test(test_entries),
+    cmocka_unit_test(test_check_beside_writer),
+    cmocka_unit_test(test_claim_beside_child),
+    cmocka_unit_test(test_reals),
+    cmocka_unit_test(test_index_names),
 };
 
 int

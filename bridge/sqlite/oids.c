@@ -1,27 +1,10 @@
 /*
- * zoids.c - lists of oids: in a column, as JSON, or a row each
+ * oids.c - lists of oids: in a column, as JSON, or a row each
  */
 #include "session.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-bool
-newt__zoids_add(newt__zoids *list, int64_t oid)
-{
-    if (list->n == list->cap) {
-        size_t cap = list->cap ? 2 * list->cap : 64;
-        int64_t *more = cap < SIZE_MAX / sizeof *more ? realloc(list->oids, cap * sizeof *more)
-                                                      : NULL;
-
-        if (!more)
-            return false;
-        list->oids = more;
-        list->cap = cap;
-    }
-    list->oids[list->n++] = oid;
-    return true;
-}
 
 static int
 fail_list(const newt__file *f, sqlite3_stmt *s, int column, newt_error *e)
@@ -33,7 +16,7 @@ fail_list(const newt__file *f, sqlite3_stmt *s, int column, newt_error *e)
 }
 
 int
-newt__zoids_take(newt__zoids *list, const newt__file *f, sqlite3_stmt *s, int column, newt_error *e)
+newt__oids_take(newt__oids *list, const newt__file *f, sqlite3_stmt *s, int column, newt_error *e)
 {
     const char *json = (const char *)sqlite3_column_text(s, column);
     char *end;
@@ -49,7 +32,7 @@ newt__zoids_take(newt__zoids *list, const newt__file *f, sqlite3_stmt *s, int co
 
         if (end == json || oid < 1)
             return fail_list(f, s, column, e);
-        if (!newt__zoids_add(list, oid))
+        if (!newt__oids_add(list, oid))
             return newt__fail_memory(e);
         json = end;
     } while (*json == ',');
@@ -57,22 +40,15 @@ newt__zoids_take(newt__zoids *list, const newt__file *f, sqlite3_stmt *s, int co
 }
 
 int
-newt__zoids_list(newt__zoids *list, newt__file *f, sqlite3_stmt *s, newt_error *e)
+newt__oids_list(newt__oids *list, newt__file *f, sqlite3_stmt *s, newt_error *e)
 {
     int code = SQLITE_ROW, status = NEWT_OK;
 
     while (status == NEWT_OK && (code = sqlite3_step(s)) == SQLITE_ROW)
-        if (!newt__zoids_add(list, sqlite3_column_int64(s, 0)))
+        if (!newt__oids_add(list, sqlite3_column_int64(s, 0)))
             status = newt__fail_memory(e);
     if (status == NEWT_OK && code != SQLITE_DONE)
         status = newt__file_fail(f, code, e);
     sqlite3_reset(s);
     return status;
-}
-
-void
-newt__zoids_free(newt__zoids *list)
-{
-    free(list->oids);
-    *list = (newt__zoids){0};
 }
