@@ -133,6 +133,10 @@ typedef struct {
 typedef struct {
     newt_bytes item;
 } newt_json; /* a value of any shape, see newt_json_set; p == NULL: null */
+typedef struct {
+    newt_text store; /* newt_options.store_name there; store.s == NULL: null */
+    int64_t oid;
+} newt_store_ref; /* an object of another store, see newt_store_ref_set */
 
 #define NEWT_TIME_NULL INT64_MIN
 #define NEWT_DATE_NULL INT32_MIN
@@ -177,7 +181,8 @@ typedef enum newt_kind {
     NEWT_K_JSON,
     NEWT_K_ENUM,
     NEWT_K_REF,
-    NEWT_K_STRUCT
+    NEWT_K_STRUCT,
+    NEWT_K_STORE_REF
 } newt_kind;
 
 typedef enum newt_shape {
@@ -293,7 +298,8 @@ struct newt_hooks {
              : NEWT_K_UUID, newt_decimal                                                           \
              : NEWT_K_DECIMAL, newt_json                                                           \
              : NEWT_K_JSON, newt_ref                                                               \
-             : NEWT_K_REF)
+             : NEWT_K_REF, newt_store_ref                                                          \
+             : NEWT_K_STORE_REF)
 #define NEWT__IS(x, T, k) _Generic((x), T : (k))
 #define NEWT__ENUMCHK(x)                                                                           \
     (sizeof(x) == sizeof(int) ? _Generic((x), int : NEWT_K_ENUM, unsigned : NEWT_K_ENUM) : 0)
@@ -626,6 +632,8 @@ typedef struct newt_options {
     void *notice_arg;
     newt_trace *trace; /* called after each call to the storage in a transaction; or NULL */
     void *trace_arg;
+    const char *store_name; /* by which references in other stores name this one, in every program
+                               that follows them: 1 to 255 bytes of UTF-8; or NULL. Copied */
 } newt_options;
 
 /*
@@ -784,9 +792,22 @@ NEWT_API int newt_join(newt_conn *c, const newt_resource *r) NEWT_CHECK;
  *
  * NEWT_EBUSY: one of the two has no open transaction. NEWT_EINVAL: both are the same connection;
  * `with` has joined another one already, or has resources of its own; its store is not in
- * PostgreSQL, is a layer, or was opened with newt_options.transaction_pooling; sort_key is NULL.
+ * PostgreSQL, is a layer, was opened with newt_options.transaction_pooling, or has the
+ * newt_options.store_name of one that is there already; sort_key is NULL.
  */
 NEWT_API int newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key) NEWT_CHECK;
+/*
+ * The connection to the store that r refers to, of those whose transactions end together: c, the
+ * one that c has joined, or another that has joined the same. With `twin`, a newt_store_ref in a
+ * Task t that was read through c:
+ *
+ *     newt_conn *there = newt_store_ref_conn(c, t->twin);
+ *     const struct task *twin = there ? task_read(there, (task_ref){{t->twin.oid}}) : NULL;
+ *
+ * NULL: r is null (NEWT_EINVAL), or none of them has a store of this newt_options.store_name
+ * (NEWT_EMISSING). Without joining a program finds the store by r.store itself.
+ */
+NEWT_API newt_conn *newt_store_ref_conn(newt_conn *c, newt_store_ref r);
 /*
  * What is prepared in a store: a crash of a program may have left it so. take is called with each
  * name, the oldest first, and the time since in microseconds; name is valid until take returns, and
@@ -945,6 +966,11 @@ NEWT_API int newt_text_setn(newt_object *o, newt_text *f, const void *s, size_t 
 NEWT_API int newt_bytes_set(newt_object *o, newt_bytes *f, const void *p, size_t n);
 /* "-12.50", "1E+10", "NaN", "Infinity", "-Infinity"; the scale is kept. NULL: null. */
 NEWT_API int newt_decimal_set(newt_object *o, newt_decimal *f, const char *digits);
+/* A reference to object r of the store of `of`, which has a newt_options.store_name. r null, or of
+ * NULL: null. It keeps nothing alive, and nothing checks whether the object is there: that store
+ * need not be open when this one is. newt_store_ref_conn finds the way there. NEWT_EINVAL: that
+ * store has no name; the oid is negative. */
+NEWT_API int newt_store_ref_set(newt_object *o, newt_store_ref *f, const newt_conn *of, newt_ref r);
 /* Appends `extra` zeroed items (times and dates null) and returns the first of them; pointers to
  * items may move. array is a member of the object, or of a struct in it. NULL: failed. */
 NEWT_API void *newt_array_grow(newt_object *o, void *array, size_t item_size, size_t extra);

@@ -21,6 +21,8 @@ const newt__kind_traits newt__kinds[NEWT__N_KINDS] = {
     [NEWT_K_ENUM] = {"enum", sizeof(int), 0, false, false},
     [NEWT_K_REF] = {"ref", sizeof(newt_ref), 0, true, true},
     [NEWT_K_STRUCT] = {"struct", 0, 0, false, false},
+    [NEWT_K_STORE_REF] = {"store_ref", sizeof(newt_store_ref), _Alignof(newt_store_ref), true,
+                          false},
 };
 
 const char *
@@ -65,6 +67,7 @@ newt__is_null(uint8_t kind, const void *p)
     case NEWT_K_DECIMAL: return ((const newt_decimal *)p)->digits.s == NULL;
     case NEWT_K_JSON: return ((const newt_json *)p)->item.p == NULL;
     case NEWT_K_REF: return ((const newt_ref *)p)->oid == 0;
+    case NEWT_K_STORE_REF: return ((const newt_store_ref *)p)->store.s == NULL;
     default: return false;
     }
 }

@@ -97,7 +97,7 @@ take_value(newt__header *h, const newt__field *f, uint8_t kind, void *p)
     if (kind == NEWT_K_STRUCT)
         return take_fields(h, f->type, p);
     if (kind != NEWT_K_TEXT && kind != NEWT_K_BYTES && kind != NEWT_K_DECIMAL &&
-        kind != NEWT_K_JSON)
+        kind != NEWT_K_JSON && kind != NEWT_K_STORE_REF)
         return true;
     if (!bytes->p)
         return true;

@@ -287,6 +287,32 @@ any(decoder *d, const newt__place *place, newt__token *t, size_t slot)
                     d->r->shared > first ? (uint32_t)first + 1 : 0);
 }
 
+/* The next token is of this kind; damaged, or another one, is said. */
+static bool
+next_is(decoder *d, const newt__place *place, newt__kind kind, newt__token *t)
+{
+    if (newt__read(d->r, t) != NEWT__OK)
+        return damaged(d, place);
+    return t->kind == kind || wrong_kind(d, place, t, "[store, oid]");
+}
+
+static bool
+store_ref(decoder *d, const newt__place *place, newt__token *t, size_t at)
+{
+    if (t->kind != NEWT__STORE_REF)
+        return wrong_kind(d, place, t, newt__kind_name(NEWT_K_STORE_REF));
+    if (!next_is(d, place, NEWT__ARRAY, t) || !next_is(d, place, NEWT__TEXT, t))
+        return false;
+    if (t->n == 0)
+        return MISFIT(d, place, NEWT_ECLASS, "refers to a store without a name in its record");
+    if (!put_text(d, at, t->s, t->n, 0) || !next_is(d, place, NEWT__INT, t))
+        return false;
+    if (t->number.negative || t->u == 0 || t->u > INT64_MAX)
+        return out_of_range(d, place, "an oid", sizeof(int64_t));
+    ((newt_store_ref *)at_offset(d, at))->oid = (int64_t)t->u;
+    return next_is(d, place, NEWT__END, t) && next_is(d, place, NEWT__END, t);
+}
+
 /* A value that is not null; the token has been read. */
 static bool
 value(decoder *d, const newt__place *place, const newt__field *f, uint8_t kind, uint32_t size,
@@ -339,6 +365,7 @@ value(decoder *d, const newt__place *place, const newt__field *f, uint8_t kind, 
             break;
         ((newt_ref *)p)->oid = t->i;
         return true;
+    case NEWT_K_STORE_REF: return store_ref(d, place, t, at);
     case NEWT_K_STRUCT:
         if (t->kind != NEWT__MAP || t->shared)
             break;

@@ -109,6 +109,22 @@ enumerator(encoder *en, const newt__place *place, const newt__field *f, int valu
     newt__fail_detail(en->e, "The names stand for 0 to %u.", f->n_names - 1);
 }
 
+static void
+store_ref(encoder *en, const newt__place *place, const newt_store_ref *r)
+{
+    if (r->store.n == 0 || newt__utf8_valid(r->store.s, r->store.n) != r->store.n)
+        REFUSE(en, place, "refers to a store whose name is %s", r->store.n ? "not UTF-8" : "empty");
+    else if (r->oid < 1)
+        REFUSE(en, place, "refers to oid %lld of store \"%.*s\"", (long long)r->oid,
+               r->store.n < 60 ? (int)r->store.n : 60, r->store.s);
+    else {
+        newt__write_tag(en->w, NEWT__TAG_REF);
+        newt__write_array(en->w, 2);
+        newt__write_text(en->w, r->store.s, r->store.n);
+        newt__write_int(en->w, r->oid);
+    }
+}
+
 /* One value that is not null. */
 static void
 value(encoder *en, const newt__place *place, const newt__field *f, uint8_t kind, const void *p,
@@ -143,6 +159,7 @@ value(encoder *en, const newt__place *place, const newt__field *f, uint8_t kind,
             newt__write_ref(w, oid);
         break;
     }
+    case NEWT_K_STORE_REF: store_ref(en, place, p); break;
     default: fields(en, place, f->type, p);
     }
     fine(en, place);

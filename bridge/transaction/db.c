@@ -58,8 +58,8 @@ open_storage(newt_db *db, newt__side *side, int below, newt_error *e)
         return e->status;
     if (side->type != &newt__demo)
         return side->type->open(&side->storage, side->uri,
-                                below > 0 && side->type == &newt__sqlite ? &db->without_schema
-                                                                         : &db->options,
+                                below > 0 && !side->type->has_schemas ? &db->without_schema
+                                                                      : &db->options,
                                 &db->process, e);
     if (below == NEWT__MOST_LAYERS)
         return newt__fail(e, NEWT_ELIMIT, 0, "more than %d layers on one store", NEWT__MOST_LAYERS);
@@ -285,6 +285,26 @@ newt_conn_stats(const newt_conn *c, newt_stats *out)
 /* ---- databases ------------------------------------------------------------------------ */
 
 static int
+take_store_name(newt_db *db)
+{
+    const char *name = db->options.store_name;
+    size_t n = name ? strlen(name) : 0;
+
+    if (!name)
+        return NEWT_OK;
+    if (n == 0 || n > NEWT__MAX_NAME || newt__utf8_valid(name, n) != n) {
+        newt__fail(&db->error, NEWT_EINVAL, 0, "newt_options.store_name is %s",
+                   n == 0               ? "empty"
+                   : n > NEWT__MAX_NAME ? "too long"
+                                        : "not UTF-8");
+        newt__fail_hint(&db->error, "A name has at most %d bytes.", NEWT__MAX_NAME);
+        return NEWT_EINVAL;
+    }
+    db->options.store_name = db->store_name = strdup(name);
+    return db->store_name ? NEWT_OK : newt__fail_memory(&db->error);
+}
+
+static int
 take_options(newt_db *db, const newt_options *opt)
 {
     if (opt && newt__options_take(&db->options, sizeof db->options, opt, "newt_options",
@@ -293,7 +313,7 @@ take_options(newt_db *db, const newt_options *opt)
     if (db->options.projector > NEWT_PROJECT_SERVER)
         return newt__fail(&db->error, NEWT_EINVAL, 0, "newt_options.projector is %d",
                           (int)db->options.projector);
-    return NEWT_OK;
+    return take_store_name(db);
 }
 
 int
@@ -363,6 +383,7 @@ newt_db_close(newt_db *db)
     newt__process_close(&db->process);
     newt__classes_free(db->classes);
     free(db->uri);
+    free(db->store_name);
     free(db->schema);
     newt__error_clear(&db->error);
     free(db);

@@ -20,11 +20,23 @@ typedef struct joined {
     size_t n, cap;
 } joined;
 
+/* It has no leader any more. */
+static void
+part(newt_conn *c)
+{
+    newt_conn **at = &c->leader->followers;
+
+    while (*at != c)
+        at = &(*at)->next_follower;
+    *at = c->next_follower;
+    c->next_follower = c->leader = NULL;
+}
+
 static void
 joined_free(joined *j)
 {
     if (j->c)
-        j->c->leader = NULL;
+        part(j->c);
     free(j->savepoints);
     free(j);
 }
@@ -80,7 +92,8 @@ leave(void *arg)
         newt__commit_leave(c);
 }
 
-/* The program ends the transaction by itself, though it has joined another one. */
+/* The program ends the transaction by itself, though it has joined another one, which can only be
+ * aborted now. */
 static void
 leaving(void *arg)
 {
@@ -90,6 +103,8 @@ leaving(void *arg)
     if (j->is_prepared)
         (void)j->c->jar.storage->settle(j->c->jar.session, j->name, false, &e);
     newt__error_clear(&e);
+    newt_doom(j->c->leader);
+    part(j->c);
     j->c = NULL;
 }
 
@@ -145,6 +160,7 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
                        .savepoint = savepoint,
                        .rollback = rollback};
     joined *j;
+    const char *name = with->db->options.store_name;
     int status = newt__base_enter(&with->jar.base);
 
     if (status != NEWT_OK)
@@ -170,6 +186,9 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
         newt__fail_hint(&c->jar.base.error, "Connect to the server itself.");
         return status;
     }
+    if (name && newt__joined_store(c, (newt_text){.s = name, .n = (uint32_t)strlen(name)}))
+        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
+                               "store \"%s\" has joined the transaction already", name);
     j = calloc(1, sizeof *j);
     if (!j)
         return newt__base_fail_memory(&c->jar.base);
@@ -178,6 +197,8 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
     status = newt_join(c, &r);
     if (status == NEWT_OK) {
         with->leader = c;
+        with->next_follower = c->followers;
+        c->followers = with;
         with->leaving = leaving;
         with->joined = j;
     } else {

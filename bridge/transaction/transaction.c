@@ -202,11 +202,8 @@ newt_abort(newt_conn *c)
         newt__hooks_free(c);
         return;
     }
-    if (c->leader) { /* which can only be aborted now */
+    if (c->leader)
         c->leaving(c->joined);
-        newt_doom(c->leader);
-        c->leader = NULL;
-    }
     (void)newt__hooks_run(c, NEWT_BEFORE_ABORT);
     newt__resources_abort(c);
     newt__abort(c);

@@ -11,6 +11,7 @@ struct newt_db {
     newt__classes *classes;
     char *uri, *schema;
     newt_options options;
+    char *store_name;
     newt_options without_schema; /* the same, for parts of a layer that have no schemas */
     newt__process process;
     const newt__storage_type *type;
@@ -42,10 +43,11 @@ struct newt_conn {
     int64_t committed_tid; /* of the last commit; 0: a transaction has begun since */
     int64_t *savepoints;   /* their numbers, as many as jar.savepoints; or NULL */
     int64_t last_savepoint;
-    struct newt__hooks *hooks;         /* of this transaction; or NULL */
-    struct newt__resources *resources; /* the same */
-    newt_conn *leader;                 /* with whose transaction this one ends; or NULL */
-    void (*leaving)(void *joined);     /* called before it ends by itself all the same */
+    struct newt__hooks *hooks;            /* of this transaction; or NULL */
+    struct newt__resources *resources;    /* the same */
+    newt_conn *leader;                    /* with whose transaction this one ends; or NULL */
+    newt_conn *followers, *next_follower; /* whose leader this one is; of the same leader */
+    void (*leaving)(void *joined);        /* called before it ends by itself all the same */
     void *joined;
     bool doomed;        /* by newt_doom */
     bool ending;        /* a hook is running */
@@ -57,6 +59,9 @@ struct newt_conn {
     void (*rider_close)(void *rider);
     const void *writer; /* the feed whose statements wait to be committed; or NULL */
 };
+
+/* The connection to the store of this name, of those that end together; NULL: there is none. */
+newt_conn *newt__joined_store(newt_conn *c, newt_text name); /* store_ref.c */
 
 /* ---- calls outside of transactions (outside.c) ---------------------------------------------- */
 

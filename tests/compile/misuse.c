@@ -45,6 +45,7 @@ struct book {
     newt_uuid id;
     newt_decimal price;
     newt_json extras;
+    newt_store_ref lender;
     NEWT_ARRAY(newt_text) subjects;
     NEWT_ARRAY(author_ref) editors;
     NEWT_ARRAY(struct chapter) chapters;
@@ -70,9 +71,9 @@ NEWT_CLASS(book, "Book", 2, NULL, NEWT_FIELD(struct book, title),
            NEWT_REF(struct book, author, author), NEWT_REF(struct book, sequel, book),
            NEWT_FIELD(struct book, about), NEWT_FIELD(struct book, id),
            NEWT_FIELD(struct book, price), NEWT_FIELD(struct book, extras),
-           NEWT_SET(struct book, subjects), NEWT_REFS(struct book, editors, author),
-           NEWT_STRUCTS(struct book, chapters, chapter), NEWT_MAPOF(struct book, ratings),
-           NEWT_MAPOF_REFS(struct book, translators, author),
+           NEWT_FIELD(struct book, lender), NEWT_SET(struct book, subjects),
+           NEWT_REFS(struct book, editors, author), NEWT_STRUCTS(struct book, chapters, chapter),
+           NEWT_MAPOF(struct book, ratings), NEWT_MAPOF_REFS(struct book, translators, author),
            NEWT_MAPOF_STRUCTS(struct book, printers, address), NEWT_PAIRSOF(struct book, errata),
            NEWT_ENUMS(struct book, bindings, binding_names));
 
@@ -97,6 +98,7 @@ library(newt_conn *c, void *arg)
     b->author = *who;
     b->sequel = book_id(b);
     b->about = who->any;
+    newt_store_ref_set(book_obj(b), &b->lender, c, who->any);
     newt_append(a, books, book_id(b));
     newt_append(b, editors, *who);
     newt_append(b, bindings, PAPER);
@@ -319,5 +321,12 @@ struct address *
 bad(struct book *b)
 {
     return newt_put(b, ratings, "x");
+}
+#elif defined(BAD34) /* a reference to another store needs its name; error: incompatible type */
+void bad(struct book *b, author_ref r);
+void
+bad(struct book *b, author_ref r)
+{
+    b->lender = r.any;
 }
 #endif

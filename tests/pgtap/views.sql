@@ -11,7 +11,7 @@ INSERT INTO v.newt_class (name, version, fields) VALUES
 INSERT INTO v.newt_projection VALUES (2001, 'Task', 1, '{"title": "First", "points": 3, "owner": {"::=>": 2002}, "tags": ["a"], "watchers": [{"::=>": 2002}]}'),
     (2002, 'Person', 1, '{"name": "Ada"}');
 CREATE SCHEMA reports;
-SELECT plan(29);
+SELECT plan(32);
 SELECT is(newt.create_views('v', 'reports'), 2, 'views of all classes');
 SELECT is(newt.create_views('v', 'reports'), 0, 'made once');
 SELECT views_are('reports', ARRAY['person', 'task', 'task_watchers'], 'a class, and its list');
@@ -84,5 +84,14 @@ INSERT INTO v.object_state VALUES (3001, 1, decode('83645461736b01a1657469746c65
 SELECT results_eq('SELECT id, title FROM reports.task', $$VALUES (3001::bigint, 'Top')$$, 'its views read the records, and no damaged one');
 SELECT is(newt.create_views('v'), 2, 'also where the views are in the store''s schema');
 SELECT lives_ok($$SELECT newt.set_projection('v', 'Task', 'inline')$$, 'and back');
+
+-- references to other stores
+INSERT INTO v.newt_class (name, version, fields) VALUES
+    ('Purchase', 1, '[{"name": "customer", "kind": "store_ref"}, {"name": "others", "kind": "store_ref", "shape": "list"}]');
+INSERT INTO v.newt_projection VALUES (4001, 'Purchase', 1, '{"customer": {"::tag": 38401, "::v": ["people", 12]}, "others": [{"::tag": 38401, "::v": ["people", 13]}]}');
+SELECT lives_ok($$SELECT newt.create_view('v', 'Purchase', schema_name => 'reports')$$, 'a class with references to other stores');
+SELECT columns_are('reports', 'purchase', ARRAY['id', 'customer', 'others'], 'has them as columns');
+SELECT results_eq($$SELECT customer #>> '{::v,0}', (customer #>> '{::v,1}')::bigint, (others #>> '{0,::v,1}')::bigint FROM reports.purchase$$,
+                  $$VALUES ('people', 12::bigint, 13::bigint)$$, 'whose store and oid are found');
 SELECT * FROM finish();
 ROLLBACK;
