@@ -188,7 +188,7 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
     }
     if (name && newt__joined_store(c, (newt_text){.s = name, .n = (uint32_t)strlen(name)}))
         return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
-                               "store \"%s\" has joined the transaction already", name);
+                               "a store \"%s\" is part of the transaction already", name);
     j = calloc(1, sizeof *j);
     if (!j)
         return newt__base_fail_memory(&c->jar.base);

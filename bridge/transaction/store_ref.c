@@ -64,7 +64,8 @@ newt_store_ref_conn(newt_conn *c, newt_store_ref r)
                         "no transaction of store \"%.*s\" ends with this one", (int)r.store.n,
                         r.store.s);
         newt__fail_hint(&c->jar.base.error,
-                        "newt_join_conn() lets it; newt_options.store_name is its name.");
+                        "newt_join_conn() lets it end with this one; the name is that of "
+                        "newt_options.store_name.");
     }
     return found;
 }
