@@ -193,6 +193,27 @@ store(newt_pg_plain *t, TupleTableSlot *slot)
     check(t, slot);
 }
 
+/* Whether it was done; false: somebody else was first. */
+static bool
+is_done(const newt_pg_plain *t, TM_Result result)
+{
+    if (result != TM_Ok && result != TM_Updated && result != TM_Deleted)
+        ereport(ERROR, (errcode(ERRCODE_CARDINALITY_VIOLATION),
+                        errmsg("a row of table \"%s\" was to be written twice by one statement",
+                               RelationGetRelationName(t->rows.heap))));
+    return result == TM_Ok;
+}
+
+bool
+newt_pg_plain_delete(newt_pg_plain *t)
+{
+    TM_FailureData failure;
+
+    CheckCmdReplicaIdentity(t->rows.heap, CMD_DELETE);
+    return is_done(t, table_tuple_delete(t->rows.heap, &t->old->tts_tid, GetCurrentCommandId(true),
+                                         InvalidSnapshot, InvalidSnapshot, true, &failure, false));
+}
+
 bool
 newt_pg_plain_update(newt_pg_plain *t)
 {
@@ -202,16 +223,10 @@ newt_pg_plain_update(newt_pg_plain *t)
 
     store(t, t->new);
     CheckCmdReplicaIdentity(t->rows.heap, CMD_UPDATE);
-    switch (table_tuple_update(t->rows.heap, &t->old->tts_tid, t->new, GetCurrentCommandId(true),
-                               InvalidSnapshot, InvalidSnapshot, true, &failure, &mode, &which)) {
-    case TM_Ok: break;
-    case TM_Updated:
-    case TM_Deleted: return false;
-    default:
-        ereport(ERROR, (errcode(ERRCODE_CARDINALITY_VIOLATION),
-                        errmsg("a row of table \"%s\" was to be written twice by one statement",
-                               RelationGetRelationName(t->rows.heap))));
-    }
+    if (!is_done(t, table_tuple_update(t->rows.heap, &t->old->tts_tid, t->new,
+                                       GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
+                                       true, &failure, &mode, &which)))
+        return false;
     if (newt_pg_has_new_entries(which))
         newt_pg_plain_open_indexes(t);
     newt_pg_update_index_tuples(t->result, t->new, t->estate, which);

@@ -68,6 +68,8 @@ extern void newt_pg_plain_close(newt_pg_plain *t);
 extern TupleTableSlot *newt_pg_plain_row(newt_pg_plain *t);
 /* In the place of the row in t->old; false: somebody else has changed that since the snapshot. */
 extern bool newt_pg_plain_update(newt_pg_plain *t);
+/* The row in t->old, for which the caller has the right; false: the same. */
+extern bool newt_pg_plain_delete(newt_pg_plain *t);
 extern void newt_pg_plain_insert(newt_pg_plain *t);
 /* Which an insert does, if it was not done before. */
 extern void newt_pg_plain_open_indexes(newt_pg_plain *t);

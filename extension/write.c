@@ -46,6 +46,7 @@ typedef struct work {
     int n, n_stored;
     Datum serial;
     bool projected;
+    const char *function;   /* for messages */
     bool sparse;            /* the zoids of those stored are far apart */
     Snapshot snapshot;      /* registered */
     MemoryContext all, row; /* row: of one object that was stored; reset after it */
@@ -93,6 +94,16 @@ take_arguments(work *w, const newt_pg_written *x)
     }
 }
 
+/* The library takes this for a change of what it has seen, and looks again. */
+static void
+refuse_tables(const char *function)
+{
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("%s cannot write the tables of this store", function),
+                    errdetail("Triggers, rules, policies, other columns, another primary key or "
+                              "missing rights need statements of SQL.")));
+}
+
 static void
 open_tables(work *w, Oid schema, const char *function)
 {
@@ -104,13 +115,8 @@ open_tables(work *w, Oid schema, const char *function)
         plain = newt_pg_plain_open(&w->rows, get_relname_relid("newt_projection", schema),
                                    ACL_SELECT | ACL_INSERT | ACL_UPDATE, newt_pg_row_columns,
                                    NEWT_PG_N_ROW, NULL);
-    /* the library takes this for a change of what it has seen, and looks again */
     if (!plain)
-        ereport(ERROR,
-                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("%s cannot write the tables of this store", function),
-                 errdetail("Triggers, rules, policies, other columns, another primary key or "
-                           "missing rights need statements of SQL.")));
+        refuse_tables(function);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------ */
@@ -147,8 +153,9 @@ look_again(work *w, int from)
 
 /* ---- one object ----------------------------------------------------------------------------- */
 
+/* NULL: the object is hidden, and has no row. */
 static Jsonb *
-document_of(Datum state, int64 zoid, text **class_name)
+document_of(Datum state, text **class_name)
 {
     bytea *record = DatumGetByteaPP(state);
     size_t n = VARSIZE_ANY_EXHDR(record);
@@ -161,10 +168,8 @@ document_of(Datum state, int64 zoid, text **class_name)
     document = newt_pg_project(VARDATA_ANY(record), n, &fault);
     if (fault.code)
         newt_pg_raise(&fault, n);
-    if (!document)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("object " INT64_FORMAT " has no projection", zoid)));
-    *class_name = cstring_to_text_with_len(head.class_name, (int)head.class_n);
+    if (document)
+        *class_name = cstring_to_text_with_len(head.class_name, (int)head.class_n);
     return document;
 }
 
@@ -218,14 +223,33 @@ update_object(work *w, int i)
     }
 }
 
+/* One may be there from when the class was projected. */
+static void
+remove_row(work *w, int i)
+{
+    newt_pg_plain *t = &w->rows;
+
+    while (fetch(w, t, w->zoids[i])) {
+        if (!newt_pg_is_plain(t->rows.heap, ACL_DELETE))
+            refuse_tables(w->function);
+        if (newt_pg_plain_delete(t))
+            return;
+        look_again(w, i);
+    }
+}
+
 /* Nearly always there is a row. */
 static void
 update_row(work *w, int i)
 {
     newt_pg_plain *t = &w->rows;
     text *class_name;
-    Jsonb *document = document_of(w->states[i], w->zoids[i], &class_name);
+    Jsonb *document = document_of(w->states[i], &class_name);
 
+    if (!document) {
+        remove_row(w, i);
+        return;
+    }
     for (;;) {
         bool there = fetch(w, t, w->zoids[i]);
 
@@ -282,10 +306,12 @@ insert_new(work *w)
         if (w->projected) {
             MemoryContext before = MemoryContextSwitchTo(w->rows.waiting);
             text *class_name;
-            Jsonb *document = document_of(w->states[i], w->zoids[i], &class_name);
+            Jsonb *document = document_of(w->states[i], &class_name);
 
-            fill_row(w, newt_pg_plain_next(&w->rows), i, class_name, document);
-            w->rows.bytes += VARSIZE(document);
+            if (document) {
+                fill_row(w, newt_pg_plain_next(&w->rows), i, class_name, document);
+                w->rows.bytes += VARSIZE(document);
+            }
             MemoryContextSwitchTo(before);
         }
         if (newt_pg_plain_is_full(&w->objects) || newt_pg_plain_is_full(&w->rows))
@@ -299,8 +325,10 @@ insert_new(work *w)
 void
 newt_pg_write_states(Oid schema, const newt_pg_written *x)
 {
-    work w = {
-        .serial = Int64GetDatum(x->serial), .projected = x->projected, .all = CurrentMemoryContext};
+    work w = {.serial = Int64GetDatum(x->serial),
+              .projected = x->projected,
+              .function = x->function,
+              .all = CurrentMemoryContext};
 
     PreventCommandIfReadOnly(x->function);
     PreventCommandIfParallelMode(x->function);

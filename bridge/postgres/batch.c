@@ -199,26 +199,41 @@ send_update_one(newt__batch *b, int64_t serial, const newt__entry *e)
     return NEWT_OK;
 }
 
-/* If newt.write() can do it: all are changed or new, and the server projects all of them, or none.
- */
+/* Whether the record says that there is no row: not of a layer's own objects. */
 static bool
-is_plain(const newt__batch *b)
+is_hidden(const newt__batch *b, const newt__entry *e)
 {
-    uint8_t row;
+    newt__reader r;
+    newt__token t;
 
+    return newt__read_begin(&r, &newt__malloc_env, record_of(b, e), e->n) == NEWT__OK &&
+           newt__read(&r, &t) == NEWT__OK && t.hidden;
+}
+
+/* If newt.write() can do it: all are changed or new, and the server projects all of them, or none.
+ * When it projects, it removes rows of what is hidden now. */
+static bool
+is_plain(const newt__batch *b, bool *projected)
+{
+    size_t n[NEWT__ROW_SERVER + 1] = {0}, may_have_rows = 0;
+
+    *projected = false;
     if (b->n == 0 || !b->c->writes_plainly || b->n_removed > 0)
         return false;
-    row = b->entries[0].row;
-    if (row != NEWT__ROW_SERVER && row != NEWT__ROW_ASYNC)
-        return false;
-    for (size_t i = 1; i < b->n; i++)
-        if (b->entries[i].row != row)
+    for (size_t i = 0; i < b->n; i++) {
+        const newt__entry *e = &b->entries[i];
+
+        if (e->row == NEWT__ROW_NONE && !is_hidden(b, e))
             return false;
-    return true;
+        n[e->row]++;
+        may_have_rows += e->row == NEWT__ROW_NONE && e->what != NEWT__ADD;
+    }
+    *projected = n[NEWT__ROW_SERVER] > 0 || may_have_rows > 0;
+    return n[NEWT__ROW_CLIENT] == 0 && (n[NEWT__ROW_ASYNC] == 0 || !*projected);
 }
 
 static void
-send_plain(newt__batch *b, int64_t serial)
+send_plain(newt__batch *b, int64_t serial, bool projected)
 {
     newt__statement s = b->alone        ? NEWT__S_WRITE_AND_COMMIT
                         : b->nonce != 0 ? NEWT__S_WRITE_AT_COMMIT
@@ -235,13 +250,13 @@ send_plain(newt__batch *b, int64_t serial)
         newt__array_int(&b->oids, e->oid);
         newt__array_int(&b->serials, i < b->n_stored ? e->serial : 0);
         newt__array_bytes(&b->values, record_of(b, e), e->n);
-        e->projected = e->row == NEWT__ROW_SERVER;
+        e->projected = projected;
     }
     newt__param_array(&p, &b->oids);
     newt__param_array(&p, &b->serials);
     newt__param_array(&p, &b->values);
     newt__param_int(&p, serial);
-    newt__param_int(&p, b->entries[0].row == NEWT__ROW_SERVER);
+    newt__param_int(&p, projected);
     if (s != NEWT__S_WRITE)
         newt__param_int(&p, b->nonce);
     for (int i = 0; i < 2 && b->alone; i++) {
@@ -346,7 +361,7 @@ wants_server(const newt__entry *e)
 static bool
 wants_no_row(const newt__entry *e)
 {
-    return !is_removed(e) && e->row == NEWT__ROW_NONE && e->what != NEWT__ADD;
+    return !is_removed(e) && e->row == NEWT__ROW_NONE && e->what != NEWT__ADD && !e->projected;
 }
 
 /* Rows of the entries [from, to), as far as they are the client's to make. */
@@ -422,22 +437,25 @@ is_one_update(const newt__batch *b)
 bool
 newt__batch_is_one_statement(const newt__batch *b)
 {
-    bool lossy = false;
+    bool lossy = false, projected;
 
     for (size_t i = 0; i < b->n; i++)
         lossy |= b->entries[i].lossy && b->entries[i].row == NEWT__ROW_SERVER;
-    return b->last && !lossy && is_plain(b);
+    return b->last && !lossy && is_plain(b, &projected);
 }
 
 int
 newt__batch_send(newt__batch *b, int64_t serial)
 {
+    bool projected;
     int status = NEWT_OK;
 
     json_decref(b->rejects);
     b->rejects = NULL;
-    if (is_plain(b)) {
-        send_plain(b, serial);
+    for (size_t i = 0; i < b->n; i++)
+        b->entries[i].projected = false;
+    if (is_plain(b, &projected)) {
+        send_plain(b, serial, projected);
     } else if (is_one_update(b)) {
         status = send_update_one(b, serial, &b->entries[0]);
     } else {

@@ -264,10 +264,58 @@ test_hidden(void **state)
     PQfinish(s.pg);
 }
 
+/* What is hidden takes part in a commit of one statement: alone, and beside what is shown. */
+static void
+test_hidden_together(void **state)
+{
+    static const newt_class *const both[] = {&hidden_class, &item_class, NULL};
+    bool by_server = ((newt_options *)*state)->projector == NEWT_PROJECT_SERVER;
+    struct hidden *h;
+    hidden_ref r;
+    item_ref item;
+    newt_conn *c;
+    newt_db *db;
+    store s;
+
+    store_make(&s, "together");
+    db = store_db(&s, both, *(newt_options *)*state);
+    c = connect_(db);
+    begin(c);
+    h = hidden_new(c);
+    assert_non_null(h);
+    r = hidden_id(h);
+    item = item_id(new_item(c, "x", 1));
+    commit(c);
+    for (int i = 0; i < 4; i++) {
+        int64_t before;
+
+        begin(c);
+        h = hidden_write(c, r);
+        assert_non_null(h);
+        h->n = i + 10;
+        if (i % 2)
+            write_n(c, item, i);
+        if (i == 3)
+            assert_non_null(hidden_new(c));
+        before = stats_of(c).statements;
+        commit(c);
+        if (by_server)
+            assert_int_equal(stats_of(c).statements - before, 1);
+        assert_int_equal(rows_of(&s, "Hidden"), 0);
+        assert_sql(s.pg, i < 3 ? "1" : "3",
+                   "SELECT state->>'n' FROM newt WHERE class_name = 'Item'");
+    }
+    newt_close(c);
+    newt_db_close(db);
+    PQfinish(s.pg);
+}
+
 static const struct CMUnitTest commits[] = {
-    with(test_projection, client), with(test_projection, server), with(test_rejects, client),
-    with(test_rejects, server),    with(test_modes, client),      with(test_modes, server),
-    with(test_hidden, client),     with(test_hidden, server),
+    with(test_projection, client),      with(test_projection, server),
+    with(test_rejects, client),         with(test_rejects, server),
+    with(test_modes, client),           with(test_modes, server),
+    with(test_hidden, client),          with(test_hidden, server),
+    with(test_hidden_together, client), with(test_hidden_together, server),
 };
 
 int

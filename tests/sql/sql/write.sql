@@ -10,7 +10,8 @@ SET search_path = w, public;
 -- ["W", 1, {"a": n}]
 CREATE FUNCTION rec(n integer) RETURNS bytea LANGUAGE sql AS $$ SELECT '\x83615701a16161'::bytea || set_byte('\x1800', 1, n) $$;
 CREATE VIEW faults AS SELECT o.zoid FROM object_state o FULL JOIN newt_projection p USING (zoid)
-  WHERE record_image_eq(ROW(p.serial, p.class_name, p.state), ROW(o.serial, newt.class_name(o.state), newt.to_jsonb(o.state))) IS NOT TRUE;
+  WHERE record_image_eq(ROW(p.serial, p.class_name, p.state), ROW(o.serial, newt.class_name(o.state), newt.to_jsonb(o.state))) IS NOT TRUE
+  AND (p.zoid IS NOT NULL OR newt.to_jsonb(o.state) IS NOT NULL);
 CREATE VIEW objects AS SELECT zoid, o.serial, p.state->>'a' AS a FROM object_state o LEFT JOIN newt_projection p USING (zoid) WHERE zoid > 1 ORDER BY zoid;
 
 -- new ones; changed ones, close together and far apart; both at once
@@ -41,6 +42,13 @@ RESET enable_seqscan;
 SELECT newt.write('object_state', ARRAY[400], '{0}', ARRAY[('\x83615701a161617a000f4240'::bytea || convert_to(repeat('x', 1000000), 'UTF8'))], 107, true);
 SELECT newt.write('object_state', ARRAY[400], '{107}', ARRAY[('\x83615701a161617a000f4240'::bytea || convert_to(repeat('y', 1000000), 'UTF8'))], 108, true);
 SELECT octet_length(o.state), length(p.state->>'a') FROM object_state o JOIN newt_projection p USING (zoid) WHERE zoid = 400;
+-- hidden ones have no row, and keep none; shown again they have one
+CREATE FUNCTION hid(n integer) RETURNS bytea LANGUAGE sql AS $$ SELECT '\x83615701d99603a16161'::bytea || set_byte('\x1800', 1, n) $$;
+SELECT newt.write('object_state', '{700,701,702}', '{0,0,0}', ARRAY[rec(43), hid(44), rec(45)], 1070, true);
+SELECT newt.write('object_state', '{700,701,702,703}', '{1070,1070,1070,0}', ARRAY[hid(46), rec(47), hid(48), hid(49)], 1071, true);
+SELECT o.zoid, o.serial, newt.to_jsonb(o.state) IS NULL AS hidden, p.serial AS row FROM object_state o LEFT JOIN newt_projection p USING (zoid) WHERE zoid BETWEEN 700 AND 703 ORDER BY 1;
+SELECT newt.write('object_state', '{700,702}', '{1071,1071}', ARRAY[hid(50), rec(51)], 1072, true);
+SELECT o.zoid, o.serial, p.serial AS row FROM object_state o LEFT JOIN newt_projection p USING (zoid) WHERE zoid BETWEEN 700 AND 703 ORDER BY 1;
 CREATE TABLE before AS SELECT * FROM objects;
 
 -- what is refused, and that nothing is written then
@@ -112,6 +120,25 @@ ROLLBACK;
 BEGIN;
 SET LOCAL ROLE newt_write_some;
 SELECT refused();
+ROLLBACK;
+-- to remove a row takes a right of its own; where there is none to be removed, it does not
+CREATE FUNCTION hide(zoid bigint, serial bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM newt.write('object_state', ARRAY[zoid], ARRAY[serial], ARRAY[hid(31)], 1073, true);
+    RETURN 'written';
+EXCEPTION WHEN feature_not_supported THEN
+    RETURN SQLERRM;
+END $$;
+BEGIN;
+SET LOCAL ROLE newt_write_some;
+SELECT hide(702, 1072), hide(700, 1072);
+ROLLBACK;
+BEGIN;
+GRANT DELETE ON newt_projection TO newt_write_some;
+SET LOCAL ROLE newt_write_some;
+SELECT hide(702, 1072), hide(700, 1072);
+RESET ROLE;
+SELECT count(*) FROM newt_projection WHERE zoid = 702;
 ROLLBACK;
 
 -- all of a commit: its tid, the newest tid and serial, whether the oids follow, the oids
