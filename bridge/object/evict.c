@@ -47,14 +47,29 @@ encode(newt__jar *c, const newt__header *h, newt__spilled *x, bool *same, newt_e
     return status;
 }
 
+/* It is as it was loaded, but was another at an earlier savepoint. */
+static int
+note_as_loaded(newt__jar *c, const newt__spilled *x, newt_error *e)
+{
+    bool has = false;
+    int status = newt__spill_has(&c->spill, x->oid, &has, e);
+
+    if (status == NEWT_OK && has &&
+        (!newt__oids_add(&c->as_loaded, x->oid) || !newt__oids_add(&c->as_loaded, x->level)))
+        status = newt__fail_memory(e);
+    return status;
+}
+
 /* Failing dooms. */
 static int
 put(newt__jar *c, const newt__spilled *x, bool same)
 {
     newt_error e = {0};
-    int status = same ? newt__spill_drop(&c->spill, x->oid, x->level, &e)
-                      : newt__spill_put(&c->spill, x, &e);
+    int status = same && c->savepoints > 0 ? note_as_loaded(c, x, &e) : NEWT_OK;
 
+    if (status == NEWT_OK)
+        status = same ? newt__spill_drop(&c->spill, x->oid, x->level, &e)
+                      : newt__spill_put(&c->spill, x, &e);
     if (status == NEWT_OK)
         return NEWT_OK;
     newt__base_fail_with(&c->base, &e);

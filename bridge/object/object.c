@@ -269,6 +269,7 @@ finish(newt__jar *c, newt__event event, int64_t serial)
     forget_current(c);
     newt__spill_clear(&c->spill);
     c->savepoints = 0;
+    c->as_loaded.n = 0;
     finish_ring(c, c->cache.changed.oldest, event, serial);
     finish_ring(c, c->cache.saved.oldest, event, serial);
     for (h = c->views; h; h = next) {

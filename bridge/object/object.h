@@ -288,6 +288,7 @@ struct newt__jar {
     newt__header *views;    /* bags of objects with a table, until the transaction's end */
     newt__spill *spill;     /* or NULL */
     uint16_t savepoints;    /* within each other */
+    newt__oids as_loaded;   /* and levels: of the file they had an entry before, see savepoint.c */
     bool keep;              /* what is loaded keeps its record */
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;

@@ -187,6 +187,36 @@ undo(newt__header *h)
     return status;
 }
 
+/* What was changed back since has no entry in the file, and may have been read again: then it is
+ * clean, and not what it was at the savepoint. */
+static int
+undo_as_loaded(newt__jar *c, uint16_t savepoint)
+{
+    newt__oids *l = &c->as_loaded;
+    newt_error e = {0};
+    size_t n = 0;
+    int status = NEWT_OK;
+
+    for (size_t i = 0; i < l->n; i += 2) {
+        newt__header *h = newt__cache_find(&c->cache, l->oids[i]);
+        bool has = false;
+
+        if (l->oids[i + 1] <= savepoint) {
+            l->oids[n++] = l->oids[i];
+            l->oids[n++] = l->oids[i + 1];
+        } else if (status == NEWT_OK && h && !h->listed && !h->saved) {
+            status = newt__spill_has(&c->spill, h->oid, &has, &e);
+            if (has)
+                status = undo(h);
+        }
+    }
+    l->n = n;
+    if (e.status == NEWT_OK)
+        return status;
+    newt__base_fail_with(&c->base, &e);
+    return newt__base_doom(&c->base);
+}
+
 int
 newt__objects_back(newt__jar *c, uint16_t savepoint)
 {
@@ -209,6 +239,8 @@ newt__objects_back(newt__jar *c, uint16_t savepoint)
         if (h->level > savepoint)
             status = undo(h);
     }
+    if (status == NEWT_OK)
+        status = undo_as_loaded(c, savepoint);
     newt__cache_sweep(c);
     return status;
 }

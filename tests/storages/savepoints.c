@@ -51,6 +51,59 @@ over_text(int64_t p)
     return text;
 }
 
+/* Changed, and changed back after a savepoint: what is read then is clean, and still goes back. */
+static void
+test_read_as_loaded(void **state)
+{
+    static const struct {
+        bool saved;    /* by another savepoint; else evicted */
+        bool released; /* that savepoint */
+        bool pinned;   /* the program has a pointer to it at the rollback */
+    } ways[] = {{true, false, false}, {true, false, true},   {true, true, false},
+                {true, true, true},   {false, false, false}, {false, false, true}};
+    item_ref r, others[20];
+    store s;
+
+    (void)state;
+    store_open_as(&s, "changed_back", (newt_options){.cache_objects = 4});
+    for (int i = 0; i < 20; i++)
+        others[i] = make_item(s.b, "other", i);
+    for (size_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        const struct item *held = NULL;
+        int64_t one, two;
+
+        r = make_item(s.a, "a", 1);
+        begin(s.a);
+        write_n(s.a, r, 2);
+        one = savepoint(s.a);
+        write_n(s.a, r, 1);
+        if (ways[k].saved) {
+            two = savepoint(s.a);
+            if (ways[k].released)
+                ok(s.a, newt_release(s.a, two));
+        } else {
+            for (int i = 0; i < 20; i++)
+                item_done(item_read(s.a, others[i]));
+        }
+        held = item_read(s.a, r);
+        assert_non_null(held);
+        assert_int_equal(held->n, 1);
+        if (!ways[k].pinned)
+            item_done(held);
+        ok(s.a, newt_rollback_to(s.a, one));
+        if (ways[k].pinned)
+            assert_int_equal(held->n, 2);
+        assert_int_equal(item_read(s.a, r)->n, 2);
+        commit(s.a);
+        begin(s.a);
+        assert_int_equal(item_read(s.a, r)->n, 2);
+        write_n(s.a, r, 3);
+        commit(s.a);
+        assert_int_equal(stored_int(s.db, r.any, "n"), 3);
+    }
+    store_close(&s);
+}
+
 static void
 test_nested(void **state)
 {
@@ -561,7 +614,8 @@ test_debug(void **state)
 
 static const struct CMUnitTest savepoints[] = {
     cmocka_unit_test(test_counted),      cmocka_unit_test(test_deleted_and_evicted),
-    cmocka_unit_test(test_nested),       cmocka_unit_test(test_over),
+    cmocka_unit_test(test_nested),       cmocka_unit_test(test_read_as_loaded),
+    cmocka_unit_test(test_changed_back), cmocka_unit_test(test_over),
     cmocka_unit_test(test_changed_back), cmocka_unit_test(test_deleted),
     cmocka_unit_test(test_pointers),     cmocka_unit_test(test_refused),
     cmocka_unit_test(test_broken),       cmocka_unit_test(test_bags),
