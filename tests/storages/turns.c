@@ -93,7 +93,8 @@ snapshot(side *s, const int64_t *oids, size_t n, int ms)
 
     (s->type->begin)(s->x, none);
     s->type->ask_turn(s->x, oids, n, ms);
-    assert_int_equal(s->type->load(s->x, NULL, 0, take_none, NULL, &e), NEWT_OK);
+    if (s->type->load(s->x, NULL, 0, take_none, NULL, &e) != NEWT_OK)
+        fail_error("load", &e);
     assert_int_equal(s->snapshots, before + 1);
 }
 
@@ -157,6 +158,7 @@ test_turns(void **state)
         (a.type->begin)(a.x, (newt__position){0});
         assert_int_equal(a.type->load(a.x, NULL, 0, take_none, NULL, &e), NEWT_OK);
         assert_true(had_turn(&a));
+        a.type->end(a.x);
     }
     c.type->end(c.x);
     /* a commit ends them as well */
