@@ -783,7 +783,9 @@ NEWT_API int newt_join(newt_conn *c, const newt_resource *r) NEWT_CHECK;
  * store, end with this one: prepared with it, committed or aborted with it, savepoints included. It
  * is still used through its own connection until newt_commit or newt_abort of c; its own
  * newt_commit is NEWT_EBUSY, its newt_abort or newt_close dooms c. Its hooks run as at a commit of
- * its own (AFTER_COMMIT with NEWT_EDOOMED if c's transaction was not committed).
+ * its own (AFTER_COMMIT with NEWT_EDOOMED if c's transaction was not committed). What fails is said
+ * by the connection that was called; joining and the commit of all, by c. A failure to join dooms
+ * neither: without it each of the two ends by itself.
  *
  * Its store must be in PostgreSQL, and c's may be of any kind. Where max_prepared_transactions is 0
  * newt_commit fails with NEWT_ESQL, 55000. If c's is in memory, nobody knows after a crash how it

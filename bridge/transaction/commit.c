@@ -135,6 +135,8 @@ attempt(work *w, bool *again)
                            .project = project,
                            .current = current,
                            .n_current = c->jar.n_current,
+                           /* what is to be current is checked for all that end together */
+                           .wants_row = w->name && c->jar.n_current > 0,
                            .clash = clash};
     newt__call call = newt__call_begin(&c->jar);
     newt__outcome outcome;
@@ -195,7 +197,9 @@ check_doomed(newt_conn *c)
     if (!c->doomed)
         return NEWT_OK;
     newt__base_fail(&c->jar.base, NEWT_EDOOMED, 0, "the transaction is doomed");
-    newt__fail_hint(&c->jar.base.error, "newt_doom() was called: it can only be aborted.");
+    newt__fail_hint(&c->jar.base.error,
+                    "newt_doom() was called, or one that had joined it has ended: it "
+                    "can only be aborted.");
     return NEWT_EDOOMED;
 }
 

@@ -297,7 +297,8 @@ take_store_name(newt_db *db)
                    n == 0               ? "empty"
                    : n > NEWT__MAX_NAME ? "too long"
                                         : "not UTF-8");
-        newt__fail_hint(&db->error, "A name has at most %d bytes.", NEWT__MAX_NAME);
+        newt__fail_hint(&db->error, "A name has 1 to %d bytes; NULL stands for none.",
+                        NEWT__MAX_NAME);
         return NEWT_EINVAL;
     }
     db->options.store_name = db->store_name = strdup(name);

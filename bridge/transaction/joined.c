@@ -148,6 +148,16 @@ rollback(void *arg, int64_t outer)
     return newt_rollback_to(j->c, j->savepoints[j->n - 1].inner);
 }
 
+static int
+fail_name(newt_conn *c, const char *name)
+{
+    newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
+                    "a store \"%s\" is part of the transaction already", name);
+    newt__fail_hint(&c->jar.base.error,
+                    "Give each store a newt_options.store_name of its own, and join each once.");
+    return NEWT_EINVAL;
+}
+
 int
 newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
 {
@@ -167,11 +177,11 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
         return newt__base_fail(&c->jar.base, status, 0, "the connection that is to join: %s",
                                newt_error_message(&with->jar.base.error));
     if (c == with || with->leader || with->resources)
-        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
-                               with->resources ? "a transaction with resources cannot join another"
-                               : c == with
-                                   ? "a transaction cannot join itself"
-                                   : "the connection that is to join has joined another one");
+        return newt__base_fail(
+            &c->jar.base, NEWT_EINVAL, 0,
+            with->resources ? "a transaction with resources cannot join another"
+            : c == with     ? "a transaction cannot join itself"
+                            : "the connection that is to join has joined a transaction already");
     if (!with->jar.storage->prepare) {
         status = newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
                                  "a transaction in %s cannot be prepared",
@@ -187,8 +197,7 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
         return status;
     }
     if (name && newt__joined_store(c, (newt_text){.s = name, .n = (uint32_t)strlen(name)}))
-        return newt__base_fail(&c->jar.base, NEWT_EINVAL, 0,
-                               "a store \"%s\" is part of the transaction already", name);
+        return fail_name(c, name);
     j = calloc(1, sizeof *j);
     if (!j)
         return newt__base_fail_memory(&c->jar.base);

@@ -16,9 +16,11 @@ newt_store_ref_set(newt_object *o, newt_store_ref *f, const newt_conn *of, newt_
 
     if (!h)
         return newt__not_writable(o);
-    if (!null && !name)
-        return newt__refuse(h, NEWT_EINVAL, f,
-                            "was given an object of a store without a newt_options.store_name");
+    if (!null && !name) {
+        newt__refuse(h, NEWT_EINVAL, f, "was given an object of a store that has no name");
+        newt__fail_hint(&h->jar->base.error, "newt_options.store_name names it in newt_db_open().");
+        return NEWT_EINVAL;
+    }
     if (r.oid < 0)
         return newt__refuse(h, NEWT_EINVAL, f, "was given a negative oid");
     status = newt_text_set(o, &f->store, null ? NULL : name);

@@ -436,11 +436,42 @@ test_server_crash(void **state)
     two_close(&t);
 }
 
+/* What is to be current in the one that only reads is checked, too. */
+static void
+test_read_current(void **state)
+{
+    two t;
+
+    (void)state;
+    allow_prepared(5);
+    two_open(&t);
+    for (int changed = 0; changed < 2; changed++) {
+        begin(t.a.a);
+        begin(t.b.a);
+        ok(t.a.a, newt_join_conn(t.a.a, t.b.a, "b"));
+        write_n(t.a.a, t.in_a, 10 + changed);
+        ok(t.b.a, newt_read_current(t.b.a, t.in_b.any));
+        if (changed) {
+            begin(t.b.b);
+            write_n(t.b.b, t.in_b, 5);
+            commit(t.b.b);
+        }
+        assert_int_equal(newt_commit(t.a.a), changed ? NEWT_ECONFLICT : NEWT_OK);
+        if (changed)
+            assert_int_equal(newt_error_conflict(newt_conn_error(t.a.a), 0)->object.oid,
+                             t.in_b.any.oid);
+        assert_int_equal(stored_int(t.a.db, t.in_a.any, "n"), 10);
+        assert_int_equal(prepared(t.b.b), 0);
+    }
+    two_close(&t);
+}
+
 static const struct CMUnitTest two_stores[] = {
-    cmocka_unit_test(test_together),  cmocka_unit_test(test_hooks),
-    cmocka_unit_test(test_by_itself), cmocka_unit_test(test_left),
-    cmocka_unit_test(test_meddled),   cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_killed),    cmocka_unit_test(test_server_crash),
+    cmocka_unit_test(test_read_current), cmocka_unit_test(test_together),
+    cmocka_unit_test(test_hooks),        cmocka_unit_test(test_by_itself),
+    cmocka_unit_test(test_left),         cmocka_unit_test(test_meddled),
+    cmocka_unit_test(test_refused),      cmocka_unit_test(test_killed),
+    cmocka_unit_test(test_server_crash),
 };
 
 int

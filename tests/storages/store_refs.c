@@ -201,7 +201,7 @@ test_refused(void **state)
     t = twin_write(g.a, r);
     assert_non_null(t);
     assert_int_equal(newt_store_ref_set(twin_obj(t), &t->other, g.a, r.any), NEWT_EINVAL);
-    assert_words(g.a, NEWT_EINVAL, "without a newt_options.store_name");
+    assert_words(g.a, NEWT_EINVAL, "of a store that has no name");
     assert_far(t->other, "people", 5);
     newt_abort(g.a);
     begin(g.a);
