@@ -167,6 +167,71 @@ test_merged(void **state)
     ground_close(&g);
 }
 
+struct bond {
+    newt_store_ref other;
+    int64_t n;
+};
+NEWT_DECLARE(bond);
+
+static bool shared;
+
+static int
+resolve_bond(const void *old, const void *committed, void *ours, void *arg)
+{
+    const struct bond *theirs = committed, *merged = ours;
+    int status = newt_resolve_fields(old, committed, ours, arg);
+
+    shared = merged->other.store.s == theirs->other.store.s;
+    return status;
+}
+
+static const newt_hooks bond_hooks = {.size = sizeof bond_hooks, .resolve = resolve_bond};
+NEWT_CLASS(bond, "Bond", 1, &bond_hooks, NEWT_FIELD(struct bond, other),
+           NEWT_FIELD(struct bond, n));
+static const newt_class *const bonds[] = {&bond_class, NULL};
+
+/* What others have committed goes: nothing of it is left in what was merged. */
+static void
+test_merged_alone(void **state)
+{
+    newt_conn *c[2];
+    struct bond *b;
+    bond_ref r;
+    newt_db *db;
+    ground g;
+
+    (void)state;
+    ground_open(&g, "alone");
+    db = store_db(&g.s, bonds, (newt_options){0});
+    for (int i = 0; i < 2; i++)
+        c[i] = connect_(db);
+    begin(c[0]);
+    b = bond_new(c[0]);
+    assert_non_null(b);
+    ok(c[0], newt_store_ref_set(bond_obj(b), &b->other, g.of, (newt_ref){5}));
+    r = bond_id(b);
+    commit(c[0]);
+    begin(c[0]);
+    begin(c[1]);
+    b = bond_write(c[0], r);
+    assert_non_null(b);
+    b->n = 1;
+    b = bond_write(c[1], r);
+    assert_non_null(b);
+    ok(c[1], newt_store_ref_set(bond_obj(b), &b->other, g.of, (newt_ref){6}));
+    commit(c[1]);
+    shared = true;
+    commit(c[0]);
+    assert_false(shared);
+    begin(c[0]);
+    assert_far(bond_read(c[0], r)->other, "people", 6);
+    newt_abort(c[0]);
+    for (int i = 0; i < 2; i++)
+        newt_close(c[i]);
+    newt_db_close(db);
+    ground_close(&g);
+}
+
 /* ---- refused ------------------------------------------------------------------------------ */
 
 static void
@@ -325,6 +390,7 @@ test_names(void **state)
 static void
 test_own(void **state)
 {
+    static const char *const others[] = {"peopl", "people2", "People"};
     const struct twin *t;
     twin_ref r;
     ground g;
@@ -338,6 +404,13 @@ test_own(void **state)
     assert_ptr_equal(newt_store_ref_conn(g.of, t->other), g.of);
     assert_null(newt_store_ref_conn(g.of, t->friends.items[0]));
     assert_words(g.of, NEWT_EINVAL, "null");
+    /* the whole name counts */
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        newt_text name = {.s = others[i], .n = (uint32_t)strlen(others[i])};
+
+        assert_null(newt_store_ref_conn(g.of, (newt_store_ref){.store = name, .oid = 5}));
+        assert_words(g.of, NEWT_EMISSING, others[i]);
+    }
     newt_abort(g.of);
     begin(g.a);
     t = twin_read(g.a, r);
@@ -351,9 +424,10 @@ test_own(void **state)
 }
 
 static const struct CMUnitTest store_refs[] = {
-    cmocka_unit_test(test_kept),    cmocka_unit_test(test_copied), cmocka_unit_test(test_merged),
-    cmocka_unit_test(test_refused), cmocka_unit_test(test_others), cmocka_unit_test(test_names),
-    cmocka_unit_test(test_own),
+    cmocka_unit_test(test_kept),    cmocka_unit_test(test_copied),
+    cmocka_unit_test(test_merged),  cmocka_unit_test(test_merged_alone),
+    cmocka_unit_test(test_refused), cmocka_unit_test(test_others),
+    cmocka_unit_test(test_names),   cmocka_unit_test(test_own),
 };
 
 int
