@@ -109,6 +109,15 @@ resolve(newt__header *old, newt__header *committed, newt__header *ours)
                                newt__object_of(ours), NULL);
 }
 
+/* After each text there is a NUL. */
+static void
+assert_ends(const struct everything *e)
+{
+    assert_true(!e->text.s || e->text.s[e->text.n] == 0);
+    for (uint32_t i = 0; i < e->texts.n; i++)
+        assert_true(!e->texts.items[i].s || e->texts.items[i].s[e->texts.items[i].n] == 0);
+}
+
 /* Each field is changed by nobody, by one side, by the other, or by both alike. */
 static void
 one_round(generate *g, bool with_conflict)
@@ -145,6 +154,7 @@ one_round(generate *g, bool with_conflict)
         assert_int_equal(resolve(old, committed, ours), 0);
         want = recorded(expected);
     }
+    assert_ends(newt__object_of(ours));
     /* what it took is its own */
     newt__header_free(old);
     newt__header_free(committed);

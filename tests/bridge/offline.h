@@ -45,8 +45,10 @@ offline_realloc(void *arg, void *p, size_t n)
     if (o->fail_at && o->calls >= o->fail_at)
         return NULL;
     q = realloc(p, n ? n : 1);
-    if (q && !p)
+    if (q && !p) {
         o->live++;
+        memset(q, 0x5a, n); /* what is not written is not zero by chance */
+    }
     return q;
 }
 
