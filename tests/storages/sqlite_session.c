@@ -79,6 +79,7 @@ test_damaged_lists(void **state)
         {"UPDATE \"transaction\" SET written = ''", "\"written\""},
         {"UPDATE \"transaction\" SET removed = '[x]'", "\"removed\""},
         {"UPDATE \"transaction\" SET removed = '[-1]'", "\"removed\""},
+        {"UPDATE \"transaction\" SET written = '[0]'", "\"written\""},
         {"UPDATE \"transaction\" SET removed = '[1]]'", "\"removed\""},
     };
 
@@ -444,6 +445,33 @@ test_claim_beside_child(void **state)
     store_close(&s);
 }
 
+/* A name that somebody has is in nobody's way who has another one. */
+static void
+test_claims_of_two(void **state)
+{
+    const newt_batch *b;
+    newt_feed *f, *g;
+    item_ref r;
+    store s;
+
+    (void)state;
+    needs_storage("sqlite");
+    store_open(&s, "claims");
+    f = open_feed(s.a, (newt_feed_options){.follower = "f"});
+    nothing(s.a, f);
+    g = open_feed(s.b, (newt_feed_options){.follower = "g"});
+    nothing(s.b, g);
+    r = make_item(s.b, "x", 1);
+    for (int i = 0; i < 2; i++) {
+        b = next(i ? s.b : s.a, i ? g : f);
+        assert_int_equal(b->n_events, 1);
+        assert_int_equal(b->events[0].oid, r.any.oid);
+    }
+    newt_feed_close(f);
+    newt_feed_close(g);
+    store_close(&s);
+}
+
 /* ---- values ---------------------------------------------------------------------------------- */
 
 /* Numbers come through to the last digit, whatever the locale. */
@@ -516,6 +544,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_entries),
     cmocka_unit_test(test_check_beside_writer),
     cmocka_unit_test(test_claim_beside_child),
+    cmocka_unit_test(test_claims_of_two),
     cmocka_unit_test(test_reals),
     cmocka_unit_test(test_index_names),
 };
