@@ -355,7 +355,9 @@ static void
 test_words(void **state)
 {
     static const char sql[] = "SELECT rowid FROM note_words($1) ORDER BY rank";
-    static const char *const fields[] = {"", "title,", ",title", "a\"b", ".a", "a.", "a\\b"};
+    static const char *const fields[] = {"",   "title,", ",title", "a\"b",
+                                         ".a", "a.",     "a\\b",   "a..b"};
+    char longest[129];
     note_ref first, last;
     struct note *n;
     store s;
@@ -388,6 +390,12 @@ test_words(void **state)
     free(file_text(s.file, "INSERT INTO note_words(note_words) VALUES ('integrity-check')"));
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         index_refused(s.a, "x", fields[i], NEWT_INDEX_TEXT, NEWT_EINVAL, "cannot be a field");
+    memset(longest, 'x', sizeof longest);
+    longest[128] = 0;
+    index_refused(s.a, "x", longest, NEWT_INDEX_TEXT, NEWT_EINVAL, "cannot be a field");
+    longest[127] = 0;
+    ok(s.a, newt_index_create(s.a, "x", NULL, longest, NEWT_INDEX_TEXT));
+    ok(s.a, newt_index_drop(s.a, "x"));
     index_refused(s.a, "x", "rank", NEWT_INDEX_TEXT, NEWT_ESQL, "rank");
     index_refused(s.a, "note_words", "title", NEWT_INDEX_TEXT, NEWT_EINVAL, "another");
     assert_int_equal(newt_index_create(s.a, "note_words", NULL, "title, body", NEWT_INDEX_TEXT),
