@@ -18,6 +18,9 @@ pair_open(pair *p, const char *name)
     /* ["W", 1, {"a": n}] */
     sql_do(p->s.pg, "CREATE FUNCTION rec(n bigint) RETURNS bytea LANGUAGE sql AS $$ SELECT "
                     "'\\x83615701a16161'::bytea || set_byte('\\x1800', 1, n::integer) $$");
+    /* the same, of which there is no row */
+    sql_do(p->s.pg, "CREATE FUNCTION hid(n bigint) RETURNS bytea LANGUAGE sql AS $$ SELECT "
+                    "'\\x83615701d99603a16161'::bytea || set_byte('\\x1800', 1, n::integer) $$");
     p->other = sql_open();
     sql_do(p->other, "SET search_path = %s, public", p->s.schema);
 }
@@ -68,19 +71,23 @@ assert_ended(pair *p, const char *expected)
 /* Changes all six, once the other session has changed the third, and in some cases later ones. The
  * other one ends its transaction as soon as it is waited for. */
 static void
-race(pair *p, const char *before, const char *change, const char *end, const char *expected)
+race(pair *p, const char *made, const char *before, const char *change, const char *end,
+     const char *expected)
 {
+    char sql[300];
+
     for (int64_t step = 1; step < 1000000; step += 99999) { /* close together, and far apart */
         make_six(p, step);
         if (before)
             sql_do(p->s.pg, before, (long long)(11 + 2 * step));
         sql_do(p->other, "BEGIN");
         sql_do(p->other, change, (long long)(11 + 2 * step));
-        assert_true(PQsendQuery(p->s.pg,
-                                "SELECT newt.write('object_state', array_agg(zoid), "
-                                "array_agg(100::bigint), array_agg(rec(49 + n)), 200, true) FROM "
-                                "(SELECT zoid, row_number() OVER (ORDER BY zoid) n FROM "
-                                "object_state ORDER BY zoid) o"));
+        snprintf(sql, sizeof sql,
+                 "SELECT newt.write('object_state', array_agg(zoid), array_agg(100::bigint), "
+                 "array_agg(%s(49 + n)), 200, true) FROM (SELECT zoid, row_number() OVER (ORDER BY "
+                 "zoid) n FROM object_state ORDER BY zoid) o",
+                 made);
+        assert_true(PQsendQuery(p->s.pg, sql));
         await_blocked(p);
         sql_do(p->other, "%s", end);
         assert_ended(p, expected);
@@ -88,6 +95,10 @@ race(pair *p, const char *before, const char *change, const char *end, const cha
                    "SELECT count(*) FROM object_state WHERE serial = 200");
         if (*expected)
             continue;
+        if (strcmp(made, "hid") == 0) {
+            assert_sql(p->s.pg, "0", "SELECT count(*) FROM newt_projection");
+            continue;
+        }
         check_projection(&p->s);
         assert_sql(p->s.pg, "50 51 52 53 54 55",
                    "SELECT string_agg(state->>'a', ' ' ORDER BY zoid) FROM newt_projection");
@@ -129,8 +140,11 @@ test_same_rows(void **state)
 
     (void)state;
     pair_open(&p, "rows");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        race(&p, cases[i].before, cases[i].change, cases[i].end, cases[i].expected);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        race(&p, "rec", cases[i].before, cases[i].change, cases[i].end, cases[i].expected);
+        if (!cases[i].before) /* a row that is to go */
+            race(&p, "hid", NULL, cases[i].change, cases[i].end, cases[i].expected);
+    }
     pair_close(&p);
 }
 
