@@ -75,7 +75,9 @@ newt__record_project(const newt__env *env, const void *record, size_t n, newt__b
         return newt__project_text(env, record, n, out, hidden, fault);
     newt__json_text_sink(&p.to_text, &p.text, out);
     code = newt__project(env, record, n, &sink, hidden, fault);
-    if (code != NEWT__OK || *hidden)
+    if (code != NEWT__OK || *hidden) { /* there is no row that they would be about */
         out->n = start;
+        newt__reject_truncate(rejects, p.n_rejects);
+    }
     return code == NEWT__SINK ? NEWT__NOMEM : code; /* our callbacks fail for nothing else */
 }

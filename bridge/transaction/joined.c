@@ -171,8 +171,11 @@ newt_join_conn(newt_conn *c, newt_conn *with, const char *sort_key)
                        .rollback = rollback};
     joined *j;
     const char *name = with->db->options.store_name;
-    int status = newt__base_enter(&with->jar.base);
+    int status = newt__base_enter(&c->jar.base);
 
+    if (status != NEWT_OK)
+        return status;
+    status = newt__base_enter(&with->jar.base);
     if (status != NEWT_OK)
         return newt__base_fail(&c->jar.base, status, 0, "the connection that is to join: %s",
                                newt_error_message(&with->jar.base.error));
