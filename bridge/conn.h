@@ -97,6 +97,8 @@ int64_t newt__age(int64_t tid);
 /* The text of a value, malloc'ed; flags: of json_dumps(). NULL: no memory (json.c). */
 struct json_t;
 char *newt__json_dump(const struct json_t *json, size_t flags);
+/* Whether a text is JSON; NEWT__NOMEM: that cannot be told. */
+newt__code newt__json_check(const char *text);
 /* Compares two int64_t, for qsort and bsearch. */
 int newt__by_oid(const void *a, const void *b);
 

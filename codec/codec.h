@@ -462,6 +462,10 @@ typedef struct newt__sink {
     void *arg;
 } newt__sink;
 
+/* Whether the class of a record is not projected at all: tag 38403 is around its state. False for
+ * what is no record. */
+bool newt__is_hidden(const newt__env *env, const void *record, size_t n);
+
 /* Projects the record's state. *hidden: the class is not projected at all (tag 38403 around
  * state); no event was given. The record is validated to its end in every case. */
 newt__code newt__project(const newt__env *env, const void *record, size_t n, const newt__sink *sink,

@@ -599,6 +599,16 @@ record(struct newt__projection *p, const newt__env *env, const void *data, size_
     return p->fault.code;
 }
 
+bool
+newt__is_hidden(const newt__env *env, const void *record, size_t n)
+{
+    newt__reader r;
+    newt__token t;
+
+    return newt__read_begin(&r, env, record, n) == NEWT__OK && newt__read(&r, &t) == NEWT__OK &&
+           t.hidden;
+}
+
 newt__code
 newt__project(const newt__env *env, const void *data, size_t n, const newt__sink *sink,
               bool *hidden, newt__fault *fault)

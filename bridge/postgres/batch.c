@@ -199,17 +199,6 @@ send_update_one(newt__batch *b, int64_t serial, const newt__entry *e)
     return NEWT_OK;
 }
 
-/* Whether the record says that there is no row: not of a layer's own objects. */
-static bool
-is_hidden(const newt__batch *b, const newt__entry *e)
-{
-    newt__reader r;
-    newt__token t;
-
-    return newt__read_begin(&r, &newt__malloc_env, record_of(b, e), e->n) == NEWT__OK &&
-           newt__read(&r, &t) == NEWT__OK && t.hidden;
-}
-
 /* If newt.write() can do it: all are changed or new, and the server projects all of them, or none.
  * When it projects, it removes rows of what is hidden now. */
 static bool
@@ -223,7 +212,8 @@ is_plain(const newt__batch *b, bool *projected)
     for (size_t i = 0; i < b->n; i++) {
         const newt__entry *e = &b->entries[i];
 
-        if (e->row == NEWT__ROW_NONE && !is_hidden(b, e))
+        /* a layer's own objects have no row, and do not say so */
+        if (e->row == NEWT__ROW_NONE && !newt__is_hidden(&newt__malloc_env, record_of(b, e), e->n))
             return false;
         n[e->row]++;
         may_have_rows += e->row == NEWT__ROW_NONE && e->what != NEWT__ADD;

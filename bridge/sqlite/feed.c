@@ -41,30 +41,17 @@ fail_classes(feed *f, const newt__transaction *t)
     return NEWT_ESTORE;
 }
 
-/* Why jansson has not read the text: it does not always tell a lack of memory. */
-static int
-fail_read(feed *f, const newt__transaction *t, const char *text)
-{
-    newt__writer w = {.buf.env = &newt__malloc_env};
-    newt__fault fault;
-    newt__code code;
-
-    newt__write_begin(&w, "x", 1, 0);
-    code = newt__write_json(&w, text, strlen(text), &fault);
-    newt__writer_free(&w);
-    return code == NEWT__OK || code == NEWT__NOMEM ? newt__fail_memory(f->e) : fail_classes(f, t);
-}
-
 /* The names of a list in JSON, each with a NUL after it. */
 static int
 read_classes(feed *f, const newt__transaction *t, const char *text)
 {
     json_t *list = json_loads(text, 0, NULL), *name;
+    newt__code code = list ? NEWT__OK : newt__json_check(text);
     int status = NEWT_OK;
     size_t i;
 
-    if (!list)
-        return fail_read(f, t, text);
+    if (!list && (code == NEWT__OK || code == NEWT__NOMEM))
+        return newt__fail_memory(f->e);
     if (!json_is_array(list))
         status = fail_classes(f, t);
     json_array_foreach(list, i, name)

@@ -15,14 +15,11 @@ same_text(const char *a, const char *b)
 static int
 check_json(const newt__session *x, const char *text, const newt__registered *k, newt_error *e)
 {
-    json_error_t wrong;
-    json_t *json = json_loads(text, 0, &wrong);
+    newt__code code = newt__json_check(text);
 
-    if (json) {
-        json_decref(json);
+    if (code == NEWT__OK)
         return NEWT_OK;
-    }
-    if (json_error_code(&wrong) == json_error_out_of_memory)
+    if (code == NEWT__NOMEM)
         return newt__fail_memory(e);
     newt__file_fail_damaged(&x->file, e);
     newt__fail_detail(e, "What is registered of class \"%s\" version %d is not JSON.", k->name,

@@ -77,17 +77,6 @@ newt__class_projection(const newt__class *k)
     return flags & NEWT_C_INLINE ? NEWT__PROJECT_INLINE : NEWT__PROJECT_STORE;
 }
 
-/* Whether the state of a record is under tag 38403: of an object without a class table. */
-static bool
-is_hidden(newt_conn *c, const void *record, size_t n)
-{
-    newt__reader r;
-    newt__token t;
-
-    return newt__read_begin(&r, &c->jar.coder.env, record, n) == NEWT__OK &&
-           newt__read(&r, &t) == NEWT__OK && t.hidden;
-}
-
 newt__projection
 newt__record_projection(newt_conn *c, const void *record, size_t n)
 {
@@ -98,7 +87,7 @@ newt__record_projection(newt_conn *c, const void *record, size_t n)
         k = newt__class_named(c->jar.classes, r.class_name, r.class_n);
     if (k && k->stored)
         return newt__class_projection(k);
-    return is_hidden(c, record, n) ? NEWT__PROJECT_NOT : NEWT__PROJECT_STORE;
+    return newt__is_hidden(&c->jar.coder.env, record, n) ? NEWT__PROJECT_NOT : NEWT__PROJECT_STORE;
 }
 
 static void
@@ -118,7 +107,7 @@ describe(const newt__pending *p, uint8_t state, const newt__class *k, newt__chan
         return;
     }
     out->projection = newt__class_projection(k);
-    if (!k && is_hidden(p->c, out->record, out->n))
+    if (!k && newt__is_hidden(&p->c->jar.coder.env, out->record, out->n))
         out->projection = NEWT__PROJECT_NOT;
     out->wants_record = p->may_merge && out->what == NEWT__REPLACE && k && k->hooks.resolve;
 }
