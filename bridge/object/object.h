@@ -248,8 +248,7 @@ int newt__spill_get(newt__spill **s, int64_t oid, int (*take)(void *arg, const n
                     void *arg, newt_error *e);
 /* As it was when what was put was of this level for the last time. */
 int newt__spill_back(newt__spill **s, uint16_t level, newt_error *e);
-/* Ends this level and those above it: what was put at them stays, and goes back with the one below.
- */
+/* Ends this level and those above: what was put at them stays, and goes back with that below. */
 int newt__spill_merge(newt__spill **s, uint16_t level, newt_error *e);
 /* All of them, stored ones by oid, then new ones by oid: the first after a rewind. 1: *out is the
  * next; 0: there is none; else a status. */
@@ -288,7 +287,7 @@ struct newt__jar {
     newt__header *views;    /* bags of objects with a table, until the transaction's end */
     newt__spill *spill;     /* or NULL */
     uint16_t savepoints;    /* within each other */
-    newt__oids as_loaded;   /* and levels: of the file they had an entry before, see savepoint.c */
+    newt__oids as_loaded;   /* oid, level, oid, level, ...: changed back, see savepoint.c */
     bool keep;              /* what is loaded keeps its record */
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;

@@ -23,9 +23,7 @@ save(newt__header *h)
         return status;
     if (!same) {
         newt__cache_save(h, (uint16_t)(c->savepoints + 1));
-    } else if (h->state == NEWT__FORGOTTEN || c->savepoints > 0) {
-        /* at an earlier savepoint it may have been another: rolling back does not look at clean
-         * ones */
+    } else if (h->state == NEWT__FORGOTTEN) {
         if (!newt__object_must_stay(h))
             newt__cache_remove(c, h->oid);
     } else {
@@ -187,8 +185,8 @@ undo(newt__header *h)
     return status;
 }
 
-/* What was changed back since has no entry in the file, and may have been read again: then it is
- * clean, and not what it was at the savepoint. */
+/* What was changed back since, and was saved or evicted then, has no entry in the file since: if it
+ * is in the cache it is clean, and not what it was at the savepoint. */
 static int
 undo_as_loaded(newt__jar *c, uint16_t savepoint)
 {
