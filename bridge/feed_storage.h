@@ -33,6 +33,16 @@ typedef struct newt__transaction {
     bool more; /* there is another part */
 } newt__transaction;
 
+/* One of its texts, strdup'ed, or NULL; without memory *fine is false. */
+static inline char *
+newt__text_copy(const char *text, bool *fine)
+{
+    char *copy = text ? strdup(text) : NULL;
+
+    *fine &= copy || !text;
+    return copy;
+}
+
 /* Sets removed_classes of *t to what a store has of them, each with a NUL after it. As many names
  * as objects, whatever the store has: what is missing is not known. False: no memory. */
 static inline bool
@@ -204,18 +214,7 @@ enum {
 void newt__row_fault_count(newt_sweep *s, const newt_options *options, int64_t oid,
                            newt__row_fault fault, bool told);
 
-/* ---- errors that all storages raise ------------------------------------------------------------
- */
-
-/* strdup of a text that may be NULL; without memory *fine is false. */
-static inline char *
-newt__text_copy(const char *text, bool *fine)
-{
-    char *copy = text ? strdup(text) : NULL;
-
-    *fine &= copy || !text;
-    return copy;
-}
+/* ---- errors that all storages raise ---------------------------------------------------------- */
 
 /* The error of a position that is not known, or whose successors are not; why is its detail. */
 static inline int

@@ -213,7 +213,6 @@ write_row(work *k, const held *h)
                      .json = (const char *)k->bytes.data + h->json,
                      .json_n = h->c.what == NEWT__REMOVE ? 0 : h->json_n,
                      .rejects = h->rejects};
-
     int status = k->has_rejects ? newt__rejects_remove(&k->x->file, row.oid, k->e) : NEWT_OK;
 
     if (status != NEWT_OK || (row.json_n == 0 && h->c.what == NEWT__ADD))

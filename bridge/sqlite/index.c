@@ -205,7 +205,8 @@ of_words(statements *s, const newt__index *x, const fields *f)
 static int
 find(newt__session *x, const char *name, const char *suffix, char **out, newt_error *e)
 {
-    char *sql = sqlite3_mprintf("SELECT sql FROM sqlite_schema WHERE name = '%q%q'", name, suffix);
+    char *sql = sqlite3_mprintf("SELECT sql FROM sqlite_schema WHERE name = '%q%q' COLLATE NOCASE",
+                                name, suffix);
     sqlite3_stmt *s = NULL;
     int code = sql ? sqlite3_prepare_v2(x->file.db, sql, -1, &s, NULL) : SQLITE_NOMEM;
     int status = NEWT_OK;

@@ -39,4 +39,21 @@ nothing(newt_conn *c, newt_feed *f)
     assert_null(b);
 }
 
+/* To its end. */
+UNUSED static newt_sweep
+sweep(newt_conn *c, newt_sweep s)
+{
+    s.size = sizeof s;
+    while (!s.over)
+        ok(c, newt_project_sweep(c, &s));
+    return s;
+}
+
+/* In several calls. */
+UNUSED static newt_sweep
+sweep_all(newt_conn *c, newt_sweep_kind kind)
+{
+    return sweep(c, (newt_sweep){.kind = kind, .objects = 3});
+}
+
 #endif

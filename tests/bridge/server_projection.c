@@ -222,15 +222,6 @@ test_mended(void **state)
 
 /* ---- sweeps -------------------------------------------------------------------------- */
 
-static newt_sweep
-sweep(newt_conn *c, newt_sweep s)
-{
-    s.size = sizeof s;
-    while (!s.over)
-        ok(c, newt_project_sweep(c, &s));
-    return s;
-}
-
 static void
 test_check(void **state)
 {

@@ -327,7 +327,9 @@ test_indexes(void **state)
     index_refused(s.a, "x", "zoid", 0, NEWT_EBUSY, "inside a transaction");
     commit(s.a);
     assert_int_equal(newt_index_drop(s.a, "x"), NEWT_EINVAL);
-    ok(s.a, newt_index_drop(s.a, "item_name"));
+    /* names are SQL's: in any case */
+    assert_int_equal(newt_index_create(s.a, "ITEM_NAME", NULL, "state->>'n'", 0), NEWT_EINVAL);
+    ok(s.a, newt_index_drop(s.a, "Item_Name"));
     assert_int_equal(newt_index_drop(s.a, "item_name"), NEWT_EINVAL);
     make_item(s.a, "b", 1);
     assert_file(s.file, "by_n",
@@ -557,20 +559,10 @@ test_retention(void **state)
 
 /* ---- rows that are not what they should be ------------------------------------------- */
 
-static newt_sweep
-sweep(newt_conn *c, newt_sweep_kind kind)
-{
-    newt_sweep s = {.size = sizeof s, .kind = kind, .objects = 3};
-
-    while (!s.over)
-        ok(c, newt_project_sweep(c, &s));
-    return s;
-}
-
 static void
 assert_faults(newt_conn *c, int64_t missing, int64_t stale, int64_t wrong, int64_t extra)
 {
-    newt_sweep s = sweep(c, NEWT_SWEEP_CHECK);
+    newt_sweep s = sweep_all(c, NEWT_SWEEP_CHECK);
 
     assert_int_equal(s.looked, 11); /* with the root */
     assert_int_equal(s.missing, missing);
@@ -606,12 +598,12 @@ test_sweeps(void **state)
         assert_int_equal(sqlite3_close(db), SQLITE_OK);
         assert_faults(s.a, 1, 1, 2, 1);
         if (round == 0) {
-            assert_int_equal(sweep(s.a, NEWT_SWEEP_MISSING).written, 3); /* and the extra one */
+            assert_int_equal(sweep_all(s.a, NEWT_SWEEP_MISSING).written, 3); /* and the extra one */
             assert_faults(s.a, 0, 0, 2, 0);
         } else {
-            assert_int_equal(sweep(s.a, NEWT_SWEEP_REPROJECT).written, 5);
+            assert_int_equal(sweep_all(s.a, NEWT_SWEEP_REPROJECT).written, 5);
         }
-        assert_int_equal(sweep(s.a, NEWT_SWEEP_REPROJECT).written, round == 0 ? 2 : 0);
+        assert_int_equal(sweep_all(s.a, NEWT_SWEEP_REPROJECT).written, round == 0 ? 2 : 0);
         assert_faults(s.a, 0, 0, 0, 0);
     }
     /* what an index refuses has no row, and an entry that says why; when the index has gone, it has
@@ -619,8 +611,8 @@ test_sweeps(void **state)
     free(file_text(s.file, "DELETE FROM newt_projection WHERE state->>'n' > 7"));
     free(file_text(s.file, "CREATE UNIQUE INDEX even ON newt_projection (state->>'n' % 8) "
                            "WHERE class_name = 'Item'"));
-    assert_int_equal(sweep(s.a, NEWT_SWEEP_MISSING).refused, 2);
-    assert_int_equal(sweep(s.a, NEWT_SWEEP_CHECK).refused, 2);
+    assert_int_equal(sweep_all(s.a, NEWT_SWEEP_MISSING).refused, 2);
+    assert_int_equal(sweep_all(s.a, NEWT_SWEEP_CHECK).refused, 2);
     assert_file(s.file, "even 23505",
                 "SELECT DISTINCT constraint_name || ' ' || sqlstate FROM newt_reject");
     ok(s.a, newt_retry_rejects(s.a, 100, &p));

@@ -332,16 +332,6 @@ test_own_tables(void **state)
 
 /* ---- entries of what was refused ------------------------------------------------------------- */
 
-static newt_sweep
-sweep(newt_conn *c, newt_sweep_kind kind)
-{
-    newt_sweep s = {.size = sizeof s, .kind = kind};
-
-    while (!s.over)
-        ok(c, newt_project_sweep(c, &s));
-    return s;
-}
-
 /* They go with the object, and when it is written so that it has a row. */
 static void
 test_entries(void **state)
@@ -355,7 +345,7 @@ test_entries(void **state)
     make_items(s.a, items);
     free(file_text(s.file, "DELETE FROM newt_projection"));
     free(file_text(s.file, "CREATE UNIQUE INDEX one ON newt_projection (class_name)"));
-    assert_int_equal(sweep(s.a, NEWT_SWEEP_MISSING).refused, N - 1);
+    assert_int_equal(sweep_all(s.a, NEWT_SWEEP_MISSING).refused, N - 1);
     assert_file(s.file, "2", "SELECT count(*) FROM newt_reject_entry");
     free(file_text(s.file, "DROP INDEX one"));
     begin(s.a);
@@ -366,7 +356,7 @@ test_entries(void **state)
     ok(s.a, newt_delete(s.a, items[N - 2].any));
     commit(s.a);
     assert_file(s.file, "0", "SELECT count(*) FROM newt_reject_entry");
-    assert_int_equal(sweep(s.a, NEWT_SWEEP_CHECK).missing, 0);
+    assert_int_equal(sweep_all(s.a, NEWT_SWEEP_CHECK).missing, 0);
     store_close(&s);
 }
 
@@ -392,11 +382,11 @@ test_check_beside_writer(void **state)
     assert_int_equal(
         sqlite3_exec(raw, "BEGIN IMMEDIATE; DELETE FROM newt_projection", NULL, NULL, NULL),
         SQLITE_OK);
-    assert_int_equal(sweep(c, NEWT_SWEEP_CHECK).missing, 0); /* it is not committed */
+    assert_int_equal(sweep_all(c, NEWT_SWEEP_CHECK).missing, 0); /* it is not committed */
     assert_int_equal(sqlite3_exec(raw, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(raw), SQLITE_OK);
-    assert_int_equal(sweep(c, NEWT_SWEEP_CHECK).missing, N + 1); /* with the root */
-    assert_int_equal(sweep(c, NEWT_SWEEP_MISSING).written, N + 1);
+    assert_int_equal(sweep_all(c, NEWT_SWEEP_CHECK).missing, N + 1); /* with the root */
+    assert_int_equal(sweep_all(c, NEWT_SWEEP_MISSING).written, N + 1);
     newt_close(c);
     newt_db_close(db);
     store_close(&s);
