@@ -61,6 +61,7 @@ struct everything {
     newt_json json;
     enum color color;
     newt_ref any;
+    newt_store_ref far;
     thing_ref one;
     struct leaf leaf;
     struct point point;
@@ -77,12 +78,14 @@ struct everything {
     NEWT_ARRAY(newt_decimal) decimals;
     NEWT_ARRAY(newt_json) jsons;
     NEWT_ARRAY(enum color) colors;
+    NEWT_ARRAY(newt_store_ref) distant;
     NEWT_ARRAY(thing_ref) things;
     NEWT_ARRAY(struct leaf) leaves;
     NEWT_ARRAY(newt_text) words; /* a set */
     NEWT_ARRAY(int64_t) numbers; /* a set */
     NEWT_MAP(double) weights;
     NEWT_MAP(newt_text) names;
+    NEWT_MAP(newt_store_ref) remote;
     NEWT_MAP(thing_ref) members;
     NEWT_MAP(struct point) places;
     NEWT_PAIRS(int32_t, newt_text) by_number;
@@ -109,14 +112,14 @@ NEWT_CLASS(everything, "Everything", 3, NULL,
     NEWT_FIELD(E, u64), NEWT_FIELD(E, f32), NEWT_FIELD(E, f64), NEWT_FIELD(E, text),
     NEWT_FIELD(E, bytes), NEWT_FIELD(E, time), NEWT_FIELD(E, duration), NEWT_FIELD(E, date),
     NEWT_FIELD(E, uuid), NEWT_FIELD(E, decimal), NEWT_FIELD(E, json),
-    NEWT_ENUM(E, color, color_names), NEWT_FIELD(E, any), NEWT_REF(E, one, thing),
+    NEWT_ENUM(E, color, color_names), NEWT_FIELD(E, any), NEWT_FIELD(E, far), NEWT_REF(E, one, thing),
     NEWT_STRUCT(E, leaf, leaf), NEWT_STRUCT(E, point, point), NEWT_STRUCT(E, tree, tree),
     NEWT_LIST(E, flags), NEWT_LIST(E, shorts), NEWT_LIST(E, longs), NEWT_LIST(E, floats),
     NEWT_LIST(E, texts), NEWT_LIST(E, blobs), NEWT_LIST(E, times), NEWT_LIST(E, dates),
     NEWT_LIST(E, uuids), NEWT_LIST(E, decimals), NEWT_LIST(E, jsons),
-    NEWT_ENUMS(E, colors, color_names), NEWT_REFS(E, things, thing), NEWT_STRUCTS(E, leaves, leaf),
+    NEWT_ENUMS(E, colors, color_names), NEWT_LIST(E, distant), NEWT_REFS(E, things, thing), NEWT_STRUCTS(E, leaves, leaf),
     NEWT_SET(E, words), NEWT_SET(E, numbers), NEWT_MAPOF(E, weights), NEWT_MAPOF(E, names),
-    NEWT_MAPOF_REFS(E, members, thing), NEWT_MAPOF_STRUCTS(E, places, point),
+    NEWT_MAPOF(E, remote), NEWT_MAPOF_REFS(E, members, thing), NEWT_MAPOF_STRUCTS(E, places, point),
     NEWT_PAIRSOF(E, by_number), NEWT_PAIRSOF(E, by_day),
     NEWT_FIELD(E, kept, .flags = NEWT_F_KEEP_NULL), NEWT_FIELD(E, hidden, .flags = NEWT_F_SKIP));
 #undef E
@@ -147,6 +150,15 @@ random_text(const filler *f, newt_text *t)
         break;
     default: newt_text_set(f->o, t, some[generate_below(f->g, LENGTH(some))]);
     }
+}
+
+static void
+random_far(const filler *f, newt_store_ref *r)
+{
+    static const char *const some[] = {NULL, "s", "store", "ö", "a store with a name that is long"};
+
+    newt_text_set(f->o, &r->store, some[generate_below(f->g, LENGTH(some))]);
+    r->oid = r->store.s ? (int64_t)(generate_spread(f->g) >> 1 | 1) : 0;
 }
 
 static void
@@ -308,6 +320,7 @@ random_scalars(const filler *f, struct everything *e)
         random_json(f, &e->json);
     e->color = (enum color)generate_below(g, 3);
     e->any.oid = (int64_t)(generate_spread(g) >> 1);
+    random_far(f, &e->far);
     e->one.any.oid = (int64_t)generate_below(g, 3);
     random_leaf(f, &e->leaf);
     random_point(f, &e->point);
@@ -370,6 +383,10 @@ random_lists(const filler *f, struct everything *e)
         EACH(f, e->colors, x) *x = (enum color)generate_below(g, 3);
     }
     {
+        newt_store_ref *x;
+        EACH(f, e->distant, x) random_far(f, x);
+    }
+    {
         thing_ref *x;
         EACH(f, e->things, x) x->any.oid = (int64_t)generate_below(g, 4);
     }
@@ -395,11 +412,13 @@ random_maps(const filler *f, struct everything *e)
     for (uint64_t n = generate_below(g, 6); n > 0; n--) {
         double *weight = RANDOM_PUT(f, e->weights);
         newt_text *name = RANDOM_PUT(f, e->names);
+        newt_store_ref *far = RANDOM_PUT(f, e->remote);
         thing_ref *member = RANDOM_PUT(f, e->members);
         struct point *place = RANDOM_PUT(f, e->places);
 
         *weight = random_double(f);
         random_text(f, name);
+        random_far(f, far);
         member->any.oid = (int64_t)generate_below(g, 3);
         random_point(f, place);
     }

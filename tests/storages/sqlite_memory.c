@@ -126,6 +126,51 @@ change(ground *g)
 }
 
 static int
+set_n(newt_conn *c, item_ref r, int64_t n)
+{
+    struct item *x = item_write(c, r);
+
+    if (!x)
+        return status_of(c);
+    x->n = n;
+    item_done(x);
+    return NEWT_OK;
+}
+
+/* Changed back after a savepoint, and read again before the rollback to it. */
+static int
+change_back(ground *g)
+{
+    newt_conn *c = g->s.a;
+    const struct item *x;
+    int64_t n = 0, one, two;
+    int status = newt_begin(c);
+
+    if (status == NEWT_OK && !(x = item_read(c, g->items[1])))
+        status = status_of(c);
+    if (status == NEWT_OK) {
+        n = x->n;
+        item_done(x);
+        status = set_n(c, g->items[1], n + 1000);
+    }
+    if (status == NEWT_OK)
+        status = newt_savepoint(c, &one);
+    if (status == NEWT_OK)
+        status = set_n(c, g->items[1], n);
+    if (status == NEWT_OK)
+        status = newt_savepoint(c, &two);
+    if (status == NEWT_OK && !item_read(c, g->items[1]))
+        status = status_of(c);
+    if (status == NEWT_OK)
+        status = newt_rollback_to(c, one);
+    if (status == NEWT_OK && !(x = item_read(c, g->items[1])))
+        status = status_of(c);
+    if (status == NEWT_OK)
+        assert_int_equal(x->n, n + 1000);
+    return end(c, status);
+}
+
+static int
 remove_one(ground *g)
 {
     newt_conn *c = g->s.a;
@@ -308,6 +353,7 @@ typedef struct scenario {
 static const scenario scenarios[] = {
     {"load", load_all, NEWT_OK, false},
     {"change", change, NEWT_OK, false},
+    {"change back", change_back, NEWT_OK, false},
     {"new, removed", remove_one, NEWT_OK, true},
     {"conflict", conflict, NEWT_ECONFLICT, true},
     {"query", query, NEWT_OK, false},
