@@ -305,7 +305,7 @@ make_indexes(ground *g)
 static int
 open_another(ground *g)
 {
-    newt_options o = {.size = sizeof o};
+    newt_options o = {.size = sizeof o, .store_name = "another"};
     newt_conn *c = NULL;
     newt_db *db;
     int status = newt_db_open(&db, g->s.uri, classes, &o);
