@@ -202,6 +202,7 @@ static void
 test_left(void **state)
 {
     int heard = -1;
+    other hasty;
     two t;
 
     (void)state;
@@ -219,6 +220,15 @@ test_left(void **state)
     assert_int_equal(read_n(t.b.a, t.in_b), 1);
     commit(t.b.a);
     assert_int_equal(heard, -1);
+    /* who commits there waits, for as long as its lock_timeout says */
+    setenv("PGOPTIONS", "-c lock_timeout=200", 1);
+    hasty = other_open(&t.b);
+    unsetenv("PGOPTIONS");
+    begin(hasty.c);
+    write_n(hasty.c, t.in_b, 7);
+    assert_int_equal(newt_commit(hasty.c), NEWT_ESQL);
+    assert_string_equal(newt_error_sqlstate(newt_conn_error(hasty.c)), "55P03");
+    other_close(&hasty);
     settle_all(t.b.b, t.a.b);
     check_both(&t, 1);
     two_close(&t);
