@@ -113,6 +113,8 @@ JANSSON_CFLAGS := $(shell pkg-config --cflags jansson 2>/dev/null)
 JANSSON_LIBS := $(shell pkg-config --libs jansson 2>/dev/null || echo -ljansson)
 LINK = $(CC) $(SANITIZERS) $(COPT) -Wl,--as-needed
 
+# the public ones
+HEADERS := $(wildcard bridge/newtdb*.h)
 CODEC_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard codec/*.c))
 BRIDGE_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard bridge/*.c bridge/*/*.c))
 UPDATER_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(wildcard updater/*.c))
@@ -127,13 +129,13 @@ updater: $(if $(UPDATER_OBJ),$(B)/newt-updater)
 $(B)/obj/%.o: INCLUDES = -I$(B)/include $(JANSSON_CFLAGS)
 $(B)/obj/codec/%.o $(B)/obj/bridge/%.o $(B)/obj/tests/%.o: \
 	INCLUDES = -I. -I$(B) -I$(B)/include -I$(includedir) $(JANSSON_CFLAGS)
-$(B)/obj/%.o: %.c $(B)/flags | $(B)/include/newtdb.h $(B)/store_sql.h $(B)/store_sqlite_sql.h
+$(B)/obj/%.o: %.c $(B)/flags | $(HEADERS:bridge/%=$(B)/include/%) $(B)/store_sql.h $(B)/store_sqlite_sql.h
 	@mkdir -p $(@D)
 	$(CC) $(OUR_CFLAGS) $(OUR_CPPFLAGS) -MMD -MP -c $< -o $@
 
-$(B)/include/newtdb.h: $(wildcard bridge/newtdb.h)
+$(B)/include/%.h: bridge/%.h
 	@mkdir -p $(@D)
-	$(if $<,cp $< $@,@:)
+	cp $< $@
 $(B)/%_sql.h: sql/%.sql
 	@mkdir -p $(@D)
 	@{ echo '/* generated from $< */'; echo 'static const char newt__$*_sql[] ='; \
@@ -274,7 +276,7 @@ ifneq ($(BRIDGE_OBJ),)
 	$(INSTALL_SHLIB) build/libnewtdb.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)'
 	ln -sf libnewtdb.so.$(SOVERSION) '$(DESTDIR)$(LIBDIR)/libnewtdb.so'
 	$(INSTALL_DATA) build/libnewtdb.a '$(DESTDIR)$(LIBDIR)'
-	$(INSTALL_DATA) bridge/newtdb.h '$(HERE)/include'
+	$(INSTALL_DATA) $(HEADERS) '$(HERE)/include'
 	$(if $(NEWTDB_PC),$(INSTALL_DATA) build/newtdb.pc '$(DESTDIR)$(LIBDIR)/pkgconfig')
 endif
 	$(if $(UPDATER_OBJ),$(INSTALL_PROGRAM) build/newt-updater '$(HERE)/bin')
@@ -286,7 +288,7 @@ endif
 uninstall: uninstall-newtdb
 uninstall-newtdb:
 	rm -f $(addprefix '$(DESTDIR)$(LIBDIR)'/,libnewtdb.so libnewtdb.so.$(SOVERSION) \
-		libnewtdb.a pkgconfig/newtdb.pc) '$(HERE)/include/newtdb.h' '$(HERE)/bin/newt-updater' \
+		libnewtdb.a pkgconfig/newtdb.pc) $(HEADERS:bridge/%='$(HERE)/include'/%) '$(HERE)/bin/newt-updater' \
 		$(UNITS:updater/systemd/%='$(HERE)/lib/systemd/system/%')
 	$(foreach page,$(MAN_PAGES),rm -f \
 		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)

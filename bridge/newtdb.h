@@ -36,6 +36,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -243,7 +244,7 @@ struct newt_class {
     uint32_t flags;
     const char *const *was;     /* names that it had, ..., NULL; or NULL */
     const char *const *dropped; /* fields of older records that are not kept, ..., NULL; or NULL */
-    void *reserved_[1];
+    const struct newt_tree *tree; /* its objects are nodes of trees, see newtdb_btree.h; or NULL */
 };
 
 /*
@@ -1593,6 +1594,9 @@ NEWT_API int newt_length_change(struct newt_length *l, int64_t delta);
 NEWT_API int newt_resolve_last_writer(const void *old, const void *committed, void *ours,
                                       void *arg);
 NEWT_API int newt_resolve_fields(const void *old, const void *committed, void *ours, void *arg);
+
+/* Collections of any size. */
+#include "newtdb_btree.h"
 
 #ifdef __cplusplus
 }

@@ -87,9 +87,6 @@ newt__check_table(newt_error *e, const newt_class *t, bool is_own)
         return newt__class_refuse(e, "class \"%s\" has a struct of size 0", t->name);
     if (t->n_fields > 0 && !t->fields)
         return newt__class_refuse(e, "class \"%s\" has no table of fields", t->name);
-    for (size_t i = 0; i < sizeof t->reserved_ / sizeof *t->reserved_; i++)
-        if (t->reserved_[i])
-            return newt__class_refuse(e, "class \"%s\" uses words that are reserved", t->name);
     for (size_t i = 0; t->was && t->was[i]; i++)
         if (!check_class_name(e, t->was[i])) {
             newt__fail_detail(e, "Class \"%s\" says that it had this name.", t->name);
@@ -182,7 +179,10 @@ newt__same_definition(const newt_class *a, const newt_class *b)
     if (a->version != b->version || a->size != b->size || a->flags != b->flags ||
         a->n_fields != b->n_fields || ha.to_json != hb.to_json || ha.upgrade != hb.upgrade ||
         ha.resolve != hb.resolve || ha.arg != hb.arg || !same_names(a->was, b->was) ||
-        !same_names(a->dropped, b->dropped))
+        !same_names(a->dropped, b->dropped) || !a->tree != !b->tree ||
+        (a->tree &&
+         (a->tree->n_keys != b->tree->n_keys || a->tree->node_bytes != b->tree->node_bytes ||
+          a->tree->not_counted != b->tree->not_counted)))
         return false;
     for (uint32_t i = 0; i < a->n_fields; i++)
         if (!same_field(&a->fields[i], &b->fields[i]))

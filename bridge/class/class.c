@@ -350,7 +350,8 @@ copy_fields(builder *b, newt__class *k)
         if (by_key(&k->fields[i - 1], &k->fields[i]) == 0)
             return newt__class_refuse(b->e, "class \"%s\" has two fields named \"%s\"", k->name,
                                       k->fields[i].as);
-    return newt__check_overlap(b->e, k) && newt__past_copy(&b->cs->blocks, k, b->e);
+    return newt__check_overlap(b->e, k) && newt__past_copy(&b->cs->blocks, k, b->e) &&
+           newt__tree_build(&b->cs->blocks, k, b->e);
 }
 
 /* ---- across classes --------------------------------------------------------------- */

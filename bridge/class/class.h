@@ -78,6 +78,26 @@ typedef struct newt__past {
     const newt__field *field; /* that has another name now; NULL: it is dropped */
 } newt__past;
 
+/* A node of a tree begins with these in memory. */
+typedef struct newt__node {
+    NEWT__TREE_NODE;
+} newt__node;
+
+enum {
+    NEWT__MOST_KEYS = 3 /* parts of a key */
+};
+
+/* What is known of a class of trees. */
+typedef struct newt__tree {
+    uint32_t n_keys; /* parts of a key */
+    const newt__field *keys[NEWT__MOST_KEYS], *high[NEWT__MOST_KEYS];
+    const newt__field *values;        /* NULL: a set */
+    uint32_t key_at[NEWT__MOST_KEYS]; /* where the parts are in the program's key */
+    uint32_t key_size;                /* of that */
+    uint32_t node_bytes;
+    bool counted;
+} newt__tree;
+
 struct newt__class {
     const newt_class *table; /* as the program gave it: a key, not read later */
     char *name;
@@ -89,9 +109,10 @@ struct newt__class {
     newt__past *past;    /* in encoded order of the names */
     uint32_t n_past;
     uint32_t n_was;
-    char **was;     /* names that the class had */
-    uint8_t *blank; /* a new object: defaults; times and dates null */
-    bool stored;    /* given to newt_db_open or built in; else only embedded */
+    char **was;             /* names that the class had */
+    uint8_t *blank;         /* a new object: defaults; times and dates null */
+    bool stored;            /* given to newt_db_open or built in; else only embedded */
+    const newt__tree *tree; /* or NULL */
 };
 
 typedef struct newt__classes newt__classes;

@@ -162,6 +162,8 @@ describe_class(json_t *list, const newt__class *k)
     failed |= json_object_set_new(d, "kind", json_string("class"));
     failed |= json_object_set_new(d, "name", json_string(""));
     failed |= json_object_set_new(d, "skip", json_true());
+    if (k->tree)
+        failed |= json_object_set_new(d, "tree", json_true());
     if (failed) {
         json_decref(d);
         return failed;
@@ -175,7 +177,7 @@ newt__class_fields(const newt__class *k)
     json_t *list = describe_fields(k, NULL);
     char *text = NULL;
 
-    if (list && (k->n_was == 0 || describe_class(list, k) == 0))
+    if (list && ((k->n_was == 0 && !k->tree) || describe_class(list, k) == 0))
         text = newt__json_dump(list, 0);
     json_decref(list);
     if (text)

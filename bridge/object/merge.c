@@ -87,9 +87,8 @@ same(const state *a, const state *b, uint32_t i)
 
 static bool take_fields(newt__header *h, const newt__class *k, char *at);
 
-/* What the value at p has elsewhere becomes h's own. */
-static bool
-take_value(newt__header *h, const newt__field *f, uint8_t kind, void *p)
+bool
+newt__value_take(newt__header *h, const newt__field *f, uint8_t kind, void *p)
 {
     newt_bytes *bytes = p; /* the layout of all that is bytes */
     uint8_t *copy;
@@ -117,7 +116,7 @@ take_field(newt__header *h, const newt__field *f, char *at)
     char *items;
 
     if (f->f.shape == NEWT_ONE)
-        return take_value(h, f, f->f.kind, at);
+        return newt__value_take(h, f, f->f.kind, at);
     if (a->n == 0) {
         a->items = NULL;
         a->cap_ = 0;
@@ -130,8 +129,8 @@ take_field(newt__header *h, const newt__field *f, char *at)
     a->edit_ = items;
     a->cap_ = a->n;
     for (uint32_t i = 0; i < a->n; i++, items += f->f.stride)
-        if ((f->f.key_kind && !take_value(h, f, f->f.key_kind, items)) ||
-            !take_value(h, f, f->f.kind, items + f->f.value_at))
+        if ((f->f.key_kind && !newt__value_take(h, f, f->f.key_kind, items)) ||
+            !newt__value_take(h, f, f->f.kind, items + f->f.value_at))
             return false;
     return true;
 }

@@ -473,6 +473,11 @@ const newt__field *newt__field_at(const newt__header *h, const void *p);
  * it has been refused; newt__not_writable gives the status. */
 newt__header *newt__writable(newt_object *o, const void *p, bool bag);
 int newt__not_writable(const newt_object *o);
+/* Room for `extra` more items of an array of h, not in use yet; false: refused. */
+bool newt__array_room(newt__header *h, newt__array_layout *a, size_t item_size, size_t extra);
+/* What the value at p, of this kind, has elsewhere is copied to h's memory; false: there is none
+ * (merge.c). */
+bool newt__value_take(newt__header *h, const newt__field *f, uint8_t kind, void *p);
 /* A setter's failure: recorded, and the transaction doomed. */
 int newt__refuse(newt__header *h, int status, const void *p, const char *reason);
 int newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault);

@@ -288,9 +288,8 @@ array_field(newt__header *h, const void *p, size_t item_size)
     return NULL;
 }
 
-/* Room for `extra` items more, not in use yet. */
-static bool
-make_room(newt__header *h, array *a, size_t item_size, size_t extra)
+bool
+newt__array_room(newt__header *h, array *a, size_t item_size, size_t extra)
 {
     size_t most = NEWT__MAX_OBJECT / item_size, need, cap;
     void *items;
@@ -325,7 +324,7 @@ newt_array_grow(newt_object *o, void *p, size_t item_size, size_t extra)
     array *a = p;
     char *first;
 
-    if (!f || !make_room(h, a, item_size, extra))
+    if (!f || !newt__array_room(h, a, item_size, extra))
         return NULL;
     first = a->edit_ + a->n * item_size;
     newt__blank_items(f, first, extra);
@@ -403,7 +402,7 @@ newt_map_put_(newt_object *o, void *map, size_t item_size, size_t value_at, cons
     n = key_length(key, n);
     if (search(a, item_size, key, n, &at))
         return a->edit_ + at * item_size + value_at;
-    if (newt_text_setn(o, &copy, key, n) != NEWT_OK || !make_room(h, a, item_size, 1))
+    if (newt_text_setn(o, &copy, key, n) != NEWT_OK || !newt__array_room(h, a, item_size, 1))
         return NULL;
     item = a->edit_ + at * item_size;
     memmove(item + item_size, item, (a->n - at) * item_size);

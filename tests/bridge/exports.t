@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The shared library exports what <newtdb.h> declares, no more and no less, under its version.
+# The shared library exports what <newtdb.h> and what it includes declare, no more and no less, under its version.
 set -u
 cd "$(dirname "$0")/../.."
 lib=${NEWT_BUILD:-build}/libnewtdb.so
@@ -14,8 +14,8 @@ same() { # NAME EXPECTED GOT
 }
 
 # declarations begin with NEWT_API and may go over lines; data is declared extern
-declared=$(tr '\n' ' ' <bridge/newtdb.h | grep -oE 'NEWT_API [^;{]*;' | grep -v '^NEWT_API __' |
-    grep -oE '\bnewt_[a-z_]+ ?[(]|\bnewt_[a-z]+_class\b' | tr -d ' (' | sort -u)
+declared=$(cat bridge/newtdb*.h | tr '\n' ' ' | grep -oE 'NEWT_API [^;{]*;' | grep -v '^NEWT_API __' |
+    grep -oE '\bnewt_[a-z_]+ ?[(]|\bnewt_[a-z]+_class\b|\bnewt_btree_hooks\b' | tr -d ' (' | sort -u)
 exported=$(nm -D --defined-only "$lib" | awk '$2 ~ /[A-Z]/ && $2 != "A" {print $3}' | sort -u)
 same 'the library exports what the header declares' \
     "$declared" "$(sed 's/@.*//' <<<"$exported" | sort -u)"

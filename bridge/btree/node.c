@@ -1,0 +1,412 @@
+/*
+ * node.c - nodes of a tree: read, checked, searched, measured
+ *
+ * What is in a record may be damaged, so each node is looked at when it is read: that its columns
+ * are of one length, and its level is what the one above says, which also ends every descent. That
+ * its keys are in order is left to newt_btree_check.
+ */
+#include "btree.h"
+
+#include <string.h>
+
+/* ---- failures ---------------------------------------------------------------------------- */
+
+int
+newt__node_broken(const newt__btree *b, newt_ref r, const char *what)
+{
+    newt_error e = {0};
+
+    newt__fail(&e, NEWT_EBROKEN, r.oid, "node %lld of the tree %s %lld %s", (long long)r.oid,
+               b->table->name, (long long)b->root.oid, what);
+    newt__fail_class(&e, b->table->name, strlen(b->table->name));
+    newt__fail_hint(&e, "newt_btree_check looks at the whole tree, newt_btree_repair makes it "
+                        "anew of its leaves.");
+    return newt__base_fail_with(&b->c->base, &e);
+}
+
+int
+newt__btree_break(const newt__btree *b)
+{
+    return newt__base_break(&b->c->base);
+}
+
+const char *
+newt__node_fault(const newt__tree *t, const newt__node *node, int level)
+{
+    uint32_t n = newt__node_n(t, node), children = node->children_.n, high;
+
+    if (level >= 0 && node->level_ != level)
+        return "is of another level than the node above says";
+    if (node->level_ >= NEWT__MOST_LEVELS)
+        return "is of a level that no tree has";
+    for (uint32_t i = 1; i < t->n_keys; i++)
+        if (newt__column_of(node, t->keys[i])->n != n)
+            return "has columns of keys that differ in length";
+    high = newt__column_of(node, t->high[0])->n;
+    for (uint32_t i = 1; i < t->n_keys; i++)
+        if (newt__column_of(node, t->high[i])->n != high)
+            return "ends at a key that is not whole";
+    if (high > 1)
+        return "ends at more than one key";
+    if (node->level_ > 0 ? children == 0 || children - 1 != n : children != 0)
+        return "has keys that are not those between its children";
+    if (t->values && newt__column_of(node, t->values)->n != (node->level_ > 0 ? 0 : n))
+        return "has not one value for each key";
+    return NULL;
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+int
+newt__btree_open(newt__btree *b, newt_conn *conn, newt_ref r, const newt_class *k)
+{
+    newt__jar *c = newt__jar_of(conn);
+    const newt__node *node = newt_read(conn, r, k);
+    const newt__header *h;
+    const char *fault;
+
+    if (NEWT__SELDOM(!node))
+        return c->base.error.status;
+    newt__node_done(node);
+    h = newt__header_of(node);
+    *b = (newt__btree){c, k, h->class->tree, r};
+    if (NEWT__SELDOM(!b->t))
+        return newt__base_fail(&c->base, NEWT_EINVAL, r.oid, "%s is no class of trees",
+                               h->class->name);
+    fault = newt__node_fault(b->t, node, -1);
+    if (NEWT__SELDOM(fault))
+        return newt__node_broken(b, r, fault);
+    if (NEWT__SELDOM(!node->root_))
+        return newt__base_fail(&c->base, NEWT_EINVAL, r.oid, "%s %lld is a node inside of a tree",
+                               h->class->name, (long long)r.oid);
+    return NEWT_OK;
+}
+
+const newt__node *
+newt__node_read(const newt__btree *b, newt_ref r, int level)
+{
+    const newt__node *node = newt_read(newt__conn_of(b->c), r, b->table);
+    const char *fault;
+
+    if (NEWT__SELDOM(!node)) {
+        if (b->c->base.error.status == NEWT_EMISSING || b->c->base.error.status == NEWT_EINVAL)
+            newt__node_broken(b, r, "does not exist");
+        return NULL;
+    }
+    newt__node_done(node);
+    fault = newt__node_fault(b->t, node, level);
+    if (NEWT__SELDOM(fault)) {
+        newt__node_broken(b, r, fault);
+        return NULL;
+    }
+    return node;
+}
+
+newt__node *
+newt__node_write(const newt__btree *b, newt_ref r, int level)
+{
+    const newt__node *node = newt__node_read(b, r, level);
+    newt__node *writable = node ? newt_write(newt__conn_of(b->c), r, b->table) : NULL;
+
+    if (!writable)
+        newt__btree_break(b);
+    return writable;
+}
+
+newt__node *
+newt__node_new(const newt__btree *b, uint8_t level)
+{
+    newt__node *node = newt_new(newt__conn_of(b->c), b->table);
+
+    if (node)
+        node->level_ = level;
+    else
+        newt__btree_break(b);
+    return node;
+}
+
+/* ---- keys -------------------------------------------------------------------------------- */
+
+static inline int
+compare_bytes(const newt_bytes *a, const newt_bytes *b)
+{
+    uint32_t n = a->n < b->n ? a->n : b->n;
+    int order = n ? memcmp(a->p, b->p, n) : 0;
+
+    return order ? order : (a->n > b->n) - (a->n < b->n);
+}
+
+static inline int
+compare_int(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+/* Two values of one kind. */
+static inline int
+compare(uint8_t kind, const void *a, const void *b)
+{
+    switch (kind) {
+    case NEWT_K_TEXT:
+    case NEWT_K_BYTES: return compare_bytes(a, b);
+    case NEWT_K_UINT:
+        return (*(const uint64_t *)a > *(const uint64_t *)b) -
+               (*(const uint64_t *)a < *(const uint64_t *)b);
+    case NEWT_K_DATE:
+        return compare_int(((const newt_date *)a)->days, ((const newt_date *)b)->days);
+    case NEWT_K_UUID: return memcmp(a, b, sizeof(newt_uuid));
+    default: /* an int, a time, a reference: all are an int64_t */
+        return compare_int(*(const int64_t *)a, *(const int64_t *)b);
+    }
+}
+
+int
+newt__key_compare(const newt__tree *t, const newt__field *const columns[], const void *node,
+                  uint32_t i, const void *key, uint32_t parts)
+{
+    int order = 0;
+
+    for (uint32_t part = 0; order == 0 && part < parts; part++) {
+        const newt__field *f = columns[part];
+
+        order = compare(f->f.kind, newt__column_of(node, f)->items + (size_t)i * f->f.size,
+                        (const char *)key + t->key_at[part]);
+    }
+    return order;
+}
+
+int
+newt__keys_compare(const newt__tree *t, const void *a, const void *b, uint32_t parts)
+{
+    int order = 0;
+
+    for (uint32_t part = 0; order == 0 && part < parts; part++)
+        order = compare(t->keys[part]->f.kind, (const char *)a + t->key_at[part],
+                        (const char *)b + t->key_at[part]);
+    return order;
+}
+
+/* The commonest keys, without asking for the kind at each step. */
+static uint32_t
+search_ints(const int64_t *items, uint32_t n, int64_t key, bool after)
+{
+    uint32_t low = 0;
+
+    while (n > 0) {
+        uint32_t half = n / 2;
+        bool right = after ? items[low + half] <= key : items[low + half] < key;
+
+        low = right ? low + half + 1 : low;
+        n = right ? n - half - 1 : half;
+    }
+    return low;
+}
+
+static uint32_t
+search_bytes(const newt_bytes *items, uint32_t n, const newt_bytes *key, bool after)
+{
+    uint32_t low = 0, high = n;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = compare_bytes(&items[middle], key);
+
+        if (after ? order <= 0 : order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint32_t
+newt__node_search(const newt__tree *t, const newt__node *node, const void *key, uint32_t parts,
+                  bool after)
+{
+    const newt__array_layout *first = newt__column_of(node, t->keys[0]);
+    uint32_t low = 0, high = first->n;
+
+    if (parts == 1) {
+        switch (t->keys[0]->f.kind) {
+        case NEWT_K_TEXT:
+        case NEWT_K_BYTES: return search_bytes((const void *)first->items, high, key, after);
+        case NEWT_K_INT:
+        case NEWT_K_TIME:
+        case NEWT_K_REF:
+            return search_ints((const void *)first->items, high, *(const int64_t *)key, after);
+        default: break;
+        }
+    }
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = newt__key_compare(t, t->keys, node, middle, key, parts);
+
+        if (after ? order <= 0 : order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void
+newt__key_get(const newt__tree *t, const newt__field *const columns[], const void *node, uint32_t i,
+              void *key)
+{
+    for (uint32_t part = 0; part < t->n_keys; part++) {
+        const newt__field *f = columns[part];
+
+        memcpy((char *)key + t->key_at[part],
+               newt__column_of(node, f)->items + (size_t)i * f->f.size, f->f.size);
+    }
+}
+
+bool
+newt__node_has(const newt__tree *t, const newt__node *node, uint32_t at, const void *key)
+{
+    return at < newt__node_n(t, node) &&
+           newt__key_compare(t, t->keys, node, at, key, t->n_keys) == 0;
+}
+
+int
+newt__key_check(const newt__btree *b, const void *key)
+{
+    const newt__tree *t = b->t;
+
+    for (uint32_t part = 0; part < t->n_keys; part++) {
+        const newt__field *f = t->keys[part];
+        const void *p = (const char *)key + t->key_at[part];
+
+        if (f->nullable && newt__is_null(f->f.kind, p))
+            return newt__base_fail(&b->c->base, NEWT_EINVAL, b->root.oid,
+                                   "the tree %s %lld was given a key that is null", b->table->name,
+                                   (long long)b->root.oid);
+        if (f->f.kind == NEWT_K_REF && ((const newt_ref *)p)->oid < 0)
+            return newt__base_fail(&b->c->base, NEWT_EINVAL, b->root.oid,
+                                   "the tree %s %lld was given a key with a negative oid",
+                                   b->table->name, (long long)b->root.oid);
+        if ((f->f.kind == NEWT_K_TEXT || f->f.kind == NEWT_K_BYTES) &&
+            ((const newt_bytes *)p)->n > NEWT_BTREE_KEY)
+            return newt__base_fail(&b->c->base, NEWT_ELIMIT, b->root.oid,
+                                   "the tree %s %lld was given a key of %u bytes, but the limit is "
+                                   "%d",
+                                   b->table->name, (long long)b->root.oid,
+                                   ((const newt_bytes *)p)->n, NEWT_BTREE_KEY);
+    }
+    return NEWT_OK;
+}
+
+/* ---- what the program is given ----------------------------------------------------------- */
+
+static bool
+points(const newt__field *f)
+{
+    switch (f->f.kind) {
+    case NEWT_K_TEXT:
+    case NEWT_K_BYTES:
+    case NEWT_K_DECIMAL:
+    case NEWT_K_JSON:
+    case NEWT_K_STRUCT:
+    case NEWT_K_STORE_REF: return true;
+    default: return false;
+    }
+}
+
+/* What points into the node keeps it until the end of the transaction. */
+static void
+keep(const newt__node *leaf)
+{
+    newt__object_pin(newt__header_of(leaf));
+}
+
+void
+newt__value_get(const newt__tree *t, const newt__node *leaf, uint32_t i, void *out)
+{
+    const newt__field *f = t->values;
+
+    if (!out || !f)
+        return;
+    memcpy(out, newt__column_of(leaf, f)->items + (size_t)i * f->f.size, f->f.size);
+    if (points(f))
+        keep(leaf);
+}
+
+void
+newt__key_give(const newt__tree *t, const newt__node *leaf, uint32_t i, void *out)
+{
+    if (!out)
+        return;
+    newt__key_get(t, t->keys, leaf, i, out);
+    for (uint32_t part = 0; part < t->n_keys; part++)
+        if (points(t->keys[part]))
+            keep(leaf);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------- */
+
+/* Of a CBOR head with this argument. */
+static inline uint32_t
+head_bytes(uint64_t x)
+{
+    return x < 24 ? 1 : x <= UINT8_MAX ? 2 : x <= UINT16_MAX ? 3 : x <= UINT32_MAX ? 5 : 9;
+}
+
+static uint32_t
+value_bytes(const newt__field *f, const void *p)
+{
+    enum {
+        TAG = 3,  /* 2 to 5 bytes */
+        TIME = 15 /* tag, map, two keys, seconds */
+    };
+    const newt_bytes *bytes = p; /* the layout of all that is bytes */
+    int64_t x;
+
+    switch (f->f.kind) {
+    case NEWT_K_TEXT:
+    case NEWT_K_BYTES:
+    case NEWT_K_DECIMAL: return head_bytes(bytes->n) + bytes->n;
+    case NEWT_K_JSON: return 1 + bytes->n;
+    case NEWT_K_INT:
+        if (f->f.size != sizeof x)
+            return f->f.size;
+        memcpy(&x, p, sizeof x);
+        return head_bytes(x < 0 ? ~(uint64_t)x : (uint64_t)x);
+    case NEWT_K_REF: return TAG + 2 + head_bytes((uint64_t)((const newt_ref *)p)->oid);
+    case NEWT_K_TIME: return TIME + 5;
+    case NEWT_K_UUID: return TAG + sizeof(newt_uuid);
+    case NEWT_K_STRUCT: return f->f.size + 8 * f->type->n_fields; /* about: names are in it */
+    default: return 1 + f->f.size;
+    }
+}
+
+uint32_t
+newt__entry_bytes(const newt__tree *t, const newt__node *node, uint32_t i)
+{
+    uint32_t n = 0;
+
+    for (uint32_t part = 0; part < t->n_keys; part++) {
+        const newt__field *f = t->keys[part];
+
+        n += value_bytes(f, newt__column_of(node, f)->items + (size_t)i * f->f.size);
+    }
+    if (node->level_ == 0 && t->values)
+        n += value_bytes(t->values,
+                         newt__column_of(node, t->values)->items + (size_t)i * t->values->f.stride);
+    if (node->level_ > 0) {
+        enum {
+            REF = 8
+        };
+        n += REF;
+    }
+    return n;
+}
+
+uint32_t
+newt__node_bytes(const newt__tree *t, const newt__node *node)
+{
+    uint32_t bytes = 0, n = newt__node_n(t, node);
+
+    for (uint32_t i = 0; i < n; i++)
+        bytes += newt__entry_bytes(t, node, i);
+    return bytes;
+}
