@@ -52,7 +52,7 @@
 
 enum {
     NEWT_BTREE_KEY = 2000,     /* bytes of a text or bytes in a key, at most */
-    NEWT_BTREE_NODE = 6000,    /* bytes of a node's record, unless the class says otherwise */
+    NEWT_BTREE_NODE = 4000,    /* bytes of a node's record, unless the class says otherwise */
     NEWT_BTREE_SMALLEST = 200, /* the least and the most that it may say */
     NEWT_BTREE_LARGEST = 1 << 20
 };
@@ -202,6 +202,7 @@ newt_str(const char *s_)
 #define NEWT__TREE_NODE                                                                            \
     uint8_t level_;                                                                                \
     bool root_;                                                                                    \
+    bool sound_;                                                                                   \
     uint32_t bytes_;                                                                               \
     newt_ref next_;                                                                                \
     NEWT_ARRAY(newt_ref) children_;                                                                \

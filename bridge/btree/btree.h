@@ -26,6 +26,7 @@ typedef struct newt__btree {
     const newt_class *table;
     const newt__tree *t;
     newt_ref root;
+    const newt__node *top; /* the root, not pinned: until something is loaded */
 } newt__btree;
 
 /* ---- columns -------------------------------------------------------------------------------- */
@@ -116,8 +117,8 @@ typedef struct newt__path {
     int levels;
 } newt__path;
 
-/* To the leaf where key is, or would be (after: what follows it). key NULL: the first leaf; after:
- * the last. NULL: the connection's error. */
+/* Of a tree that has just been opened: to the leaf where key is, or would be (after: what follows
+ * it). key NULL: the first leaf; after: the last. NULL: the connection's error. */
 const newt__node *newt__descend(const newt__btree *b, const void *key, uint32_t parts, bool after,
                                 newt__path *path);
 /* The leaf before (or after) that of the path, which leads there then. *leaf NULL: there is none.

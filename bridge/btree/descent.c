@@ -22,12 +22,10 @@ child_at(const newt__node *node, uint32_t at)
 const newt__node *
 newt__descend(const newt__btree *b, const void *key, uint32_t parts, bool after, newt__path *path)
 {
-    const newt__node *node = newt__node_read(b, b->root, -1);
+    const newt__node *node = b->top;
     newt_ref r = b->root;
     uint32_t at;
 
-    if (NEWT__SELDOM(!node))
-        return NULL;
     if (path)
         path->levels = node->level_ + 1;
     for (int level = node->level_; level > 0; level--) {

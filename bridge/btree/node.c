@@ -57,6 +57,17 @@ newt__node_fault(const newt__tree *t, const newt__node *node, int level)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
+/* What a node that is read for the first time is looked at for; NULL: it is sound. */
+static __attribute__((noinline)) const char *
+fault_of(const newt__tree *t, const newt__node *node, int level)
+{
+    const char *fault = newt__node_fault(t, node, level);
+
+    /* changes keep it so; what is loaded anew has not been looked at */
+    ((newt__node *)(uintptr_t)node)->sound_ = !fault;
+    return fault;
+}
+
 int
 newt__btree_open(newt__btree *b, newt_conn *conn, newt_ref r, const newt_class *k)
 {
@@ -69,11 +80,11 @@ newt__btree_open(newt__btree *b, newt_conn *conn, newt_ref r, const newt_class *
         return c->base.error.status;
     newt__node_done(node);
     h = newt__header_of(node);
-    *b = (newt__btree){c, k, h->class->tree, r};
+    *b = (newt__btree){.c = c, .table = k, .t = h->class->tree, .root = r, .top = node};
     if (NEWT__SELDOM(!b->t))
         return newt__base_fail(&c->base, NEWT_EINVAL, r.oid, "%s is no class of trees",
                                h->class->name);
-    fault = newt__node_fault(b->t, node, -1);
+    fault = node->sound_ ? NULL : fault_of(b->t, node, -1);
     if (NEWT__SELDOM(fault))
         return newt__node_broken(b, r, fault);
     if (NEWT__SELDOM(!node->root_))
@@ -94,10 +105,12 @@ newt__node_read(const newt__btree *b, newt_ref r, int level)
         return NULL;
     }
     newt__node_done(node);
-    fault = newt__node_fault(b->t, node, level);
-    if (NEWT__SELDOM(fault)) {
-        newt__node_broken(b, r, fault);
-        return NULL;
+    if (NEWT__SELDOM(!node->sound_ || (level >= 0 && node->level_ != level))) {
+        fault = fault_of(b->t, node, level);
+        if (fault) {
+            newt__node_broken(b, r, fault);
+            return NULL;
+        }
     }
     return node;
 }
@@ -106,10 +119,13 @@ newt__node *
 newt__node_write(const newt__btree *b, newt_ref r, int level)
 {
     const newt__node *node = newt__node_read(b, r, level);
+    bool as_loaded = node && newt__header_of(node)->state == NEWT__UPTODATE;
     newt__node *writable = node ? newt_write(newt__conn_of(b->c), r, b->table) : NULL;
 
     if (!writable)
         newt__btree_break(b);
+    else if (as_loaded)
+        writable->bytes_ = newt__header_of(writable)->record_n;
     return writable;
 }
 
@@ -194,7 +210,12 @@ search_ints(const int64_t *items, uint32_t n, int64_t key, bool after)
 
     while (n > 0) {
         uint32_t half = n / 2;
-        bool right = after ? items[low + half] <= key : items[low + half] < key;
+        bool right;
+
+        /* what the next step needs is on its way, whichever it is */
+        __builtin_prefetch(&items[low + half / 2]);
+        __builtin_prefetch(&items[low + half + half / 2 + 1]);
+        right = after ? items[low + half] <= key : items[low + half] < key;
 
         low = right ? low + half + 1 : low;
         n = right ? n - half - 1 : half;

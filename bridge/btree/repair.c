@@ -272,7 +272,7 @@ newt_btree_repair(newt_conn *c, newt_ref r, const newt_class *k, int64_t *entrie
     if (status == NEWT_OK) {
         /* the entries of a root that is a leaf are needed until they are somewhere else */
         newt_ref fresh = newt_btree_create(c, k);
-        newt__btree b = {jar, k, s.b.t, fresh};
+        newt__btree b = {.c = jar, .table = k, .t = s.b.t, .root = fresh};
 
         if (newt_is_null(fresh))
             status = newt__base_break(&jar->base);

@@ -3,8 +3,8 @@
  *
  * A header holds the loaded record only where something needs it: a changed object (to see at
  * commit whether it differs), one with fields that its table lacks, one of another version or with
- * older names, a bag, and every object in debug mode. For the others it is made again from the
- * struct when they are marked changed; equal state gives equal bytes.
+ * older names, a bag, a tree's node after a change, and every object in debug mode. For the others
+ * it is made again from the struct when they are marked changed; equal state gives equal bytes.
  */
 #include "object.h"
 

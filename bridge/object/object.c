@@ -211,6 +211,10 @@ load_again(newt__jar *c, newt__header *h)
                                   c->coder.writer.buf.n, &fresh, &e);
     }
     newt__error_clear(&e);
+    /* a node that was changed will be changed again, and is large: its record is kept, which else
+     * is made anew then */
+    if (status == NEWT_OK && h->class->tree && h->record && !fresh->record)
+        (void)newt__header_keep(fresh, c->coder.writer.buf.data, c->coder.writer.buf.n);
     if (status == NEWT_OK) {
         fresh->serial = h->serial;
         fresh->epoch = h->epoch;

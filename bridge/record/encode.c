@@ -178,6 +178,38 @@ value_or_null(encoder *en, const newt__place *place, const newt__field *f, const
 
 typedef newt__array_layout array;
 
+/* One value, which may be null, of the kinds that long lists have; false: it is of another kind. */
+static inline bool
+common_value(newt__writer *w, const newt__field *f, const char *p)
+{
+    int64_t oid;
+
+    switch (f->f.kind) {
+    case NEWT_K_TEXT:
+        if (((const newt_text *)(const void *)p)->s)
+            newt__write_text(w, ((const newt_text *)(const void *)p)->s,
+                             ((const newt_text *)(const void *)p)->n);
+        else
+            newt__write_null(w);
+        return true;
+    case NEWT_K_INT:
+        if (f->f.size != sizeof(int64_t))
+            return false;
+        newt__write_int(w, *(const int64_t *)(const void *)p);
+        return true;
+    case NEWT_K_REF:
+        oid = ((const newt_ref *)(const void *)p)->oid;
+        if (oid < 0)
+            return false;
+        if (oid > 0)
+            newt__write_ref(w, oid);
+        else
+            newt__write_null(w);
+        return true;
+    default: return false;
+    }
+}
+
 static void
 list(encoder *en, const newt__place *up, const newt__field *f, const array *a)
 {
@@ -188,8 +220,15 @@ list(encoder *en, const newt__place *up, const newt__field *f, const array *a)
     else
         newt__write_array(en->w, a->n);
     for (size_t i = 0; i < a->n && en->status == NEWT_OK; i++) {
+        const char *p = a->items + i * f->f.stride;
+
+        if (common_value(en->w, f, p) && en->w->fault.code == NEWT__OK)
+            continue;
         place.index = i;
-        value_or_null(en, &place, f, a->items + i * f->f.stride);
+        if (en->w->fault.code == NEWT__OK)
+            value_or_null(en, &place, f, p);
+        else
+            fine(en, &place);
     }
     if (f->f.shape == NEWT_SET_OF)
         newt__collected(en->w);
