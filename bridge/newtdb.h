@@ -138,6 +138,9 @@ typedef struct {
     newt_text store; /* newt_options.store_name there; store.s == NULL: null */
     int64_t oid;
 } newt_store_ref; /* an object of another store, see newt_store_ref_set */
+typedef struct {
+    int64_t oid;
+} newt_weak; /* an object that this does not keep, see newt_weak_to; oid 0: null */
 
 #define NEWT_TIME_NULL INT64_MIN
 #define NEWT_DATE_NULL INT32_MIN
@@ -183,7 +186,8 @@ typedef enum newt_kind {
     NEWT_K_ENUM,
     NEWT_K_REF,
     NEWT_K_STRUCT,
-    NEWT_K_STORE_REF
+    NEWT_K_STORE_REF,
+    NEWT_K_WEAK
 } newt_kind;
 
 typedef enum newt_shape {
@@ -300,7 +304,8 @@ struct newt_hooks {
              : NEWT_K_DECIMAL, newt_json                                                           \
              : NEWT_K_JSON, newt_ref                                                               \
              : NEWT_K_REF, newt_store_ref                                                          \
-             : NEWT_K_STORE_REF)
+             : NEWT_K_STORE_REF, newt_weak                                                         \
+             : NEWT_K_WEAK)
 #define NEWT__IS(x, T, k) _Generic((x), T : (k))
 #define NEWT__ENUMCHK(x)                                                                           \
     (sizeof(x) == sizeof(int) ? _Generic((x), int : NEWT_K_ENUM, unsigned : NEWT_K_ENUM) : 0)
@@ -953,6 +958,33 @@ newt_is_null(newt_ref r_)
     return r_.oid == 0;
 }
 
+/*
+ * Weak references: to an object that they do not keep. What follows references passes them by:
+ * newt_prefetch_walk, newt.refs and newt.walk in SQL, and the notice about new objects that nothing
+ * refers to. Otherwise a newt_weak is a value as newt_ref is: any class, any shape of field, a key
+ * of NEWT_PAIRS, and in SQL a column with the oid. To use the object, read newt_weak_ref(w): NULL
+ * with NEWT_EMISSING if it is gone.
+ */
+NEWT__FN newt_weak
+newt_weak_to(newt_ref r_)
+{
+    newt_weak w_;
+    w_.oid = r_.oid;
+    return w_;
+}
+NEWT__FN newt_ref
+newt_weak_ref(newt_weak w_)
+{
+    newt_ref r_;
+    r_.oid = w_.oid;
+    return r_;
+}
+/* *alive: whether the object is there, in this snapshot and with this transaction's changes; false
+ * for the null reference. An object that is damaged, or of a class that this program lacks, is
+ * there. Loads it if necessary. A status is returned only if that cannot be told (the server is
+ * lost); *alive is false then. */
+NEWT_API int newt_weak_alive(newt_conn *c, newt_weak w, bool *alive) NEWT_CHECK;
+
 /* Named roots: where a program finds its graph again. A name that is not set gives the null
  * reference. newt_set_root with the null reference removes the name. All names are in one object
  * (newt.Root), so transactions that set different names at the same time conflict. NEWT_EINVAL: no
@@ -1009,6 +1041,9 @@ NEWT_API int newt_json_set_text(newt_object *o, newt_json *f, const char *text, 
 NEWT_API char *newt_json_get_text(const newt_json *f, size_t *n) NEWT_CHECK;
 NEWT_API struct json_t *newt_json_ref(newt_ref r) NEWT_CHECK;
 NEWT_API newt_ref newt_json_to_ref(const struct json_t *json); /* null if it is none */
+/* The same of {"::~>": 42}, a weak reference. */
+NEWT_API struct json_t *newt_json_weak(newt_weak w) NEWT_CHECK;
+NEWT_API newt_weak newt_json_to_weak(const struct json_t *json);
 
 /* ---- dynamic objects: a property bag without a C struct ---------------------------------- */
 

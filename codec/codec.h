@@ -57,7 +57,8 @@ enum {
     NEWT__TAG_DURATION = 1002,
     NEWT__TAG_REF = 38401,
     NEWT__TAG_RAW_TEXT = 38402, /* text that is not UTF-8 */
-    NEWT__TAG_HIDDEN = 38403    /* not projected */
+    NEWT__TAG_HIDDEN = 38403,   /* not projected */
+    NEWT__TAG_WEAK = 38404      /* a reference that keeps nothing */
 };
 
 /* ---- results and environment ---------------------------------------------------------- */
@@ -226,6 +227,7 @@ void newt__write_duration(newt__writer *w, int64_t us);
 void newt__write_date(newt__writer *w, int64_t days);
 void newt__write_uuid(newt__writer *w, const uint8_t uuid[16]);
 void newt__write_ref(newt__writer *w, int64_t oid); /* oid > 0 */
+void newt__write_weak(newt__writer *w, int64_t oid);
 
 void newt__write_array(newt__writer *w, size_t n); /* n items follow */
 void newt__write_map(newt__writer *w, size_t n);   /* n keys and values follow, in order */
@@ -279,6 +281,7 @@ typedef enum newt__kind {
     NEWT__DATE,      /* i: days since 1970-01-01 */
     NEWT__UUID,      /* s: 16 bytes */
     NEWT__REF,       /* i: oid > 0 */
+    NEWT__WEAK,      /* the same; newt__refs and walks pass it by */
     NEWT__STORE_REF, /* reserved [store, oid]: kept, read and projected as an unknown tag: u is
                         NEWT__TAG_REF, an ARRAY of 2 and its END follow, then END */
     NEWT__SHAREDREF, /* u */

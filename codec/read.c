@@ -429,16 +429,16 @@ uuid(newt__reader *r, newt__token *t)
 }
 
 static newt__code
-ref(newt__reader *r, newt__token *t)
+ref(newt__reader *r, newt__token *t, newt__kind kind)
 {
     size_t at = r->at;
     uint64_t u;
 
-    if (at < r->n && r->data[at] == 0x82) {
+    if (kind == NEWT__REF && at < r->n && r->data[at] == 0x82) {
         t->u = NEWT__TAG_REF;
         return newt__open_level(r, t, NEWT__STORE_REF, 1);
     }
-    t->kind = NEWT__REF;
+    t->kind = kind;
     if (!expect(r, NEWT__UINT_TYPE, &u, "reference is not an object id"))
         return r->fault.code;
     if (u == 0 || u > INT64_MAX)
@@ -526,7 +526,8 @@ newt__read_tagged(newt__reader *r, newt__token *t)
             return newt__read_fail(r, NEWT__PROFILE, "shared value is no map and no object", at);
     }
     switch (tag) {
-    case NEWT__TAG_REF: return ref(r, t);
+    case NEWT__TAG_REF: return ref(r, t, NEWT__REF);
+    case NEWT__TAG_WEAK: return ref(r, t, NEWT__WEAK);
     case NEWT__TAG_BIGNUM: return bignum(r, t, false);
     case NEWT__TAG_NEGATIVE_BIGNUM: return bignum(r, t, true);
     case NEWT__TAG_DECIMAL: return decimal(r, t);

@@ -266,6 +266,7 @@ newt__rare_scalar(struct newt__projection *p, const newt__token *t)
     case NEWT__DURATION: return microseconds(p, t);
     case NEWT__DATE: return date(p, t);
     case NEWT__UUID: return uuid(p, t);
+    case NEWT__WEAK: return wrapped_uint(p, "::~>", (uint64_t)t->i);
     default: return wrapped_uint(p, "::->", t->u);
     }
 }

@@ -489,8 +489,8 @@ newt__write_uuid(newt__writer *w, const uint8_t uuid[16])
     written(w);
 }
 
-void
-newt__write_ref(newt__writer *w, int64_t oid)
+static void
+ref(newt__writer *w, uint64_t tag, int64_t oid)
 {
     if (!newt__item(w, NEWT__WRITE_SCALAR, 2 * NEWT__HEAD))
         return;
@@ -498,9 +498,21 @@ newt__write_ref(newt__writer *w, int64_t oid)
         newt__write_fail(w, NEWT__PROFILE, "object id is out of range");
         return;
     }
-    head(w, NEWT__TAG_TYPE, NEWT__TAG_REF);
+    head(w, NEWT__TAG_TYPE, tag);
     head(w, NEWT__UINT_TYPE, (uint64_t)oid);
     written(w);
+}
+
+void
+newt__write_ref(newt__writer *w, int64_t oid)
+{
+    ref(w, NEWT__TAG_REF, oid);
+}
+
+void
+newt__write_weak(newt__writer *w, int64_t oid)
+{
+    ref(w, NEWT__TAG_WEAK, oid);
 }
 
 void
@@ -607,7 +619,8 @@ newt__write_tag(newt__writer *w, uint64_t tag)
     case NEWT__TAG_TIME:
     case NEWT__TAG_DURATION:
     case NEWT__TAG_RAW_TEXT:
-    case NEWT__TAG_HIDDEN: newt__write_fail(w, NEWT__PROFILE, "tag is not allowed"); return;
+    case NEWT__TAG_HIDDEN:
+    case NEWT__TAG_WEAK: newt__write_fail(w, NEWT__PROFILE, "tag is not allowed"); return;
     default: break;
     }
     head(w, NEWT__TAG_TYPE, tag);

@@ -168,6 +168,8 @@ newt_pg_cell(newt__reader *r, const newt__token *t, int type, bool *isnull)
         case NEWT_PG_REF: return Int64GetDatum(t->i);
         default: break;
         }
+    if (type == NEWT_PG_REF && t->kind == NEWT__WEAK)
+        return Int64GetDatum(t->i);
     if (type == NEWT_PG_FLOAT8 && t->kind == NEWT__FLOAT && isfinite(t->real)) {
         char digits[NEWT__FLOAT_TEXT];
 

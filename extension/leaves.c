@@ -91,7 +91,7 @@ kind_of_key(const JsonbValue *key)
 
     if (n < 2 || memcmp(s, "::", 2) != 0 || (n > 2 && s[2] == ':'))
         return KEY_PLAIN;
-    if (n == 4 && memcmp(s, "::=>", 4) == 0)
+    if (n == 4 && (memcmp(s, "::=>", 4) == 0 || memcmp(s, "::~>", 4) == 0))
         return KEY_REF;
     for (size_t i = 0; i < lengthof(shown); i++)
         if ((size_t)n == strlen(shown[i]) && memcmp(s, shown[i], (size_t)n) == 0)

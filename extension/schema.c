@@ -13,8 +13,9 @@ PG_FUNCTION_INFO_V1(newt_pg_path_key);
 static const struct {
     const char *key, *type;
 } marks[] = {
-    {"::=>", "reference"}, {"::err", "too large"},   {"::text", "string"}, {"::b64", "bytes"},
-    {"::bin", "bytes"},    {"::num", "number"},      {"::us", "time"},     {"::days", "date"},
+    {"::=>", "reference"}, {"::~>", "weak reference"}, {"::err", "too large"},
+    {"::text", "string"},  {"::b64", "bytes"},         {"::bin", "bytes"},
+    {"::num", "number"},   {"::us", "time"},           {"::days", "date"},
     {"::->", "shared"},    {"::tag", "unknown tag"},
 };
 

@@ -119,7 +119,7 @@ read_ref(const JsonbValue *v, Datum *out)
 {
     JsonbValue oid;
 
-    return wrapped(v, "::=>", &oid) && read_int8(&oid, out);
+    return (wrapped(v, "::=>", &oid) || wrapped(v, "::~>", &oid)) && read_int8(&oid, out);
 }
 
 static const struct special {

@@ -431,10 +431,11 @@ collected_map(generate *g, newt__writer *w, bool pairs)
     for (size_t i = 0; i < n; i++) {
         uint32_t unique = ((uint32_t)i ^ salt) * 7919;
         if (pairs && generate_below(g, 2)) {
-            switch (generate_below(g, 4)) {
+            switch (generate_below(g, 5)) {
             case 0: newt__write_int(w, (int64_t)unique - 1000); break;
             case 1: newt__write_date(w, (int64_t)unique); break;
             case 2: newt__write_ref(w, (int64_t)unique + 1); break;
+            case 3: newt__write_weak(w, (int64_t)unique + 1); break;
             default:
                 newt__write_array(w, 2);
                 newt__write_uint(w, unique);
@@ -468,7 +469,7 @@ unknown_tag(generate *g)
 {
     static const uint64_t known[] = {
         6,     23,    24,    32,    63,    255,        256 + 1,           260,       260, 999, 1003,
-        38399, 38400, 38404, 65535, 65536, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX};
+        38399, 38400, 38405, 65535, 65536, UINT32_MAX, UINT64_C(1) << 32, UINT64_MAX};
     return known[generate_below(g, sizeof known / sizeof *known)];
 }
 
@@ -520,7 +521,8 @@ scalar(generate *g, newt__writer *w)
     case 16: newt__write_date(w, days(g)); break;
     default:
         if (generate_below(g, 2)) {
-            newt__write_ref(w, 1 + (int64_t)(generate_spread(g) & (INT64_MAX - 1)));
+            (generate_below(g, 4) ? newt__write_ref : newt__write_weak)(
+                w, 1 + (int64_t)(generate_spread(g) & (INT64_MAX - 1)));
         } else {
             for (size_t i = 0; i < sizeof uuid; i++)
                 uuid[i] = (uint8_t)generate_u64(g);

@@ -126,9 +126,9 @@ open_level(recorder *r, bool object)
     return 0;
 }
 
-static const char *const own_keys[] = {"::",     "::id",  "::->", "::=>",   "::b64",
-                                       "::text", "::bin", "::us", "::days", "::num",
-                                       "::tag",  "::v",   "::err"};
+static const char *const own_keys[] = {"::",    "::id",   "::->",  "::=>", "::~>",
+                                       "::b64", "::text", "::bin", "::us", "::days",
+                                       "::num", "::tag",  "::v",   "::err"};
 
 static char *
 copy(const char *s, size_t n)

@@ -63,6 +63,7 @@ token(newt__writer *w, const newt__token *t, const uint8_t *record)
     case NEWT__DATE: newt__write_date(w, t->i); break;
     case NEWT__UUID: newt__write_uuid(w, (const uint8_t *)t->s); break;
     case NEWT__REF: newt__write_ref(w, t->i); break;
+    case NEWT__WEAK: newt__write_weak(w, t->i); break;
     case NEWT__SHAREDREF: newt__write_sharedref(w, t->u); break;
     case NEWT__ARRAY: newt__write_array(w, t->n); break;
     case NEWT__MAP: newt__write_map(w, t->n); break;

@@ -232,7 +232,7 @@ newt__check_init(newt_error *e, const newt__class *k, const newt__field *f)
         return t->init_size == 0 ||
                newt__field_refuse(e, k, f, "has the size of a default, but none");
     if (t->shape != NEWT_ONE || t->kind == NEWT_K_JSON || t->kind == NEWT_K_REF ||
-        t->kind == NEWT_K_STORE_REF || t->kind == NEWT_K_STRUCT)
+        t->kind == NEWT_K_STORE_REF || t->kind == NEWT_K_WEAK || t->kind == NEWT_K_STRUCT)
         return newt__field_refuse(e, k, f, "cannot have a default: it is %s",
                                   t->shape != NEWT_ONE ? "no single value"
                                                        : newt__kinds[t->kind].name);

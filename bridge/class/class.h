@@ -11,7 +11,7 @@
 /* ---- kinds (kind.c) ------------------------------------------------------------------------ */
 
 enum {
-    NEWT__N_KINDS = NEWT_K_STORE_REF + 1,
+    NEWT__N_KINDS = NEWT_K_WEAK + 1,
     NEWT__N_SHAPES = NEWT_PAIRS_OF + 1,
     NEWT__ANY_WIDTH = 255 /* as traits.size: 1, 2, 4 or 8 bytes; of a float: 4 or 8 */
 };

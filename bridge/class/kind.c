@@ -23,6 +23,7 @@ const newt__kind_traits newt__kinds[NEWT__N_KINDS] = {
     [NEWT_K_STRUCT] = {"struct", 0, 0, false, false},
     [NEWT_K_STORE_REF] = {"store_ref", sizeof(newt_store_ref), _Alignof(newt_store_ref), true,
                           false},
+    [NEWT_K_WEAK] = {"weak", sizeof(newt_weak), 0, true, true},
 };
 
 const char *
@@ -68,6 +69,7 @@ newt__is_null(uint8_t kind, const void *p)
     case NEWT_K_JSON: return ((const newt_json *)p)->item.p == NULL;
     case NEWT_K_REF: return ((const newt_ref *)p)->oid == 0;
     case NEWT_K_STORE_REF: return ((const newt_store_ref *)p)->store.s == NULL;
+    case NEWT_K_WEAK: return ((const newt_weak *)p)->oid == 0;
     default: return false;
     }
 }

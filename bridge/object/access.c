@@ -238,3 +238,26 @@ newt_class_name(newt_conn *conn, newt_ref r)
     newt__header_fail(h, NEWT_EBROKEN, "the record of object %lld is damaged", (long long)h->oid);
     return NULL;
 }
+
+/* That an object is not there is no failure here: the connection's error stays. */
+int
+newt_weak_alive(newt_conn *conn, newt_weak w, bool *alive)
+{
+    newt__jar *c = newt__jar_of(conn);
+    int status = newt__base_enter(&c->base);
+    newt__header *h = NULL;
+
+    *alive = false;
+    if (status == NEWT_OK && w.oid < 0)
+        status = newt__base_fail(&c->base, NEWT_EINVAL, 0, "a reference has a negative oid: %lld",
+                                 (long long)w.oid);
+    if (status == NEWT_OK)
+        status = newt__load(c, &w.oid, 1);
+    if (status == NEWT_OK && w.oid > 0)
+        h = newt__cache_find(&c->cache, w.oid);
+    if (h && newt__next_state(h->state, NEWT__ON_READ) != NEWT__REFUSED) {
+        newt__object_use(h);
+        *alive = true;
+    }
+    return status;
+}

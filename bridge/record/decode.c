@@ -80,6 +80,7 @@ token_name(const newt__token *t)
         [NEWT__DATE] = "date",
         [NEWT__UUID] = "uuid",
         [NEWT__REF] = "ref",
+        [NEWT__WEAK] = "weak",
         [NEWT__STORE_REF] = "a reference to another store",
         [NEWT__SHAREDREF] = "a shared value",
         [NEWT__ARRAY] = "list",
@@ -364,6 +365,11 @@ value(decoder *d, const newt__place *place, const newt__field *f, uint8_t kind, 
         if (t->kind != NEWT__REF)
             break;
         ((newt_ref *)p)->oid = t->i;
+        return true;
+    case NEWT_K_WEAK:
+        if (t->kind != NEWT__WEAK)
+            break;
+        ((newt_weak *)p)->oid = t->i;
         return true;
     case NEWT_K_STORE_REF: return store_ref(d, place, t, at);
     case NEWT_K_STRUCT:

@@ -125,6 +125,16 @@ store_ref(encoder *en, const newt__place *place, const newt_store_ref *r)
     }
 }
 
+static void
+reference(encoder *en, const newt__place *place, int64_t oid,
+          void (*write)(newt__writer *w, int64_t oid))
+{
+    if (oid < 0)
+        REFUSE(en, place, "refers to the negative oid %lld", (long long)oid);
+    else
+        write(en->w, oid);
+}
+
 /* One value that is not null. */
 static void
 value(encoder *en, const newt__place *place, const newt__field *f, uint8_t kind, const void *p,
@@ -150,15 +160,8 @@ value(encoder *en, const newt__place *place, const newt__field *f, uint8_t kind,
     case NEWT_K_DECIMAL: decimal(en, place, &((const newt_decimal *)p)->digits); break;
     case NEWT_K_JSON: newt__item_write(w, &((const newt_json *)p)->item); break;
     case NEWT_K_ENUM: enumerator(en, place, f, *(const int *)p); break;
-    case NEWT_K_REF: {
-        int64_t oid = ((const newt_ref *)p)->oid;
-
-        if (oid < 0)
-            REFUSE(en, place, "refers to the negative oid %lld", (long long)oid);
-        else
-            newt__write_ref(w, oid);
-        break;
-    }
+    case NEWT_K_REF: reference(en, place, ((const newt_ref *)p)->oid, newt__write_ref); break;
+    case NEWT_K_WEAK: reference(en, place, ((const newt_weak *)p)->oid, newt__write_weak); break;
     case NEWT_K_STORE_REF: store_ref(en, place, p); break;
     default: fields(en, place, f->type, p);
     }

@@ -136,6 +136,7 @@ scalar(const newt__reader *r, const newt__token *t, uint64_t first)
     case NEWT__DATE: return wrap("::days", json_integer(t->i));
     case NEWT__UUID: return uuid(t);
     case NEWT__REF: return wrap("::=>", json_integer(t->i));
+    case NEWT__WEAK: return wrap("::~>", json_integer(t->i));
     case NEWT__SHAREDREF: return wrap("::->", json_integer((json_int_t)(t->u - first)));
     default: return NULL;
     }
@@ -461,15 +462,32 @@ newt_json_ref(newt_ref r)
     return newt_is_null(r) ? json_null() : wrap("::=>", json_integer(r.oid));
 }
 
+json_t *
+newt_json_weak(newt_weak w)
+{
+    return w.oid == 0 ? json_null() : wrap("::~>", json_integer(w.oid));
+}
+
+static int64_t
+wrapped_oid(const json_t *json, const char *key)
+{
+    const json_t *oid = json_object_get(json, key);
+
+    return json_object_size(json) == 1 && json_is_integer(oid) && json_integer_value(oid) > 0
+               ? json_integer_value(oid)
+               : 0;
+}
+
 newt_ref
 newt_json_to_ref(const json_t *json)
 {
-    const json_t *oid = json_object_get(json, "::=>");
-    newt_ref r = {0};
+    return (newt_ref){wrapped_oid(json, "::=>")};
+}
 
-    if (json_object_size(json) == 1 && json_is_integer(oid) && json_integer_value(oid) > 0)
-        r.oid = json_integer_value(oid);
-    return r;
+newt_weak
+newt_json_to_weak(const json_t *json)
+{
+    return (newt_weak){wrapped_oid(json, "::~>")};
 }
 
 json_t *

@@ -301,6 +301,15 @@ emit_ref(emitter *em, const json_t *json)
 }
 
 static void
+emit_weak(emitter *em, const json_t *json)
+{
+    if (json_is_integer(json) && json_integer_value(json) > 0)
+        newt__write_weak(em->w, json_integer_value(json));
+    else
+        refuse(em, "\"::~>\" wants an oid");
+}
+
+static void
 emit_sharedref(emitter *em, const json_t *json)
 {
     json_int_t label = json_integer_value(json);
@@ -558,7 +567,7 @@ static const struct {
     {"::num", emit_num},     {"::int", emit_int},           {"::f32", emit_f32},
     {"::f64", emit_f64},     {"::raw", emit_raw},           {"::set", emit_set},
     {"::pairs", emit_pairs}, {"::object", emit_object},     {"::hidden", emit_hidden},
-    {"::tag", emit_tag},     {"::->", emit_sharedref},
+    {"::tag", emit_tag},     {"::->", emit_sharedref},      {"::~>", emit_weak},
 };
 
 static void

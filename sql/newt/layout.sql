@@ -54,9 +54,17 @@ CREATE FUNCTION newt.column_type(kind text) RETURNS text
 SELECT coalesce((SELECT t.type FROM (VALUES
     ('bool', 'boolean'), ('int', 'bigint'), ('uint', 'bigint'), ('float', 'double precision'), ('text', 'text'), ('enum', 'text'),
     ('bytes', 'bytea'), ('time', 'timestamp with time zone'), ('duration', 'interval'), ('date', 'date'), ('uuid', 'uuid'),
-    ('decimal', 'numeric'), ('ref', 'bigint')) t (kind, type) WHERE t.kind = column_type.kind), 'jsonb')
+    ('decimal', 'numeric'), ('ref', 'bigint'), ('weak', 'bigint')) t (kind, type) WHERE t.kind = column_type.kind), 'jsonb')
 $newt_body$;
 COMMENT ON FUNCTION newt.column_type(text) IS 'type of a column for a field of this kind';
+
+CREATE FUNCTION newt.column_kind(kind text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT CASE kind WHEN 'weak' THEN 'ref' ELSE kind END
+$newt_body$;
+COMMENT ON FUNCTION newt.column_kind(text) IS 'kind of a column for a field of this kind: a weak reference is a reference there';
 
 -- The newest version of a class says which names it had. Who asks for such a name means the class.
 CREATE FUNCTION newt.class_names(store text, class_name text) RETURNS text[]
@@ -130,6 +138,7 @@ SELECT pg_catalog.array_to_string(path, '.') || ': '
     || CASE field->>'shape' WHEN 'list' THEN 'list of ' WHEN 'set' THEN 'set of ' WHEN 'map' THEN 'map of '
                             WHEN 'pairs' THEN 'map by ' || (field->'key'->>'kind') || ' of ' ELSE '' END
     || CASE WHEN field->>'kind' = 'ref' THEN 'reference to ' || coalesce(field->>'class', 'any object')
+            WHEN field->>'kind' = 'weak' THEN 'weak reference'
             WHEN field->>'kind' = 'struct' THEN 'struct ' || coalesce(field->>'class', '')
             ELSE (field->>'kind') || coalesce(field->>'bits', '') END
     || coalesce(' (' || (SELECT pg_catalog.string_agg(n.name, ', ' ORDER BY n.place)
@@ -230,7 +239,7 @@ BEGIN
                           WHEN n.child_path IS NULL AND (i.shape NOT IN ('list', 'set') OR i.kind = 'ref' OR i.inner <> '{}')
                                AND i.field->>'recursive' IS NULL THEN 'child'
                           ELSE 'document' END AS form
-                     FROM (SELECT u.*, u.field->>'shape' AS shape, u.field->>'kind' AS kind, newt.column_type(u.field->>'kind') AS type
+                     FROM (SELECT u.*, u.field->>'shape' AS shape, newt.column_kind(u.field->>'kind') AS kind, newt.column_type(u.field->>'kind') AS type
                              FROM newt.merged_fields(n.inner) u) i) m
              WHERE n.form IN ('struct', 'child')
         )
@@ -240,7 +249,7 @@ BEGIN
           FROM node n WHERE n.form = 'child' AND n.inner = '{}'
         ORDER BY 2 NULLS FIRST, 1
     LOOP
-        kind := f.field->>'kind';
+        kind := newt.column_kind(f.field->>'kind');
         path := f.path;
         is_array := f.form = 'array';
         older_paths := f.older;
@@ -290,7 +299,7 @@ BEGIN
             role := CASE WHEN shape IN ('list', 'set') THEN 'n' ELSE 'key' END;
             column_name := newt.free_name(role, columns);
             columns := columns || column_name;
-            kind := CASE WHEN role = 'n' THEN 'int' WHEN shape = 'map' THEN 'text' ELSE f.keys->'key'->>'kind' END;
+            kind := CASE WHEN role = 'n' THEN 'int' WHEN shape = 'map' THEN 'text' ELSE newt.column_kind(f.keys->'key'->>'kind') END;
             data_type := CASE role WHEN 'n' THEN 'integer' ELSE newt.column_type(kind) END;
             class := NULL;
             comment := CASE role WHEN 'n' THEN 'place of the item, from 1' ELSE 'key of the item' END;

@@ -65,12 +65,12 @@ COMMENT ON FUNCTION newt.duration_array(jsonb, text[]) IS 'array where the keys 
 CREATE FUNCTION newt.ref(value jsonb) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF COST 5
     AS 'MODULE_PATHNAME', 'newt_pg_ref';
-COMMENT ON FUNCTION newt.ref(jsonb) IS 'oid of a persistent reference {"::=>": oid}; null for anything else';
+COMMENT ON FUNCTION newt.ref(jsonb) IS 'oid of a persistent reference {"::=>": oid} or {"::~>": oid}; null for anything else';
 
 CREATE FUNCTION newt.ref(document jsonb, VARIADIC path text[]) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF COST 15
     AS 'MODULE_PATHNAME', 'newt_pg_ref';
-COMMENT ON FUNCTION newt.ref(jsonb, text[]) IS 'oid of a persistent reference {"::=>": oid}, where the keys lead; null for anything else';
+COMMENT ON FUNCTION newt.ref(jsonb, text[]) IS 'oid of a persistent reference {"::=>": oid} or {"::~>": oid}, where the keys lead; null for anything else';
 
 CREATE FUNCTION newt.ref_array(document jsonb, VARIADIC path text[]) RETURNS bigint[]
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE LEAKPROOF COST 50

@@ -197,6 +197,7 @@ fields(void **state)
     REFUSE(IN " has 8 bytes, but a default of 4", A, f.init = &word; f.init_size = sizeof word);
     REFUSE("cannot have a default: it is no single value", LIST, f.init = &word);
     REFUSE(IN " cannot have a default: it is ref", A, f.kind = NEWT_K_REF; f.init = &word);
+    REFUSE(IN " cannot have a default: it is weak", A, f.kind = NEWT_K_WEAK; f.init = &word);
     REFUSE("has null as its default", NEWT_FIELD(S, text), f.as = "t"; f.init = &no_text;
            f.init_size = sizeof no_text);
     REFUSE(IN " has the default 2, which its enum has no name for", A, f.kind = NEWT_K_ENUM;

@@ -62,6 +62,7 @@ struct everything {
     enum color color;
     newt_ref any;
     newt_store_ref far;
+    newt_weak weak;
     thing_ref one;
     struct leaf leaf;
     struct point point;
@@ -79,17 +80,21 @@ struct everything {
     NEWT_ARRAY(newt_json) jsons;
     NEWT_ARRAY(enum color) colors;
     NEWT_ARRAY(newt_store_ref) distant;
+    NEWT_ARRAY(newt_weak) watchers;
     NEWT_ARRAY(thing_ref) things;
     NEWT_ARRAY(struct leaf) leaves;
     NEWT_ARRAY(newt_text) words; /* a set */
     NEWT_ARRAY(int64_t) numbers; /* a set */
+    NEWT_ARRAY(newt_weak) seen;  /* a set */
     NEWT_MAP(double) weights;
     NEWT_MAP(newt_text) names;
     NEWT_MAP(newt_store_ref) remote;
+    NEWT_MAP(newt_weak) guests;
     NEWT_MAP(thing_ref) members;
     NEWT_MAP(struct point) places;
     NEWT_PAIRS(int32_t, newt_text) by_number;
     NEWT_PAIRS(newt_date, double) by_day;
+    NEWT_PAIRS(newt_weak, newt_weak) by_object;
     newt_text kept;   /* null is written */
     newt_text hidden; /* not projected */
     int scratch;      /* not in the table */
@@ -112,15 +117,15 @@ NEWT_CLASS(everything, "Everything", 3, NULL,
     NEWT_FIELD(E, u64), NEWT_FIELD(E, f32), NEWT_FIELD(E, f64), NEWT_FIELD(E, text),
     NEWT_FIELD(E, bytes), NEWT_FIELD(E, time), NEWT_FIELD(E, duration), NEWT_FIELD(E, date),
     NEWT_FIELD(E, uuid), NEWT_FIELD(E, decimal), NEWT_FIELD(E, json),
-    NEWT_ENUM(E, color, color_names), NEWT_FIELD(E, any), NEWT_FIELD(E, far), NEWT_REF(E, one, thing),
+    NEWT_ENUM(E, color, color_names), NEWT_FIELD(E, any), NEWT_FIELD(E, far), NEWT_FIELD(E, weak), NEWT_REF(E, one, thing),
     NEWT_STRUCT(E, leaf, leaf), NEWT_STRUCT(E, point, point), NEWT_STRUCT(E, tree, tree),
     NEWT_LIST(E, flags), NEWT_LIST(E, shorts), NEWT_LIST(E, longs), NEWT_LIST(E, floats),
     NEWT_LIST(E, texts), NEWT_LIST(E, blobs), NEWT_LIST(E, times), NEWT_LIST(E, dates),
     NEWT_LIST(E, uuids), NEWT_LIST(E, decimals), NEWT_LIST(E, jsons),
-    NEWT_ENUMS(E, colors, color_names), NEWT_LIST(E, distant), NEWT_REFS(E, things, thing), NEWT_STRUCTS(E, leaves, leaf),
-    NEWT_SET(E, words), NEWT_SET(E, numbers), NEWT_MAPOF(E, weights), NEWT_MAPOF(E, names),
-    NEWT_MAPOF(E, remote), NEWT_MAPOF_REFS(E, members, thing), NEWT_MAPOF_STRUCTS(E, places, point),
-    NEWT_PAIRSOF(E, by_number), NEWT_PAIRSOF(E, by_day),
+    NEWT_ENUMS(E, colors, color_names), NEWT_LIST(E, distant), NEWT_LIST(E, watchers), NEWT_REFS(E, things, thing), NEWT_STRUCTS(E, leaves, leaf),
+    NEWT_SET(E, words), NEWT_SET(E, numbers), NEWT_SET(E, seen), NEWT_MAPOF(E, weights), NEWT_MAPOF(E, names),
+    NEWT_MAPOF(E, remote), NEWT_MAPOF(E, guests), NEWT_MAPOF_REFS(E, members, thing), NEWT_MAPOF_STRUCTS(E, places, point),
+    NEWT_PAIRSOF(E, by_number), NEWT_PAIRSOF(E, by_day), NEWT_PAIRSOF(E, by_object),
     NEWT_FIELD(E, kept, .flags = NEWT_F_KEEP_NULL), NEWT_FIELD(E, hidden, .flags = NEWT_F_SKIP));
 #undef E
 /* clang-format on */
@@ -321,6 +326,7 @@ random_scalars(const filler *f, struct everything *e)
     e->color = (enum color)generate_below(g, 3);
     e->any.oid = (int64_t)(generate_spread(g) >> 1);
     random_far(f, &e->far);
+    e->weak.oid = (int64_t)generate_below(g, 3);
     e->one.any.oid = (int64_t)generate_below(g, 3);
     random_leaf(f, &e->leaf);
     random_point(f, &e->point);
@@ -387,6 +393,14 @@ random_lists(const filler *f, struct everything *e)
         EACH(f, e->distant, x) random_far(f, x);
     }
     {
+        newt_weak *x;
+        EACH(f, e->watchers, x) x->oid = (int64_t)generate_below(g, 4);
+    }
+    {
+        newt_weak *x;
+        EACH(f, e->seen, x) x->oid = (int64_t)(generate_spread(g) >> 1);
+    }
+    {
         thing_ref *x;
         EACH(f, e->things, x) x->any.oid = (int64_t)generate_below(g, 4);
     }
@@ -413,12 +427,14 @@ random_maps(const filler *f, struct everything *e)
         double *weight = RANDOM_PUT(f, e->weights);
         newt_text *name = RANDOM_PUT(f, e->names);
         newt_store_ref *far = RANDOM_PUT(f, e->remote);
+        newt_weak *guest = RANDOM_PUT(f, e->guests);
         thing_ref *member = RANDOM_PUT(f, e->members);
         struct point *place = RANDOM_PUT(f, e->places);
 
         *weight = random_double(f);
         random_text(f, name);
         random_far(f, far);
+        guest->oid = (int64_t)(generate_spread(g) >> 1);
         member->any.oid = (int64_t)generate_below(g, 3);
         random_point(f, place);
     }
@@ -436,6 +452,14 @@ random_maps(const filler *f, struct everything *e)
         {
             x->key.days = -(int32_t)i_;
             x->value = random_double(f);
+        }
+    }
+    {
+        __typeof__(e->by_object.edit_) x;
+        EACH(f, e->by_object, x)
+        {
+            x->key = newt_weak_to((newt_ref){(int64_t)(n_ - i_)});
+            x->value.oid = (int64_t)generate_below(g, 3);
         }
     }
 }

@@ -109,6 +109,7 @@ static const struct {
     {"{\"b\": 1, \"a\": 2, \"\": 3}", "a36003616102616201"},
     /* and what it has none for */
     {"{\"::=>\": 42}", "d99601182a"},
+    {"{\"::~>\": 42}", "d99604182a"},
     {"{\"::b64\": \"AAH/\"}", "430001ff"},
     {"{\"::b64\": \"\"}", "40"},
     {"{\"::us\": 1500000}", "d903e9a20101251a0007a120"},
@@ -236,6 +237,10 @@ static const struct {
     {"{\"::=>\": 0}", "wants an oid"},
     {"{\"::=>\": \"1\"}", "wants an oid"},
     {"{\"::=>\": -5}", "wants an oid"},
+    {"{\"::~>\": 0}", "wants an oid"},
+    {"{\"::~>\": [\"s\", 2]}", "wants an oid"},
+    {"{\"::~>\": 1, \"::=>\": 1}", "unknown key"},
+    {"{\"::tag\": [38404, 1]}", "not allowed"},
     {"{\"::b64\": \"AAA\"}", "base64"},
     {"{\"::b64\": \"AAA*\"}", "base64"},
     {"{\"::b64\": \"AB==\"}", "base64"},
@@ -382,6 +387,16 @@ references(void **state)
     json_decref(json);
     json = json_pack("{s:i}", "::=>", -1);
     assert_int_equal(newt_json_to_ref(json).oid, 0);
+    json_decref(json);
+    json = newt_json_weak(newt_weak_to((newt_ref){42}));
+    assert_int_equal(newt_json_to_weak(json).oid, 42);
+    assert_int_equal(newt_json_to_ref(json).oid, 0);
+    json_object_set_new(json, "x", json_null());
+    assert_int_equal(newt_json_to_weak(json).oid, 0);
+    json_decref(json);
+    json = newt_json_weak((newt_weak){0});
+    assert_true(json_is_null(json));
+    assert_int_equal(newt_json_to_weak(json).oid, 0);
     json_decref(json);
 }
 

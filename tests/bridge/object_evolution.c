@@ -130,6 +130,7 @@ static const struct {
     {"{\"sleep\": {\"::duration\": [-9223372036856, 0]}}", NEWT_ECLASS, "out of range"},
     {"{\"sleep\": {\"::us\": 1}}", NEWT_ECLASS, "is time in its record, but duration"},
     {"{\"owner\": 5}", NEWT_ECLASS, "but ref"},
+    {"{\"owner\": {\"::~>\": 5}}", NEWT_ECLASS, "is weak in its record, but ref"},
     {"{\"owner\": {\"::tag\": [38401, [1, 2]]}}", NEWT_ECLASS, "reference to another store"},
     {"{\"chip\": \"x\"}", NEWT_ECLASS, "but uuid"},
     {"{\"price\": 1}", NEWT_ECLASS, "but decimal"},

@@ -439,8 +439,9 @@ test_hostile(void **state)
         sql_do(s.pg,
                "INSERT INTO newt_class (name, version, fields) SELECT 'Named', %d, jsonb_agg("
                "jsonb_strip_nulls(jsonb_build_object('name', key, 'kind', (ARRAY['bool', 'int', "
-               "'float', 'text', 'time', 'duration', 'date', 'uuid', 'decimal', 'json', 'ref'])"
-               "[1 + (n * 5 + %d) %% 11], 'bits', 64, 'shape', (ARRAY[NULL, 'list', NULL, 'set', "
+               "'float', 'text', 'time', 'duration', 'date', 'uuid', 'decimal', 'json', 'ref', "
+               "'weak'])[1 + (n * 5 + %d) %% 12], 'bits', 64, 'shape', (ARRAY[NULL, 'list', NULL, "
+               "'set', "
                "'map'])[1 + (n + %d) %% 5]))) FROM (SELECT key, row_number() OVER (ORDER BY "
                "count(*) DESC, key COLLATE \"C\")::integer AS n FROM newt_projection p, "
                "jsonb_object_keys(p.state) key WHERE p.class_name = 'Named' AND "

@@ -170,6 +170,7 @@ same_item(newt__reader *r, const newt__token *t, const cbor_item_t *c)
     case NEWT__DATE: same_int(tagged(c, NEWT__TAG_DATE), t->i); break;
     case NEWT__UUID: same_bytes(tagged(c, NEWT__TAG_UUID), t->s, 16); break;
     case NEWT__REF: same_int(tagged(c, NEWT__TAG_REF), t->i); break;
+    case NEWT__WEAK: same_int(tagged(c, NEWT__TAG_WEAK), t->i); break;
     case NEWT__SHAREDREF: same_uint(tagged(c, NEWT__TAG_SHAREDREF), t->u); break;
     case NEWT__ARRAY: same_items(r, c, t->n); break;
     case NEWT__SET: same_items(r, tagged(c, NEWT__TAG_SET), t->n); break;
@@ -278,7 +279,7 @@ build(generate *g, int depth)
     case 8: snprintf(s, sizeof s, "%x", (unsigned)generate_u64(g)); return cbor_build_string(s);
     case 9: {
         cbor_item_t *oid = build_int(1 + (generate_spread(g) & (INT64_MAX - 1)), false);
-        c = cbor_build_tag(NEWT__TAG_REF, oid);
+        c = cbor_build_tag(generate_below(g, 2) ? NEWT__TAG_REF : NEWT__TAG_WEAK, oid);
         cbor_decref(&oid);
         return c;
     }

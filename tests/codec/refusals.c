@@ -240,6 +240,11 @@ static const refusal items[] = {
     {"d9 96 01 1b 80 00 00 00 00 00 00 00", OUT, 3, "object id"},
     {"d9 96 01 61 31", OUT, 3, "object id"},
     {"d9 96 01 f6", OUT, 3, "object id"},
+    {"d9 96 04 00", OUT, 3, "object id"},
+    {"d9 96 04 20", OUT, 3, "object id"},
+    {"d9 96 04 1b 80 00 00 00 00 00 00 00", OUT, 3, "object id"},
+    {"d9 96 04 82 61 73 07", OUT, 3, "object id"},
+    {"d9 96 04 d9 96 01 01", OUT, 3, "object id"},
     {"d9 96 01 81 01", OUT, 3, "object id"},
     {"d9 96 01 83 01 02 03", OUT, 3, "object id"},
     /* objects */
@@ -368,8 +373,8 @@ static void
 every_tag(void **state)
 {
     (void)state;
-    static const uint64_t known[] = {2,   3,    4,    27,    28,    29,    37, 100,
-                                     258, 1001, 1002, 38401, 38402, 38403, 259};
+    static const uint64_t known[] = {2,   3,    4,    27,    28,    29,    37,  100,
+                                     258, 1001, 1002, 38401, 38402, 38403, 259, 38404};
     static const uint64_t never[] = {0, 1, 5, 25, 256, 55799};
     memory m;
     newt__env env = memory_env(&m);

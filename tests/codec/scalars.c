@@ -17,7 +17,8 @@ typedef enum op {
     DURATION,
     DATE,
     UUID,
-    REF
+    REF,
+    WEAK
 } op;
 
 typedef struct scalar {
@@ -195,6 +196,8 @@ static const scalar scalars[] = {
     OF_SIGNED(REF, 1, "d9960101", "{\"::=>\":1}"),
     OF_SIGNED(REF, 42, "d99601182a", "{\"::=>\":42}"),
     OF_SIGNED(REF, INT64_MAX, "d996011b7fffffffffffffff", "{\"::=>\":9223372036854775807}"),
+    OF_SIGNED(WEAK, 1, "d9960401", "{\"::~>\":1}"),
+    OF_SIGNED(WEAK, INT64_MAX, "d996041b7fffffffffffffff", "{\"::~>\":9223372036854775807}"),
 };
 
 static void
@@ -229,6 +232,7 @@ write_scalar(newt__writer *w, const scalar *x)
     case DATE: newt__write_date(w, x->i); break;
     case UUID: newt__write_uuid(w, (const uint8_t *)x->s); break;
     case REF: newt__write_ref(w, x->i); break;
+    case WEAK: newt__write_weak(w, x->i); break;
     }
 }
 
@@ -292,7 +296,8 @@ check_token(const newt__token *t, const scalar *x)
         assert_memory_equal(t->s, x->s, 16);
         break;
     case REF:
-        assert_int_equal(t->kind, NEWT__REF);
+    case WEAK:
+        assert_int_equal(t->kind, x->op == REF ? NEWT__REF : NEWT__WEAK);
         assert_true(t->i == x->i);
         break;
     }

@@ -70,6 +70,9 @@ test_refs(void **state)
     assert_refs("d9 0103 a2 61 61" REF("06") "81" REF("05") REF("07"), "", "6 5 7");
     /* a reference into another store is none here */
     assert_refs("a1 61 61 d9 9601 82 01 02", "", "");
+    /* nor is a weak one */
+    assert_refs("a2 61 61 d9 9604 05 61 62" REF("06"), "", "6");
+    assert_refs("a2 61 61 d9 9604 05 61 62" REF("06"), "a,", "");
 }
 
 static void
@@ -97,8 +100,8 @@ test_refs_stop(void **state)
 /* ---- walks over small graphs -------------------------------------------------------------------
  */
 
-/* Object i + 1 refers to what stands here: oids separated by blanks, "!" at the end: damaged; NULL:
- * there is no such object. */
+/* Object i + 1 refers to what stands here: oids separated by blanks, negative ones weakly, "!" at
+ * the end: damaged; NULL: there is no such object. */
 typedef struct graph {
     const char *const *refs;
     size_t n;
@@ -112,8 +115,14 @@ record_with(const newt__env *env, const char *refs)
     char *end;
     newt__write_begin(&w, "T", 1, 1);
     newt__collect_array(&w);
-    for (const char *c = refs; *c && *c != '!'; c = *end == ' ' ? end + 1 : end)
-        newt__write_ref(&w, strtoll(c, &end, 10));
+    for (const char *c = refs; *c && *c != '!'; c = *end == ' ' ? end + 1 : end) {
+        int64_t oid = strtoll(c, &end, 10);
+
+        if (oid < 0)
+            newt__write_weak(&w, -oid);
+        else
+            newt__write_ref(&w, oid);
+    }
     newt__collected(&w);
     assert_int_equal(newt__write_end(&w), NEWT__OK);
     b.n = w.buf.n;
@@ -178,7 +187,7 @@ enum {
 static void
 test_walks(void **state)
 {
-    static const char *const refs[] = {"3 2 2", "4", "5 4", "1", NULL, "7 8 9!", "", "2 7"};
+    static const char *const refs[] = {"3 -6 2 2", "4", "5 4", "-8 1", NULL, "7 8 9!", "", "2 7"};
     graph g = {refs, LENGTH(refs)};
     (void)state;
     /* a cycle, an object that is missing, and one that two refer to */

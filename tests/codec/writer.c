@@ -345,6 +345,19 @@ ref_negative(newt__writer *w)
 }
 
 static void
+weak_zero(newt__writer *w)
+{
+    newt__write_weak(w, 0);
+}
+
+static void
+weak_by_its_tag(newt__writer *w)
+{
+    newt__write_tag(w, NEWT__TAG_WEAK);
+    newt__write_int(w, 1);
+}
+
+static void
 integer_with_exponent(newt__writer *w)
 {
     newt__number x = {.magnitude = one_byte, .n = 1, .exponent = 1};
@@ -462,6 +475,8 @@ static const misuse misuses[] = {
     OF(store_ref_of_nothing, "another store"),
     OF(ref_zero, "object id"),
     OF(ref_negative, "object id"),
+    OF(weak_zero, "object id"),
+    OF(weak_by_its_tag, "not allowed"),
     OF(integer_with_exponent, "exponent"),
     CUT(encoded_cut_short, "cut short"),
     CUT(encoded_with_rest, "after"),

@@ -46,6 +46,8 @@ struct book {
     newt_decimal price;
     newt_json extras;
     newt_store_ref lender;
+    newt_weak reader;
+    NEWT_ARRAY(newt_weak) readers;
     NEWT_ARRAY(newt_text) subjects;
     NEWT_ARRAY(author_ref) editors;
     NEWT_ARRAY(struct chapter) chapters;
@@ -71,7 +73,8 @@ NEWT_CLASS(book, "Book", 2, NULL, NEWT_FIELD(struct book, title),
            NEWT_REF(struct book, author, author), NEWT_REF(struct book, sequel, book),
            NEWT_FIELD(struct book, about), NEWT_FIELD(struct book, id),
            NEWT_FIELD(struct book, price), NEWT_FIELD(struct book, extras),
-           NEWT_FIELD(struct book, lender), NEWT_SET(struct book, subjects),
+           NEWT_FIELD(struct book, lender), NEWT_FIELD(struct book, reader),
+           NEWT_SET(struct book, readers), NEWT_SET(struct book, subjects),
            NEWT_REFS(struct book, editors, author), NEWT_STRUCTS(struct book, chapters, chapter),
            NEWT_MAPOF(struct book, ratings), NEWT_MAPOF_REFS(struct book, translators, author),
            NEWT_MAPOF_STRUCTS(struct book, printers, address), NEWT_PAIRSOF(struct book, errata),
@@ -99,6 +102,8 @@ library(newt_conn *c, void *arg)
     b->sequel = book_id(b);
     b->about = who->any;
     newt_store_ref_set(book_obj(b), &b->lender, c, who->any);
+    b->reader = newt_weak_to(who->any);
+    newt_append(b, readers, b->reader);
     newt_append(a, books, book_id(b));
     newt_append(b, editors, *who);
     newt_append(b, bindings, PAPER);
@@ -328,5 +333,26 @@ void
 bad(struct book *b, author_ref r)
 {
     b->lender = r.any;
+}
+#elif defined(BAD35) /* a weak reference where a strong one stands; error: incompatible type */
+void bad(struct book *b);
+void
+bad(struct book *b)
+{
+    b->about = b->reader;
+}
+#elif defined(BAD36) /* a weak one read as it is; error: incompatible type */
+const struct author *bad(newt_conn *c, const struct book *b);
+const struct author *
+bad(newt_conn *c, const struct book *b)
+{
+    return author_read(c, author_of(b->reader));
+}
+#elif defined(BAD37) /* whether it is there is not looked at; error: unused.result */
+void bad(newt_conn *c, const struct book *b, bool *alive);
+void
+bad(newt_conn *c, const struct book *b, bool *alive)
+{
+    newt_weak_alive(c, b->reader, alive);
 }
 #endif

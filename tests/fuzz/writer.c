@@ -50,7 +50,7 @@ number(script *s)
 static void
 call(newt__writer *w, script *s)
 {
-    static const uint64_t tags[] = {0, 2, 6, 27, 29, 38401, 38403, 60000};
+    static const uint64_t tags[] = {0, 2, 6, 27, 29, 38401, 38404, 60000};
     newt__buffer magnitude = {.env = w->buf.env};
     newt__number x = {0};
     const uint8_t *p;
@@ -93,7 +93,7 @@ call(newt__writer *w, script *s)
         if (n >= 16)
             newt__write_uuid(w, p);
         break;
-    case 16: newt__write_ref(w, (int64_t)number(s)); break;
+    case 16: (op & 32 ? newt__write_weak : newt__write_ref)(w, (int64_t)number(s)); break;
     case 17: newt__write_array(w, (size_t)take(s, 1) % 8); break;
     case 18: newt__write_map(w, (size_t)take(s, 1) % 4); break;
     case 19:

@@ -60,6 +60,7 @@ INSERT INTO want VALUES
     ('relation_name(text)', 'text', 's', true, 's', false, 'sql'),
     ('ref_name(text)', 'text', 'i', true, 's', false, 'sql'),
     ('column_type(text)', 'text', 'i', false, 's', false, 'sql'),
+    ('column_kind(text)', 'text', 'i', false, 's', false, 'sql'),
     ('merged_fields(jsonb[])', 'record', 'i', false, 's', false, 'sql'),
     ('class_names(text,text)', 'text[]', 's', false, 's', false, 'plpgsql'),
     ('older_paths(text[],jsonb,text,text[])', 'jsonb', 'i', false, 's', false, 'sql'),

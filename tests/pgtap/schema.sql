@@ -75,9 +75,9 @@ SELECT results_eq($$SELECT path, types, objects, round(frequency::numeric, 2), "
 SELECT is_empty($$SELECT p FROM newt.paths('s', 'Nothing') p$$, 'of no class');
 SELECT throws_ok($$SELECT newt.paths('s', NULL)$$, '22004', 'no class is named', 'no class is no class');
 SELECT is(newt.path_key('a.b:c\d'), 'a\.b\:c\\d', 'keys in paths');
-SELECT is(array(SELECT newt.value_type(v) FROM unnest(ARRAY['1', '"x"', 'null', 'true', '[]', '{}', '{"::=>": 5}', '{"::b64": ""}', '{"::bin": 300}',
+SELECT is(array(SELECT newt.value_type(v) FROM unnest(ARRAY['1', '"x"', 'null', 'true', '[]', '{}', '{"::=>": 5}', '{"::~>": 5}', '{"::b64": ""}', '{"::bin": 300}',
         '{"::b64": "", "::text": ""}', '{"::num": "1E+999"}', '{"::us": 1}', '{"::days": 1}', '{"::err": "too-large", "::bin": 1}', '{"::->": 0}', '{"::tag": 60000, "::v": 1}', '{"::": "C", "::id": 1}']::jsonb[]) v),
-    '{number,string,"null",boolean,array,object,reference,bytes,bytes,string,number,time,date,"too large",shared,"unknown tag",object}', 'types of values');
+    '{number,string,"null",boolean,array,object,reference,"weak reference",bytes,bytes,string,number,time,date,"too large",shared,"unknown tag",object}', 'types of values');
 
 -- references
 SELECT is(newt.try_refs(o.state), newt.refs(o.state), 'references of a record') FROM s.object_state o WHERE zoid = 11;

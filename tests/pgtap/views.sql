@@ -11,7 +11,7 @@ INSERT INTO v.newt_class (name, version, fields) VALUES
 INSERT INTO v.newt_projection VALUES (2001, 'Task', 1, '{"title": "First", "points": 3, "owner": {"::=>": 2002}, "tags": ["a"], "watchers": [{"::=>": 2002}]}'),
     (2002, 'Person', 1, '{"name": "Ada"}');
 CREATE SCHEMA reports;
-SELECT plan(32);
+SELECT plan(37);
 SELECT is(newt.create_views('v', 'reports'), 2, 'views of all classes');
 SELECT is(newt.create_views('v', 'reports'), 0, 'made once');
 SELECT views_are('reports', ARRAY['person', 'task', 'task_watchers'], 'a class, and its list');
@@ -93,5 +93,20 @@ SELECT lives_ok($$SELECT newt.create_view('v', 'Purchase', schema_name => 'repor
 SELECT columns_are('reports', 'purchase', ARRAY['id', 'customer', 'others'], 'has them as columns');
 SELECT results_eq($$SELECT customer #>> '{::v,0}', (customer #>> '{::v,1}')::bigint, (others #>> '{0,::v,1}')::bigint FROM reports.purchase$$,
                   $$VALUES ('people', 12::bigint, 13::bigint)$$, 'whose store and oid are found');
+
+-- weak references
+INSERT INTO v.newt_class (name, version, fields) VALUES
+    ('Guest', 1, '[{"name": "host", "kind": "ref"}, {"name": "friends", "kind": "weak", "shape": "list"}, {"name": "named", "kind": "weak", "shape": "map"},
+                   {"name": "between", "kind": "weak", "shape": "pairs", "key": {"kind": "weak"}}]'),
+    ('Guest', 2, '[{"name": "host", "kind": "weak"}, {"name": "friends", "kind": "weak", "shape": "list"}, {"name": "named", "kind": "weak", "shape": "map"},
+                   {"name": "between", "kind": "weak", "shape": "pairs", "key": {"kind": "weak"}}]');
+INSERT INTO v.newt_projection VALUES (5001, 'Guest', 1, '{"host": {"::=>": 7}}'),
+    (5002, 'Guest', 1, '{"host": {"::~>": 8}, "friends": [{"::~>": 9}, {"::~>": 10}], "named": {"k": {"::~>": 11}}, "between": [{"k": {"::~>": 12}, "v": {"::~>": 13}}]}');
+SELECT lives_ok($$SELECT newt.create_view('v', 'Guest', schema_name => 'reports')$$, 'a class with weak references');
+SELECT is(col_description('reports.guest'::regclass, 2), 'host: weak reference', 'which their comments tell');
+SELECT results_eq('SELECT id, host_id FROM reports.guest ORDER BY id', $$VALUES (5001::bigint, 7::bigint), (5002, 8)$$, 'the column is that of a reference, also where it was one');
+SELECT results_eq('SELECT n, friends_id FROM reports.guest_friends ORDER BY n', $$VALUES (1, 9::bigint), (2, 10)$$, 'a list is a child');
+SELECT results_eq('SELECT m.key, m.value_id, b.key, b.value_id FROM reports.guest_named m, reports.guest_between b', $$VALUES ('k', 11::bigint, 12::bigint, 13::bigint)$$,
+                  'so are maps');
 SELECT * FROM finish();
 ROLLBACK;

@@ -83,6 +83,7 @@ SELECT newt.principals('{"acl": ["bob", "alice", {"::=>": 7}, 12, "bob", ["carol
                        'acl', 'owner', 'roles', 'missing');
 SELECT newt.principals('{"acl": []}', 'acl') AS none, newt.principals('{"acl": "x"}', VARIADIC '{}') AS no_path,
        newt.principals('{"acl": {"::=>": 1, "x": 2}}', 'acl') AS like_a_reference,
+       newt.principals('{"acl": [{"::~>": 7}, {"::=>": 7}, {"::~>": 8}]}', 'acl') AS weak,
        newt.principals('{"acl": ["a", "aa", "B", "ä", "", "z"]}', 'acl') AS bytewise;
 -- limits: 10,000 of them, 1,000 bytes each
 SELECT n, cardinality(newt.principals(jsonb_build_object('acl', jsonb_agg('p' || i)), 'acl'))
