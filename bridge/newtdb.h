@@ -987,8 +987,8 @@ NEWT_API int newt_weak_alive(newt_conn *c, newt_weak w, bool *alive) NEWT_CHECK;
 
 /* Named roots: where a program finds its graph again. A name that is not set gives the null
  * reference. newt_set_root with the null reference removes the name. All names are in one object
- * (newt.Root), so transactions that set different names at the same time conflict. NEWT_EINVAL: no
- * name, or an empty one. A failure of newt_set_root dooms the transaction. */
+ * (newt.Root), which merges as a newt_map does: transactions conflict that set or remove the same
+ * name. NEWT_EINVAL: no name, or an empty one. A failure of newt_set_root dooms the transaction. */
 NEWT_API newt_ref newt_root(newt_conn *c, const char *name);
 NEWT_API int newt_set_root(newt_conn *c, const char *name, newt_ref r);
 
@@ -1592,23 +1592,50 @@ NEWT_API void newt_cache_stats(const newt_conn *c, newt_cache *out);
 
 /* ---- small collections: objects of their own --------------------------------------------- */
 
-/* A list and a map of references, for some thousands of entries at most: each is one record. */
+/*
+ * A list, a set and a map of references, for some thousands of entries at most: each is one record.
+ * items.n of them can be read from items.items, like any array: those of a list as they were put,
+ * those of a set by oid, those of a map by key (shorter first, then bytewise). They are changed by
+ * the functions below, on an object that was asked for writing; what fails dooms the transaction.
+ * What reads an object takes NULL for an empty one, what changes it refuses NULL (NEWT_EINVAL).
+ *
+ * Sets and maps merge (newt_hooks.resolve): what transactions at the same time have done to
+ * different elements or keys all counts. If both have added, changed or removed the same one, even
+ * alike, that is a conflict: each may have been told that it was new, or there. Lists do not merge:
+ * an index says nothing once others have inserted or removed.
+ */
 struct newt_list {
+    NEWT_ARRAY(newt_ref) items;
+};
+struct newt_set {
     NEWT_ARRAY(newt_ref) items;
 };
 struct newt_map {
     NEWT_MAP(newt_ref) items;
 };
-extern NEWT_API const newt_class newt_list_class, newt_map_class;
+extern NEWT_API const newt_class newt_list_class, newt_set_class, newt_map_class;
 NEWT_DECLARE(newt_list);
+NEWT_DECLARE(newt_set);
 NEWT_DECLARE(newt_map);
 
 NEWT_API int newt_list_append(struct newt_list *l, newt_ref r);
 NEWT_API int newt_list_insert(struct newt_list *l, size_t at, newt_ref r); /* at <= n */
+NEWT_API int newt_list_set(struct newt_list *l, size_t at, newt_ref r);    /* at < n */
 NEWT_API int newt_list_remove(struct newt_list *l, size_t at);
+NEWT_API int newt_list_clear(struct newt_list *l);
+NEWT_API newt_ref newt_list_get(const struct newt_list *l, size_t at); /* null: at >= n */
+/* The index of the first that is r; SIZE_MAX: none is. */
+NEWT_API size_t newt_list_find(const struct newt_list *l, newt_ref r);
+/* Whether it was not there before; false also if it failed (null is no element: NEWT_EINVAL). */
+NEWT_API bool newt_set_add(struct newt_set *s, newt_ref r);
+NEWT_API bool newt_set_has(const struct newt_set *s, newt_ref r);
+NEWT_API bool newt_set_remove(struct newt_set *s, newt_ref r); /* whether it was there */
+NEWT_API int newt_set_clear(struct newt_set *s);
 NEWT_API int newt_map_put(struct newt_map *m, const char *key, newt_ref r);
 NEWT_API newt_ref newt_map_get(const struct newt_map *m, const char *key); /* null: no such key */
-NEWT_API bool newt_map_remove(struct newt_map *m, const char *key);
+NEWT_API bool newt_map_has(const struct newt_map *m, const char *key); /* also if null is there */
+NEWT_API bool newt_map_remove(struct newt_map *m, const char *key);    /* whether it was there */
+NEWT_API int newt_map_clear(struct newt_map *m);
 
 /* ---- merging what others have changed ---------------------------------------------------- */
 

@@ -1,13 +1,10 @@
 /*
- * build.h - between class.c, which copies class tables, and past.c, check.c, builtin.c, block.c
+ * build.h - between class.c, which copies class tables, and past.c, check.c, block.c
  */
 #ifndef NEWT_BUILD_H
 #define NEWT_BUILD_H
 
 #include "class.h"
-
-/* The library's own classes; NULL after the last (builtin.c). */
-extern const newt_class *const newt__builtin_classes[];
 
 /* ---- memory (block.c) ------------------------------------------------------------------------ */
 

@@ -50,6 +50,7 @@ struct newt__classes {
 
 typedef struct builder {
     newt__classes *cs;
+    const newt_class *const *own; /* the library's */
     newt_error *e;
     newt__class **slots; /* of cs->list, by name: open addressing, at most half of them in use */
     size_t n_slots;      /* a power of two */
@@ -163,8 +164,8 @@ add(builder *b, const newt_class *table, bool stored)
     newt__class *k;
     bool is_own = false;
 
-    for (size_t i = 0; newt__builtin_classes[i]; i++)
-        is_own |= newt__builtin_classes[i] == table;
+    for (size_t i = 0; b->own[i]; i++)
+        is_own |= b->own[i] == table;
     if (!newt__check_table(b->e, table, is_own))
         return NULL;
     k = by_name(b, table->name);
@@ -505,8 +506,8 @@ build(builder *b, const newt_class *const *classes)
         newt__fail_memory(b->e);
         return false;
     }
-    for (size_t i = 0; newt__builtin_classes[i]; i++)
-        if (!add(b, newt__builtin_classes[i], true))
+    for (size_t i = 0; b->own[i]; i++)
+        if (!add(b, b->own[i], true))
             return false;
     for (size_t i = 0; classes && classes[i]; i++)
         if (!add(b, classes[i], true))
@@ -532,10 +533,11 @@ build(builder *b, const newt_class *const *classes)
 }
 
 int
-newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_error *e)
+newt__classes_build(newt__classes **out, const newt_class *const *own,
+                    const newt_class *const *classes, newt_error *e)
 {
-    newt_error own_error = {0};
-    builder b = {.cs = calloc(1, sizeof *b.cs), .e = &own_error};
+    newt_error failure = {0};
+    builder b = {.cs = calloc(1, sizeof *b.cs), .own = own, .e = &failure};
 
     *out = NULL;
     if (!b.cs)
@@ -547,7 +549,7 @@ newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_
     }
     free(b.slots);
     newt__classes_free(b.cs);
-    newt__error_move(e, &own_error);
+    newt__error_move(e, &failure);
     return e->status;
 }
 

@@ -116,7 +116,9 @@ struct newt__class {
 };
 
 typedef struct newt__classes newt__classes;
-int newt__classes_build(newt__classes **out, const newt_class *const *classes, newt_error *e);
+/* own: the library's, whose names are reserved; both end with NULL. */
+int newt__classes_build(newt__classes **out, const newt_class *const *own,
+                        const newt_class *const *classes, newt_error *e);
 void newt__classes_free(newt__classes *cs);
 const newt__class *newt__class_find(const newt__classes *cs, const newt_class *table);
 /* By its name, or one that it had. */
@@ -134,8 +136,5 @@ const newt__past *newt__class_past(const newt__class *k, const char *name, size_
 const char *newt__class_intern(const newt__classes *cs, const char *name, size_t n);
 /* The same of the name that the class has now. */
 const char *newt__class_present(const newt__classes *cs, const char *name, size_t n);
-
-/* newt.Root: the named roots, a struct newt_map; oid 1 (builtin.c). */
-extern const newt_class newt__root_class;
 
 #endif

@@ -1,16 +1,11 @@
 /*
- * collection.c - lists and maps of references that are objects of their own, and the named roots
+ * collection.c - lists, sets and maps of references that are objects of their own
  *
- * The roots are a map too, oid 1, class newt.Root, made with the store: they are in the snapshot,
- * in the cache and in conflict detection like any other object.
+ * A set is kept by oid, which is the order that its record has.
  */
 #include "object.h"
 
 #include <string.h>
-
-enum {
-    ROOT_OID = 1
-};
 
 #define ITEM_SIZE(m) sizeof(*(m)->items.edit_)
 #define VALUE_AT(m)  offsetof(__typeof__(*(m)->items.edit_), value)
@@ -20,7 +15,7 @@ enum {
 int
 newt_list_append(struct newt_list *l, newt_ref r)
 {
-    return newt_list_insert(l, l->items.n, r);
+    return newt_list_insert(l, l ? l->items.n : 0, r);
 }
 
 int
@@ -29,10 +24,10 @@ newt_list_insert(struct newt_list *l, size_t at, newt_ref r)
     newt_object *o = newt_list_obj(l);
     newt_ref *items;
 
-    if (at > l->items.n)
+    if (l && at > l->items.n)
         return newt_array_remove(o, &l->items, sizeof r, at, 0); /* refuses, with the reason */
-    if (!newt_array_grow(o, &l->items, sizeof r, 1))
-        return newt__header_of(l)->jar->base.error.status;
+    if (!l || !newt_array_grow(o, &l->items, sizeof r, 1))
+        return newt__not_writable(o);
     items = l->items.edit_;
     memmove(items + at + 1, items + at, (l->items.n - 1 - at) * sizeof r);
     items[at] = r;
@@ -40,9 +35,116 @@ newt_list_insert(struct newt_list *l, size_t at, newt_ref r)
 }
 
 int
+newt_list_set(struct newt_list *l, size_t at, newt_ref r)
+{
+    newt_object *o = newt_list_obj(l);
+
+    if (!newt__writable(o, l ? &l->items : NULL, false))
+        return newt__not_writable(o);
+    if (at >= l->items.n)
+        return newt__refuse(newt__header_of(l), NEWT_EINVAL, &l->items, "has no such item to set");
+    l->items.edit_[at] = r;
+    return NEWT_OK;
+}
+
+int
 newt_list_remove(struct newt_list *l, size_t at)
 {
-    return newt_array_remove(newt_list_obj(l), &l->items, sizeof(newt_ref), at, 1);
+    newt_object *o = newt_list_obj(l);
+
+    return l ? newt_array_remove(o, &l->items, sizeof(newt_ref), at, 1) : newt__not_writable(o);
+}
+
+int
+newt_list_clear(struct newt_list *l)
+{
+    newt_object *o = newt_list_obj(l);
+
+    return l ? newt_array_remove(o, &l->items, sizeof(newt_ref), 0, l->items.n)
+             : newt__not_writable(o);
+}
+
+newt_ref
+newt_list_get(const struct newt_list *l, size_t at)
+{
+    newt_ref none = {0};
+
+    return l && at < l->items.n ? l->items.items[at] : none;
+}
+
+size_t
+newt_list_find(const struct newt_list *l, newt_ref r)
+{
+    for (size_t i = 0; l && i < l->items.n; i++)
+        if (l->items.items[i].oid == r.oid)
+            return i;
+    return SIZE_MAX;
+}
+
+/* ---- sets -------------------------------------------------------------------------------- */
+
+/* Where an element is, or (false) would be. */
+static bool
+search(const struct newt_set *s, newt_ref r, size_t *at)
+{
+    size_t low = 0, high = s->items.n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        /* a null, which only others can have put there, is recorded as the last */
+        if ((uint64_t)s->items.items[middle].oid - 1 < (uint64_t)r.oid - 1)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *at = low;
+    return low < s->items.n && s->items.items[low].oid == r.oid;
+}
+
+bool
+newt_set_add(struct newt_set *s, newt_ref r)
+{
+    newt_object *o = newt_set_obj(s);
+    newt__header *h = newt__writable(o, s ? &s->items : NULL, false);
+    newt_ref *items;
+    size_t at;
+
+    if (h && newt_is_null(r))
+        newt__refuse(h, NEWT_EINVAL, &s->items, "cannot have a null reference as an element");
+    if (!h || newt_is_null(r) || search(s, r, &at) || !newt_array_grow(o, &s->items, sizeof r, 1))
+        return false;
+    items = s->items.edit_;
+    memmove(items + at + 1, items + at, (s->items.n - 1 - at) * sizeof r);
+    items[at] = r;
+    return true;
+}
+
+bool
+newt_set_has(const struct newt_set *s, newt_ref r)
+{
+    size_t at;
+
+    return s && search(s, r, &at);
+}
+
+bool
+newt_set_remove(struct newt_set *s, newt_ref r)
+{
+    newt_object *o = newt_set_obj(s);
+    size_t at;
+
+    return newt__writable(o, s ? &s->items : NULL, false) && search(s, r, &at) &&
+           newt_array_remove(o, &s->items, sizeof r, at, 1) == NEWT_OK;
+}
+
+int
+newt_set_clear(struct newt_set *s)
+{
+    newt_object *o = newt_set_obj(s);
+
+    return s ? newt_array_remove(o, &s->items, sizeof(newt_ref), 0, s->items.n)
+             : newt__not_writable(o);
 }
 
 /* ---- maps -------------------------------------------------------------------------------- */
@@ -50,64 +152,48 @@ newt_list_remove(struct newt_list *l, size_t at)
 int
 newt_map_put(struct newt_map *m, const char *key, newt_ref r)
 {
-    newt_ref *value = newt_map_put_(newt_map_obj(m), &m->items, ITEM_SIZE(m), VALUE_AT(m), key,
-                                    key ? strlen(key) : 0);
+    newt_object *o = newt_map_obj(m);
+    newt_ref *value = m ? newt_map_put_(o, &m->items, ITEM_SIZE(m), VALUE_AT(m), key,
+                                        key ? strlen(key) : 0)
+                        : NULL;
 
     if (!value)
-        return newt__header_of(m)->jar->base.error.status;
+        return newt__not_writable(o);
     *value = r;
     return NEWT_OK;
+}
+
+static const newt_ref *
+find(const struct newt_map *m, const char *key)
+{
+    return m ? newt_map_find_(&m->items, ITEM_SIZE(m), VALUE_AT(m), key, SIZE_MAX) : NULL;
 }
 
 newt_ref
 newt_map_get(const struct newt_map *m, const char *key)
 {
-    const newt_ref *value = newt_map_find_(&m->items, ITEM_SIZE(m), VALUE_AT(m), key,
-                                           key ? strlen(key) : 0);
+    const newt_ref *value = find(m, key);
     newt_ref none = {0};
 
     return value ? *value : none;
 }
 
 bool
-newt_map_remove(struct newt_map *m, const char *key)
+newt_map_has(const struct newt_map *m, const char *key)
 {
-    return newt_map_remove_(newt_map_obj(m), &m->items, ITEM_SIZE(m), key, key ? strlen(key) : 0);
+    return find(m, key) != NULL;
 }
 
-/* ---- named roots ------------------------------------------------------------------------- */
-
-newt_ref
-newt_root(newt_conn *conn, const char *name)
+bool
+newt_map_remove(struct newt_map *m, const char *key)
 {
-    newt_ref root = {ROOT_OID}, none = {0};
-    const struct newt_map *m = newt_read(conn, root, &newt__root_class);
-
-    if (!m)
-        return none;
-    newt_done((const newt_object *)m);
-    return newt_map_get(m, name);
+    return m && newt_map_remove_(newt_map_obj(m), &m->items, ITEM_SIZE(m), key, SIZE_MAX);
 }
 
 int
-newt_set_root(newt_conn *conn, const char *name, newt_ref r)
+newt_map_clear(struct newt_map *m)
 {
-    newt__jar *c = newt__jar_of(conn);
-    newt_ref root = {ROOT_OID};
-    struct newt_map *m;
-    int status = NEWT_OK;
+    newt_object *o = newt_map_obj(m);
 
-    if (!name || !*name) {
-        newt__base_fail(&c->base, NEWT_EINVAL, r.oid, "a root has no name");
-        return newt__base_break(&c->base);
-    }
-    m = newt_write(conn, root, &newt__root_class);
-    if (!m)
-        return newt__base_break(&c->base);
-    if (newt_is_null(r))
-        newt_map_remove(m, name);
-    else
-        status = newt_map_put(m, name, r);
-    newt_done((const newt_object *)m);
-    return status;
+    return m ? newt_array_remove(o, &m->items, ITEM_SIZE(m), 0, m->items.n) : newt__not_writable(o);
 }

@@ -485,6 +485,17 @@ int newt__refuse_fault(newt__header *h, const void *p, const newt__fault *fault)
 int newt__refuse_json(newt__header *h, const void *p, const char *key, const char *text,
                       const newt__fault *fault);
 
+/* ---- the library's own classes (builtin.c)
+ * --------------------------------------------------------- */
+
+extern const newt_class *const newt__builtin_classes[]; /* NULL after the last */
+/* newt.Root: the named roots, a struct newt_map; oid 1. */
+extern const newt_class newt__root_class;
+
+/* Resolvers of maps and sets (merge_keys.c). */
+int newt__merge_map(const void *old, const void *committed, void *ours, void *arg);
+int newt__merge_set(const void *old, const void *committed, void *ours, void *arg);
+
 /* ---- the projection of an object (reshape.c)
  * ------------------------------------------------------- */
 

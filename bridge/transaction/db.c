@@ -342,7 +342,7 @@ newt_db_open(newt_db **out, const char *uri, const newt_class *const *classes,
     db->without_schema.schema = "public";
     if (!db->schema || (uri && !db->uri))
         return newt__fail_memory(&db->error);
-    rc = newt__classes_build(&db->classes, classes, &db->error);
+    rc = newt__classes_build(&db->classes, newt__builtin_classes, classes, &db->error);
     if (rc != NEWT_OK)
         return rc;
     rc = check_schema(db->schema, &db->error);

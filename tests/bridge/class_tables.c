@@ -48,7 +48,7 @@ assert_refused(const newt_class *const *classes, const char *words)
     newt__classes *cs;
     newt_error e = {0};
 
-    if (newt__classes_build(&cs, classes, &e) != NEWT_ECLASS || cs)
+    if (newt__classes_build(&cs, newt__builtin_classes, classes, &e) != NEWT_ECLASS || cs)
         fail_msg("not refused: %s", words);
     assert_error(&e, NEWT_ECLASS, words);
     newt__error_clear(&e);
@@ -253,7 +253,7 @@ names_of_classes(void **state)
 
     (void)state;
     k.was = NEWT_NAMES("Job", "Task");
-    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, list, &e), NEWT_OK);
     built = newt__class_find(cs, &k);
     assert_ptr_equal(newt__class_named(cs, "Job", 3), built);
     assert_ptr_equal(newt__class_named(cs, "Task", 4), built);
@@ -297,7 +297,7 @@ limits(void **state)
     k.n_fields = N + 1;
     assert_class_refused(&k, "class \"Sample\" has more than 65535 fields");
     k.n_fields = N;
-    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, list, &e), NEWT_OK);
     text = newt__class_fields(newt__class_find(cs, &k));
     described = json_loads(text, 0, NULL);
     free(text);
@@ -312,7 +312,7 @@ limits(void **state)
     k.n_fields = 1;
     long_name[255] = 0; /* 256 are refused elsewhere */
     k.name = f.as = long_name;
-    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, list, &e), NEWT_OK);
     newt__classes_free(cs);
 }
 
@@ -328,7 +328,7 @@ given_twice(void **state)
 
     (void)state;
     /* the same table, and the same definition from elsewhere */
-    assert_int_equal(newt__classes_build(&cs, one, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, one, &e), NEWT_OK);
     assert_ptr_equal(newt__class_find(cs, &good), newt__class_find(cs, &same));
     assert_non_null(newt__class_find(cs, &same));
     assert_null(newt__class_find(cs, &other));
@@ -376,8 +376,9 @@ built_in(void **state)
     size_t n = 0;
 
     (void)state;
-    assert_int_equal(newt__classes_build(&cs, no_classes, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, no_classes, &e), NEWT_OK);
     assert_string_equal(newt__class_find(cs, &newt_list_class)->name, "newt.List");
+    assert_string_equal(newt__class_find(cs, &newt_set_class)->name, "newt.Set");
     assert_string_equal(newt__class_find(cs, &newt_map_class)->name, "newt.Map");
     assert_string_equal(newt__class_find(cs, &newt_length_class)->name, "newt.Length");
     assert_string_equal(newt__class_named(cs, "newt.Root", 9)->name, "newt.Root");
@@ -385,7 +386,7 @@ built_in(void **state)
     assert_null(newt__class_named(cs, "", 0));
     while (newt__class_at(cs, n))
         n++;
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 5);
     assert_ptr_equal(newt__class_intern(cs, "Foo", 3), newt__class_intern(cs, "Food", 3));
     assert_string_equal(newt__class_intern(cs, "Food", 4), "Food");
     newt__classes_free(cs);
@@ -418,7 +419,7 @@ copied(void **state)
     f[1].names = names;
     names[0] = strdup("red");
     names[1] = NULL;
-    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, list, &e), NEWT_OK);
     free((char *)(uintptr_t)names[0]);
     free(names);
     free(as);
@@ -444,7 +445,8 @@ order_and_blanks(void **state)
     const struct everything *blank;
 
     (void)state;
-    assert_int_equal(newt__classes_build(&cs, everything_classes, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, everything_classes, &e),
+                     NEWT_OK);
     k = newt__class_find(cs, &everything_class);
     for (uint32_t i = 1; i < k->n_fields; i++)
         assert_true(newt__key_order(k->fields[i - 1].as, k->fields[i - 1].as_n, k->fields[i].as,
@@ -507,7 +509,7 @@ registry(void **state)
     wanted = json_loadb(from, (size_t)(to - from), 0, NULL);
     assert_non_null(wanted);
     free(page);
-    assert_int_equal(newt__classes_build(&cs, list, &e), NEWT_OK);
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, list, &e), NEWT_OK);
     text = newt__class_fields(newt__class_find(cs, &registered_class));
     got = json_loads(text, 0, NULL);
     if (!json_equal(got, wanted))

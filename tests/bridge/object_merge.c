@@ -1,5 +1,6 @@
 /*
- * object_merge.c - the ready-made resolvers, without a server: every kind in every shape
+ * object_merge.c - the ready-made resolvers, without a server: every kind in every shape; maps and
+ * sets against a model
  */
 #include "everything.h"
 
@@ -62,15 +63,21 @@ random_record(generate *g)
 }
 
 static newt__header *
-image(record r)
+image_of(const newt_class *table, record r)
 {
-    const newt__class *k = newt__class_find(o.db.classes, &everything_class);
+    const newt__class *k = newt__class_find(o.db.classes, table);
     newt_error e = {0};
     newt__header *h;
 
     if (newt__image_make(&o.c.jar, k, 7, r.p, r.n, &h, &e) != NEWT_OK)
         fail_msg("%s", newt_error_message(&e));
     return h;
+}
+
+static newt__header *
+image(record r)
+{
+    return image_of(&everything_class, r);
 }
 
 /* A field as another image has it; its memory stays the other's. */
@@ -235,6 +242,177 @@ test_misuse(void **state)
     assert_int_equal(newt_resolve_fields(e, t, e, NULL), NEWT_EINVAL);
 }
 
+/* ---- by keys ----------------------------------------------------------------------------- */
+
+enum {
+    KEYS = 10,
+    KEY_ROUNDS = 20000,
+    ABSENT = -1
+};
+
+/* What a map or a set has: a value at each key; of a set all values are alike. */
+typedef struct keyed {
+    int value[KEYS];
+} keyed;
+
+static const char *const map_keys[KEYS] = {"",  "a",  "b",   "::",   "::=>",
+                                           "é", "zz", "aaa", "\xff", "a key that is longer"};
+static const int64_t elements[KEYS] = {
+    1, 2, 23, 24, 255, 65535, 65536, INT64_C(1) << 32, INT64_C(1) << 60, INT64_MAX};
+
+static record
+record_of_keyed(const newt_class *table, const keyed *x)
+{
+    void *object = newt_new(&o.c, table);
+    record r;
+
+    assert_non_null(object);
+    for (int i = KEYS - 1; i >= 0; i--) {
+        if (x->value[i] == ABSENT)
+            continue;
+        if (table == &newt_set_class)
+            assert_true(newt_set_add(object, (newt_ref){elements[i]}));
+        else
+            assert_int_equal(newt_map_put(object, map_keys[i], (newt_ref){x->value[i]}), NEWT_OK);
+    }
+    r = recorded(newt__header_of(object));
+    offline_abort(&o);
+    return r;
+}
+
+static void
+change_keys(generate *g, keyed *x, uint64_t one_in, bool set)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (generate_below(g, one_in) == 0)
+            x->value[i] = (int)generate_below(g, set ? 2 : 4) - 1; /* 0: a null reference */
+}
+
+/* False: a conflict. */
+static bool
+merge_keyed(const keyed *old, const keyed *committed, const keyed *ours, keyed *merged)
+{
+    for (int i = 0; i < KEYS; i++) {
+        bool theirs = committed->value[i] != old->value[i], mine = ours->value[i] != old->value[i];
+
+        if (theirs && mine)
+            return false;
+        merged->value[i] = theirs ? committed->value[i] : ours->value[i];
+    }
+    return true;
+}
+
+enum {
+    OLD,
+    COMMITTED,
+    OURS,
+    MERGED,
+    STATES
+};
+
+static void
+make_keyed(generate *g, const newt_class *table, uint64_t one_in, keyed x[STATES])
+{
+    change_keys(g, &x[OLD], 1, table == &newt_set_class);
+    x[COMMITTED] = x[OURS] = x[OLD];
+    change_keys(g, &x[COMMITTED], one_in, table == &newt_set_class);
+    change_keys(g, &x[OURS], one_in, table == &newt_set_class);
+}
+
+/* ours: for the caller to free; the fail_at-th allocation fails, 0: none. */
+static int
+resolve_keyed(const newt_class *table, const record r[STATES], long fail_at, newt__header **ours)
+{
+    newt__header *old = image_of(table, r[OLD]), *committed = image_of(table, r[COMMITTED]);
+    int status;
+
+    *ours = image_of(table, r[OURS]);
+    o.calls = 0;
+    o.fail_at = fail_at;
+    status = table->hooks->resolve(newt__object_of(old), newt__object_of(committed),
+                                   newt__object_of(*ours), NULL);
+    o.fail_at = 0;
+    newt__header_free(old);
+    newt__header_free(committed);
+    return status;
+}
+
+static const newt_class *const by_keys[] = {&newt_map_class, &newt_set_class, NULL};
+
+static void
+test_keys(void **state)
+{
+    int merged = 0, conflicts = 0;
+    newt__header *ours;
+    generate g;
+
+    (void)state;
+    generate_init(&g, generate_seed());
+    for (int round = 0; round < KEY_ROUNDS; round++) {
+        const newt_class *table = by_keys[round % 2];
+        record r[STATES], got;
+        keyed x[STATES];
+
+        make_keyed(&g, table, 2 + generate_below(&g, 8), x);
+        x[MERGED] = x[OLD];
+        if (merge_keyed(&x[OLD], &x[COMMITTED], &x[OURS], &x[MERGED]))
+            merged++;
+        else
+            x[MERGED].value[0] = -2;
+        for (int i = 0; i < MERGED; i++)
+            r[i] = record_of_keyed(table, &x[i]);
+        if (x[MERGED].value[0] == -2) {
+            conflicts++;
+            assert_int_equal(resolve_keyed(table, r, 0, &ours), 1);
+        } else {
+            assert_int_equal(resolve_keyed(table, r, 0, &ours), 0);
+            r[MERGED] = record_of_keyed(table, &x[MERGED]);
+            got = recorded(ours);
+            assert_int_equal(got.n, r[MERGED].n);
+            assert_memory_equal(got.p, r[MERGED].p, got.n);
+            free(got.p);
+            free(r[MERGED].p);
+        }
+        newt__header_free(ours);
+        for (int i = 0; i < MERGED; i++)
+            free(r[i].p);
+    }
+    print_message("# %d merged, %d conflicts\n", merged, conflicts);
+    assert_true(merged > KEY_ROUNDS / 10 && conflicts > KEY_ROUNDS / 10);
+    /* the named roots are merged as maps are, lists are not */
+    assert_ptr_equal(newt__root_class.hooks, newt_map_class.hooks);
+    assert_null(newt_list_class.hooks);
+}
+
+static void
+test_keys_without_memory(void **state)
+{
+    newt__header *ours;
+    record r[STATES];
+
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        keyed empty = {{0}}, full;
+        int status = NEWT_ENOMEM;
+
+        for (int i = 0; i < KEYS; i++) {
+            empty.value[i] = ABSENT;
+            full.value[i] = 0;
+        }
+        r[OLD] = r[OURS] = record_of_keyed(by_keys[k], &empty);
+        r[COMMITTED] = record_of_keyed(by_keys[k], &full);
+        for (long n = 1; status != 0; n++) {
+            status = resolve_keyed(by_keys[k], r, n, &ours);
+            assert_true(status == NEWT_ENOMEM || status == 0);
+            assert_int_equal(ours->failed, status != 0);
+            newt__header_free(ours);
+        }
+        newt__error_clear(&o.c.jar.base.error);
+        free(r[OLD].p);
+        free(r[COMMITTED].p);
+    }
+}
+
 /* ---- counters ---------------------------------------------------------------------------- */
 
 static void
@@ -286,10 +464,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_fields),
-        TEST(test_fields_without_memory),
-        TEST(test_misuse),
-        TEST(test_length),
+        TEST(test_fields), TEST(test_fields_without_memory), TEST(test_misuse),
+        TEST(test_keys),   TEST(test_keys_without_memory),   TEST(test_length),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -464,9 +464,84 @@ lists(void **state)
         &o, l,
         "{\"items\":[{\"::=>\":10},{\"::=>\":1},{\"::=>\":2},{\"::=>\":3},{\"::=>\":4},"
         "{\"::=>\":11}]}");
-    assert_int_equal(newt_list_insert(l, 7, (newt_ref){1}), NEWT_EINVAL);
+    assert_int_equal(newt_list_get(l, 0).oid, 10);
+    assert_int_equal(newt_list_get(l, 5).oid, 11);
+    assert_int_equal(newt_list_get(l, 6).oid, 0);
+    assert_int_equal(newt_list_get(l, SIZE_MAX).oid, 0);
+    assert_int_equal(newt_list_set(l, 5, (newt_ref){10}), NEWT_OK);
+    assert_true(newt_list_find(l, (newt_ref){10}) == 0); /* the first */
+    assert_true(newt_list_find(l, (newt_ref){4}) == 4);
+    assert_true(newt_list_find(l, (newt_ref){11}) == SIZE_MAX);
+    assert_int_equal(newt_list_clear(l), NEWT_OK);
+    assert_int_equal(newt_list_clear(l), NEWT_OK);
+    assert_int_equal(l->items.n, 0);
+    assert_true(newt_list_find(l, (newt_ref){0}) == SIZE_MAX);
+    assert_false(newt__base_is_over(&o.c.jar.base));
+    assert_int_equal(newt_list_insert(l, 1, (newt_ref){1}), NEWT_EINVAL);
     assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
                  "field \"items\" of newt.List 1025 has no such items");
+}
+
+static void
+sets(void **state)
+{
+    static const int64_t oids[] = {300, 1, 24, INT64_MAX, 23, 65536, 255};
+    struct newt_set *s = newt_set_new(&o.c);
+    newt__header *h;
+    uint8_t *record;
+    size_t n;
+
+    (void)state;
+    assert_false(newt_set_has(s, (newt_ref){1}));
+    for (size_t i = 0; i < LENGTH(oids); i++)
+        assert_true(newt_set_add(s, (newt_ref){oids[i]}));
+    for (size_t i = 0; i < LENGTH(oids); i++) {
+        assert_true(newt_set_has(s, (newt_ref){oids[i]}));
+        assert_false(newt_set_add(s, (newt_ref){oids[i]}));
+    }
+    assert_int_equal(s->items.n, LENGTH(oids));
+    assert_false(newt_set_has(s, (newt_ref){2}));
+    assert_false(newt_set_has(s, (newt_ref){0}));
+    assert_true(newt_set_remove(s, (newt_ref){65536}));
+    assert_false(newt_set_remove(s, (newt_ref){65536}));
+    assert_json_text(&o, s,
+                     "{\"items\":[{\"::=>\":1},{\"::=>\":23},{\"::=>\":24},{\"::=>\":255},"
+                     "{\"::=>\":300},{\"::=>\":9223372036854775807}]}");
+    /* the order in memory is that of the record */
+    record = record_of(&o, s, &n);
+    h = load(&o, 7, record, n);
+    assert_false(h->bag);
+    assert_memory_equal(((struct newt_set *)newt__object_of(h))->items.items, s->items.items,
+                        s->items.n * sizeof *s->items.items);
+    free(record);
+    assert_int_equal(newt_set_clear(s), NEWT_OK);
+    assert_int_equal(s->items.n, 0);
+    assert_false(newt__base_is_over(&o.c.jar.base));
+    assert_false(newt_set_add(s, (newt_ref){0}));
+    assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
+                 "field \"items\" of newt.Set 1025 cannot have a null reference");
+    assert_true(newt__base_is_over(&o.c.jar.base));
+}
+
+/* What a transaction of another program may have left: a null, which is recorded as the last. */
+static void
+set_with_null(void **state)
+{
+    static const uint8_t record[] = "\x83\x68newt.Set\x01\xa1\x65items\xd9\x01\x02\x83"
+                                    "\xd9\x96\x01\x05\xd9\x96\x01\x07\xf6";
+    struct newt_set *s;
+
+    (void)state;
+    load(&o, 7, record, sizeof record - 1);
+    s = newt_set_write(&o.c, newt_set_of((newt_ref){7}));
+    assert_non_null(s);
+    assert_int_equal(s->items.n, 3);
+    assert_true(newt_set_has(s, (newt_ref){5}));
+    assert_true(newt_set_has(s, (newt_ref){7}));
+    assert_true(newt_set_has(s, (newt_ref){0}));
+    assert_true(newt_set_add(s, (newt_ref){9}));
+    assert_true(newt_set_remove(s, (newt_ref){0}));
+    assert_json_text(&o, s, "{\"items\":[{\"::=>\":5},{\"::=>\":7},{\"::=>\":9}]}");
 }
 
 static void
@@ -481,10 +556,66 @@ maps_of_references(void **state)
     assert_int_equal(newt_map_get(m, "b").oid, 3);
     assert_int_equal(newt_map_get(m, "c").oid, 0);
     assert_int_equal(newt_map_get(m, NULL).oid, 0);
+    assert_true(newt_map_has(m, "a"));
+    assert_false(newt_map_has(m, "c"));
+    assert_false(newt_map_has(m, NULL));
+    assert_int_equal(newt_map_put(m, "none", (newt_ref){0}), NEWT_OK);
+    assert_true(newt_map_has(m, "none"));
+    assert_int_equal(newt_map_get(m, "none").oid, 0);
+    assert_true(newt_map_remove(m, "none"));
     assert_true(newt_map_remove(m, "a"));
     assert_false(newt_map_remove(m, "a"));
     assert_json_text(&o, m, "{\"items\":{\"b\":{\"::=>\":3}}}");
+    assert_int_equal(newt_map_clear(m), NEWT_OK);
+    assert_int_equal(m->items.n, 0);
     assert_int_equal(newt_map_put(m, NULL, (newt_ref){1}), NEWT_EINVAL);
+}
+
+/* Of a collection that could not be had, and of one that was only read. */
+static void
+refused_collections(void **state)
+{
+    struct newt_list *l = newt_list_new(&o.c);
+    struct newt_set *s = newt_set_new(&o.c);
+    struct newt_map *m = newt_map_new(&o.c);
+    newt_ref r = {5}, list = newt_list_id(l).any, set = newt_set_id(s).any,
+             map = newt_map_id(m).any;
+
+    (void)state;
+    assert_int_equal(newt_list_append(NULL, r), NEWT_EINVAL);
+    assert_int_equal(newt_list_insert(NULL, 0, r), NEWT_EINVAL);
+    assert_int_equal(newt_list_set(NULL, 0, r), NEWT_EINVAL);
+    assert_int_equal(newt_list_remove(NULL, 0), NEWT_EINVAL);
+    assert_int_equal(newt_list_clear(NULL), NEWT_EINVAL);
+    assert_int_equal(newt_list_get(NULL, 0).oid, 0);
+    assert_true(newt_list_find(NULL, r) == SIZE_MAX);
+    assert_false(newt_set_add(NULL, r));
+    assert_false(newt_set_has(NULL, r));
+    assert_false(newt_set_remove(NULL, r));
+    assert_int_equal(newt_set_clear(NULL), NEWT_EINVAL);
+    assert_int_equal(newt_map_put(NULL, "a", r), NEWT_EINVAL);
+    assert_int_equal(newt_map_get(NULL, "a").oid, 0);
+    assert_false(newt_map_has(NULL, "a"));
+    assert_false(newt_map_remove(NULL, "a"));
+    assert_int_equal(newt_map_clear(NULL), NEWT_EINVAL);
+    assert_true(newt_set_add(s, r));
+    assert_int_equal(newt_list_append(l, r), NEWT_OK);
+    assert_int_equal(newt_map_put(m, "a", r), NEWT_OK);
+    offline_commit(&o, 1);
+    l = (struct newt_list *)(uintptr_t)newt_list_read(&o.c, newt_list_of(list));
+    s = (struct newt_set *)(uintptr_t)newt_set_read(&o.c, newt_set_of(set));
+    m = (struct newt_map *)(uintptr_t)newt_map_read(&o.c, newt_map_of(map));
+    assert_true(l && s && m);
+    assert_int_equal(newt_list_set(l, 0, r), NEWT_EINVAL);
+    assert_int_equal(newt_list_clear(l), NEWT_EINVAL);
+    assert_false(newt_set_add(s, (newt_ref){6}));
+    assert_false(newt_set_remove(s, r));
+    assert_int_equal(newt_set_clear(s), NEWT_EINVAL);
+    assert_int_equal(newt_map_clear(m), NEWT_EINVAL);
+    assert_false(newt_map_remove(m, "a"));
+    assert_error(newt_conn_error(&o.c), NEWT_EINVAL,
+                 "field \"items\" of newt.List 1025 was not asked for writing");
+    assert_int_equal(l->items.n + s->items.n + m->items.n, 3);
 }
 
 static void
@@ -539,7 +670,10 @@ main(void)
         TEST(nesting),
         TEST(only_read),
         TEST(lists),
+        TEST(sets),
+        TEST(set_with_null),
         TEST(maps_of_references),
+        TEST(refused_collections),
         TEST(roots),
     };
 

@@ -103,7 +103,8 @@ offline_open(offline *o, const newt_class *const *classes)
 
     memset(o, 0, sizeof *o);
     o->db.process = (newt__process){.here = &here, .wiped = true};
-    if (newt__classes_build(&o->db.classes, classes, &o->db.error) != NEWT_OK)
+    if (newt__classes_build(&o->db.classes, newt__builtin_classes, classes, &o->db.error) !=
+        NEWT_OK)
         fail_msg("%s", newt_error_message(&o->db.error));
     o->c.db = &o->db;
     jar->base.process = &o->db.process;

@@ -48,6 +48,7 @@ struct book {
     newt_store_ref lender;
     newt_weak reader;
     NEWT_ARRAY(newt_weak) readers;
+    newt_set_ref borrowers;
     NEWT_ARRAY(newt_text) subjects;
     NEWT_ARRAY(author_ref) editors;
     NEWT_ARRAY(struct chapter) chapters;
@@ -74,9 +75,10 @@ NEWT_CLASS(book, "Book", 2, NULL, NEWT_FIELD(struct book, title),
            NEWT_FIELD(struct book, about), NEWT_FIELD(struct book, id),
            NEWT_FIELD(struct book, price), NEWT_FIELD(struct book, extras),
            NEWT_FIELD(struct book, lender), NEWT_FIELD(struct book, reader),
-           NEWT_SET(struct book, readers), NEWT_SET(struct book, subjects),
-           NEWT_REFS(struct book, editors, author), NEWT_STRUCTS(struct book, chapters, chapter),
-           NEWT_MAPOF(struct book, ratings), NEWT_MAPOF_REFS(struct book, translators, author),
+           NEWT_SET(struct book, readers), NEWT_REF(struct book, borrowers, newt_set),
+           NEWT_SET(struct book, subjects), NEWT_REFS(struct book, editors, author),
+           NEWT_STRUCTS(struct book, chapters, chapter), NEWT_MAPOF(struct book, ratings),
+           NEWT_MAPOF_REFS(struct book, translators, author),
            NEWT_MAPOF_STRUCTS(struct book, printers, address), NEWT_PAIRSOF(struct book, errata),
            NEWT_ENUMS(struct book, bindings, binding_names));
 
@@ -104,6 +106,7 @@ library(newt_conn *c, void *arg)
     newt_store_ref_set(book_obj(b), &b->lender, c, who->any);
     b->reader = newt_weak_to(who->any);
     newt_append(b, readers, b->reader);
+    b->borrowers = newt_set_id(newt_set_new(c));
     newt_append(a, books, book_id(b));
     newt_append(b, editors, *who);
     newt_append(b, bindings, PAPER);
@@ -354,5 +357,26 @@ void
 bad(newt_conn *c, const struct book *b, bool *alive)
 {
     newt_weak_alive(c, b->reader, alive);
+}
+#elif defined(BAD38) /* a set that was only read; error: discards */
+bool bad(const struct newt_set *s, newt_ref r);
+bool
+bad(const struct newt_set *s, newt_ref r)
+{
+    return newt_set_add(s, r);
+}
+#elif defined(BAD39) /* a set where a list is wanted; error: incompatible.pointer */
+newt_ref bad(const struct newt_set *s);
+newt_ref
+bad(const struct newt_set *s)
+{
+    return newt_list_get(s, 0);
+}
+#elif defined(BAD40) /* an item set in place; error: read-only|const-qualified */
+void bad(struct newt_list *l, newt_ref r);
+void
+bad(struct newt_list *l, newt_ref r)
+{
+    l->items.items[0] = r;
 }
 #endif

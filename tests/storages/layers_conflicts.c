@@ -53,6 +53,14 @@ test_conflicts(void **state)
     ok(g.s.a, newt_set_root(g.s.a, "a", g.z.any));
     ok(g.s.b, newt_set_root(g.s.b, "b", g.z.any));
     commit(g.s.a);
+    commit(g.s.b); /* merged */
+    begin(g.s.a);
+    assert_int_equal(newt_root(g.s.a, "a").oid, g.z.any.oid);
+    assert_int_equal(newt_root(g.s.a, "b").oid, g.z.any.oid);
+    begin(g.s.b);
+    ok(g.s.a, newt_set_root(g.s.a, "a", g.y.any));
+    ok(g.s.b, newt_set_root(g.s.b, "a", g.x.any));
+    commit(g.s.a);
     assert_int_equal(newt_commit(g.s.b), NEWT_ECONFLICT);
     assert_int_equal(newt_error_conflict(newt_conn_error(g.s.b), 0)->object.oid, 1);
     ground_close(&g);

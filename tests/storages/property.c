@@ -4,9 +4,10 @@
  * The model is what the store should hold: for each object its fields and how often it was changed.
  * A transaction takes a copy of that when its snapshot opens, and changes its copy. Commit
  * compares: an object that was written, or has to be current, and whose number of changes is
- * another now, is a conflict; a counter is merged. A savepoint is a copy of the transaction's copy,
- * and pointers are held while all this happens. Every answer of every call is held to the
- * model's: values, what is missing, whether a commit succeeds, which objects its conflicts name.
+ * another now, is a conflict; a counter is merged, and so is the root by its names. A savepoint is
+ * a copy of the transaction's copy, and pointers are held while all this happens. Every answer of
+ * every call is held to the model's: values, what is missing, whether a commit succeeds, which
+ * objects its conflicts name.
  *
  * All is done in one thread, so the model knows the order. The seed is printed; NEWT_SEED replays
  * it.
@@ -506,6 +507,16 @@ typedef struct verdict {
     bool written, clash, mergeable;
 } verdict;
 
+/* Nobody else has set the names that were set here. */
+static bool
+names_merge(const value *before, const value *now, const value *theirs)
+{
+    for (int k = 0; k < ROOTS; k++)
+        if (now->others[k] != before->others[k] && theirs->others[k] != before->others[k])
+            return false;
+    return true;
+}
+
 static verdict
 judge(const player *p, int i)
 {
@@ -513,8 +524,9 @@ judge(const player *p, int i)
     bool changed = !p->made[i] && p->changes[i] != g.objects[i].changes;
 
     x.clash = changed && (x.written || p->current[i]);
-    x.mergeable = x.written && !p->current[i] && is_counter(i) && p->now[i].oid &&
-                  g.objects[i].v.oid;
+    x.mergeable = x.written && !p->current[i] &&
+                  (i == ROOT ? names_merge(&p->loaded[i], &p->now[i], &g.objects[i].v)
+                             : is_counter(i) && p->now[i].oid && g.objects[i].v.oid);
     return x;
 }
 
@@ -553,6 +565,9 @@ apply(const player *p)
             continue;
         if (x.clash) { /* merged */
             o->v.n += p->now[i].n - p->loaded[i].n;
+            for (int k = 0; i == ROOT && k < ROOTS; k++)
+                if (p->now[i].others[k] != p->loaded[i].others[k])
+                    o->v.others[k] = p->now[i].others[k];
             g.merges++;
         } else {
             o->v = p->now[i];
