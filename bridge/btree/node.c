@@ -392,6 +392,7 @@ value_bytes(const newt__field *f, const void *p)
             return f->f.size;
         memcpy(&x, p, sizeof x);
         return head_bytes(x < 0 ? ~(uint64_t)x : (uint64_t)x);
+    case NEWT_K_WEAK:
     case NEWT_K_REF: return TAG + 2 + head_bytes((uint64_t)((const newt_ref *)p)->oid);
     case NEWT_K_TIME: return TIME + 5;
     case NEWT_K_UUID: return TAG + sizeof(newt_uuid);

@@ -65,7 +65,7 @@ assert_class_refused(const newt_class *k, const char *words)
 static void
 classes(void **state)
 {
-    static const int word;
+    static const struct newt_tree some_tree = {.size = sizeof some_tree, .n_keys = 1};
     newt_class k;
 
     (void)state;
@@ -85,7 +85,7 @@ classes(void **state)
     REFUSE("\"Sample\" has the negative version -1", k.version = -1);
     REFUSE("size 0", k.size = 0);
     REFUSE("no table of fields", k.fields = NULL);
-    REFUSE("reserved", k.reserved_[0] = (void *)(uintptr_t)&word);
+    REFUSE("lacks the field \"level\"", k.tree = &some_tree);
     REFUSE("unknown flags: 0x80", k.flags = 0x80);
     REFUSE("contradict", k.flags = NEWT_C_ASYNC | NEWT_C_INLINE);
     REFUSE("contradict", k.flags = NEWT_C_SKIP | NEWT_C_INLINE);
@@ -102,6 +102,48 @@ classes(void **state)
     REFUSE("class \"Sample\" drops \"a\", but has a field of this name",
            k.dropped = NEWT_NAMES("old", "a"));
     REFUSE("class \"Sample\" drops \"old\" twice", k.dropped = NEWT_NAMES("old", "old"));
+#undef REFUSE
+}
+
+NEWT_DECLARE_BTREE2(good_tree, int64_t, newt_date, newt_text);
+NEWT_BTREE2(good_tree, "GoodTree", NEWT_VALUES(good_tree));
+NEWT_DECLARE_BTREE(real_tree, double, int64_t);
+NEWT_BTREE(real_tree, "RealTree", NEWT_VALUES(real_tree));
+NEWT_DECLARE_BTREE(narrow_tree, int32_t, int64_t);
+NEWT_BTREE(narrow_tree, "NarrowTree", NEWT_VALUES(narrow_tree));
+
+/* Tables that say that they are of trees, and have not the fields of a node. */
+static void
+trees(void **state)
+{
+    newt_field f[16];
+    struct newt_tree t;
+    newt_class k;
+
+    (void)state;
+    assert_class_refused(&real_tree_class,
+                         "field \"keys\" of class \"RealTree\" cannot be the key");
+    assert_class_refused(&narrow_tree_class, "of kind int with 4 bytes");
+#define REFUSE(words, ...)                                                                         \
+    k = good_tree_class;                                                                           \
+    memcpy(f, k.fields, k.n_fields * sizeof *f);                                                   \
+    t = *k.tree;                                                                                   \
+    k.fields = f;                                                                                  \
+    k.tree = &t;                                                                                   \
+    __VA_ARGS__;                                                                                   \
+    assert_class_refused(&k, words)
+    REFUSE("newt_class.tree of class \"GoodTree\" has the wrong size", t.size--);
+    REFUSE("keys of 0 parts, not of 1 to 3", t.n_keys = 0);
+    REFUSE("keys of 4 parts, not of 1 to 3", t.n_keys = 4);
+    REFUSE("nodes of 199 bytes, not of 200 to 1048576", t.node_bytes = 199);
+    REFUSE("nodes of 1048577 bytes", t.node_bytes = 1048577);
+    REFUSE("lacks fields \"keys3\" and \"high3\" of one kind", t.n_keys = 3);
+    REFUSE("has fields that no node has", t.n_keys = 1);
+    REFUSE("lacks the field \"level\" of a node", f[0].as = "height");
+    REFUSE("lacks the field \"next\" of a node", f[2].as = "right");
+    REFUSE("lacks fields \"keys\" and \"high\" of one kind", f[6].as = "end");
+    REFUSE("field \"values\" of class \"GoodTree\" is no list",
+           f[k.n_fields - 1].shape = NEWT_SET_OF);
 #undef REFUSE
 }
 
@@ -529,7 +571,7 @@ main(void)
         cmocka_unit_test(endless_struct),   cmocka_unit_test(built_in),
         cmocka_unit_test(copied),           cmocka_unit_test(order_and_blanks),
         cmocka_unit_test(registry),         cmocka_unit_test(past_names),
-        cmocka_unit_test(names_of_classes),
+        cmocka_unit_test(names_of_classes), cmocka_unit_test(trees),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
