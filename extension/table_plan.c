@@ -16,6 +16,7 @@
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -380,7 +381,7 @@ load(Relation registry, Oid schema)
     Datum owner = ObjectIdGetDatum(store.owner);
     Oid type = OIDOID;
     uint64 messages;
-    int context, n_named;
+    int context, n_named, nest;
     Oid user, *named;
 
     if (!cache.registered) {
@@ -397,6 +398,10 @@ load(Relation registry, Oid schema)
     SetUserIdAndSecContext(store.owner, context | SECURITY_LOCAL_USERID_CHANGE);
     /* the message may have come after the statement's snapshot was taken */
     PushActiveSnapshot(GetLatestSnapshot());
+    /* the planner takes the few columns for very many, and would compile the query */
+    nest = NewGUCNestLevel();
+    (void)set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                            false);
     SPI_connect();
     if (SPI_execute_with_args(psprintf(query, quote_identifier(get_namespace_name(schema))), 1,
                               &type, &owner, NULL, true, 0) != SPI_OK_SELECT)
@@ -407,6 +412,7 @@ load(Relation registry, Oid schema)
     leave_broken_out(&store);
     MemoryContextSwitchTo(before);
     SPI_finish();
+    AtEOXact_GUC(false, nest);
     PopActiveSnapshot();
     SetUserIdAndSecContext(user, context);
     cache.store = MemoryContextAlloc(cache.context, sizeof *cache.store);
