@@ -10,7 +10,7 @@
 static inline bool
 brief(void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     return getenv("NEWT_SOAK") == NULL;
 #else
     return false;
