@@ -8,6 +8,7 @@
  * finds no fault.
  */
 #include "../concurrency/concurrency.h"
+#include "../brief.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -253,7 +254,7 @@ hinder_all(mode how)
     char path[128], uri[200];
     fate *f = mmap(NULL, sizeof *f, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     chance random = {take_seed()};
-    int step = getenv("NEWT_SOAK") ? 1 : 3, points = 0;
+    int step = getenv("NEWT_SOAK") ? 1 : brief() ? 9 : 3, points = 0;
 
     assert_true(f != MAP_FAILED);
     snprintf(path, sizeof path, "%s/points-%d", files(), (int)how);
