@@ -1,13 +1,13 @@
 /*
  * json_values.c - records to jansson and back, without loss (docs/json-values.md)
  */
+#include "../brief.h"
 #include "offline.h"
 
 #include <float.h>
 #include <math.h>
 
 enum {
-    N_RECORDS = 12000,
     HEAD = 4 /* bytes of the head of the records made here */
 };
 
@@ -47,6 +47,7 @@ json_of_record(offline *o, const void *record, size_t n, bool *hidden)
 static void
 random_records(void **state)
 {
+    const int n_records = brief() ? 4000 : 12000;
     newt__writer w = {0}, again = {0};
     generate g;
     offline o;
@@ -56,7 +57,7 @@ random_records(void **state)
     generate_init(&g, generate_seed());
     offline_open(&o, no_classes);
     w.buf.env = again.buf.env = &o.c.jar.coder.env;
-    for (int i = 0; i < N_RECORDS; i++) {
+    for (int i = 0; i < n_records; i++) {
         newt__reader r;
         json_t *json, *parsed;
         bool hidden;

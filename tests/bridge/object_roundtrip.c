@@ -1,17 +1,15 @@
 /*
  * object_roundtrip.c - struct -> record -> struct, over every kind and shape
  */
+#include "../brief.h"
 #include "everything.h"
-
-enum {
-    N_OBJECTS = 1500
-};
 
 /* What a record says comes back with the same bytes, as a struct and as a bag; its JSON is that of
  * the codec alone; damage to it is an error or another valid object, never a crash. */
 static void
 random_objects(void **state)
 {
+    const int n_objects = brief() ? 500 : 1500;
     generate g;
     offline o;
     char what[64];
@@ -19,7 +17,7 @@ random_objects(void **state)
     (void)state;
     generate_init(&g, generate_seed());
     offline_open(&o, everything_classes);
-    for (int i = 0; i < N_OBJECTS; i++) {
+    for (int i = 0; i < n_objects; i++) {
         struct everything *e = newt_new(&o.c, &everything_class);
         newt__header *h;
         uint8_t *record, *again;

@@ -3,6 +3,7 @@
  *
  * NEWT_SOAK makes fifty times as many.
  */
+#include "../brief.h"
 #include "check.h"
 #include "../generate.h"
 #include "../properties.h"
@@ -28,8 +29,7 @@ rounds(long n, uint32_t depth, uint32_t items, uint32_t text, uint32_t rarity)
     g.max_items = items;
     g.max_bytes = text;
     g.rarity = rarity;
-    if (getenv("NEWT_SOAK"))
-        n *= 50;
+    n = getenv("NEWT_SOAK") ? 50 * n : brief() ? n / 3 : n;
     for (long i = 0; i < n; i++) {
         uint64_t before = g.state;
         if (generate_record(&g, &w, NULL) != NEWT__OK)
