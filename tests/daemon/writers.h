@@ -107,8 +107,11 @@ write_on(void *arg)
     writer *w = arg;
     newt_conn *c = NULL;
     newt_transact_options patient = {.size = sizeof patient, .attempts = 1000};
+    /* what writes as fast as it can leaves the updater little of a small machine */
+    const double rest = getenv("NEWT_SOAK") ? 0 : 3;
     while (!atomic_load(&w->all->stop) && !w->why) {
         transaction m = {.w = w};
+        double begun = now();
         for (int k = 0; k < PER_TRANSACTION; k++) {
             const size_t share = OBJECTS / PER_TRANSACTION;
             m.changes[k].slot = (size_t)k * share + generate_below(&w->random, share);
@@ -139,6 +142,7 @@ write_on(void *arg)
                      newt_error_message(newt_conn_error(c)));
             w->why = w->message;
         }
+        pause_ms((long)(rest * 1000 * (now() - begun)));
     }
     newt_close(c);
     return NULL;
