@@ -315,7 +315,7 @@ test_no_room(void **state)
     static const struct {
         size_t bytes;
         int n;
-    } sizes[] = {{80, 200000}, {400000, 400}};
+    } sizes[] = {{80, 200000}, {100000, 400}};
     struct rlimit before, small;
     int64_t there = 0;
     store s;
@@ -325,7 +325,7 @@ test_no_room(void **state)
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
-    small.rlim_cur = 8 * 1024 * 1024;
+    small.rlim_cur = 2 * 1024 * 1024;
     for (int i = 0; i < 2; i++) {
         int made;
 
