@@ -5,14 +5,14 @@
 set -u
 cd "$(dirname "$0")/../.."
 n=0 status=0
-goals='objects lib updater examples bench-programs tests/codec tests/bridge tests/daemon tests/concurrency tests/faults tests/storages'
+goals='objects lib updater examples bench-programs tests tests/codec tests/bridge tests/daemon tests/concurrency tests/faults tests/storages'
 for goal in $goals; do
     n=$((n + 1))
     case $goal in
-    tests/*) B=build-clang/tests how=-fsyntax-only goal=$(ls "$goal"/*.c | sed "s|.*|$B/obj/&|; s|c$|o|") ;;
-    *) B=build-clang how='-O0 -g0' ;;
+    tests*) B=build-clang/tests how=-fsyntax-only make=$(ls "$goal"/*.c | sed "s|.*|$B/obj/&|; s|c$|o|") ;;
+    *) B=build-clang how='-O0 -g0' make=$goal ;;
     esac
-    if ! out=$("${MAKE:-make}" -s -j2 CC=clang COPT="$how" B=$B $goal 2>&1); then
+    if ! out=$("${MAKE:-make}" -s -j2 CC=clang COPT="$how" B=$B $make 2>&1); then
         sed 's/^/# /' <<<"$out"
         printf 'not ' && status=1
     fi
