@@ -1,5 +1,5 @@
 /*
- * newtdb_btree.h - collections of any size: B-trees; a part of newtdb.h
+ * newtdb_btree.h - collections of any size: B-trees and queues; a part of newtdb.h
  *
  * A BTree holds entries, key and value, in the order of the keys; a TreeSet holds keys alone. Both
  * are for any number of entries: they are kept in nodes, objects of their own, of which an
@@ -581,5 +581,51 @@ newt_str(const char *s_)
 /* clang-format on */
 
 extern NEWT_API const newt_hooks newt_btree_hooks; /* that merge nodes */
+
+/* ---- queues -------------------------------------------------------------------------------- */
+
+/*
+ * Items that are put by some and pulled by others, as references. Who puts conflicts neither with
+ * who pulls nor with others who put. With one lane items leave in the order in which they came, and
+ * of two that pull at the same time one conflicts and is tried again (newt_transact). With several
+ * lanes they do not, but for a few: each connection keeps to one lane for half a second, then to
+ * the next, and takes from another what is behind the first items there, or has waited for 20 ms a
+ * lane between them. So items leave about in the order in which they came, and newt_queue_pull may
+ * give nothing for some time (64 lanes: 1.3 s at most) though something is there.
+ *
+ * An item is pulled by the transaction that is committed; if that one is aborted it stays, where it
+ * was.
+ */
+enum {
+    NEWT_QUEUE_LANES = 64 /* at most */
+};
+typedef struct newt_queue_options {
+    size_t size;      /* sizeof(newt_queue_options) */
+    int lanes;        /* 1 to NEWT_QUEUE_LANES; about eight for each consumer. 0: 1 */
+    bool by_priority; /* the least priority first, of the whole queue; equal ones as they came */
+} newt_queue_options;
+
+struct newt_queue { /* its members are the library's */
+    NEWT_ARRAY(newt_ref) lanes_;
+    bool by_priority_;
+};
+extern NEWT_API const newt_class newt_queue_class;
+NEWT_DECLARE(newt_queue);
+
+/* opt NULL: defaults. Null: failed. */
+NEWT_API newt_queue_ref newt_queue_create(newt_conn *c, const newt_queue_options *opt) NEWT_CHECK;
+/* priority counts only in a queue by priority. Failure dooms the transaction (NEWT_EINVAL: item is
+ * null). */
+NEWT_API int newt_queue_put(newt_conn *c, newt_queue_ref q, newt_ref item, int64_t priority);
+/* 1: *item is the next, and no longer in the queue; 0: there is none, *item is null; or a status,
+ * which dooms the transaction. peek leaves it there, and its failure does not doom. */
+NEWT_API int newt_queue_pull(newt_conn *c, newt_queue_ref q, newt_ref *item);
+NEWT_API int newt_queue_peek(newt_conn *c, newt_queue_ref q, newt_ref *item);
+NEWT_API int64_t newt_queue_length(newt_conn *c, newt_queue_ref q); /* negative: a status */
+/* Removes the queue with its lanes; the objects that were in it stay. */
+NEWT_API int newt_queue_delete(newt_conn *c, newt_queue_ref q);
+/* As newt_btree_check, for all lanes. */
+NEWT_API int newt_queue_check(newt_conn *c, newt_queue_ref q, newt_btree_tell *tell, void *arg,
+                              int64_t *problems) NEWT_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * builtin.c - the library's own classes: lists, sets, maps, the root, counters
+ * builtin.c - classes of the library's own: lists, sets, maps, the root, counters
  *
  * They are here and not with the class tables since their resolvers change objects.
  */
@@ -34,7 +34,3 @@ merge_length(const void *old, const void *committed, void *ours, void *arg)
 
 static const newt_hooks length_hooks = {.size = sizeof length_hooks, .resolve = merge_length};
 NEWT_CLASS(newt_length, "newt.Length", 1, &length_hooks, NEWT_FIELD(struct newt_length, value));
-
-const newt_class *const newt__builtin_classes[] = {&newt_list_class,  &newt_set_class,
-                                                   &newt_map_class,   &newt_length_class,
-                                                   &newt__root_class, NULL};

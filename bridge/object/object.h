@@ -292,7 +292,9 @@ struct newt__jar {
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;
     newt_stats stats;
-    int64_t handed, handed_bytes; /* objects of the call to the storage under way, either way */
+    uint64_t lane_seed; /* the lanes of queues that this connection keeps to (btree/queue.c) */
+    int64_t lane_conflicts, lane_us; /* when that was chosen; the last item put */
+    int64_t handed, handed_bytes;    /* objects of the call to the storage under way, either way */
 };
 
 static inline newt__jar *
@@ -488,7 +490,6 @@ int newt__refuse_json(newt__header *h, const void *p, const char *key, const cha
 /* ---- the library's own classes (builtin.c)
  * --------------------------------------------------------- */
 
-extern const newt_class *const newt__builtin_classes[]; /* NULL after the last */
 /* newt.Root: the named roots, a struct newt_map; oid 1. */
 extern const newt_class newt__root_class;
 

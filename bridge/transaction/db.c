@@ -2,6 +2,7 @@
  * db.c - databases, their connections and pool
  */
 #include "transaction.h"
+#include "../btree/btree.h"
 #include "../demo/demo.h"
 #include "../memory/memory.h"
 #include "../postgres/postgres.h"

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 #undef stop /* a macro of cmocka 2 */
 
+#include "../../bridge/btree/btree.h"
 #include "../../bridge/transaction/transaction.h"
 #include "../generate.h"
 
