@@ -203,7 +203,10 @@ newt_str(const char *s_)
     uint8_t level_;                                                                                \
     bool root_;                                                                                    \
     bool sound_;                                                                                   \
+    uint8_t looked_;                                                                               \
     uint32_t bytes_;                                                                               \
+    uint32_t skip_, heads_n_;                                                                      \
+    const uint32_t *heads_;                                                                               \
     newt_ref next_;                                                                                \
     NEWT_ARRAY(newt_ref) children_;                                                                \
     NEWT_ARRAY(newt_ref) counts_

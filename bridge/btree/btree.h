@@ -88,6 +88,8 @@ uint32_t newt__node_search(const newt__tree *t, const newt__node *node, const vo
                            uint32_t parts, bool after);
 /* The same of two keys of the program's. */
 int newt__keys_compare(const newt__tree *t, const void *a, const void *b, uint32_t parts);
+/* Where a leaf has the key; false: it has not. */
+bool newt__leaf_find(const newt__tree *t, const newt__node *leaf, const void *key, uint32_t *at);
 /* Whether the key is at this place. */
 bool newt__node_has(const newt__tree *t, const newt__node *node, uint32_t at, const void *key);
 /* The program's key, of the i-th of columns; it borrows what that points to. */

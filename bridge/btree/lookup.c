@@ -19,8 +19,7 @@ newt_btree_get(newt_conn *c, newt_ref r, const newt_class *k, const void *key, v
     leaf = newt__descend(&b, key, b.t->n_keys, false, NULL);
     if (NEWT__SELDOM(!leaf))
         return b.c->base.error.status;
-    at = newt__node_search(b.t, leaf, key, b.t->n_keys, false);
-    if (!newt__node_has(b.t, leaf, at, key))
+    if (!newt__leaf_find(b.t, leaf, key, &at))
         return 0;
     newt__value_get(b.t, leaf, at, value);
     return 1;
@@ -98,8 +97,7 @@ newt_btree_get_many(newt_conn *c, newt_ref r, const newt_class *k, const void *k
             status = b.c->base.error.status;
             goto out;
         }
-        at = newt__node_search(b.t, leaf, key, b.t->n_keys, false);
-        has = newt__node_has(b.t, leaf, at, key);
+        has = newt__leaf_find(b.t, leaf, key, &at);
         if (has && values && b.t->values)
             newt__value_get(b.t, leaf, at, (char *)values + i * b.t->values->f.size);
         if (found)
