@@ -1,108 +1,38 @@
 /*
  * walk.c - the objects that can be reached from some others, in one call
  *
- * Rights are the caller's: every record comes out of a query of the caller's, which PostgreSQL
- * checks and rewrites as any other (privileges, row security, views), in the caller's snapshot. It
- * is one query for one object, started once and then rescanned for each: to start a query takes
- * many times as long as to find a row in an index.
- *
  * Rows are handed out one by one, while the walk goes on: a target list passes them on at once,
  * and only the oids are kept.
  */
-#include "newt_pg.h"
+#include "lookup.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/plancache.h"
-#include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(newt_pg_walk);
 PG_FUNCTION_INFO_V1(newt_pg_route);
 
-enum {
-    COLUMNS = 3,
-    STATE = 2
-};
-
 typedef struct walk {
     newt__walk steps;
     size_t next; /* of the level under way */
-    char *sql;
-    PlannedStmt *plan;
-    ParamListInfo params; /* $1, the oid */
-    QueryDesc *query;     /* NULL: not begun */
-    bool rescan;          /* it can be gone through again with another oid */
+    newt_pg_lookup records;
 } walk;
 
-/* ---- the query ---------------------------------------------------------------------------- */
-
-/* The plan must not depend on the first oid. */
-static void
-make_plan(walk *w, const char *store)
-{
-    MemoryContext before = CurrentMemoryContext;
-    Oid types[] = {INT8OID};
-    SPIPlanPtr prepared;
-    CachedPlan *cached;
-
-    w->sql = psprintf("SELECT o.zoid::pg_catalog.int8, o.serial::pg_catalog.int8, "
-                      "o.state::pg_catalog.bytea FROM %s.object_state o "
-                      "WHERE o.zoid OPERATOR(pg_catalog.=) $1",
-                      quote_identifier(store));
-    w->params = makeParamList(1);
-    w->params->params[0] = (ParamExternData){.ptype = INT8OID};
-    SPI_connect();
-    prepared = SPI_prepare_cursor(w->sql, 1, types, CURSOR_OPT_GENERIC_PLAN);
-    cached = prepared ? SPI_plan_get_cached_plan(prepared) : NULL;
-    if (!cached)
-        elog(ERROR, "no plan for \"%s\": %s", w->sql, SPI_result_code_string(SPI_result));
-    MemoryContextSwitchTo(before);
-    w->plan = copyObject(linitial_node(PlannedStmt, cached->stmt_list));
-    ReleaseCachedPlan(cached, NULL);
-    SPI_finish();
-}
-
-/* Only what evaluates $1 again at each rescan can be rescanned with another; what keeps rows (an
- * Append that has chosen its partitions, the hash of a join, another engine's scan) cannot. */
-static void
-begin_query(walk *w)
-{
-    w->query = CreateQueryDesc(w->plan, w->sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver,
-                               w->params, NULL, 0);
-    ExecutorStart(w->query, 0);
-    w->rescan = IsA(w->query->planstate, IndexScanState);
-}
-
-static void
-end_query(walk *w)
-{
-    QueryDesc *query = w->query;
-
-    if (!query)
-        return;
-    w->query = NULL;
-    ExecutorFinish(query);
-    ExecutorEnd(query);
-    FreeQueryDesc(query);
-}
+/* ---- walking ------------------------------------------------------------------------------ */
 
 /* When rows are not wanted to their end. */
 static void
 shut_down(Datum arg)
 {
-    end_query((walk *)DatumGetPointer(arg));
+    newt_pg_lookup_end(&((walk *)DatumGetPointer(arg))->records);
 }
 
-/* ---- walking ------------------------------------------------------------------------------ */
-
 static bool
-next_oid(walk *w)
+next_oid(walk *w, int64 *oid)
 {
     newt__walk *steps = &w->steps;
 
@@ -111,43 +41,24 @@ next_oid(walk *w)
             return false;
         w->next = steps->from;
     }
-    w->params->params[0].value = Int64GetDatum(steps->queue[w->next++]);
+    *oid = steps->queue[w->next++];
     return true;
-}
-
-static TupleTableSlot *
-row_of_query(walk *w, bool rescan)
-{
-    MemoryContext before = MemoryContextSwitchTo(w->query->estate->es_query_cxt);
-    TupleTableSlot *slot;
-
-    if (rescan)
-        ExecReScan(w->query->planstate);
-    slot = ExecProcNode(w->query->planstate);
-    MemoryContextSwitchTo(before);
-    return TupIsNull(slot) ? NULL : slot;
 }
 
 /* NULL: that was all. */
 static TupleTableSlot *
 next_row(walk *w)
 {
-    TupleTableSlot *slot = w->query ? row_of_query(w, false) : NULL;
+    TupleTableSlot *slot = w->records.query ? newt_pg_lookup_next(&w->records) : NULL;
+    int64 oid;
 
     while (!slot) {
         CHECK_FOR_INTERRUPTS();
-        if (w->query && !w->rescan)
-            end_query(w);
-        if (!next_oid(w)) {
-            end_query(w);
+        if (!next_oid(w, &oid)) {
+            newt_pg_lookup_end(&w->records);
             return NULL;
         }
-        if (w->query) {
-            slot = row_of_query(w, true);
-        } else {
-            begin_query(w);
-            slot = row_of_query(w, false);
-        }
+        slot = newt_pg_lookup_find(&w->records, oid);
     }
     return slot;
 }
@@ -209,7 +120,7 @@ begin_walk(FunctionCallInfo fcinfo)
     }
     for (int i = 0; i < n_roots; i++)
         newt__walk_add(&w->steps, DatumGetInt64(roots[i]));
-    make_plan(w, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+    newt_pg_lookup_begin(&w->records, text_to_cstring(PG_GETARG_TEXT_PP(0)));
     return w;
 }
 
@@ -220,8 +131,8 @@ newt_pg_walk(PG_FUNCTION_ARGS)
     FuncCallContext *call;
     MemoryContext before;
     TupleTableSlot *slot;
-    Datum values[COLUMNS];
-    bool nulls[COLUMNS];
+    Datum values[NEWT_PG_LOOKUP_COLUMNS];
+    bool nulls[NEWT_PG_LOOKUP_COLUMNS];
     walk *w;
 
     if (SRF_IS_FIRSTCALL()) {
@@ -243,12 +154,12 @@ newt_pg_walk(PG_FUNCTION_ARGS)
         UnregisterExprContextCallback(econtext, shut_down, PointerGetDatum(w));
         SRF_RETURN_DONE(call);
     }
-    for (int i = 0; i < COLUMNS; i++)
+    for (int i = 0; i < NEWT_PG_LOOKUP_COLUMNS; i++)
         values[i] = slot_getattr(slot, i + 1, &nulls[i]);
-    if (!nulls[STATE]) {
-        bytea *record = DatumGetByteaPP(values[STATE]);
+    if (!nulls[NEWT_PG_LOOKUP_STATE]) {
+        bytea *record = DatumGetByteaPP(values[NEWT_PG_LOOKUP_STATE]);
 
-        values[STATE] = PointerGetDatum(record);
+        values[NEWT_PG_LOOKUP_STATE] = PointerGetDatum(record);
         MemoryContextSwitchTo(call->multi_call_memory_ctx);
         follow(&w->steps, record);
         MemoryContextSwitchTo(before);
@@ -298,7 +209,7 @@ static bool
 found_in(route *r, TupleTableSlot *slot)
 {
     bool is_null;
-    Datum state = slot_getattr(slot, STATE + 1, &is_null);
+    Datum state = slot_getattr(slot, NEWT_PG_LOOKUP_STATE + 1, &is_null);
     bytea *record;
 
     if (is_null)
@@ -328,10 +239,10 @@ newt_pg_route(PG_FUNCTION_ARGS)
         newt__walk_add(&r.walk.steps, DatumGetInt64(roots[i]));
     found = note(&r, 0);
     if (!found) {
-        make_plan(&r.walk, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+        newt_pg_lookup_begin(&r.walk.records, text_to_cstring(PG_GETARG_TEXT_PP(0)));
         while (!found && (slot = next_row(&r.walk)))
             found = found_in(&r, slot);
-        end_query(&r.walk);
+        newt_pg_lookup_end(&r.walk.records);
     }
     if (!found)
         PG_RETURN_NULL();
