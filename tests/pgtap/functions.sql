@@ -211,7 +211,12 @@ INSERT INTO want VALUES
     ('check_class(text,text)', 'void', 's', false, 's', false, 'plpgsql'),
     ('check_paths(text,text,text[])', 'void', 's', false, 's', false, 'plpgsql'),
     ('keep_tables_sql(text)', 'text', 's', false, 's', false, 'sql'),
-    ('create_tables(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql');
+    ('create_tables(text,text,text)', 'void', 'v', false, 'u', false, 'plpgsql'),
+    ('btree_rows(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 'record', 's', false, 'r', false, 'c'),
+    ('btree_items(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 'record', 's', false, 'r', false, 'sql'),
+    ('btree_refs(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 'record', 's', false, 'r', false, 'sql'),
+    ('btree_get(text,bigint,jsonb)', 'jsonb', 's', true, 'r', false, 'c'),
+    ('btree_length(text,bigint)', 'bigint', 's', true, 'r', false, 'c');
 -- without quotes: which names are keywords, and so have them, differs by version
 CREATE TEMP VIEW have AS
 SELECT p.oid, replace(p.oid::regprocedure::text, '"', '') AS signature, format_type(p.prorettype, NULL) AS result, p.provolatile AS volatile,
@@ -219,7 +224,7 @@ SELECT p.oid, replace(p.oid::regprocedure::text, '"', '') AS signature, format_t
        p.procost, p.prosecdef, p.proconfig, p.proacl, p.prorows, p.proretset, p.provariadic, p.prokind
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = 'newt'::regnamespace;
 
-SELECT plan((SELECT count(*)::integer FROM want) + 14);
+SELECT plan((SELECT count(*)::integer FROM want) + 15);
 SELECT is((SELECT to_jsonb(h) - ARRAY['oid', 'procost', 'prosecdef', 'proconfig', 'proacl', 'prorows', 'proretset', 'provariadic', 'prokind'] FROM have h
            WHERE h.signature = 'newt.' || w.signature), to_jsonb(w) || jsonb_build_object('signature', 'newt.' || w.signature),
           w.signature || ' is labelled right')
@@ -227,8 +232,11 @@ FROM (SELECT * FROM want ORDER BY signature OFFSET 0) w;
 SELECT bag_eq($$SELECT signature FROM have$$, $$SELECT 'newt.' || signature FROM want$$, 'these functions and no others');
 SELECT is_empty($$SELECT signature FROM have WHERE obj_description(oid, 'pg_proc') IS NULL$$, 'every function has a comment');
 SELECT is_empty($$SELECT signature FROM have WHERE prosecdef$$, 'none runs with its owner''s rights');
-SELECT is_empty($$SELECT signature FROM have WHERE language <> 'c' AND prokind <> 'p' AND NOT proconfig @> ARRAY['search_path=pg_catalog, pg_temp']$$,
-                'what is not C has its own search path');
+SELECT is_empty($$SELECT h.signature FROM have h JOIN pg_proc p ON p.oid = h.oid WHERE language <> 'c' AND h.prokind <> 'p' AND p.prosqlbody IS NULL
+                    AND NOT h.proconfig @> ARRAY['search_path=pg_catalog, pg_temp']$$, 'what is not C has its own search path');
+SELECT results_eq($$SELECT h.signature, h.proconfig FROM have h JOIN pg_proc p ON p.oid = h.oid WHERE p.prosqlbody IS NOT NULL ORDER BY 1$$,
+                  $$VALUES ('newt.btree_items(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', NULL::text[]),
+                           ('newt.btree_refs(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', NULL)$$, 'but for those whose names are resolved already, and which the planner takes into a query');
 -- a procedure that commits cannot have one
 SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND prokind = 'p'
                     AND prosrc !~ '^\s*DECLARE( |\w|\[|\]|;|\n)+BEGIN\s+(PERFORM newt.check_no_block\(''[a-z._]+''\);\s+)?COMMIT;\s+SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;\s+PERFORM pg_catalog.set_config\(''search_path'', ''pg_catalog, pg_temp'', true\);'$$,
@@ -262,6 +270,9 @@ SELECT is_empty($$SELECT signature FROM have WHERE language = 'c' AND procost = 
 SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY signature COLLATE "C"$$,
                   $$VALUES ('newt.advise(text,text,text)', 5::real),
                            ('newt.advise_workload(text,integer,text)', 10::real),
+                           ('newt.btree_items(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 1000::real),
+                           ('newt.btree_refs(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 1000::real),
+                           ('newt.btree_rows(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 1000::real),
                            ('newt.check_table(text,text)', 3::real),
                            ('newt.class_layout(text,text)', 50::real),
                            ('newt.classes(text,bigint)', 100::real),
