@@ -310,3 +310,109 @@ BEGIN
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.class_layout(text, text) IS 'columns of a class as a table or view, one row a column: those of its own relation (child null), then those of the relations of its lists, sets and maps';
+
+-- ---- trees ----------------------------------------------------------------------------------------
+-- A tree is an object of its own, so a table of a class has none of it; a view may.
+
+CREATE FUNCTION newt.tree_fields(store text, class_name text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    fields jsonb;
+BEGIN
+    EXECUTE pg_catalog.format($sql$SELECT c.fields FROM %I.newt_class c WHERE c.name = ANY ($1) ORDER BY array_position($1, c.name), c.version DESC LIMIT 1$sql$, store)
+        INTO fields USING newt.class_names(store, class_name);
+    RETURN CASE WHEN fields @> '[{"kind": "class", "tree": true}]' THEN fields END;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.tree_fields(text, text) IS 'fields of the nodes of a class of trees; null if it is none';
+
+CREATE FUNCTION newt.tree_columns(fields jsonb)
+    RETURNS TABLE (place bigint, role text, column_name text, data_type text, path text[], kind text, is_array boolean, class text, field jsonb, older_paths jsonb)
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 2
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+WITH column_of AS (
+    SELECT f.value->>'name' AS name, f.value - ARRAY['shape'] AS value, count(*) FILTER (WHERE f.value->>'name' LIKE 'keys%') OVER () AS n_parts
+      FROM pg_catalog.jsonb_array_elements(fields) f WHERE f.value->>'name' IN ('keys', 'keys2', 'keys3', 'values')
+), part AS (
+    SELECT CASE name WHEN 'keys' THEN 1 ELSE pg_catalog.right(name, 1)::integer END AS n, value, n_parts FROM column_of WHERE name <> 'values'
+), member AS ( -- of a value that is a struct
+    SELECT m.*, m.field->>'shape' AS shape, m.field->>'kind' AS kind, newt.column_type(m.field->>'kind') AS type
+      FROM column_of c, newt.merged_fields(ARRAY[c.value->'fields']) m WHERE c.name = 'values' AND c.value ? 'fields'
+), member_form AS (
+    SELECT m.*, CASE WHEN m.shape IS NULL AND m.inner = '{}' THEN 'value' WHEN m.shape IN ('list', 'set') AND m.type <> 'jsonb' THEN 'array' ELSE 'document' END AS form
+      FROM member m
+), every AS (
+    SELECT p.n::bigint AS place, 'key' AS role, 'key' || CASE WHEN p.n_parts > 1 THEN '_' || p.n ELSE '' END AS name,
+           CASE WHEN p.n_parts > 1 THEN ARRAY[(p.n - 1)::text] ELSE '{}' END AS path, p.value AS field, 'value' AS form, '[]'::jsonb AS older_paths
+      FROM part p
+    UNION ALL
+    SELECT 10, 'value', 'value', '{}', c.value, 'value', '[]' FROM column_of c WHERE c.name = 'values' AND NOT c.value ? 'fields'
+    UNION ALL
+    SELECT 10 + m.place, 'value', m.name, ARRAY[m.name], m.field, m.form, newt.older_paths('{}', '[]', m.name, m.was) FROM member_form m
+)
+SELECT e.place, e.role,
+       CASE WHEN e.field->>'kind' <> 'ref' OR e.form = 'document' THEN e.name WHEN e.form = 'array' THEN e.name || '_ids' ELSE newt.ref_name(e.name) END,
+       CASE e.form WHEN 'document' THEN 'jsonb' ELSE newt.column_type(e.field->>'kind') || CASE e.form WHEN 'array' THEN '[]' ELSE '' END END,
+       e.path, e.field->>'kind', e.form = 'array', CASE e.field->>'kind' WHEN 'ref' THEN e.field->>'class' END, e.field, e.older_paths
+  FROM every e
+$newt_body$;
+COMMENT ON FUNCTION newt.tree_columns(jsonb) IS 'columns of the entries of a tree: of its keys, and of its values or their fields';
+
+CREATE FUNCTION newt.view_layout(store text, class_name text)
+    RETURNS TABLE (place integer, child text, shape text, child_path text[], column_name text, data_type text, role text,
+                   path text[], kind text, is_array boolean, class text, field_names text[], comment text, older_paths jsonb, older_child_paths jsonb)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 50
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+#variable_conflict use_column
+DECLARE
+    relation text := newt.relation_name(class_name);
+    has_trees boolean;
+    taken text[] := '{}'; -- names of children of ours
+    columns text[];
+    of_system CONSTANT text[] := '{ctid,xmin,cmin,xmax,cmax,tableoid}';
+    f record;
+    c record;
+BEGIN
+    RETURN QUERY SELECT * FROM newt.class_layout(store, class_name);
+    EXECUTE pg_catalog.format($sql$SELECT EXISTS (SELECT FROM %I.newt_class c WHERE c.fields @> '[{"kind": "class", "tree": true}]')$sql$, store) INTO has_trees;
+    IF NOT has_trees THEN
+        RETURN;
+    END IF;
+    FOR f IN SELECT l.*, newt.tree_fields(store, l.class) AS fields
+               FROM (SELECT k.*, max(k.place) OVER () AS last_place, array_agg(k.child) OVER () AS children FROM newt.class_layout(store, class_name) k) l
+              WHERE l.child IS NULL AND l.role = 'value' AND l.kind = 'ref' AND l.data_type = 'bigint' AND l.class IS NOT NULL ORDER BY l.place LOOP
+        CONTINUE WHEN f.fields IS NULL;
+        place := coalesce(place, f.last_place);
+        child := newt.free_name(pg_catalog.array_to_string(f.path, '_'), taken || array_remove(f.children, NULL));
+        taken := taken || child;
+        shape := 'tree';
+        child_path := f.path;
+        older_child_paths := f.older_paths;
+        columns := '{}';
+        FOR c IN SELECT 0 AS place, 'parent' AS role, relation || '_id' AS column_name, 'bigint' AS data_type, '{}'::text[] AS path, 'ref' AS kind, false AS is_array, class_name AS class,
+                        NULL::jsonb AS field, '[]'::jsonb AS older_paths
+                 UNION ALL SELECT * FROM newt.tree_columns(f.fields) ORDER BY 1 LOOP
+            place := place + 1;
+            column_name := newt.free_name(c.column_name, columns || of_system);
+            columns := columns || column_name;
+            data_type := c.data_type;
+            role := c.role;
+            path := c.path;
+            kind := c.kind;
+            is_array := c.is_array;
+            class := c.class;
+            field_names := CASE kind WHEN 'enum' THEN ARRAY(SELECT jsonb_array_elements_text(c.field->'names')) END;
+            comment := CASE role WHEN 'parent' THEN pg_catalog.format('id of the object of class %s', class_name)
+                                 WHEN 'key' THEN 'key of the entry' || CASE WHEN path = '{}' THEN '' ELSE ', part ' || path[1]::integer + 1 END
+                                 ELSE newt.field_comment(child_path || path, c.field, false) END;
+            older_paths := c.older_paths;
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.view_layout(text, text) IS 'columns of a class as views: those of newt.class_layout, then those of the entries of trees that it refers to';

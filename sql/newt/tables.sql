@@ -336,6 +336,8 @@ BEGIN
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
         IF class <> (newt.class_names(store, class))[1] AND newt.typed_table(store, class) IS NULL THEN
             CONTINUE; -- the table of its present name has its objects
+        ELSIF newt.tree_fields(store, class) IS NOT NULL THEN
+            CONTINUE; -- its objects are nodes
         ELSIF NOT EXISTS (SELECT FROM unnest(newt.class_names(store, class)) n (name) WHERE newt.typed_table(store, n.name) IS NOT NULL) THEN
             CALL newt.create_table(store, class, table_schema, NULL, mode);
         ELSIF EXISTS (SELECT FROM newt.tables(store) t WHERE t.class_name = class AND NOT t.filled) THEN

@@ -113,7 +113,7 @@ DECLARE
     shown text;
 BEGIN
     SELECT l.shape, l.child_path, bool_or(l.role = 'value' AND l.kind = 'ref' AND l.path = '{}') AND l.shape IN ('list', 'set'), l.older_child_paths INTO shape, child_path, is_link, older_child_paths
-      FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child GROUP BY l.shape, l.child_path, l.older_child_paths;
+      FROM newt.view_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child GROUP BY l.shape, l.child_path, l.older_child_paths;
     SELECT CASE WHEN cardinality(n.names) = 1 THEN pg_catalog.format('= %L', n.names[1]) ELSE pg_catalog.format('= ANY (%L)', n.names) END INTO is_class
       FROM (SELECT newt.class_names(store, class_name) AS names) n;
     typed_table := newt.class_table(store, class_name, child_path);
@@ -129,14 +129,15 @@ BEGIN
                    row_number() OVER (ORDER BY array_position(first, l.column_name), l.place) AS rank,
                    CASE WHEN l.role IN ('id', 'parent') THEN 'p.zoid'
                         WHEN l.role = 'n' THEN CASE WHEN is_link THEN 'i.n::integer' ELSE 'i.n' END
-                        WHEN l.role = 'key' THEN CASE l.shape WHEN 'map' THEN 'i.key' ELSE newt.accessor_sql('i.item', '{k}', l.kind, l.data_type) END
+                        WHEN l.role = 'key' THEN CASE l.shape WHEN 'map' THEN 'i.key'
+                             WHEN 'tree' THEN newt.accessor_sql(CASE WHEN l.path = '{}' THEN 'i.key' ELSE pg_catalog.format('i.key->%s', l.path[1]) END, '{}', l.kind, l.data_type) ELSE newt.accessor_sql('i.item', '{k}', l.kind, l.data_type) END
                         WHEN is_link THEN 'i.item'
-                        WHEN l.shape = 'map' THEN newt.value_sql('i.value', l.path, l.older_paths, l.kind, l.data_type)
+                        WHEN l.shape IN ('map', 'tree') THEN newt.value_sql('i.value', l.path, l.older_paths, l.kind, l.data_type)
                         WHEN l.shape = 'pairs' THEN newt.value_sql('i.item', ARRAY['v'] || l.path,
                             coalesce((SELECT jsonb_agg('["v"]'::jsonb || o.path ORDER BY o.place) FROM jsonb_array_elements(l.older_paths) WITH ORDINALITY o (path, place)), '[]'), l.kind, l.data_type)
                         WHEN l.shape IS NOT NULL THEN newt.value_sql('i.item', l.path, l.older_paths, l.kind, l.data_type)
                         ELSE newt.value_sql(source.document, l.path, l.older_paths, l.kind, l.data_type) END AS value
-              FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child) c
+              FROM newt.view_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM view_query.child) c
       LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = typed_table AND a.attname = c.column_name AND NOT a.attisdropped;
     IF typed_table IS NOT NULL THEN
         RETURN pg_catalog.format('SELECT %s FROM %s t', result.of_table, typed_table);
@@ -148,10 +149,14 @@ BEGIN
             source.relation, result.nulls, CASE WHEN source.is_virtual THEN pg_catalog.format(', NULL::boolean AS %I', shown) END, is_class,
             CASE WHEN source.is_virtual THEN pg_catalog.format(' AND u.%I', shown) END);
     END IF;
-    items := CASE WHEN is_link AND shape = 'list' THEN 'pg_catalog.unnest(newt.ref_array(%s)) WITH ORDINALITY i (item, n)'
-                  WHEN is_link THEN 'pg_catalog.unnest(newt.ref_array(%s)) i (item)'
-                  WHEN shape = 'map' THEN 'newt.entries(%s) i' ELSE 'newt.items(%s) i' END;
-    items := newt.items_sql(items, source.document, child_path, older_child_paths);
+    IF shape = 'tree' THEN
+        items := pg_catalog.format('newt.btree_items(%L, %s) i', store, newt.value_sql(source.document, child_path, older_child_paths, 'ref', 'bigint'));
+    ELSE
+        items := CASE WHEN is_link AND shape = 'list' THEN 'pg_catalog.unnest(newt.ref_array(%s)) WITH ORDINALITY i (item, n)'
+                      WHEN is_link THEN 'pg_catalog.unnest(newt.ref_array(%s)) i (item)'
+                      WHEN shape = 'map' THEN 'newt.entries(%s) i' ELSE 'newt.items(%s) i' END;
+        items := newt.items_sql(items, source.document, child_path, older_child_paths);
+    END IF;
     RETURN pg_catalog.format(E'SELECT %s\nFROM %s p, LATERAL %s\nWHERE %s %s%s', result.values, source.relation, items, source.class, is_class,
         CASE WHEN is_link AND shape = 'set' THEN ' AND i.item IS NOT NULL' ELSE '' END);
 END
@@ -206,7 +211,7 @@ DECLARE
 BEGIN
     SELECT string_agg(pg_catalog.format(E';\nCOMMENT ON COLUMN %s.%I IS %L', relation, l.column_name, l.comment), '' ORDER BY l.place),
            coalesce(max(l.shape || ' ' || pg_catalog.array_to_string(l.child_path, '.')) || ' of ', '')
-      INTO comments, about FROM newt.class_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM one_view_sql.child;
+      INTO comments, about FROM newt.view_layout(store, class_name) l WHERE l.child IS NOT DISTINCT FROM one_view_sql.child;
     RETURN pg_catalog.format(E'CREATE%s VIEW %s WITH (security_invoker = true) AS %s;\nCOMMENT ON VIEW %s IS %L%s',
         CASE WHEN first = '{}' THEN '' ELSE ' OR REPLACE' END, relation, newt.view_query(store, class_name, child, first),
         relation, pg_catalog.format('%sobjects of class %s, %s', about, class_name, newt.view_mark(store, class_name, child)), comments);
@@ -228,7 +233,7 @@ BEGIN
     IF pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name)) IS NULL AND schema_name IS NOT NULL THEN
         result := pg_catalog.format(E'CREATE SCHEMA %I;\n', schema_name) || result;
     END IF;
-    FOR child IN SELECT l.child FROM newt.class_layout(store, class_name) l WHERE l.role = 'parent' ORDER BY l.place LOOP
+    FOR child IN SELECT l.child FROM newt.view_layout(store, class_name) l WHERE l.role = 'parent' ORDER BY l.place LOOP
         taken := taken || newt.free_name(relation || '_' || child, taken);
         result := result || E';\n' || newt.one_view_sql(store, class_name, child, pg_catalog.format('%I.%I', coalesce(schema_name, store), taken[cardinality(taken)]));
     END LOOP;
@@ -321,6 +326,8 @@ BEGIN
     FOR class IN EXECUTE pg_catalog.format('SELECT DISTINCT c.name COLLATE "C" FROM %I.newt_class c ORDER BY 1', store) LOOP
         IF class <> (newt.class_names(store, class))[1] THEN
             CONTINUE; -- the view of its present name shows its objects
+        ELSIF newt.tree_fields(store, class) IS NOT NULL THEN
+            CONTINUE; -- what refers to a tree has a view of its entries
         ELSIF newt.typed_table(store, class) = pg_catalog.to_regclass(pg_catalog.format('%I.%I', coalesce(schema_name, store), newt.relation_name(class))) THEN
             CONTINUE; -- under the name that the view would have is the table
         ELSIF NOT EXISTS (SELECT FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
@@ -354,12 +361,12 @@ DECLARE
 BEGIN
     -- what is built on a column stays with it
     FOR renamed IN
-        SELECT l.column_name, a.attname FROM newt.class_layout(store, class_name) l, jsonb_array_elements(l.older_paths) WITH ORDINALITY o (path, place),
+        SELECT l.column_name, a.attname FROM newt.view_layout(store, class_name) l, jsonb_array_elements(l.older_paths) WITH ORDINALITY o (path, place),
                LATERAL (SELECT string_agg(w.name, '_' ORDER BY w.place) AS name FROM jsonb_array_elements_text(o.path) WITH ORDINALITY w (name, place)) w,
                pg_catalog.pg_attribute a
          WHERE l.child IS NOT DISTINCT FROM refresh_view.child AND l.role = 'value' AND a.attrelid = relation AND a.attnum > 0
            AND a.attname = CASE WHEN l.kind <> 'ref' OR l.data_type = 'jsonb' THEN w.name WHEN l.is_array THEN w.name || '_ids' ELSE newt.ref_name(w.name) END
-           AND NOT EXISTS (SELECT FROM newt.class_layout(store, class_name) k WHERE k.child IS NOT DISTINCT FROM refresh_view.child AND k.column_name = a.attname)
+           AND NOT EXISTS (SELECT FROM newt.view_layout(store, class_name) k WHERE k.child IS NOT DISTINCT FROM refresh_view.child AND k.column_name = a.attname)
            AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute b WHERE b.attrelid = relation AND b.attname = l.column_name)
          ORDER BY l.place, o.place LOOP
         BEGIN
@@ -371,7 +378,7 @@ BEGIN
     SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.attname::text) FILTER (WHERE l.column_name IS NULL), count(l.column_name) > 0
       INTO before, lost, is_there
       FROM pg_catalog.pg_attribute a
-      LEFT JOIN newt.class_layout(store, class_name) l ON l.column_name = a.attname AND l.data_type::regtype = a.atttypid
+      LEFT JOIN newt.view_layout(store, class_name) l ON l.column_name = a.attname AND l.data_type::regtype = a.atttypid
                                                       AND l.child IS NOT DISTINCT FROM refresh_view.child
      WHERE a.attrelid = relation AND a.attnum > 0;
     IF NOT is_there THEN -- the class has no such child any more
@@ -424,7 +431,7 @@ BEGIN
         what := CASE WHEN v.is_mine THEN newt.refresh_view(store, v.class_name, v.child, v.relation) ELSE 'left: it belongs to another role' END;
         RETURN NEXT;
         CONTINUE WHEN NOT v.is_mine OR v.child IS NOT NULL;
-        FOR name IN SELECT l.child FROM newt.class_layout(store, v.class_name) l
+        FOR name IN SELECT l.child FROM newt.view_layout(store, v.class_name) l
                      WHERE l.role = 'parent' AND NOT EXISTS (SELECT FROM newt.views(store) w WHERE w.parent = v.relation AND w.child = l.child) ORDER BY l.place LOOP
             relation := pg_catalog.format('%I.%I', v.nspname, newt.free_name(v.relname || '_' || name, ARRAY(
                 SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = v.nspname)));

@@ -511,6 +511,138 @@ test_snapshots(void **state)
     store_close(&s);
 }
 
+/* ---- typed views ----------------------------------------------------------------------------- */
+
+struct shop;
+NEWT_DECLARE(shop);
+struct shop {
+    newt_text name;
+    text_tree_ref by_name;
+    ref_tree_ref parts;
+    triple_tree_ref sales;
+    text_set_ref words;
+    pair_set_ref pairs;
+    uuid_tree_ref nothing;
+};
+NEWT_CLASS(shop, "Shop", 1, NULL, NEWT_FIELD(struct shop, name),
+           NEWT_REF(struct shop, by_name, text_tree), NEWT_REF(struct shop, parts, ref_tree),
+           NEWT_REF(struct shop, sales, triple_tree), NEWT_REF(struct shop, words, text_set),
+           NEWT_REF(struct shop, pairs, pair_set), NEWT_REF(struct shop, nothing, uuid_tree));
+static const newt_class *const shops[] = {&shop_class,     &part_class,        &text_tree_class,
+                                          &ref_tree_class, &triple_tree_class, &text_set_class,
+                                          &pair_set_class, &uuid_tree_class,   NULL};
+
+static newt_ref
+fill(newt_conn *c, const kind *x, int n)
+{
+    newt_ref tree = newt_btree_create(c, x->k);
+
+    for (int i = 0; i < n; i++) {
+        any k, v;
+
+        x->key(&k, i);
+        if (x->value)
+            x->value(&v, i);
+        assert_int_equal(newt_btree_insert(c, tree, x->k, &k, &v), 1);
+    }
+    return tree;
+}
+
+static const kind *
+kind_of(const newt_class *k)
+{
+    int i = 0;
+
+    while (kinds[i].k != k)
+        i++;
+    return &kinds[i];
+}
+
+static void
+test_views(void **state)
+{
+    static const struct {
+        const char *name, *columns, *query, *count;
+    } views[] = {
+        {"by_name", "shop_id bigint, key text, value_id bigint",
+         "SELECT count(*) FROM "
+         "shop_by_name",
+         "20"},
+        {"parts", "shop_id bigint, key_id bigint, name text, n bigint, words text[]",
+         "SELECT count(*) FROM shop_parts WHERE name = 'part ' || n AND cardinality(words) = n % 3 "
+         "AND key_id = (n + 1) * 1000000",
+         "20"},
+        {"sales", "shop_id bigint, key_1 date, key_2 uuid, key_3 bigint, value bigint",
+         "SELECT count(*) FROM shop_sales WHERE key_1 = date '1970-01-01' - 20 + (value / 25)::int",
+         "20"},
+        {"words", "shop_id bigint, key text", "SELECT count(*) FROM shop_words", "20"},
+        {"pairs", "shop_id bigint, key_1 bigint, key_2_id bigint",
+         "SELECT count(*) FROM shop_pairs WHERE key_1 < -90 AND key_2_id BETWEEN 1 AND 3", "20"},
+        {"nothing", "shop_id bigint, key uuid, value jsonb", "SELECT count(*) FROM shop_nothing",
+         "0"},
+    };
+    struct shop *shop;
+    store s;
+
+    (void)state;
+    store_make(&s, "views");
+    s.db = store_db(&s, shops, (newt_options){0});
+    s.a = connect_(s.db);
+    s.b = connect_(s.db);
+    begin(s.a);
+    for (int i = 0; i < 2; i++) {
+        shop = newt_new(s.a, &shop_class);
+        assert_non_null(shop);
+        shop->by_name.any = fill(s.a, kind_of(&text_tree_class), 10);
+        shop->parts.any = fill(s.a, kind_of(&ref_tree_class), 10);
+        shop->sales.any = fill(s.a, kind_of(&triple_tree_class), 10);
+        shop->words.any = fill(s.a, kind_of(&text_set_class), 10);
+        shop->pairs.any = fill(s.a, kind_of(&pair_set_class), 10);
+    }
+    commit(s.a);
+    /* trees have no view, what refers to them has one for each */
+    assert_sql(s.pg, "2", "SELECT newt.create_views('%s')", s.schema);
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
+        assert_sql(s.pg, views[i].columns,
+                   "SELECT string_agg(attname || ' ' || format_type(atttypid, NULL), ', ' ORDER BY "
+                   "attnum) FROM pg_attribute WHERE attrelid = 'shop_%s'::regclass AND attnum > 0",
+                   views[i].name);
+        assert_sql(s.pg, views[i].count, "%s", views[i].query);
+        assert_sql(s.pg, "0",
+                   "SELECT count(*) FROM pg_attribute WHERE attrelid = 'shop_%s'::regclass AND "
+                   "attnum > 0 AND col_description(attrelid, attnum) IS NULL",
+                   views[i].name);
+    }
+    assert_sql(s.pg, "by_name: reference to Part",
+               "SELECT col_description('shop_by_name'::regclass, 3)");
+    assert_sql(s.pg, "10",
+               "SELECT count(*) FROM shop s JOIN shop_words w ON w.shop_id = s.id "
+               "WHERE s.id = (SELECT min(id) FROM shop)");
+    /* to be joined by their columns, with bounds */
+    assert_sql(s.pg, "6",
+               "SELECT count(*) FROM shop s, newt.btree_items('%s', s.sales_id, "
+               "'[\"1969-12-12\", \"00000000-0000-0000-0000-000000000002\"]', "
+               "'[\"1969-12-12\"]', before_to => false) i WHERE newt.int8(i.value) > 6",
+               s.schema);
+    /* there are no tables of trees */
+    sql_do(s.pg, "CALL newt.create_tables('%s', '%s_tables')", s.schema, s.schema);
+    assert_sql(s.pg, "part shop",
+               "SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class c WHERE "
+               "c.relkind = 'r' AND c.relnamespace = '%s_tables'::regnamespace",
+               s.schema);
+    /* refreshed, they stay; of a class that is no tree any more, they go */
+    assert_sql(s.pg, "replaced",
+               "SELECT what FROM newt.refresh_views('%s') WHERE relation LIKE '%%shop_by_name'",
+               s.schema);
+    sql_do(s.pg, "UPDATE newt_class SET fields = fields - (jsonb_array_length(fields) - 1) WHERE "
+                 "name = 'TextSet'");
+    assert_sql(s.pg, "dropped",
+               "SELECT what FROM newt.refresh_views('%s') WHERE relation LIKE '%%shop_words'",
+               s.schema);
+    sql_do(s.pg, "DROP SCHEMA %s_tables CASCADE", s.schema);
+    store_close(&s);
+}
+
 /* ---- records at random ----------------------------------------------------------------------- */
 
 /* Records of nodes with a few bytes changed: rows or an error that is expected, never more. */
@@ -563,9 +695,8 @@ test_damaged(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup(test_kinds, with),
-    cmocka_unit_test_setup(test_lazily, with),
-    cmocka_unit_test_setup(test_snapshots, with),
+    cmocka_unit_test_setup(test_kinds, with),     cmocka_unit_test_setup(test_lazily, with),
+    cmocka_unit_test_setup(test_snapshots, with), cmocka_unit_test_setup(test_views, with),
     cmocka_unit_test_setup(test_damaged, with),
 };
 

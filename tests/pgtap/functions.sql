@@ -215,6 +215,9 @@ INSERT INTO want VALUES
     ('btree_rows(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 'record', 's', false, 'r', false, 'c'),
     ('btree_items(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 'record', 's', false, 'r', false, 'sql'),
     ('btree_refs(text,bigint,jsonb,jsonb,boolean,boolean,boolean)', 'record', 's', false, 'r', false, 'sql'),
+    ('tree_fields(text,text)', 'jsonb', 's', false, 's', false, 'plpgsql'),
+    ('tree_columns(jsonb)', 'record', 'i', true, 's', false, 'sql'),
+    ('view_layout(text,text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('btree_get(text,bigint,jsonb)', 'jsonb', 's', true, 'r', false, 'c'),
     ('btree_length(text,bigint)', 'bigint', 's', true, 'r', false, 'c');
 -- without quotes: which names are keywords, and so have them, differs by version
@@ -312,6 +315,8 @@ SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY
                            ('newt.stores()', 5::real),
                            ('newt.table_layout(text,text,text,text,text[])', 5::real),
                            ('newt.tables(text)', 10::real),
+                           ('newt.tree_columns(jsonb)', 2::real),
+                           ('newt.view_layout(text,text)', 50::real),
                            ('newt.views(text)', 20::real),
                            ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
