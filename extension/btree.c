@@ -75,54 +75,116 @@ begin_range(FunctionCallInfo fcinfo)
     return range;
 }
 
-/* When rows are not wanted to their end. */
+/* What a place in a query that has rows keeps. Joined to many trees it is called for one after the
+ * other: the plan is made once. A query lasts no longer than its transaction, which holds locks on
+ * what the plan is for. */
+typedef struct place {
+    TupleDesc row;
+    MemoryContext plan_memory;
+    char *store;
+    newt_pg_lookup plan;
+    newt_pg_range *range; /* NULL: none is under way */
+    MemoryContext memory; /* the range's */
+} place;
+
+static place *
+place_of(FunctionCallInfo fcinfo)
+{
+    FmgrInfo *function = fcinfo->flinfo;
+    ReturnSetInfo *result = (ReturnSetInfo *)fcinfo->resultinfo;
+    MemoryContext before;
+    place *p;
+
+    if (!result || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_ValuePerCall))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("newt.btree_rows was called where no set can be")));
+    if (function->fn_extra)
+        return function->fn_extra;
+    before = MemoryContextSwitchTo(function->fn_mcxt);
+    p = palloc0(sizeof *p);
+    if (get_call_result_type(fcinfo, NULL, &p->row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "newt.btree_rows gives rows");
+    p->row = BlessTupleDesc(CreateTupleDescCopy(p->row));
+    p->plan_memory = AllocSetContextCreate(function->fn_mcxt, "newt tree plan",
+                                           ALLOCSET_SMALL_SIZES);
+    p->memory = AllocSetContextCreate(function->fn_mcxt, "newt tree", ALLOCSET_DEFAULT_SIZES);
+    MemoryContextSwitchTo(before);
+    return function->fn_extra = p;
+}
+
+/* Also when rows are not wanted to their end. */
 static void
 shut_down(Datum arg)
 {
-    newt_pg_range_close((newt_pg_range *)DatumGetPointer(arg));
+    place *p = (place *)DatumGetPointer(arg);
+
+    if (p->range)
+        newt_pg_range_close(p->range);
+    p->range = NULL;
+    MemoryContextReset(p->memory);
+}
+
+static void
+make_plan(place *p, const char *store)
+{
+    MemoryContext before;
+
+    if (p->store && strcmp(p->store, store) == 0)
+        return;
+    p->store = NULL;
+    MemoryContextReset(p->plan_memory);
+    before = MemoryContextSwitchTo(p->plan_memory);
+    p->plan = (newt_pg_lookup){0};
+    newt_pg_lookup_begin(&p->plan, store);
+    p->store = pstrdup(store);
+    MemoryContextSwitchTo(before);
+}
+
+static void
+begin_rows(place *p, FunctionCallInfo fcinfo)
+{
+    ExprContext *econtext = ((ReturnSetInfo *)fcinfo->resultinfo)->econtext;
+    MemoryContext before = MemoryContextSwitchTo(p->memory);
+    newt_pg_range *range = begin_range(fcinfo);
+
+    range->from.given = PG_ARGISNULL(FROM) ? NULL : PG_GETARG_JSONB_P_COPY(FROM);
+    range->to.given = PG_ARGISNULL(TO) ? NULL : PG_GETARG_JSONB_P_COPY(TO);
+    range->from.without = flag(fcinfo, AFTER_FROM);
+    range->to.without = flag(fcinfo, BEFORE_TO);
+    range->descending = flag(fcinfo, DESCENDING);
+    make_plan(p, range->store);
+    range->records = p->plan;
+    p->range = range;
+    RegisterExprContextCallback(econtext, shut_down, PointerGetDatum(p));
+    newt_pg_range_open(range);
+    MemoryContextSwitchTo(before);
 }
 
 Datum
 newt_pg_btree_rows(PG_FUNCTION_ARGS)
 {
-    ExprContext *econtext = ((ReturnSetInfo *)fcinfo->resultinfo)->econtext;
-    FuncCallContext *call;
-    MemoryContext before;
-    newt_pg_range *range;
-    const newt_pg_tree_node *leaf;
+    place *p = place_of(fcinfo);
+    ReturnSetInfo *result = (ReturnSetInfo *)fcinfo->resultinfo;
+    const newt_pg_tree_node *leaf = NULL;
     Datum values[2];
     bool nulls[2] = {false};
     uint32 i;
 
-    if (SRF_IS_FIRSTCALL()) {
-        call = SRF_FIRSTCALL_INIT();
-        if (PG_ARGISNULL(STORE) || PG_ARGISNULL(ZOID))
-            SRF_RETURN_DONE(call);
-        before = MemoryContextSwitchTo(call->multi_call_memory_ctx);
-        if (get_call_result_type(fcinfo, NULL, &call->tuple_desc) != TYPEFUNC_COMPOSITE)
-            elog(ERROR, "newt.btree_rows gives rows");
-        call->tuple_desc = BlessTupleDesc(call->tuple_desc);
-        call->user_fctx = range = begin_range(fcinfo);
-        range->from.given = PG_ARGISNULL(FROM) ? NULL : PG_GETARG_JSONB_P_COPY(FROM);
-        range->to.given = PG_ARGISNULL(TO) ? NULL : PG_GETARG_JSONB_P_COPY(TO);
-        range->from.without = flag(fcinfo, AFTER_FROM);
-        range->to.without = flag(fcinfo, BEFORE_TO);
-        range->descending = flag(fcinfo, DESCENDING);
-        RegisterExprContextCallback(econtext, shut_down, PointerGetDatum(range));
-        newt_pg_range_open(range);
-        MemoryContextSwitchTo(before);
-    }
-    call = SRF_PERCALL_SETUP();
-    range = call->user_fctx;
-    leaf = newt_pg_range_next(range, &i);
+    if (!p->range && !PG_ARGISNULL(STORE) && !PG_ARGISNULL(ZOID))
+        begin_rows(p, fcinfo);
+    if (p->range)
+        leaf = newt_pg_range_next(p->range, &i);
     if (!leaf) {
-        newt_pg_range_close(range);
-        UnregisterExprContextCallback(econtext, shut_down, PointerGetDatum(range));
-        SRF_RETURN_DONE(call);
+        if (p->range)
+            UnregisterExprContextCallback(result->econtext, shut_down, PointerGetDatum(p));
+        shut_down(PointerGetDatum(p));
+        result->isDone = ExprEndResult;
+        PG_RETURN_NULL();
     }
+    result->isDone = ExprMultipleResult;
     values[0] = key_of(leaf, i);
     values[1] = value_of(leaf, i, &nulls[1]);
-    SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc, values, nulls)));
+    return HeapTupleGetDatum(heap_form_tuple(p->row, values, nulls));
 }
 
 /* ---- one entry ------------------------------------------------------------------------------ */

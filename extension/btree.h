@@ -119,15 +119,16 @@ typedef struct newt_pg_step {
     newt_pg_key low, high;  /* above say */
 } newt_pg_step;
 
-/* Part of a tree, to be gone through in order. Zeros at first, but for the first members. */
+/* Part of a tree, to be gone through in order. Zeros at first, but for the first members, and for
+ * the plan in records if there is one. */
 typedef struct newt_pg_range {
     const char *store;
     int64 zoid;
     newt_pg_bound from, to;
     bool descending;
-    /* the rest is btree_range.c's */
-    MemoryContext memory; /* lives as long as the range */
     newt_pg_lookup records;
+    /* the rest is btree_range.c's */
+    MemoryContext memory;                /* lives as long as the range */
     newt__kind kinds[NEWT_PG_KEY_PARTS]; /* of the keys; NEWT__END: not known yet */
     int depth;                           /* of the leaf; the root's is 0 */
     uint32 stop;                         /* the leaf's entries up to here are in the range */

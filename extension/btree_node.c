@@ -45,7 +45,7 @@ read_keys(newt__reader *r, const newt__token *list, newt_pg_part **keys, uint32 
         newt_pg_part *key = &(*keys)[i];
 
         newt_pg_next_token(r, &t);
-        if (!newt_pg_part_read(&t, key))
+        if (t.hidden || !newt_pg_part_read(&t, key))
             return "has a key of a kind that no key is of";
         if (key->kind != (*keys)[0].kind)
             return "has keys of several kinds";
@@ -90,7 +90,7 @@ read_values(newt__reader *r, const newt__token *list, newt_pg_tree_node *x)
         value->shared = (uint32)r->shared;
         newt_pg_next_token(r, &t);
         value->offset = (uint32)t.offset;
-        value->hidden = t.hidden;
+        value->hidden = t.hidden || list->hidden;
         newt_pg_skip(r, &t);
         value->end = (uint32)r->at;
     }

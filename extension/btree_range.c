@@ -307,7 +307,8 @@ newt_pg_range_open(newt_pg_range *range)
     range->memory = CurrentMemoryContext;
     range->from.name = "from_key";
     range->to.name = "to_key";
-    newt_pg_lookup_begin(&range->records, range->store);
+    if (!range->records.plan)
+        newt_pg_lookup_begin(&range->records, range->store);
     range->is_open = load(range, 0, range->zoid);
     return range->is_open ? &range->steps[0].node : NULL;
 }
