@@ -577,9 +577,7 @@ test_views(void **state)
         const char *name, *columns, *query, *count;
     } views[] = {
         {"by_name", "shop_id bigint, key text, value_id bigint",
-         "SELECT count(*) FROM "
-         "shop_by_name",
-         "20"},
+         "SELECT count(*) FROM shop_by_name", "21"},
         {"parts", "shop_id bigint, key_id bigint, name text, n bigint, words text[]",
          "SELECT count(*) FROM shop_parts WHERE name = 'part ' || n AND cardinality(words) = n % 3 "
          "AND key_id = (n + 1) * 1000000",
@@ -593,7 +591,10 @@ test_views(void **state)
         {"nothing", "shop_id bigint, key uuid, value jsonb", "SELECT count(*) FROM shop_nothing",
          "0"},
     };
+    newt_text word = newt_str("before c");
+    newt_ref ref;
     struct shop *shop;
+    struct part *part;
     store s;
 
     (void)state;
@@ -611,6 +612,12 @@ test_views(void **state)
         shop->words.any = fill(s.a, kind_of(&text_set_class), 10);
         shop->pairs.any = fill(s.a, kind_of(&pair_set_class), 10);
     }
+    part = newt_new(s.a, &part_class); /* the last shop has one that there is */
+    assert_non_null(part);
+    part->n = 5;
+    ref = part_id(part).any;
+    assert_int_equal(newt_btree_insert(s.a, shop->by_name.any, &text_tree_class, &word, &ref), 1);
+    ok(s.a, newt_set(shop, name, "last"));
     commit(s.a);
     /* trees have no view, what refers to them has one for each */
     assert_sql(s.pg, "2", "SELECT newt.create_views('%s')", s.schema);
@@ -631,6 +638,14 @@ test_views(void **state)
     assert_sql(s.pg, "10",
                "SELECT count(*) FROM shop s JOIN shop_words w ON w.shop_id = s.id "
                "WHERE s.id = (SELECT min(id) FROM shop)");
+    /* docs/collections.md */
+    assert_sql(s.pg, "last \"before c\" 5",
+               "SELECT concat_ws(' ', s.name, i.key, p.n) FROM shop s, newt.btree_refs('%s', "
+               "s.by_name_id, '\"b\"', '\"c\"') i JOIN part p ON p.id = i.value_id",
+               s.schema);
+    assert_sql(s.pg, "11",
+               "SELECT count(*) FROM shop s JOIN shop_by_name n ON n.shop_id = s.id WHERE s.name = "
+               "'last' GROUP BY s.name");
     /* within a query they are no function that is run to its end */
     assert_sql(s.pg, "true false",
                "SELECT (p ~ 'ProjectSet') || ' ' || (p ~ 'Function Scan') FROM (SELECT "
@@ -651,6 +666,9 @@ test_views(void **state)
     assert_sql(s.pg, "replaced",
                "SELECT what FROM newt.refresh_views('%s') WHERE relation LIKE '%%shop_by_name%%'",
                s.schema);
+    assert_sql(s.pg, "21", "SELECT count(*) FROM shop_by_name");
+    sql_do(s.pg, "SELECT newt.set_projection('%s', 'Shop', 'virtual')", s.schema);
+    assert_sql(s.pg, "21", "SELECT count(*) FROM shop_by_name");
     sql_do(s.pg, "UPDATE newt_class SET fields = fields - (jsonb_array_length(fields) - 1) WHERE "
                  "name = 'TextSet'");
     assert_sql(s.pg, "dropped",
