@@ -339,7 +339,7 @@ WITH column_of AS (
 ), part AS (
     SELECT CASE name WHEN 'keys' THEN 1 ELSE pg_catalog.right(name, 1)::integer END AS n, value, n_parts FROM column_of WHERE name <> 'values'
 ), member AS ( -- of a value that is a struct
-    SELECT m.*, m.field->>'shape' AS shape, m.field->>'kind' AS kind, newt.column_type(m.field->>'kind') AS type
+    SELECT m.*, m.field->>'shape' AS shape, newt.column_kind(m.field->>'kind') AS kind, newt.column_type(m.field->>'kind') AS type
       FROM column_of c, newt.merged_fields(ARRAY[c.value->'fields']) m WHERE c.name = 'values' AND c.value ? 'fields'
 ), member_form AS (
     SELECT m.*, CASE WHEN m.shape IS NULL AND m.inner = '{}' THEN 'value' WHEN m.shape IN ('list', 'set') AND m.type <> 'jsonb' THEN 'array' ELSE 'document' END AS form
@@ -354,10 +354,10 @@ WITH column_of AS (
     SELECT 10 + m.place, 'value', m.name, ARRAY[m.name], m.field, m.form, newt.older_paths('{}', '[]', m.name, m.was) FROM member_form m
 )
 SELECT e.place, e.role,
-       CASE WHEN e.field->>'kind' <> 'ref' OR e.form = 'document' THEN e.name WHEN e.form = 'array' THEN e.name || '_ids' ELSE newt.ref_name(e.name) END,
-       CASE e.form WHEN 'document' THEN 'jsonb' ELSE newt.column_type(e.field->>'kind') || CASE e.form WHEN 'array' THEN '[]' ELSE '' END END,
-       e.path, e.field->>'kind', e.form = 'array', CASE e.field->>'kind' WHEN 'ref' THEN e.field->>'class' END, e.field, e.older_paths
-  FROM every e
+       CASE WHEN e.kind <> 'ref' OR e.form = 'document' THEN e.name WHEN e.form = 'array' THEN e.name || '_ids' ELSE newt.ref_name(e.name) END,
+       CASE e.form WHEN 'document' THEN 'jsonb' ELSE newt.column_type(e.kind) || CASE e.form WHEN 'array' THEN '[]' ELSE '' END END,
+       e.path, e.kind, e.form = 'array', CASE e.kind WHEN 'ref' THEN e.field->>'class' END, e.field, e.older_paths
+  FROM (SELECT x.*, newt.column_kind(x.field->>'kind') AS kind FROM every x) e
 $newt_body$;
 COMMENT ON FUNCTION newt.tree_columns(jsonb) IS 'columns of the entries of a tree: of its keys, and of its values or their fields';
 

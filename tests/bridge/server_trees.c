@@ -354,7 +354,7 @@ test_kinds(void **state)
 /* A tree of so many entries under keys of the number with six digits, in nodes of the usual size.
  */
 NEWT_DECLARE_BTREE(book, newt_text, int64_t);
-NEWT_BTREE(book, "Book", NEWT_VALUES(book));
+NEWT_BTREE(book, "Book", NEWT_VALUES(book), .node_bytes = 6000);
 static const newt_class *const books[] = {&book_class, NULL};
 
 typedef struct counting {
@@ -638,6 +638,23 @@ test_views(void **state)
     assert_sql(s.pg, "10",
                "SELECT count(*) FROM shop s JOIN shop_words w ON w.shop_id = s.id "
                "WHERE s.id = (SELECT min(id) FROM shop)");
+    /* forms of values that these trees have not */
+    assert_sql(s.pg, "key_1_id bigint {0} ref|key_2 date {1} date|value_id bigint {} ref",
+               "SELECT string_agg(concat_ws(' ', column_name, data_type, path, kind), '|' ORDER BY "
+               "place) FROM newt.tree_columns('[{\"name\": \"keys\", \"kind\": \"ref\"}, "
+               "{\"name\": \"keys2\", \"kind\": \"date\"}, {\"name\": \"values\", "
+               "\"kind\": \"weak\", \"class\": \"Part\"}]')");
+    assert_sql(s.pg,
+               "key uuid|a text {a}|b_id bigint {b}|c_ids bigint[] {c}|d jsonb {d}|e jsonb {e}",
+               "SELECT string_agg(concat_ws(' ', column_name, data_type, nullif(path, '{}')), '|' "
+               "ORDER BY place) FROM newt.tree_columns('[{\"name\": \"keys\", \"kind\": "
+               "\"uuid\"}, {\"name\": \"values\", \"kind\": \"struct\", \"fields\": ["
+               "{\"name\": \"a\", \"kind\": \"enum\", \"names\": [\"x\"]}, "
+               "{\"name\": \"b\", \"kind\": \"ref\"}, {\"name\": \"c\", \"kind\": "
+               "\"ref\", \"shape\": \"list\"}, {\"name\": \"d\", \"kind\": \"struct\", "
+               "\"fields\": [{\"name\": \"x\", \"kind\": \"int\"}]}, {\"name\": \"e\", "
+               "\"kind\": \"int\", \"shape\": \"map\"}, {\"name\": \"f\", \"kind\": "
+               "\"int\", \"skip\": true}]}]')");
     /* docs/collections.md */
     assert_sql(s.pg, "last \"before c\" 5",
                "SELECT concat_ws(' ', s.name, i.key, p.n) FROM shop s, newt.btree_refs('%s', "
