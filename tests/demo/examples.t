@@ -105,6 +105,20 @@ feed() { # a table that follows the store, from the beginning and on
     is "$1: and has counted nothing twice" "$(sql 'SELECT changes FROM object_log WHERE oid = 1')" $((before + 1))
 }
 
+words() { # a tree
+    fresh && store
+    ok "$1: words add" "$bin/words" add the quick brown fox and the lazy dog and the fox
+    is "$1: words list" "$("$bin/words" list f 2>&1; "$bin/words" list th 2>&1)" '     2  fox
+     3  the'
+    is "$1: words last" "$("$bin/words" last 2 2>&1)" '     3  the
+     1  quick
+of 7 words'
+    ok "$1: words drop" "$bin/words" drop f
+    is "$1: what SQL sees of them" "$(sql "SELECT string_agg(format('%s %s', key #>> '{}', value), ', ')
+        FROM newt.btree_items('public', (SELECT (state #>> '{items,words,::=>}')::bigint FROM newt WHERE zoid = 1))")" \
+        'and 2, brown 1, dog 1, lazy 1, quick 1, the 3'
+}
+
 unit_test() { # a store in memory
     ok "$1: unit_test, without a server" env -u NEWT_URI PGHOST=/nowhere "$bin/unit_test"
 }
@@ -123,9 +137,9 @@ readme() { # its program is examples/hello.c, and its SQL runs beside it
 }
 
 bin=build/examples
-hello plain && tracker plain && bag plain && feed plain && unit_test plain && test_suite plain && readme
+hello plain && tracker plain && bag plain && feed plain && words plain && unit_test plain && test_suite plain && readme
 ok 'builds with the sanitizers' make -s SANITIZE=1 lib examples
 bin=build-asan/examples
 export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=print_stacktrace=1
-hello sanitized && tracker sanitized && bag sanitized && feed sanitized && unit_test sanitized && test_suite sanitized
+hello sanitized && tracker sanitized && bag sanitized && feed sanitized && words sanitized && unit_test sanitized && test_suite sanitized
 done_testing
