@@ -63,6 +63,8 @@ struct newt_tree {
     uint8_t n_keys;
     bool not_counted;    /* no counters are kept: newt_btree_length reads all leaves */
     uint32_t node_bytes; /* a node whose record would be larger is split; 0: NEWT_BTREE_NODE */
+    int32_t version;     /* of the class, as newt_class.version, which is not looked at: raised when
+                          * the struct of its values changes */
 };
 
 typedef struct newt_btree_range {

@@ -115,9 +115,13 @@ newt__btree_fill(const newt__btree *b, newt_btree_source *next, void *arg)
     loader l = {.b = b};
     size_t size = b->t->values ? b->t->values->f.size : 1;
     char *value = malloc(size);
+    newt_error before = {0};
     newt__key key;
-    int status = value ? begin_level(&l, (newt_ref){0}) : newt__base_fail_memory(&b->c->base);
+    int status;
 
+    /* an error of the source's own calls says more than its status */
+    newt__error_move(&before, &b->c->base.error);
+    status = value ? begin_level(&l, (newt_ref){0}) : newt__base_fail_memory(&b->c->base);
     while (status == NEWT_OK) {
         int more;
 
@@ -135,11 +139,15 @@ newt__btree_fill(const newt__btree *b, newt_btree_source *next, void *arg)
         newt__node_done(l.open[level]);
     free(value);
     if (status != NEWT_OK && !newt__base_is_over(&b->c->base)) {
-        newt__base_fail(&b->c->base, status < 0 ? status : NEWT_EINVAL, b->root.oid,
-                        "the source of the entries of the tree %s %lld has failed", b->table->name,
-                        (long long)b->root.oid);
+        if (b->c->base.error.status == NEWT_OK)
+            newt__base_fail(&b->c->base, status < 0 ? status : NEWT_EINVAL, b->root.oid,
+                            "the source of the entries of the tree %s %lld has failed",
+                            b->table->name, (long long)b->root.oid);
         newt__btree_break(b);
     }
+    if (b->c->base.error.status == NEWT_OK)
+        newt__error_move(&b->c->base.error, &before);
+    newt__error_clear(&before);
     return status;
 }
 

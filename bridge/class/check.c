@@ -80,9 +80,11 @@ newt__check_table(newt_error *e, const newt_class *t, bool is_own)
         return newt__class_refuse(e, "a class has no name");
     if (!is_own && !check_class_name(e, t->name))
         return false;
-    if (t->version < 0)
+    if (t->tree && t->tree->size != sizeof *t->tree)
+        return newt__class_refuse(e, "newt_class.tree of class \"%s\" has the wrong size", t->name);
+    if (t->version < 0 || (t->tree && t->tree->version < 0))
         return newt__class_refuse(e, "class \"%s\" has the negative version %d", t->name,
-                                  (int)t->version);
+                                  (int)(t->tree ? t->tree->version : t->version));
     if (t->size == 0)
         return newt__class_refuse(e, "class \"%s\" has a struct of size 0", t->name);
     if (t->n_fields > 0 && !t->fields)

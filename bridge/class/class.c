@@ -190,7 +190,7 @@ add(builder *b, const newt_class *table, bool stored)
         k->name = take_text(b, table->name, k->name_n);
         if (!k->name)
             return NULL;
-        k->version = table->version;
+        k->version = table->tree ? table->tree->version : table->version;
         k->size = table->size;
         k->flags = table->flags;
         k->hooks = newt__class_hooks(table);

@@ -93,8 +93,6 @@ newt__tree_build(newt__block **blocks, newt__class *k, newt_error *e)
 
     if (!given)
         return true;
-    if (given->size != sizeof *given)
-        return newt__class_refuse(e, "newt_class.tree of class \"%s\" has the wrong size", k->name);
     if (given->n_keys < 1 || given->n_keys > NEWT__MOST_KEYS)
         return newt__class_refuse(e, "class \"%s\" of trees has keys of %u parts, not of 1 to %d",
                                   k->name, given->n_keys, NEWT__MOST_KEYS);

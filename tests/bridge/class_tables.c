@@ -133,6 +133,7 @@ trees(void **state)
     __VA_ARGS__;                                                                                   \
     assert_class_refused(&k, words)
     REFUSE("newt_class.tree of class \"GoodTree\" has the wrong size", t.size--);
+    REFUSE("\"GoodTree\" has the negative version -1", t.version = -1);
     REFUSE("keys of 0 parts, not of 1 to 3", t.n_keys = 0);
     REFUSE("keys of 4 parts, not of 1 to 3", t.n_keys = 4);
     REFUSE("nodes of 199 bytes, not of 200 to 1048576", t.node_bytes = 199);

@@ -265,7 +265,7 @@ enum {
 };
 
 /* Whether a key or value that was read is the one of this number. */
-static bool
+UNUSED static bool
 is_key(const kind *x, const any *k, int64_t i)
 {
     any should;
@@ -289,7 +289,7 @@ is_key(const kind *x, const any *k, int64_t i)
     return x->key == date_key ? k->date.days == should.date.days : k->i == should.i;
 }
 
-static bool
+UNUSED static bool
 is_value(const kind *x, const any *v, int64_t i)
 {
     any should;

@@ -1,0 +1,409 @@
+/*
+ * btree_sets.c - trees loaded from sorted entries, and made of others; limits and misuse
+ */
+#include "trees.h"
+
+typedef struct numbers {
+    int64_t i, n, step, factor;
+    int64_t fail_at, status; /* entry at which the source gives this status; or 0 */
+} numbers;
+
+static int
+next_number(void *arg, int64_t *key, int64_t *value)
+{
+    numbers *x = arg;
+
+    if (x->fail_at && x->i == x->fail_at)
+        return (int)x->status;
+    if (x->i == x->n)
+        return 0;
+    *key = x->i * x->step;
+    *value = *key * x->factor;
+    x->i++;
+    return 1;
+}
+
+/* A tree of n numbers, 0, step, 2 step, ..., with values factor times as large. */
+static int_tree_ref
+numbers_of(newt_conn *c, int64_t n, int64_t step, int64_t factor)
+{
+    numbers x = {.n = n, .step = step, .factor = factor};
+    int_tree_ref tree = int_tree_create(c);
+
+    ok(c, int_tree_load(c, tree, next_number, &x));
+    return tree;
+}
+
+static void
+assert_failed(newt_conn *c, int status, const char *words)
+{
+    const newt_error *e = newt_conn_error(c);
+
+    if (newt_error_status(e) != status || !strstr(newt_error_message(e), words))
+        fail_msg("\"%s\" (%d) and not \"%s\"", newt_error_message(e), newt_error_status(e), words);
+}
+
+static store s;
+
+static int
+open_store(void **state)
+{
+    (void)state;
+    store_make(&s, "sets");
+    s.db = store_db(&s, trees, (newt_options){.debug = true});
+    s.a = connect_(s.db);
+    s.b = connect_(s.db);
+    return 0;
+}
+
+static int
+close_store(void **state)
+{
+    (void)state;
+    store_close(&s);
+    return 0;
+}
+
+/* ---- loading ------------------------------------------------------------------------------- */
+
+static void
+test_load(void **state)
+{
+    static const int64_t sizes[] = {0, 1, 2, 20, 21, 22, 300, 5000};
+
+    (void)state;
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        int_tree_cursor at;
+        int_tree_ref tree;
+        int64_t i = 0;
+
+        begin(s.a);
+        tree = numbers_of(s.a, sizes[k], 3, 2);
+        check_tree(s.a, tree.any, &int_tree_class);
+        commit(s.a);
+        begin(s.a);
+        assert_int_equal(int_tree_length(s.a, tree), sizes[k]);
+        at = int_tree_range(s.a, tree, NULL);
+        for (; int_tree_next(&at) == 1; i++) {
+            assert_int_equal(at.key, 3 * i);
+            assert_int_equal(at.value, 6 * i);
+            assert_false(at.moved);
+        }
+        assert_int_equal(i, sizes[k]);
+        ok(s.a, int_tree_put(s.a, tree, -1, 0)); /* it is a tree like others */
+        ok(s.a, int_tree_put(s.a, tree, 7, 0));
+        check_tree(s.a, tree.any, &int_tree_class);
+        assert_int_equal(int_tree_length(s.a, tree), sizes[k] + 2);
+        ok(s.a, newt_btree_delete(s.a, tree.any, &int_tree_class));
+        commit(s.a);
+    }
+}
+
+static void
+test_load_refused(void **state)
+{
+    numbers same = {.n = 100, .step = 0},
+            fails = {.n = 100, .step = 1, .fail_at = 50, .status = -3};
+    numbers down = {.n = 3, .step = -1}, positive = fails;
+    int_tree_ref tree;
+
+    (void)state;
+    begin(s.a);
+    tree = numbers_of(s.a, 1, 1, 1);
+    assert_int_equal(int_tree_load(s.a, tree, next_number, &down), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "is not empty");
+    assert_true(newt_is_doomed(s.a));
+    newt_abort(s.a);
+    for (int i = 0; i < 4; i++) {
+        begin(s.a);
+        tree = int_tree_create(s.a);
+        positive.i = 0;
+        positive.status = 7;
+        switch (i) {
+        case 0: assert_int_equal(int_tree_load(s.a, tree, next_number, &same), NEWT_EINVAL); break;
+        case 1: assert_int_equal(int_tree_load(s.a, tree, next_number, &down), NEWT_EINVAL); break;
+        case 2: assert_int_equal(int_tree_load(s.a, tree, next_number, &fails), -3); break;
+        default: assert_int_equal(int_tree_load(s.a, tree, next_number, &positive), 7);
+        }
+        assert_failed(s.a, i == 2 ? -3 : NEWT_EINVAL,
+                      i < 2 ? "not sorted: number 2" : "the source of the entries");
+        assert_true(newt_is_doomed(s.a));
+        newt_abort(s.a);
+    }
+}
+
+/* ---- of others ------------------------------------------------------------------------------- */
+
+/* What is in the result of two trees of 0, 2, 4, ... and 0, 3, 6, ... */
+static bool
+is_in(newt_btree_op op, int64_t i)
+{
+    bool a = i % 2 == 0, b = i % 3 == 0;
+
+    return op == NEWT_UNION ? a || b : op == NEWT_INTERSECTION ? a && b : a && !b;
+}
+
+static void
+test_combine(void **state)
+{
+    int_tree_ref none = {{0}};
+
+    (void)state;
+    begin(s.a);
+    for (int64_t n = 0; n <= 900; n += 300) {
+        int_tree_ref a = numbers_of(s.a, n, 2, 10), b = numbers_of(s.a, n * 2 / 3, 3, 100);
+
+        for (newt_btree_op op = NEWT_UNION; op <= NEWT_DIFFERENCE; op++) {
+            int_tree_ref r = int_tree_combine(s.a, op, a, b);
+            int_tree_cursor at = int_tree_range(s.a, r, NULL);
+
+            for (int64_t i = 0; i < 2 * n; i++) {
+                if (!is_in(op, i))
+                    continue;
+                assert_int_equal(int_tree_next(&at), 1);
+                assert_int_equal(at.key, i);
+                assert_int_equal(at.value, i % 2 == 0 ? 10 * i : 100 * i);
+            }
+            assert_int_equal(int_tree_next(&at), 0);
+            check_tree(s.a, r.any, &int_tree_class);
+        }
+        assert_int_equal(int_tree_length(s.a, int_tree_combine(s.a, NEWT_UNION, none, b)),
+                         n * 2 / 3);
+        assert_int_equal(int_tree_length(s.a, int_tree_combine(s.a, NEWT_DIFFERENCE, a, none)), n);
+        assert_int_equal(int_tree_length(s.a, int_tree_combine(s.a, NEWT_INTERSECTION, a, none)),
+                         0);
+        assert_int_equal(int_tree_length(s.a, a), n); /* they stay as they are */
+    }
+    commit(s.a);
+}
+
+static void
+test_union_of(void **state)
+{
+    int_tree_ref t[6] = {{{0}}}, r;
+    int64_t v;
+
+    (void)state;
+    begin(s.a);
+    for (int i = 0; i < 5; i++)
+        t[i] = numbers_of(s.a, 200, i + 1, i + 1);
+    r = int_tree_union_of(s.a, t, 6);
+    check_tree(s.a, r.any, &int_tree_class);
+    assert_int_equal(int_tree_get(s.a, r, 995, &v), 1);
+    assert_int_equal(v, 995 * 5);
+    assert_int_equal(int_tree_get(s.a, r, 12, &v), 1);
+    assert_int_equal(v, 12); /* of the first that has it */
+    assert_int_equal(int_tree_has(s.a, r, 997), 0);
+    assert_int_equal(int_tree_length(s.a, int_tree_union_of(s.a, t, 0)), 0);
+    commit(s.a);
+}
+
+static void
+test_weigh(void **state)
+{
+    int_tree_ref a, b, r;
+    int64_t v;
+
+    (void)state;
+    begin(s.a);
+    a = numbers_of(s.a, 10, 2, 1);
+    b = numbers_of(s.a, 10, 3, 10);
+    r = int_tree_weigh(s.a, NEWT_UNION, a, 2, b, -1);
+    assert_int_equal(int_tree_get(s.a, r, 6, &v), 1);
+    assert_int_equal(v, 2 * 6 - 60);
+    assert_int_equal(int_tree_get(s.a, r, 4, &v), 1);
+    assert_int_equal(v, 8);
+    assert_int_equal(int_tree_get(s.a, r, 9, &v), 1);
+    assert_int_equal(v, -90);
+    r = int_tree_weigh(s.a, NEWT_INTERSECTION, a, 0.5, b, 0.25);
+    assert_int_equal(int_tree_length(s.a, r), 4); /* 0, 6, 12, 18 */
+    assert_int_equal(int_tree_get(s.a, r, 18, &v), 1);
+    assert_int_equal(v, 9 + 45);
+    /* what doubles could not hold */
+    ok(s.a, int_tree_put(s.a, a, 1, INT64_MAX - 1));
+    r = int_tree_weigh(s.a, NEWT_UNION, a, 1, b, 1);
+    assert_int_equal(int_tree_get(s.a, r, 1, &v), 1);
+    assert_true(v == INT64_MAX - 1);
+    assert_true(newt_is_null(int_tree_weigh(s.a, NEWT_DIFFERENCE, a, 1, b, 1).any));
+    assert_failed(s.a, NEWT_EINVAL, "a difference has no weights");
+    assert_true(newt_is_null(int_tree_weigh(s.a, NEWT_UNION, a, 2, b, 1).any));
+    assert_failed(s.a, NEWT_EINVAL, "out of the range");
+    newt_abort(s.a);
+    begin(s.a);
+    {
+        uint_tree_ref u = uint_tree_create(s.a), w;
+        uint64_t x;
+
+        uint_tree_put(s.a, u, 5, UINT64_MAX / 2);
+        w = uint_tree_weigh(s.a, NEWT_UNION, u, 2, u, 0);
+        assert_int_equal(uint_tree_get(s.a, w, 5, &x), 1);
+        assert_true(x == UINT64_MAX - 1);
+        assert_true(newt_is_null(uint_tree_weigh(s.a, NEWT_UNION, u, -1, u, 0).any));
+        assert_failed(s.a, NEWT_EINVAL, "out of the range");
+    }
+    newt_abort(s.a);
+    begin(s.a);
+    {
+        time_tree_ref d = time_tree_create(s.a), w;
+        newt_time k = {7};
+        double x;
+
+        time_tree_put(s.a, d, k, 0.5);
+        w = time_tree_weigh(s.a, NEWT_UNION, d, 3, d, 1);
+        assert_int_equal(time_tree_get(s.a, w, k, &x), 1);
+        assert_true(x == 2);
+        date_tree_ref t = date_tree_create(s.a);
+        assert_true(newt_is_null(date_tree_weigh(s.a, NEWT_UNION, t, 3, t, 1).any));
+        assert_failed(s.a, NEWT_EINVAL, "no numbers of 64 bits");
+    }
+    newt_abort(s.a);
+}
+
+/* ---- limits and misuse ------------------------------------------------------------------------
+ */
+
+static void
+test_keys_refused(void **state)
+{
+    char *text = malloc(NEWT_BTREE_KEY + 1);
+    text_set_ref set;
+    pair_set_ref pairs;
+
+    (void)state;
+    assert_non_null(text);
+    memset(text, 'x', NEWT_BTREE_KEY + 1);
+    begin(s.a);
+    set = text_set_create(s.a);
+    for (int i = 0; i < 20; i++) { /* the largest, which do not fit a node together */
+        text[0] = (char)('a' + i);
+        assert_int_equal(text_set_insert(s.a, set, newt_strn(text, NEWT_BTREE_KEY)), 1);
+    }
+    check_tree(s.a, set.any, &text_set_class);
+    commit(s.a);
+    begin(s.a);
+    for (int i = 0; i < 20; i++) {
+        text[0] = (char)('a' + i);
+        assert_int_equal(text_set_has(s.a, set, newt_strn(text, NEWT_BTREE_KEY)), 1);
+    }
+    assert_int_equal(text_set_insert(s.a, set, newt_strn(text, NEWT_BTREE_KEY + 1)), NEWT_ELIMIT);
+    assert_failed(s.a, NEWT_ELIMIT, "a key of 2001 bytes, but the limit is 2000");
+    newt_abort(s.a);
+    begin(s.a);
+    assert_int_equal(text_set_has(s.a, set, newt_strn(text, NEWT_BTREE_KEY + 1)), 0);
+    assert_int_equal(text_set_insert(s.a, set, (newt_text){0}), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "a key that is null");
+    newt_abort(s.a);
+    begin(s.a);
+    pairs = pair_set_create(s.a);
+    assert_int_equal(pair_set_insert(s.a, pairs, (pair_set_key){1, {0}}), NEWT_EINVAL);
+    newt_abort(s.a);
+    begin(s.a);
+    pairs = pair_set_create(s.a);
+    assert_int_equal(pair_set_insert(s.a, pairs, (pair_set_key){1, {-5}}), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "a negative oid");
+    newt_abort(s.a);
+    free(text);
+}
+
+/* What is no tree, and a node that is none by itself. */
+static void
+test_no_tree(void **state)
+{
+    int_tree_ref tree;
+    newt_ref part, node;
+    int64_t v, problems;
+
+    (void)state;
+    begin(s.a);
+    tree = numbers_of(s.a, 500, 1, 1);
+    part = part_id(part_new(s.a)).any;
+    commit(s.a);
+    begin(s.a);
+    assert_int_equal(int_tree_get(s.a, int_tree_of(part), 1, &v), NEWT_ECLASS);
+    assert_int_equal(newt_btree_get(s.a, part, &part_class, &v, NULL), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "is no class of trees");
+    assert_int_equal(uint_tree_has(s.a, uint_tree_of(tree.any), 1), NEWT_ECLASS);
+    assert_true(newt_is_null(newt_btree_create(s.a, &part_class)));
+    assert_int_equal(int_tree_get(s.a, int_tree_of((newt_ref){99999999}), 1, &v), NEWT_EMISSING);
+    assert_int_equal(newt_btree_check(s.a, part, &int_tree_class, NULL, NULL, &problems),
+                     NEWT_ECLASS);
+    assert_false(newt_is_doomed(s.a));
+    node = ((const newt__node *)newt_read(s.a, tree.any, &int_tree_class))->children_.items[0];
+    assert_int_equal(int_tree_get(s.a, int_tree_of(node), 1, &v), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "is a node inside of a tree");
+    assert_int_equal(int_tree_put(s.a, int_tree_of(node), 1, 1), NEWT_EINVAL);
+    assert_true(newt_is_doomed(s.a));
+    newt_abort(s.a);
+}
+
+/* A cursor at no entry, one that is closed, one whose tree is gone. */
+static void
+test_cursor_refused(void **state)
+{
+    int_tree_cursor at;
+    int_tree_ref tree;
+
+    (void)state;
+    begin(s.a);
+    tree = numbers_of(s.a, 100, 1, 1);
+    at = int_tree_range(s.a, tree, NULL);
+    assert_int_equal(int_tree_at_put(&at, 5), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "is at no entry");
+    newt_abort(s.a);
+    begin(s.a);
+    tree = numbers_of(s.a, 100, 1, 1);
+    at = int_tree_range(s.a, tree, NULL);
+    assert_int_equal(int_tree_next(&at), 1);
+    ok(s.a, int_tree_at_remove(&at));
+    assert_int_equal(int_tree_at_remove(&at), NEWT_EINVAL); /* it is gone already */
+    newt_abort(s.a);
+    begin(s.a);
+    at = int_tree_range(s.a, tree, NULL); /* which was not committed */
+    assert_int_equal(int_tree_next(&at), NEWT_EMISSING);
+    assert_int_equal(int_tree_next(&at), NEWT_EMISSING);
+    int_tree_close(&at);
+    int_tree_close(&at);
+    newt_abort(s.a);
+}
+
+/* A look-up that is relied on: another transaction that puts the key makes this one fail. */
+static void
+test_read_current(void **state)
+{
+    int_tree_ref tree, beside;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        begin(s.a);
+        tree = numbers_of(s.a, 500, 2, 1);
+        beside = numbers_of(s.a, 5, 1, 1);
+        commit(s.a);
+        begin(s.a);
+        assert_int_equal(int_tree_has(s.a, tree, 301), 0);
+        if (i == 1)
+            ok(s.a, newt_btree_read_current(s.a, tree.any, &int_tree_class, &(int64_t){301}));
+        ok(s.a, int_tree_put(s.a, beside, 301, 1));
+        begin(s.b);
+        ok(s.b, int_tree_put(s.b, tree, 301, 1));
+        commit(s.b);
+        assert_int_equal(newt_commit(s.a), i == 1 ? NEWT_ECONFLICT : NEWT_OK);
+    }
+}
+
+static const struct CMUnitTest sets[] = {
+    cmocka_unit_test_setup_teardown(test_load, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_load_refused, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_combine, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_union_of, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_weigh, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_keys_refused, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_no_tree, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_cursor_refused, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_read_current, open_store, close_store),
+};
+
+int
+main(void)
+{
+    return run_all(sets);
+}
