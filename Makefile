@@ -200,7 +200,7 @@ $(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
 
 # tests/KIND/NAME.c is a program build/tests/KIND/NAME, tests/*.c is what they share. The tests
 # of the codec link nothing else of ours.
-KINDS := codec bridge storages concurrency daemon faults
+KINDS := codec bridge storages concurrency daemon faults zodb
 $(B)/libtests.a: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/*.c))
 TEST_LIBS = -lcmocka -lcbor $(OUR_LIBS)
 # cmocka 2 deprecates what has no other name in cmocka 1

@@ -14,8 +14,15 @@
  * nodes, since each of them is in the nodes that its range is in. ZODB, whose buckets do not know
  * where they end, refuses every split, and has each writer check the nodes above.
  *
- * Beyond ZODB's rules: the first entry of a node may be removed; `next`, and where a node ends, may
- * be changed by one side; a root may be, or become, empty, for nothing follows from that.
+ * What ZODB's BTrees refuse, with their numbers of reasons, and is merged here:
+ *
+ *   0   `next`, and where the node ends, were changed: may be, by one side
+ *   11  a node above leaves: is a map like others
+ *   12  one side is empty: may be a root, for nothing follows from that
+ *   13  the first key was removed: nobody keeps where a node begins
+ *
+ * All else that they refuse (a key that both sides have touched) is refused here, and all that they
+ * merge is merged to the same. tests/zodb compares both.
  */
 #include "btree.h"
 
