@@ -344,7 +344,8 @@ put(newt_conn *c, newt_ref r, const newt_class *k, const void *key, const void *
                                  "the tree %s %lld was given no value", k->name, (long long)r.oid);
     if (status != NEWT_OK)
         return newt__base_break(&newt__jar_of(c)->base);
-    leaf = newt__descend(&b, key, b.t->n_keys, false, &path);
+    status = newt__counts_fetch(&b, key, false);
+    leaf = status == NEWT_OK ? newt__descend(&b, key, b.t->n_keys, false, &path) : NULL;
     if (!leaf)
         return newt__btree_break(&b);
     if (!newt__node_has(b.t, leaf, path.steps[0].at, key)) {

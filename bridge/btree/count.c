@@ -47,23 +47,66 @@ newt__counts_drop(const newt__btree *b, newt__node *root)
     return NEWT_OK;
 }
 
+/* One that few others change now, the same for the whole transaction; null: there are none. */
+static newt_ref
+count_of(const newt__btree *b, const newt__node *root)
+{
+    uint64_t which = ((uint64_t)(uintptr_t)b->c / 64 + b->c->epoch) * UINT64_C(0x9E3779B97F4A7C15);
+    newt_ref none = {0};
+
+    return root->counts_.n > 0 ? root->counts_.items[(which >> 32) % root->counts_.n] : none;
+}
+
+/* A node that is in the cache, as it is there: this is no use of it. NULL: it is not there. */
+static const newt__node *
+peek(const newt__btree *b, newt_ref r, int level)
+{
+    newt__header *h = newt__cache_find(&b->c->cache, r.oid);
+    const newt__node *node = h && h->class && h->class->tree == b->t ? newt__object_of(h) : NULL;
+
+    return node && !newt__node_fault(b->t, node, level) ? node : NULL;
+}
+
+int
+newt__counts_fetch(newt__btree *b, const void *key, bool removes)
+{
+    const newt__node *node = b->top;
+    newt_ref wanted[2] = {count_of(b, node), b->root};
+    size_t n = 1;
+    int status;
+
+    if (newt_is_null(wanted[0]) || newt__cache_find(&b->c->cache, wanted[0].oid))
+        return NEWT_OK;
+    for (int level = node->level_; node && level > 0; level--) {
+        wanted[1] = node->children_.items[newt__node_search(b->t, node, key, b->t->n_keys, true)];
+        node = peek(b, wanted[1], level - 1);
+    }
+    if (!node)
+        n++;
+    else if (newt__node_has(b->t, node, newt__node_search(b->t, node, key, b->t->n_keys, false),
+                            key) != removes)
+        return NEWT_OK; /* it changes no number */
+    status = newt_prefetch(newt__conn_of(b->c), wanted, n);
+    if (status != NEWT_OK)
+        return status;
+    b->top = newt__node_read(b, b->root, -1);
+    return b->top ? NEWT_OK : b->c->base.error.status;
+}
+
 int
 newt__counts_add(const newt__btree *b, int64_t n)
 {
     const newt__node *root = newt__node_read(b, b->root, -1);
-    newt__jar *c = b->c;
     struct newt_length *count;
-    uint64_t which;
+    newt_ref r;
     int status;
 
     if (!root)
         return newt__btree_break(b);
-    if (root->counts_.n == 0 || n == 0)
+    r = count_of(b, root);
+    if (newt_is_null(r) || n == 0)
         return NEWT_OK;
-    /* one that few others change now, the same for the whole transaction */
-    which = ((uint64_t)(uintptr_t)c / 64 + c->epoch) * UINT64_C(0x9E3779B97F4A7C15) >> 32;
-    count = newt_write(newt__conn_of(c), root->counts_.items[which % root->counts_.n],
-                       &newt_length_class);
+    count = newt_write(newt__conn_of(b->c), r, &newt_length_class);
     if (!count)
         return newt__btree_break(b);
     status = newt_length_change(count, n);

@@ -229,7 +229,8 @@ newt_btree_pop(newt_conn *c, newt_ref r, const newt_class *k, const void *key, v
 
     if (status != NEWT_OK)
         return newt__base_break(&newt__jar_of(c)->base);
-    leaf = newt__descend(&b, key, b.t->n_keys, false, &path);
+    status = newt__counts_fetch(&b, key, true);
+    leaf = status == NEWT_OK ? newt__descend(&b, key, b.t->n_keys, false, &path) : NULL;
     if (!leaf)
         return newt__btree_break(&b);
     if (!newt__node_has(b.t, leaf, path.steps[0].at, key))

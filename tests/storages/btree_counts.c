@@ -1,0 +1,162 @@
+/*
+ * btree_counts.c - counters of trees, which others change all the time: when they are loaded
+ */
+#include "trees.h"
+
+enum {
+    KEYS = 400,
+    KEY = 20000,    /* of the leaf that is changed */
+    NEW = KEY + 10, /* a key that comes into it, and goes */
+    CHURN = 39010,  /* another, for the counters' sake */
+    FAR = 100       /* of another leaf */
+};
+
+typedef struct counted {
+    store s;
+    other beside;
+    int_tree_ref tree;
+} counted;
+
+static void
+open_counted(counted *t, const char *name)
+{
+    store_make(&t->s, name);
+    t->s.db = store_db(&t->s, trees, (newt_options){0});
+    t->s.a = connect_(t->s.db);
+    t->s.b = connect_(t->s.db);
+    t->beside.db = store_db(&t->s, trees, (newt_options){0});
+    t->beside.c = connect_(t->beside.db);
+    begin(t->s.a);
+    t->tree = int_tree_create(t->s.a);
+    for (int64_t i = 0; i < KEYS; i++)
+        ok(t->s.a, int_tree_put(t->s.a, t->tree, i * 7 % KEYS * 100, 1));
+    for (int64_t i = 1; i < 30; i++) /* room where keys come */
+        if (i % 4) {
+            assert_int_equal(int_tree_remove(t->s.a, t->tree, KEY + i * 100), 1);
+            assert_int_equal(int_tree_remove(t->s.a, t->tree, KEY - i * 100), 1);
+            assert_int_equal(int_tree_remove(t->s.a, t->tree, KEYS * 100 - i * 100), 1);
+        }
+    commit(t->s.a);
+}
+
+static void
+close_counted(counted *t)
+{
+    other_close(&t->beside);
+    store_close(&t->s);
+}
+
+static void
+put_alone(newt_conn *c, int_tree_ref tree, int64_t key, int64_t v)
+{
+    begin(c);
+    ok(c, int_tree_put(c, tree, key, v));
+    commit(c);
+}
+
+/* Changes all counters: each transaction changes one. */
+static void
+change_counters(newt_conn *c, int_tree_ref tree)
+{
+    for (int i = 0; i < 64; i++) {
+        put_alone(c, tree, CHURN, i);
+        begin(c);
+        assert_int_equal(int_tree_remove(c, tree, CHURN), 1);
+        commit(c);
+    }
+}
+
+/*
+ * A transaction that begins without asking has the leaf, but no counter; and others have just
+ * changed the leaf, too. The counter that is loaded brings this news, so it has to come before the
+ * leaf is used.
+ */
+static void
+test_counter_is_not_in_the_way(void **state)
+{
+    counted t;
+    newt_conn *c;
+    int64_t v;
+
+    (void)state;
+    open_counted(&t, "counter");
+    c = t.s.a;
+    for (int i = 1; i < 20; i++) {
+        change_counters(t.beside.c, t.tree);
+        begin(c);
+        assert_int_equal(int_tree_get(c, t.tree, KEY, &v), 1);
+        commit(c);
+        put_alone(c, t.tree, FAR, i); /* is told that the counters were changed */
+        put_alone(t.beside.c, t.tree, KEY, i);
+        begin_alone(c);
+        if (i % 2)
+            ok(c, int_tree_put(c, t.tree, NEW, 1));
+        else
+            assert_int_equal(int_tree_remove(c, t.tree, NEW), 1);
+        commit(c);
+        begin(t.s.b);
+        assert_int_equal(int_tree_get(t.s.b, t.tree, KEY, &v), 1);
+        assert_int_equal(v, i);
+        assert_int_equal(int_tree_has(t.s.b, t.tree, NEW), i % 2);
+        check_tree(t.s.b, t.tree.any, &int_tree_class);
+        commit(t.s.b);
+    }
+    close_counted(&t);
+}
+
+/* The round trips of one put before its commit, by a connection that has the nodes above. */
+static int64_t
+trips(counted *t, bool has_leaf, bool has_counters, int64_t key)
+{
+    newt_ref missing = {INT64_MAX};
+    newt_conn *c = t->s.a;
+    newt_stats before;
+    int64_t v, n;
+
+    begin(c); /* has all */
+    assert_int_equal(int_tree_get(c, t->tree, KEY, &v), 1);
+    assert_true(int_tree_length(c, t->tree) > 0);
+    commit(c);
+    if (!has_counters)
+        change_counters(t->beside.c, t->tree);
+    if (!has_leaf)
+        put_alone(t->beside.c, t->tree, KEY, v + 1);
+    put_alone(c, t->tree, FAR, v + 1); /* is told of both */
+    begin(c);
+    ok(c, newt_prefetch(c, &missing, 1));
+    before = stats_of(c);
+    ok(c, int_tree_put(c, t->tree, key, v + 2));
+    n = stats_of(c).round_trips - before.round_trips;
+    newt_abort(c);
+    return n;
+}
+
+/* A leaf and a counter that are both missing come in one round trip; a value that is changed needs
+ * no counter. */
+static void
+test_counter_comes_with_the_leaf(void **state)
+{
+    counted t;
+
+    (void)state;
+    needs_server();
+    open_counted(&t, "trips");
+    assert_int_equal(trips(&t, true, true, NEW), 0);
+    assert_int_equal(trips(&t, false, true, NEW), 1);
+    assert_int_equal(trips(&t, true, false, NEW), 1);
+    assert_int_equal(trips(&t, false, false, NEW), 1);
+    assert_int_equal(trips(&t, true, false, KEY), 0);
+    assert_int_equal(trips(&t, false, false, KEY), 1);
+    close_counted(&t);
+}
+
+static const struct CMUnitTest btree_counts[] = {
+    cmocka_unit_test(test_counter_is_not_in_the_way),
+    cmocka_unit_test(test_counter_comes_with_the_leaf),
+};
+
+int
+main(void)
+{
+    return run_all(btree_counts);
+}
