@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    SEEN = UINT32_MAX /* in newt__node.bytes_, which is nobody's of a node that goes */
+    SEEN = UINT32_MAX /* in newt__node.bytes_, while nodes are looked for */
 };
 
 typedef struct entry {
@@ -75,9 +75,11 @@ find(salvage *s, newt_ref r, const newt__node **out)
         newt__node_done(node);
         return NEWT_OK;
     }
+    if (!newt__oids_add(&s->nodes, r.oid))
+        return no_memory(s);
     node->bytes_ = SEEN;
     *out = node;
-    return newt__oids_add(&s->nodes, r.oid) ? NEWT_OK : no_memory(s);
+    return NEWT_OK;
 }
 
 static int
@@ -116,6 +118,18 @@ find_beside(salvage *s)
             status = take_entries(s, next);
     }
     return status;
+}
+
+/* The nodes may outlive this repair: an abort brings them back as they are in the cache. */
+static void
+forget_seen(salvage *s)
+{
+    for (size_t i = 0; i < s->nodes.n; i++) {
+        newt__header *h = newt__cache_find(&s->b.c->cache, s->nodes.oids[i]);
+
+        if (h)
+            ((newt__node *)newt__object_of(h))->bytes_ = 0;
+    }
 }
 
 /* ---- sorting ----------------------------------------------------------------------------- */
@@ -267,6 +281,7 @@ newt_btree_repair(newt_conn *c, newt_ref r, const newt_class *k, int64_t *entrie
     status = find_below(&s, r, NEWT__MOST_LEVELS);
     if (status == NEWT_OK)
         status = find_beside(&s);
+    forget_seen(&s);
     if (status == NEWT_OK)
         status = sort(&s);
     if (status == NEWT_OK) {

@@ -1059,6 +1059,44 @@ test_damage_is_found_and_repaired(void **state)
     }
 }
 
+/* A repair that did not last, and another one: it finds all that the first has found. */
+static void
+test_repaired_again(void **state)
+{
+    int64_t entries, savepoint;
+    shelf t;
+
+    (void)state;
+    open_shelf(&t, "repaired", KEYS);
+    for (int i = 0; i < 3; i++) {
+        begin(t.s.a);
+        ok(t.s.a, newt_btree_repair(t.s.a, t.tree, &int_tree_class, &entries));
+        assert_int_equal(entries, KEYS);
+        newt_abort(t.s.a);
+    }
+    begin(t.s.a);
+    for (int i = 0; i < 3; i++) {
+        ok(t.s.a, newt_savepoint(t.s.a, &savepoint));
+        ok(t.s.a, newt_btree_repair(t.s.a, t.tree, &int_tree_class, &entries));
+        assert_int_equal(entries, KEYS);
+        if (i == 0)
+            ok(t.s.a, newt_rollback_to(t.s.a, savepoint));
+    }
+    check_in(t.s.a, &t);
+    commit(t.s.a);
+    /* others have put a key meanwhile: the repair is refused, and done once more */
+    begin_both(&t);
+    put(t.s.a, &t, 1);
+    t.has[1] = true;
+    ok(t.s.b, newt_btree_repair(t.s.b, t.tree, &int_tree_class, &entries));
+    refuse_second(&t);
+    begin(t.s.b);
+    ok(t.s.b, newt_btree_repair(t.s.b, t.tree, &int_tree_class, &entries));
+    assert_int_equal(entries, KEYS + 1);
+    commit(t.s.b);
+    close_shelf(&t);
+}
+
 /* ---- combined ---------------------------------------------------------------------------------
  */
 
@@ -1117,6 +1155,7 @@ static const struct CMUnitTest btree_scenarios[] = {
     cmocka_unit_test(test_missing_node),
     cmocka_unit_test(test_child_of_another_class),
     cmocka_unit_test(test_damage_is_found_and_repaired),
+    cmocka_unit_test(test_repaired_again),
     cmocka_unit_test(test_combined_with_itself),
 };
 
