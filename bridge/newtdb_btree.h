@@ -38,8 +38,10 @@
  * transaction has: both sides stay, unless both have put, changed or removed the same key, which is
  * a conflict (as in ZODB, also if they did the same). A node that others have split is merged as
  * long as this transaction's keys are in the half that stayed in it; two transactions that both
- * split, or emptied, one node conflict. A look-up is no change: to rely on a key that is not there,
- * or on all of a range, call newt_read_current for the tree's nodes by newt_btree_read_current.
+ * split, or emptied, one node conflict. That a tree is empty is merged away, too: what one side
+ * empties and the other fills has what was put. A look-up is no change: to rely on a key that is
+ * not there, or on all of a range, call newt_read_current for the tree's nodes by
+ * newt_btree_read_current.
  *
  * docs/collections.md has the whole story, with figures.
  */
@@ -51,8 +53,9 @@
 #endif
 
 enum {
-    NEWT_BTREE_KEY = 2000,     /* bytes of a text or bytes in a key, at most */
-    NEWT_BTREE_NODE = 4000,    /* bytes of a node's record, unless the class says otherwise */
+    NEWT_BTREE_KEY = 2000, /* bytes of a text or bytes in a key, at most */
+    NEWT_BTREE_NODE =
+        4000, /* bytes of a node's entries in its record, unless the class says otherwise */
     NEWT_BTREE_SMALLEST = 200, /* the least and the most that it may say */
     NEWT_BTREE_LARGEST = 1 << 20
 };
@@ -62,7 +65,8 @@ struct newt_tree {
     uint16_t size; /* sizeof(newt_tree) */
     uint8_t n_keys;
     bool not_counted;    /* no counters are kept: newt_btree_length reads all leaves */
-    uint32_t node_bytes; /* a node whose record would be larger is split; 0: NEWT_BTREE_NODE */
+    uint32_t node_bytes; /* a node whose entries take more in its record is split; 0:
+                          * NEWT_BTREE_NODE */
     int32_t version;     /* of the class, as newt_class.version, which is not looked at: raised when
                           * the struct of its values changes */
 };

@@ -124,8 +124,8 @@ newt__node_write(const newt__btree *b, newt_ref r, int level)
 
     if (!writable)
         newt__btree_break(b);
-    else if (as_loaded)
-        writable->bytes_ = newt__header_of(writable)->record_n;
+    else if (as_loaded && newt__header_of(writable)->record_n > b->t->base_bytes)
+        writable->bytes_ = newt__header_of(writable)->record_n - b->t->base_bytes;
     if (writable)
         writable->heads_n_ = writable->looked_ = 0;
     return writable;

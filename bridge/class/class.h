@@ -94,7 +94,8 @@ typedef struct newt__tree {
     const newt__field *values;        /* NULL: a set */
     uint32_t key_at[NEWT__MOST_KEYS]; /* where the parts are in the program's key */
     uint32_t key_size;                /* of that */
-    uint32_t node_bytes;
+    uint32_t node_bytes;              /* of a node's entries in its record, at most */
+    uint32_t base_bytes;              /* of the record without entries, about */
     bool counted;
 } newt__tree;
 

@@ -125,6 +125,9 @@ newt__tree_build(newt__block **blocks, newt__class *k, newt_error *e)
     if (k->n_fields != n_fields)
         return newt__class_refuse(e, "class \"%s\" of trees has fields that no node has", k->name);
     t->node_bytes = given->node_bytes ? given->node_bytes : NEWT_BTREE_NODE;
+    t->base_bytes = k->name_n;
+    for (uint32_t i = 0; i < k->n_fields; i++)
+        t->base_bytes += k->fields[i].as_n + 3;
     t->counted = !given->not_counted;
     k->tree = t;
     return true;
