@@ -17,6 +17,7 @@ list_oids(newt__session *x, newt_error *e)
     free(x->scan);
     x->n_scan = 0;
     pthread_mutex_lock(&h->lock);
+    x->scan_tid = h->tid;
     x->scan = malloc((h->n + 1) * sizeof *x->scan);
     for (size_t i = 0; x->scan && i < h->cap; i++)
         if (h->places[i].newest && !h->places[i].newest->removed)
@@ -62,12 +63,44 @@ newt__memory_look(newt__session *x, const int64_t *oids, size_t n, newt__extent 
     return status;
 }
 
+/* Counts what is handed over: what has been removed since the list was made is not. */
+typedef struct handing {
+    newt__session *x;
+    newt__take_record *take;
+    void *arg;
+    size_t n;
+} handing;
+
+static int
+hand(void *arg, const newt__found *found)
+{
+    handing *h = arg;
+
+    h->n++;
+    h->x->scan_upto = found->oid;
+    return h->take(h->arg, found);
+}
+
+/* Whether the list is right for a scan that goes on after an oid: nothing has changed since, or it
+ * is the scan under way. */
+static bool
+goes_on(newt__session *x, int64_t after)
+{
+    bool same;
+
+    pthread_mutex_lock(&x->heap->lock);
+    same = x->heap->tid == x->scan_tid;
+    pthread_mutex_unlock(&x->heap->lock);
+    return x->scan && after != 0 && (same || (after >= x->scan_from && after <= x->scan_upto));
+}
+
 int
 newt__memory_scan(newt__session *x, int64_t after, size_t n, newt__take_record *take, void *arg,
                   newt_error *e)
 {
+    handing h = {.x = x, .take = take, .arg = arg};
     size_t low = 0, high;
-    int status = after == 0 || !x->scan ? list_oids(x, e) : NEWT_OK;
+    int status = goes_on(x, after) ? NEWT_OK : list_oids(x, e);
 
     high = x->n_scan;
     if (status != NEWT_OK)
@@ -80,9 +113,16 @@ newt__memory_scan(newt__session *x, int64_t after, size_t n, newt__take_record *
         else
             low = middle + 1;
     }
-    if (n > x->n_scan - low)
-        n = x->n_scan - low;
-    return newt__memory_look(x, x->scan + low, n, NEWT__OIDS_ONLY, INT64_MAX, take, arg, e);
+    x->scan_from = x->scan_upto = after;
+    while (status == NEWT_OK && h.n < n && low < x->n_scan) {
+        size_t m = n - h.n < x->n_scan - low ? n - h.n : x->n_scan - low;
+
+        status = newt__memory_look(x, x->scan + low, m, NEWT__OIDS_ONLY, INT64_MAX, hand, &h, e);
+        low += m;
+    }
+    if (low == x->n_scan)
+        x->scan_from = INT64_MAX; /* it is over */
+    return status;
 }
 
 /* ---- followers; the lock is held ----------------------------------------------------------- */

@@ -31,6 +31,8 @@ struct newt__session {
     int64_t *oids; /* of the last changes */
     int64_t *scan; /* oids of a scan under way, in order */
     size_t n_scan;
+    int64_t scan_tid;             /* the last transaction when they were listed */
+    int64_t scan_from, scan_upto; /* where the last part began, and what it ended with */
 };
 
 /* Lists what was committed after the session's position; the lock is held. */
