@@ -236,6 +236,7 @@ typedef struct newt_field {
 } newt_field;
 
 typedef struct newt_hooks newt_hooks;
+typedef struct newt_index newt_index;
 
 struct newt_class {
     uint16_t class_size, field_size; /* sizeof of these two structs as the program saw them */
@@ -275,6 +276,8 @@ struct newt_hooks {
      * conflict); a negative status fails the commit. May run several times in one commit.
      * Ready-made resolvers are below. */
     int (*resolve)(const void *old, const void *committed, void *ours, void *arg);
+    /* By what its objects are found, ..., NULL, see newtdb_index.h; or NULL. */
+    const newt_index *const *indexes;
 };
 
 /* clang-format off */
@@ -1657,8 +1660,9 @@ NEWT_API int newt_resolve_last_writer(const void *old, const void *committed, vo
                                       void *arg);
 NEWT_API int newt_resolve_fields(const void *old, const void *committed, void *ours, void *arg);
 
-/* Collections of any size. */
+/* Collections of any size, and those of all objects of a class. */
 #include "newtdb_btree.h"
+#include "newtdb_index.h"
 
 #ifdef __cplusplus
 }

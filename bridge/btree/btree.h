@@ -183,11 +183,9 @@ int newt__counts_fetch(newt__btree *b, const void *key, bool removes);
 /* So many entries more. */
 int newt__counts_add(const newt__btree *b, int64_t n);
 
-/* ---- the library's own classes (builtin.c) ------------------------------------------------------
+/* ---- queues (queue.c) ---------------------------------------------------------------------------
  */
 
-extern const newt_class newt__lane_class; /* newt.QueueLane (queue.c) */
-/* All of them, also those of the rooms below; NULL after the last. */
-extern const newt_class *const newt__builtin_classes[];
+extern const newt_class newt__lane_class; /* newt.QueueLane */
 
 #endif

@@ -27,6 +27,11 @@ bool newt__past_copy(newt__block **blocks, newt__class *k, newt_error *e);
 /* Sets k->tree if the program's table says that it is one; the fields are there. False: *e. */
 bool newt__tree_build(newt__block **blocks, newt__class *k, newt_error *e);
 
+/* ---- indexes (index.c) ----------------------------------------------------------------------- */
+
+/* Sets k->indexes from the program's hooks; the fields are there. False: *e. */
+bool newt__indexes_build(newt__block **blocks, newt__class *k, newt_error *e);
+
 /* ---- checks (check.c): false, or what they return else, goes with NEWT_ECLASS in *e ---------- */
 
 bool newt__class_refuse(newt_error *e, const char *format, ...)

@@ -162,6 +162,24 @@ same_field(const newt_field *a, const newt_field *b)
            same_init(a, b);
 }
 
+static bool
+same_indexes(const newt_index *const *a, const newt_index *const *b)
+{
+    for (; a && b && *a && *b; a++, b++) {
+        const newt_index *x = *a, *y = *b;
+
+        if (x->size != y->size || x->size != sizeof *x || !x->name || !y->name ||
+            strcmp(x->name, y->name) != 0 || x->unique != y->unique || x->where != y->where ||
+            x->n_parts != y->n_parts || x->n_parts > NEWT_INDEX_PARTS)
+            return false;
+        for (uint32_t i = 0; i < x->n_parts; i++)
+            if (!x->parts[i].field || !y->parts[i].field || x->parts[i].at != y->parts[i].at ||
+                strcmp(x->parts[i].field, y->parts[i].field) != 0)
+                return false;
+    }
+    return (!a || !*a) && (!b || !*b);
+}
+
 /* Those that the program does not know are NULL. */
 newt_hooks
 newt__class_hooks(const newt_class *t)
@@ -180,8 +198,9 @@ newt__same_definition(const newt_class *a, const newt_class *b)
 
     if (a->version != b->version || a->size != b->size || a->flags != b->flags ||
         a->n_fields != b->n_fields || ha.to_json != hb.to_json || ha.upgrade != hb.upgrade ||
-        ha.resolve != hb.resolve || ha.arg != hb.arg || !same_names(a->was, b->was) ||
-        !same_names(a->dropped, b->dropped) || !a->tree != !b->tree ||
+        ha.resolve != hb.resolve || ha.arg != hb.arg || !same_indexes(ha.indexes, hb.indexes) ||
+        !same_names(a->was, b->was) || !same_names(a->dropped, b->dropped) ||
+        !a->tree != !b->tree ||
         (a->tree &&
          (a->tree->n_keys != b->tree->n_keys || a->tree->node_bytes != b->tree->node_bytes ||
           a->tree->not_counted != b->tree->not_counted)))

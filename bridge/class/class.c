@@ -352,7 +352,8 @@ copy_fields(builder *b, newt__class *k)
             return newt__class_refuse(b->e, "class \"%s\" has two fields named \"%s\"", k->name,
                                       k->fields[i].as);
     return newt__check_overlap(b->e, k) && newt__past_copy(&b->cs->blocks, k, b->e) &&
-           newt__tree_build(&b->cs->blocks, k, b->e);
+           newt__tree_build(&b->cs->blocks, k, b->e) &&
+           newt__indexes_build(&b->cs->blocks, k, b->e);
 }
 
 /* ---- across classes --------------------------------------------------------------- */
@@ -429,6 +430,22 @@ make_blank(const newt__class *k, uint8_t *at)
         default: break;
         }
     }
+}
+
+/* An index is known by its name in the whole store. */
+static bool
+check_indexes(builder *b, size_t at)
+{
+    const newt__class *k = b->cs->list[at], *other;
+
+    for (size_t i = 0; k->n_indexes > 0 && i < at; i++)
+        for (uint32_t j = 0; other = b->cs->list[i], j < other->n_indexes; j++)
+            for (uint32_t m = 0; m < k->n_indexes; m++)
+                if (strcmp(other->indexes[j].name, k->indexes[m].name) == 0)
+                    return newt__class_refuse(
+                        b->e, "classes \"%s\" and \"%s\" both have an index named \"%s\"",
+                        other->name, k->name, k->indexes[m].name);
+    return true;
 }
 
 /* ---- building ---------------------------------------------------------------------------- */
@@ -521,7 +538,7 @@ build(builder *b, const newt_class *const *classes)
     for (size_t i = 0; i < cs->n; i++) {
         newt__class *k = cs->list[i];
 
-        if (!newt__check_alignment(b->e, k))
+        if (!newt__check_alignment(b->e, k) || !check_indexes(b, i))
             return false;
         k->blank = take(b, k->size);
         if (!k->blank)

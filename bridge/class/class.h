@@ -99,6 +99,19 @@ typedef struct newt__tree {
     bool counted;
 } newt__tree;
 
+/* An index of a class. */
+typedef struct newt__class_index {
+    const newt_index *table; /* as the program gave it: a key, not read later */
+    const newt__class *class;
+    char *name;
+    bool unique;
+    bool (*where)(const void *object);
+    uint32_t n_parts;
+    const newt__field *parts[NEWT_INDEX_PARTS];
+    uint32_t key_at[NEWT_INDEX_PARTS]; /* where the parts are in the program's key */
+    char *definition;                  /* what the store remembers of all this */
+} newt__class_index;
+
 struct newt__class {
     const newt_class *table; /* as the program gave it: a key, not read later */
     char *name;
@@ -114,6 +127,8 @@ struct newt__class {
     uint8_t *blank;         /* a new object: defaults; times and dates null */
     bool stored;            /* given to newt_db_open or built in; else only embedded */
     const newt__tree *tree; /* or NULL */
+    const newt__class_index *indexes;
+    uint32_t n_indexes;
 };
 
 typedef struct newt__classes newt__classes;
@@ -137,5 +152,9 @@ const newt__past *newt__class_past(const newt__class *k, const char *name, size_
 const char *newt__class_intern(const newt__classes *cs, const char *name, size_t n);
 /* The same of the name that the class has now. */
 const char *newt__class_present(const newt__classes *cs, const char *name, size_t n);
+
+/* Whether that is what the store remembers of the index; an enum may have more names in one of them
+ * (index.c). */
+bool newt__index_is(const newt__class_index *x, const char *definition);
 
 #endif

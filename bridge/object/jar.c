@@ -29,6 +29,7 @@ newt__jar_free(newt__jar *c)
             c->base.process)) /* SQLite's locks may be those of a thread that is not here */
         newt__spill_free(&c->spill);
     newt__oids_free(&c->as_loaded);
+    newt__oids_free(&c->to_index);
     newt__coder_free(&c->coder);
     free(c->current);
     newt__error_clear(&c->base.error);

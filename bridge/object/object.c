@@ -60,6 +60,8 @@ void
 newt__object_list(newt__header *h)
 {
     h->written = false;
+    if (NEWT__SELDOM(h->class && h->class->n_indexes > 0 && !h->to_index))
+        h->to_index = newt__oids_add(&h->jar->to_index, h->oid);
     if (!h->listed)
         newt__cache_list(h, true);
 }
@@ -240,6 +242,20 @@ forget_current(newt__jar *c)
     c->n_current = 0;
 }
 
+/* Forgets what indexes were to look at. */
+static void
+forget_to_index(newt__jar *c)
+{
+    for (size_t i = 0; i < c->to_index.n; i++) {
+        newt__header *h = newt__cache_find(&c->cache, c->to_index.oids[i]);
+
+        if (h)
+            h->to_index = false;
+    }
+    c->to_index.n = 0;
+    c->to_index.failed = false;
+}
+
 /* Those of the changed or of the saved ones. */
 static void
 finish_ring(newt__jar *c, newt__header *oldest, newt__event event, int64_t serial)
@@ -271,6 +287,7 @@ finish(newt__jar *c, newt__event event, int64_t serial)
     newt__header *h, *next;
 
     forget_current(c);
+    forget_to_index(c);
     newt__spill_clear(&c->spill);
     c->savepoints = 0;
     c->as_loaded.n = 0;

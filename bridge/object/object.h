@@ -45,6 +45,7 @@ typedef struct newt__header {
     bool fixed : 1;      /* record has what could not be kept: read-only */
     bool failed : 1;     /* IMAGE: a setter failed */
     bool current : 1;    /* is in the connection's list of objects that must be current */
+    bool to_index : 1;   /* is in the connection's list of objects to be looked at by indexes */
     uint16_t future : 1; /* record is of a newer version of the class; fixed, too */
     uint16_t saved : 1;  /* NEW, CHANGED or DELETED, and spill.c has it as it is */
     uint16_t level : 14; /* of spill.c, if it is saved */
@@ -254,6 +255,10 @@ int newt__spill_merge(newt__spill **s, uint16_t level, newt_error *e);
  * next; 0: there is none; else a status. */
 void newt__spill_rewind(newt__spill *s);
 int newt__spill_next(newt__spill **s, newt__spilled *out, newt_error *e);
+/* A note about an object, in place of the last; it goes back with the level. */
+int newt__spill_note(newt__spill **s, int64_t oid, uint16_t level, const void *note, size_t n,
+                     newt_error *e);
+int newt__spill_noted(newt__spill **s, int64_t oid, newt__buffer *out, bool *noted, newt_error *e);
 void newt__spill_clear(newt__spill **s);
 void newt__spill_free(newt__spill **s);
 
@@ -288,6 +293,8 @@ struct newt__jar {
     newt__spill *spill;     /* or NULL */
     uint16_t savepoints;    /* within each other */
     newt__oids as_loaded;   /* oid, level, oid, level, ...: changed back, see savepoint.c */
+    newt__oids to_index;    /* asked for writing, made or deleted since indexes were put right; an
+                             * oid may be there more than once */
     bool keep;              /* what is loaded keeps its record */
     newt__current *current; /* of newt_read_current, in this transaction */
     size_t n_current, cap_current;

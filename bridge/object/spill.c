@@ -4,7 +4,7 @@
  * A table of SQLite's, in a database without a name: its pages stay in a small cache of theirs, and
  * what does not fit lies in a file that nobody else sees and that ends with the connection. Nothing
  * of it outlives the transaction, so it needs no syncs. Rows are in the order in which a commit
- * writes them.
+ * writes them. A second table has notes about objects, for indexes.
  *
  * Savepoints are SQLite's: what is rolled back is undone page by page. One is set only when there
  * is something to write after it.
@@ -25,6 +25,9 @@ typedef enum query {
     SET,
     BACK,
     RELEASE,
+    NOTE,
+    NOTED,
+    FORGET,
     N_QUERIES
 } query;
 
@@ -38,6 +41,9 @@ static const char *const queries[N_QUERIES] = {
     [SET] = "SAVEPOINT s", /* the last of the name is meant */
     [BACK] = "ROLLBACK TO s",
     [RELEASE] = "RELEASE s",
+    [NOTE] = "INSERT OR REPLACE INTO noted VALUES (?1, ?2)",
+    [NOTED] = "SELECT note FROM noted WHERE oid = ?1",
+    [FORGET] = "DELETE FROM noted",
 };
 
 /* place: stored objects first, see place_of */
@@ -46,13 +52,15 @@ static const char setup[] = "PRAGMA journal_mode = DELETE; PRAGMA synchronous = 
                             "PRAGMA page_size = 16384; PRAGMA cache_size = -4096; "
                             "CREATE TABLE spilled (place INTEGER PRIMARY KEY, serial INTEGER, "
                             "state INTEGER, lossy INTEGER, level INTEGER, record BLOB, old BLOB); "
+                            "CREATE TABLE noted (oid INTEGER PRIMARY KEY, note BLOB); "
                             "BEGIN";
 
 struct newt__spill {
     sqlite3 *db;
     sqlite3_stmt *statements[N_QUERIES];
     size_t n;
-    size_t *n_at; /* how many there were at each savepoint */
+    size_t *n_at;   /* how many there were at each savepoint */
+    size_t n_noted; /* this many times, in this transaction */
     uint16_t depth, cap;
 };
 
@@ -307,6 +315,54 @@ newt__spill_get(newt__spill **at, int64_t oid, int (*take)(void *arg, const newt
     return filled || code == SQLITE_DONE ? status : fail(at, code, e);
 }
 
+/* ---- notes ---------------------------------------------------------------------------- */
+
+int
+newt__spill_note(newt__spill **at, int64_t oid, uint16_t level, const void *note, size_t n,
+                 newt_error *e)
+{
+    int status = *at ? NEWT_OK : open_file(at, e), code;
+    sqlite3_stmt *s;
+
+    if (status == NEWT_OK)
+        status = set_all(at, level, e);
+    if (status != NEWT_OK)
+        return status;
+    s = (*at)->statements[NOTE];
+    sqlite3_bind_int64(s, 1, oid);
+    code = sqlite3_bind_blob64(s, 2, note, n, SQLITE_STATIC);
+    if (code != SQLITE_OK)
+        return fail(at, code, e);
+    (*at)->n_noted++;
+    return run(at, NOTE, e);
+}
+
+int
+newt__spill_noted(newt__spill **at, int64_t oid, newt__buffer *out, bool *noted, newt_error *e)
+{
+    sqlite3_stmt *s;
+    int code;
+
+    *noted = false;
+    if (!*at || (*at)->n_noted == 0)
+        return NEWT_OK;
+    s = (*at)->statements[NOTED];
+    sqlite3_bind_int64(s, 1, oid);
+    code = sqlite3_step(s);
+    if (code == SQLITE_ROW) {
+        const void *note = sqlite3_column_blob(s, 0);
+
+        *noted = true;
+        out->n = 0;
+        if (!newt__buffer_append(out, note, (size_t)sqlite3_column_bytes(s, 0)))
+            code = SQLITE_NOMEM;
+    }
+    sqlite3_reset(s);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? NEWT_OK : fail(at, code, e);
+}
+
+/* ---- all of them ---------------------------------------------------------------------- */
+
 void
 newt__spill_rewind(newt__spill *s)
 {
@@ -334,6 +390,18 @@ newt__spill_next(newt__spill **at, newt__spilled *out, newt_error *e)
     return code == SQLITE_DONE ? 0 : fail(at, code, e);
 }
 
+/* One of the tables, if there is anything in it. */
+static bool
+empty(newt__spill *s, query q, size_t *n)
+{
+    if (*n > 0 && sqlite3_step(s->statements[q]) != SQLITE_DONE)
+        return false;
+    if (*n > 0)
+        sqlite3_reset(s->statements[q]);
+    *n = 0;
+    return true;
+}
+
 void
 newt__spill_clear(newt__spill **at)
 {
@@ -352,14 +420,9 @@ newt__spill_clear(newt__spill **at)
         }
         sqlite3_reset(s->statements[RELEASE]);
     }
-    if (s->n == 0)
-        return;
-    if (s->n > KEPT || sqlite3_step(s->statements[EMPTY]) != SQLITE_DONE) {
+    if (s->n > KEPT || s->n_noted > KEPT || !empty(s, EMPTY, &s->n) ||
+        !empty(s, FORGET, &s->n_noted))
         close_file(at);
-        return;
-    }
-    sqlite3_reset(s->statements[EMPTY]);
-    s->n = 0;
 }
 
 void

@@ -217,6 +217,8 @@ prepare(newt_conn *c)
     if (status == NEWT_OK)
         status = newt__marks_check(&c->jar);
     if (status == NEWT_OK)
+        status = newt__index_flush(&c->jar, true);
+    if (status == NEWT_OK)
         status = newt__unreachable_tell(c);
     newt__description_get(c, &own);
     if (status == NEWT_OK)

@@ -183,6 +183,8 @@ merge(newt__conflicts *q, newt__clashed *s, newt_error *error)
         s->refused = status > 0;
         status = s->refused ? NEWT_ECONFLICT : status;
     }
+    if (status == NEWT_OK && !newt__index_may_merge(s->h->class, old, committed, s->h, ours))
+        status = NEWT_ECONFLICT;
     if (status == NEWT_OK && !newt__header_keep(ours, s->record, s->n))
         status = newt__fail_memory(&e);
     if (status == NEWT_OK) {

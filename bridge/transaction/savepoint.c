@@ -62,6 +62,8 @@ newt_savepoint(newt_conn *c, int64_t *savepoint)
     if (status == NEWT_OK)
         status = newt__marks_check(&c->jar);
     if (status == NEWT_OK)
+        status = newt__index_flush(&c->jar, false);
+    if (status == NEWT_OK)
         status = newt__resources_savepoint(c, c->last_savepoint + 1);
     if (status == NEWT_OK)
         status = newt__objects_save(&c->jar);

@@ -4,7 +4,7 @@
 #ifndef NEWT_TRANSACTION_H
 #define NEWT_TRANSACTION_H
 
-#include "../object/object.h"
+#include "../index/index.h"
 
 struct newt_db {
     newt_error error;

@@ -431,7 +431,7 @@ built_in(void **state)
         n++;
     assert_string_equal(newt__class_find(cs, &newt_queue_class)->name, "newt.Queue");
     assert_non_null(newt__class_named(cs, "newt.QueueLane", 14)->tree);
-    assert_int_equal(n, 7);
+    assert_int_equal(n, 9);
     assert_ptr_equal(newt__class_intern(cs, "Foo", 3), newt__class_intern(cs, "Food", 3));
     assert_string_equal(newt__class_intern(cs, "Food", 4), "Food");
     newt__classes_free(cs);
