@@ -225,7 +225,8 @@ $(foreach k,$(KINDS),$(eval $(call test_kind,$(k))))
 $(B)/tests/faults/joining: $(B)/obj/examples/joining/file.o $(B)/obj/examples/joining/database.o
 
 # The library's memory is the test's.
-$(B)/tests/bridge/server_memory $(B)/tests/storages/layers_memory $(B)/tests/storages/sqlite_memory: \
+$(B)/tests/bridge/server_memory $(B)/tests/storages/layers_memory $(B)/tests/storages/sqlite_memory \
+	$(B)/tests/storages/indexes_memory: \
 	TEST_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
 # The fuzzers have the codec compiled in, with the coverage that libFuzzer asks for.
