@@ -6,6 +6,16 @@ program='
 #include <newtdb.h>
 struct note { newt_text text; NEWT_ARRAY(newt_ref) refs; NEWT_MAP(double) weights; };
 NEWT_DECLARE(note);
+NEWT_DECLARE_INDEX(by_text, note, text);
+int64_t notes(newt_conn *c, const char *text) {
+    by_text_range_of range = by_text_range_of();
+    by_text_key key;
+    key.text = newt_str(text);
+    range.equal = &key;
+    by_text_cursor at = by_text_range(c, &range);
+    while (by_text_next(&at) == 1) note_done(note_read(c, at.ref));
+    return by_text_count(c, &range);
+}
 int words(newt_conn *c, note_ref r) {
     const note *n = note_read(c, r);
     if (!n) return newt_status(c);

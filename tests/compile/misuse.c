@@ -82,6 +82,9 @@ NEWT_CLASS(book, "Book", 2, NULL, NEWT_FIELD(struct book, title),
            NEWT_MAPOF_STRUCTS(struct book, printers, address), NEWT_PAIRSOF(struct book, errata),
            NEWT_ENUMS(struct book, bindings, binding_names));
 
+NEWT_DECLARE_INDEX2(books_by_author, book, author, copies);
+NEWT_INDEX2(books_by_author, "books.author", book, author, copies, .unique = false);
+
 int library(newt_conn *c, void *arg);
 
 int
@@ -131,6 +134,8 @@ library(newt_conn *c, void *arg)
         b->copies++;
     book_done(again);
     author_done(a);
+    if (books_by_author_get(c, (books_by_author_key){.author = *who, .copies = 1}, NULL) < 0)
+        return newt_status(c);
     return newt_set_root(c, "author", author_id(a).any);
 }
 
@@ -379,4 +384,20 @@ bad(struct newt_list *l, newt_ref r)
 {
     l->items.items[0] = r;
 }
+#elif defined(BAD41) /* a key of another type; error: incompatible type */
+int bad(newt_conn *c, book_ref b);
+int
+bad(newt_conn *c, book_ref b)
+{
+    return books_by_author_get(c, (books_by_author_key){.author = b}, NULL);
+}
+#elif defined(BAD42) /* what is found is of another class; error: incompatible.pointer */
+int bad(newt_conn *c, books_by_author_key k, author_ref *found);
+int
+bad(newt_conn *c, books_by_author_key k, author_ref *found)
+{
+    return books_by_author_get(c, k, found);
+}
+#elif defined(BAD43) /* an index over what is no field; error: no member */
+NEWT_DECLARE_INDEX(books_by_nothing, book, nothing);
 #endif
