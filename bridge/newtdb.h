@@ -89,7 +89,8 @@ enum {
     NEWT_ETHREAD = -13,  /* used from two threads at once (seen where the server is asked, and by
                           * every call in debug mode), or in a child after fork() (by every call) */
     NEWT_EUNIQUE = -14,  /* another object has a value that a unique index or an exclusion
-                          * constraint over the projection allows once; newt_error_constraint() */
+                          * constraint over the projection, or a unique newt_index, allows once;
+                          * newt_error_constraint() */
     NEWT_EDOOMED = -15   /* newt_doom() was called: the transaction can only be aborted */
 };
 
@@ -1154,6 +1155,8 @@ enum {
     NEWT_INDEX_TEXT = 2    /* for words in texts */
 };
 /*
+ * (Indexes that need no SQL, in every storage, are in newtdb_index.h.)
+ *
  * Makes an index over the projection, of objects of one class (class_name NULL: of all), for stores
  * in SQLite; an index that is there already, with the same class, content and flags, stays as it
  * is. what is SQL: one or more expressions over the columns of newt, such as "state->>'title'", as

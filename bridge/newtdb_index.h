@@ -141,6 +141,7 @@ typedef struct newt_index_building {
  * name with another definition (class, fields, kinds, unique, where): call with `rebuild`, once no
  * program with the other one is left. Names that are added to the end of an enum are no other
  * definition. NEWT_EUNIQUE: two objects have the same key: change one, and call again.
+ * NEWT_ECONFLICT: others were faster, ten times: call again.
  */
 NEWT_API int newt_index_build(newt_conn *c, const newt_index *x, newt_index_building *b) NEWT_CHECK;
 /*

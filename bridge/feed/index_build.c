@@ -11,7 +11,8 @@
 #include <stdlib.h>
 
 enum {
-    OBJECTS = 1000 /* also in newtdb_index.h */
+    OBJECTS = 1000, /* also in newtdb_index.h */
+    FEW_TRIES = 3
 };
 
 typedef struct filling {
@@ -128,17 +129,32 @@ fill(newt_conn *c, void *arg)
     return status == NEWT_OK ? go_on(f, c) : status;
 }
 
+/* The next objects, in one transaction; NEWT_ECONFLICT: others have changed one of them, again and
+ * again. */
+static int
+fill_some(filling *f, newt_conn *c, size_t most)
+{
+    newt_transact_options few = {.size = sizeof few, .attempts = most > 1 ? FEW_TRIES : 0};
+    int status = newt__index_scan_next(&f->scan, f->after, most);
+
+    return status == NEWT_OK ? newt_transact(c, fill, f, &few) : status;
+}
+
 /* Fills one index, as far as the call goes. *over: all of it. */
 static int
 build_one(filling *f, newt_conn *c, int64_t *left, bool *over)
 {
+    size_t step = NEWT__INDEX_BATCH;
     int status = newt_transact(c, look, f, NULL);
 
     *over = f->tree.filled;
     while (status == NEWT_OK && !*over && *left > 0) {
-        status = newt__index_scan_next(&f->scan, f->after, (size_t)*left);
-        if (status == NEWT_OK)
-            status = newt_transact(c, fill, f, NULL);
+        status = fill_some(f, c, (int64_t)step < *left ? step : (size_t)*left);
+        if (status == NEWT_ECONFLICT && f->scan.n_scanned > 1) {
+            step = f->scan.n_scanned / 2; /* fewer are sooner done */
+            status = NEWT_OK;
+            continue;
+        }
         if (status != NEWT_OK)
             break;
         if (f->moved) {
@@ -146,6 +162,7 @@ build_one(filling *f, newt_conn *c, int64_t *left, bool *over)
             *over = f->tree.filled;
             continue;
         }
+        step = step < NEWT__INDEX_BATCH / 2 ? 2 * step : NEWT__INDEX_BATCH;
         *over = f->scan.over;
         *left -= (int64_t)f->scan.n_scanned;
         f->b->looked += (int64_t)f->scan.n_scanned;

@@ -804,22 +804,34 @@ write_all(void *arg)
             print_message("# %s\n", error_text(newt_conn_error(c)));
             w->failed = "newt_transact";
         }
-        w->written++;
+        __atomic_fetch_add(&w->written, 1, __ATOMIC_RELAXED);
+        pause_ms(on_memory() ? 0 : 1); /* the store is not theirs alone */
     }
     newt_close(c);
     return NULL;
 }
 
+enum {
+    WRITERS = 3
+};
+
+static int64_t
+written_by(const writer writers[WRITERS])
+{
+    int64_t n = 0;
+
+    for (int i = 0; i < WRITERS; i++)
+        n += __atomic_load_n(&writers[i].written, __ATOMIC_RELAXED);
+    return n;
+}
+
 static void
 test_build_beside(void **state)
 {
-    enum {
-        WRITERS = 3
-    };
     thing_ref refs[OLD_THINGS];
     writer writers[WRITERS];
-    int64_t written = 0;
-    int rounds = brief() || on_server() ? 3 : 8;
+    int64_t enough = brief() ? 100 : 500;
+    int rounds = 0;
     bool stop = false;
     newt_db *old;
     uint64_t seed = take_seed();
@@ -838,7 +850,7 @@ test_build_beside(void **state)
         writers[i] = (writer){.s = &s, .refs = refs, .seed = seed + (uint64_t)i, .stop = &stop};
         assert_int_equal(pthread_create(&writers[i].thread, NULL, write_all, &writers[i]), 0);
     }
-    for (int i = 0; i < rounds; i++) {
+    for (; rounds < 3 || written_by(writers) < enough; rounds++) {
         newt_index_building b = {.size = sizeof b, .objects = 20, .rebuild = true};
 
         while (!b.over) {
@@ -853,9 +865,9 @@ test_build_beside(void **state)
         pthread_join(writers[i].thread, NULL);
         if (writers[i].failed)
             fail_msg("%s", writers[i].failed);
-        written += writers[i].written;
     }
-    print_message("# %lld transactions beside\n", (long long)written);
+    print_message("# filled %d times beside %lld transactions\n", rounds,
+                  (long long)written_by(writers));
     check_indexes(s.a);
     store_close(&s);
 }
@@ -1088,6 +1100,47 @@ test_check(void **state)
     store_close(&s);
 }
 
+/* What newt_upgrade_all changes is put right, too. */
+static int
+delay(newt_conn *c, void *object, const newt_record *record, void *arg)
+{
+    struct thing *t = object;
+
+    (void)c;
+    (void)record;
+    (void)arg;
+    t->due.days += 1000;
+    return NEWT_OK;
+}
+
+static void
+test_upgraded(void **state)
+{
+    newt_upgrade u = {.size = sizeof u, .work = delay};
+    by_due_key from = {.due = {1000}, .code = newt_str("")};
+    thing_ref refs[OLD_THINGS];
+    newt_db *old;
+    store s;
+
+    (void)state;
+    store_make(&s, "indexes");
+    old = open_plain(&s);
+    make_old(old, refs);
+    s.db = store_db(&s, things, (newt_options){0});
+    newt_db_close(old);
+    s.a = connect_(s.db);
+    s.b = connect_(s.db);
+    build(s.a, NULL);
+    while (!u.over)
+        ok(s.a, newt_upgrade_all(s.a, &thing_class, &u));
+    begin(s.a);
+    assert_int_equal(by_due_count(s.a, &(by_due_range_of){.from = &from}), OLD_THINGS);
+    assert_int_equal(by_due_count(s.a, NULL), OLD_THINGS);
+    newt_abort(s.a);
+    check_indexes(s.b);
+    store_close(&s);
+}
+
 /* ---- tables
  * ------------------------------------------------------------------------------------------ */
 
@@ -1164,6 +1217,7 @@ static const struct CMUnitTest indexes[] = {
     cmocka_unit_test(test_definitions),
     cmocka_unit_test(test_enum_names),
     cmocka_unit_test(test_check),
+    cmocka_unit_test(test_upgraded),
     cmocka_unit_test(test_refused),
 };
 
