@@ -123,14 +123,16 @@ typedef struct newt__path {
  * it). key NULL: the first leaf; after: the last. NULL: the connection's error. */
 const newt__node *newt__descend(const newt__btree *b, const void *key, uint32_t parts, bool after,
                                 newt__path *path);
-/* The leaf before (or after) that of the path, which leads there then. *leaf NULL: there is none.
- */
-int newt__path_step(const newt__btree *b, newt__path *path, bool back, const newt__node **leaf);
-
-/* Loads the leaves after (before) that of the path, at most `ahead` of them under the same node and
- * none that begins beyond the limit, in one round trip, if the next is not there. */
-int newt__path_fetch(const newt__btree *b, const newt__path *path, bool back, const void *limit,
-                     uint32_t parts, uint32_t ahead);
+/* What a scan loads before it comes there. */
+typedef struct newt__ahead {
+    uint32_t most;     /* children of one node, in one round trip */
+    const void *limit; /* none that begins beyond this key; or NULL */
+    uint32_t parts;    /* of it that count */
+} newt__ahead;
+/* The leaf after (before) that of the path, which leads there then. *leaf NULL: there is none.
+ * ahead NULL: only that leaf is loaded. */
+int newt__path_step(const newt__btree *b, newt__path *path, bool back, const newt__ahead *ahead,
+                    const newt__node **leaf);
 
 /* ---- changes (change.c): a failure breaks the transaction -------------------------------------
  */

@@ -97,12 +97,11 @@ static int
 next_leaf(newt_btree_cursor *at, const newt__btree *b, newt__path *path, const newt__node **leaf)
 {
     const newt_btree_range *r = &at->range;
-    int status = newt__path_fetch(b, path, r->descending, r->descending ? r->from : r->to, r->parts,
-                                  at->ahead_);
+    newt__ahead ahead = {at->ahead_, r->descending ? r->from : r->to, r->parts};
 
     if (at->ahead_ < NEWT__MOST_AHEAD)
         at->ahead_ *= 2;
-    return status == NEWT_OK ? newt__path_step(b, path, r->descending, leaf) : status;
+    return newt__path_step(b, path, r->descending, &ahead, leaf);
 }
 
 /* Whether the entry at which the cursor was is where it was. */

@@ -47,8 +47,37 @@ newt__descend(const newt__btree *b, const void *key, uint32_t parts, bool after,
     return node;
 }
 
+/* Loads the child at a place and, on the way of a scan, those after (before) it, as far as they
+ * reach what is wanted, unless it is there: then those after it have been loaded with it. */
+static int
+fetch(const newt__btree *b, const newt__node *node, uint32_t at, bool back, const newt__ahead *x)
+{
+    enum {
+        INNER = 16 /* of these fewer are needed, for each leads to many */
+    };
+    uint32_t most = node->level_ > 1 && x->most > INNER ? INNER : x->most;
+    uint32_t there = back ? at + 1 : node->children_.n - at, n = there < most ? there : most;
+    uint32_t from = back ? at + 1 - n : at;
+    int status;
+
+    if (n <= 1 || newt__cache_find(&b->c->cache, child_at(node, at).oid))
+        return NEWT_OK;
+    if (x->limit && !back)
+        while (n > 1 &&
+               newt__key_compare(b->t, b->t->keys, node, from + n - 2, x->limit, x->parts) > 0)
+            n--;
+    if (x->limit && back)
+        while (n > 1 && newt__key_compare(b->t, b->t->keys, node, from, x->limit, x->parts) < 0)
+            from++, n--;
+    newt__object_pin(newt__header_of(node));
+    status = newt_prefetch(newt__conn_of(b->c), node->children_.items + from, n);
+    newt__node_done(node);
+    return status;
+}
+
 int
-newt__path_step(const newt__btree *b, newt__path *path, bool back, const newt__node **leaf)
+newt__path_step(const newt__btree *b, newt__path *path, bool back, const newt__ahead *ahead,
+                const newt__node **leaf)
 {
     const newt__node *node = NULL;
     int level = 1;
@@ -68,8 +97,12 @@ newt__path_step(const newt__btree *b, newt__path *path, bool back, const newt__n
     if (level == path->levels)
         return NEWT_OK;
     while (level > 0) {
-        newt_ref r = child_at(node, path->steps[level].at);
+        uint32_t at = path->steps[level].at;
+        newt_ref r = child_at(node, at);
+        int status = ahead ? fetch(b, node, at, back, ahead) : NEWT_OK;
 
+        if (status != NEWT_OK)
+            return status;
         level--;
         node = newt__node_read(b, r, level);
         if (!node)
@@ -78,40 +111,4 @@ newt__path_step(const newt__btree *b, newt__path *path, bool back, const newt__n
     }
     *leaf = node;
     return NEWT_OK;
-}
-
-int
-newt__path_fetch(const newt__btree *b, const newt__path *path, bool back, const void *limit,
-                 uint32_t parts, uint32_t ahead)
-{
-    const newt__node *node;
-    uint32_t from, n = 0, at = path->steps[1].at;
-    int status;
-
-    if (path->levels < 2)
-        return NEWT_OK;
-    node = newt__node_read(b, path->steps[1].node, 1);
-    if (!node)
-        return b->c->base.error.status;
-    if (back) {
-        n = at < ahead ? at : ahead;
-        from = at - n;
-    } else {
-        from = at + 1;
-        n = node->children_.n > from ? node->children_.n - from : 0;
-        n = n < ahead ? n : ahead;
-    }
-    /* a child that is there already: those after it have been fetched with it */
-    if (n == 0 || newt__cache_find(&b->c->cache, child_at(node, back ? at - 1 : from).oid))
-        return NEWT_OK;
-    if (limit && !back)
-        while (n > 1 && newt__key_compare(b->t, b->t->keys, node, from + n - 2, limit, parts) > 0)
-            n--;
-    if (limit && back)
-        while (n > 1 && newt__key_compare(b->t, b->t->keys, node, from, limit, parts) < 0)
-            from++, n--;
-    newt__object_pin(newt__header_of(node));
-    status = newt_prefetch(newt__conn_of(b->c), node->children_.items + from, n);
-    newt__node_done(node);
-    return status;
 }

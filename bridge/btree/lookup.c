@@ -165,6 +165,7 @@ add_counters(const newt__btree *b, const newt__node *root)
 static int64_t
 add_leaves(const newt__btree *b)
 {
+    const newt__ahead ahead = {.most = NEWT__MOST_AHEAD};
     newt__path path;
     const newt__node *leaf = newt__descend(b, NULL, 0, false, &path);
     int64_t length = 0;
@@ -175,9 +176,7 @@ add_leaves(const newt__btree *b)
         int status;
 
         length += newt__node_n(b->t, leaf);
-        status = newt__path_fetch(b, &path, false, NULL, 0, NEWT__MOST_AHEAD);
-        if (status == NEWT_OK)
-            status = newt__path_step(b, &path, false, &leaf);
+        status = newt__path_step(b, &path, false, &ahead, &leaf);
         if (status != NEWT_OK)
             return status;
     }

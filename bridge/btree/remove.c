@@ -38,7 +38,7 @@ relink(const newt__btree *b, const newt__path *path, newt_ref next)
     newt__path before = *path;
     const newt__node *leaf;
     newt__node *writable;
-    int status = newt__path_step(b, &before, true, &leaf);
+    int status = newt__path_step(b, &before, true, NULL, &leaf);
 
     if (status != NEWT_OK)
         return newt__btree_break(b);
