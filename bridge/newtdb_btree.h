@@ -88,7 +88,7 @@ typedef struct newt_btree_cursor {
     newt_btree_range range;
     newt_ref node_;
     const void *leaf_; /* that node, pinned; or NULL */
-    uint32_t at_, ahead_;
+    uint32_t at_, ahead_, epoch_;
     uint8_t state_;
     bool moved_;
     int status_;

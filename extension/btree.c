@@ -222,7 +222,7 @@ newt_pg_btree_get(PG_FUNCTION_ARGS)
 
 /* ---- how many ------------------------------------------------------------------------------- */
 
-/* The value of a newt.Length. */
+/* The value of a newt.Count. */
 static int64
 counter(newt_pg_range *range, int64 zoid)
 {

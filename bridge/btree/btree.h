@@ -104,6 +104,8 @@ void newt__key_give(const newt__tree *t, const newt__node *leaf, uint32_t i, voi
 uint32_t newt__entry_bytes(const newt__tree *t, const newt__node *node, uint32_t i);
 /* The same of all of them, and the children. */
 uint32_t newt__node_bytes(const newt__tree *t, const newt__node *node);
+/* A bound whose first parts are no nulls, which no key has; else NEWT_EINVAL. */
+int newt__bound_check(const newt__btree *b, const void *key, uint32_t parts);
 /* A key that can be in a tree; else NEWT_EINVAL or NEWT_ELIMIT. */
 int newt__key_check(const newt__btree *b, const void *key);
 

@@ -20,7 +20,7 @@ newt__counts_grow(const newt__btree *b, newt__node *root, int64_t n)
     newt__array_layout *counts = (newt__array_layout *)(void *)&root->counts_;
 
     while (counts->n < wanted) {
-        struct newt_length *count = newt_new(c, &newt_length_class);
+        struct newt_length *count = newt_new(c, &newt__count_class);
 
         if (!count)
             return newt__btree_break(b);
@@ -106,7 +106,7 @@ newt__counts_add(const newt__btree *b, int64_t n)
     r = count_of(b, root);
     if (newt_is_null(r) || n == 0)
         return NEWT_OK;
-    count = newt_write(newt__conn_of(b->c), r, &newt_length_class);
+    count = newt_write(newt__conn_of(b->c), r, &newt__count_class);
     if (!count)
         return newt__btree_break(b);
     status = newt_length_change(count, n);

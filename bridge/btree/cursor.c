@@ -26,10 +26,9 @@ leave(newt_btree_cursor *at)
 void
 newt_btree_close(newt_btree_cursor *at)
 {
-    /* an end of the transaction has forgotten all pins, and may have freed the leaf */
-    if (at->leaf_ && at->c &&
-        newt__cache_find(&newt__jar_of(at->c)->cache, at->node_.oid) == newt__header_of(at->leaf_))
-        newt__node_done(at->leaf_);
+    /* the end of the transaction has forgotten all pins, and may have freed the leaf */
+    if (at->c && at->epoch_ == newt__jar_of(at->c)->epoch)
+        leave(at);
     at->leaf_ = NULL;
     at->state_ = CLOSED;
 }
@@ -42,13 +41,20 @@ newt_btree_open(newt_conn *c, newt_ref tree, const newt_class *k, const newt_btr
 
     if (range)
         at.range = *range;
+    at.epoch_ = newt__jar_of(c)->epoch;
     at.status_ = newt__btree_open(&b, c, tree, k);
-    if (at.status_ != NEWT_OK) {
-        at.state_ = CLOSED;
-        return at;
-    }
-    if (at.range.parts == 0 || at.range.parts > b.t->n_keys)
+    if (at.status_ == NEWT_OK && at.range.parts > b.t->n_keys)
+        at.status_ = newt__base_fail(&b.c->base, NEWT_EINVAL, tree.oid,
+                                     "a range over %u parts of the keys of %s, which have %u",
+                                     at.range.parts, k->name, b.t->n_keys);
+    if (at.status_ == NEWT_OK && at.range.parts == 0)
         at.range.parts = (uint8_t)b.t->n_keys;
+    if (at.status_ == NEWT_OK && at.range.from)
+        at.status_ = newt__bound_check(&b, at.range.from, at.range.parts);
+    if (at.status_ == NEWT_OK && at.range.to)
+        at.status_ = newt__bound_check(&b, at.range.to, at.range.parts);
+    if (at.status_ != NEWT_OK)
+        at.state_ = CLOSED;
     return at;
 }
 
@@ -149,10 +155,20 @@ step(newt_btree_cursor *at, const newt__btree *b, const void *key)
 static int
 resume(newt_btree_cursor *at, newt__btree *b)
 {
+    newt__jar *c = newt__jar_of(at->c);
+    int status = newt__base_enter(&c->base);
+
+    if (status != NEWT_OK)
+        return status;
+    if (at->epoch_ != c->epoch) {
+        at->leaf_ = NULL; /* its pin has ended, and it may be gone */
+        return newt__base_fail(&c->base, NEWT_EINVAL, at->tree.oid,
+                               "the cursor is of an earlier transaction");
+    }
     if (at->state_ == CLOSED)
-        return at->status_ != NEWT_OK ? at->status_
-                                      : newt__base_fail(&newt__jar_of(at->c)->base, NEWT_EINVAL,
-                                                        at->tree.oid, "the cursor is closed");
+        return newt__base_fail(&c->base, at->status_ < 0 ? at->status_ : NEWT_EINVAL, at->tree.oid,
+                               at->status_ < 0 ? "the cursor could not be opened"
+                                               : "the cursor is closed");
     return newt__btree_open(b, at->c, at->tree, at->class_);
 }
 
@@ -162,7 +178,7 @@ newt_btree_next(newt_btree_cursor *at, void *key, void *value)
     newt__btree b;
     int status;
 
-    if (at->state_ == CLOSED)
+    if (at->state_ == CLOSED && (at->status_ == 0 || newt__jar_of(at->c)->base.error.status != 0))
         return at->status_;
     status = resume(at, &b);
     if (status == NEWT_OK)

@@ -152,7 +152,7 @@ add_counters(const newt__btree *b, const newt__node *root)
     if (status != NEWT_OK)
         return status;
     for (uint32_t i = 0; i < root->counts_.n; i++) {
-        const struct newt_length *count = newt_read(c, counts[i], &newt_length_class);
+        const struct newt_length *count = newt_read(c, counts[i], &newt__count_class);
 
         if (!count)
             return b->c->base.error.status;

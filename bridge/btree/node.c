@@ -76,8 +76,12 @@ newt__btree_open(newt__btree *b, newt_conn *conn, newt_ref r, const newt_class *
     const newt__header *h;
     const char *fault;
 
-    if (NEWT__SELDOM(!node))
+    if (NEWT__SELDOM(!node)) {
+        if (r.oid == 0 && c->base.error.status == NEWT_EINVAL)
+            newt__base_fail(&c->base, NEWT_EINVAL, 0,
+                            "the reference to a tree of class \"%s\" is null", k ? k->name : "");
         return c->base.error.status;
+    }
     newt__node_done(node);
     h = newt__header_of(node);
     *b = (newt__btree){.c = c, .table = k, .t = h->class->tree, .root = r, .top = node};
@@ -387,6 +391,39 @@ newt__node_has(const newt__tree *t, const newt__node *node, uint32_t at, const v
            newt__key_compare(t, t->keys, node, at, key, t->n_keys) == 0;
 }
 
+/* "a key", or "part 2 of a key", for messages. */
+static const char *
+part_name(const newt__tree *t, uint32_t part)
+{
+    static const char *const names[NEWT__MOST_KEYS] = {"part 1 of a key", "part 2 of a key",
+                                                       "part 3 of a key"};
+
+    return t->n_keys == 1 ? "a key" : names[part];
+}
+
+static bool
+is_null(const newt__field *f, const void *p)
+{
+    return f->nullable && newt__is_null(f->f.kind, p);
+}
+
+int
+newt__bound_check(const newt__btree *b, const void *key, uint32_t parts)
+{
+    for (uint32_t part = 0; part < parts; part++) {
+        if (!is_null(b->t->keys[part], (const char *)key + b->t->key_at[part]))
+            continue;
+        newt__base_fail(&b->c->base, NEWT_EINVAL, b->root.oid,
+                        "a bound of a range of the tree %s %lld is null in %s", b->table->name,
+                        (long long)b->root.oid, part_name(b->t, part));
+        if (part > 0)
+            newt__fail_hint(&b->c->base.error,
+                            ".parts says how many parts of the bounds are compared.");
+        return NEWT_EINVAL;
+    }
+    return NEWT_OK;
+}
+
 int
 newt__key_check(const newt__btree *b, const void *key)
 {
@@ -396,21 +433,20 @@ newt__key_check(const newt__btree *b, const void *key)
         const newt__field *f = t->keys[part];
         const void *p = (const char *)key + t->key_at[part];
 
-        if (f->nullable && newt__is_null(f->f.kind, p))
+        if (is_null(f, p))
             return newt__base_fail(&b->c->base, NEWT_EINVAL, b->root.oid,
-                                   "the tree %s %lld was given a key that is null", b->table->name,
-                                   (long long)b->root.oid);
+                                   "the tree %s %lld was given null as %s", b->table->name,
+                                   (long long)b->root.oid, part_name(t, part));
         if (f->f.kind == NEWT_K_REF && ((const newt_ref *)p)->oid < 0)
             return newt__base_fail(&b->c->base, NEWT_EINVAL, b->root.oid,
-                                   "the tree %s %lld was given a key with a negative oid",
-                                   b->table->name, (long long)b->root.oid);
+                                   "the tree %s %lld was given a negative oid as %s",
+                                   b->table->name, (long long)b->root.oid, part_name(t, part));
         if ((f->f.kind == NEWT_K_TEXT || f->f.kind == NEWT_K_BYTES) &&
             ((const newt_bytes *)p)->n > NEWT_BTREE_KEY)
             return newt__base_fail(&b->c->base, NEWT_ELIMIT, b->root.oid,
-                                   "the tree %s %lld was given a key of %u bytes, but the limit is "
-                                   "%d",
+                                   "the tree %s %lld was given %u bytes as %s, but the limit is %d",
                                    b->table->name, (long long)b->root.oid,
-                                   ((const newt_bytes *)p)->n, NEWT_BTREE_KEY);
+                                   ((const newt_bytes *)p)->n, part_name(t, part), NEWT_BTREE_KEY);
     }
     return NEWT_OK;
 }

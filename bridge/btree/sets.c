@@ -201,6 +201,11 @@ make(newt_conn *c, mix *m, const newt_ref *trees, const newt_class *k)
     if (newt_is_null(r) || newt__btree_open(&b, c, r, k) != NEWT_OK)
         return none;
     m->b = &b;
+    if (m->op < NEWT_UNION || m->op > NEWT_DIFFERENCE) {
+        newt__base_fail(&b.c->base, NEWT_EINVAL, 0, "%d is no operation on trees", (int)m->op);
+        newt__btree_break(&b);
+        return none;
+    }
     if (m->weighed &&
         (m->op == NEWT_DIFFERENCE || !b.t->values || b.t->values->f.size != sizeof(int64_t) ||
          (b.t->values->f.kind != NEWT_K_INT && b.t->values->f.kind != NEWT_K_UINT &&
@@ -210,7 +215,7 @@ make(newt_conn *c, mix *m, const newt_ref *trees, const newt_class *k)
                                                  : "the values of the tree %s are no numbers of 64 "
                                                    "bits, so they have no weighted sum",
                         k->name);
-        newt_delete(c, r);
+        newt__btree_break(&b);
         return none;
     }
     return mix_all(m, c, trees, k) == NEWT_OK ? r : none;

@@ -124,6 +124,15 @@ newt__tree_build(newt__block **blocks, newt__class *k, newt_error *e)
     n_fields = (uint32_t)(sizeof members / sizeof *members) + 2 * t->n_keys + (t->values != NULL);
     if (k->n_fields != n_fields)
         return newt__class_refuse(e, "class \"%s\" of trees has fields that no node has", k->name);
+    if (k->size !=
+        sizeof(newt__node) + (2 * t->n_keys + (t->values != NULL)) * sizeof(newt__array_layout)) {
+        newt__class_refuse(e,
+                           "class \"%s\" of trees has keys of %u parts, but its struct has others",
+                           k->name, t->n_keys);
+        newt__fail_hint(e,
+                        "What NEWT_DECLARE_BTREE2 declares is defined by NEWT_BTREE2, and so on.");
+        return false;
+    }
     t->node_bytes = given->node_bytes ? given->node_bytes : NEWT_BTREE_NODE;
     t->base_bytes = k->name_n;
     for (uint32_t i = 0; i < k->n_fields; i++)

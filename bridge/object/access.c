@@ -18,6 +18,7 @@ explain(newt__jar *c, newt__header *h, const newt_class *table)
     if (!k) {
         newt__header_fail(h, NEWT_ECLASS, "class \"%s\" is not one of this database",
                           table && table->name ? table->name : "");
+        newt__fail_hint(&c->base.error, "List its table in the classes of newt_db_open.");
         return NULL;
     }
     if (!bag || (bag->class_name &&
@@ -83,6 +84,7 @@ newt_new(newt_conn *conn, const newt_class *table)
         newt__base_fail(&c->base, NEWT_ECLASS, 0, "class \"%s\" is not one of this database%s",
                         table && table->name ? table->name : "",
                         k ? ", but only embedded in others" : "");
+        newt__fail_hint(&c->base.error, "List its table in the classes of newt_db_open.");
         return NULL;
     }
     if (newt__next_oid(c, &oid) != NEWT_OK)

@@ -34,3 +34,12 @@ merge_length(const void *old, const void *committed, void *ours, void *arg)
 
 static const newt_hooks length_hooks = {.size = sizeof length_hooks, .resolve = merge_length};
 NEWT_CLASS(newt_length, "newt.Length", 1, &length_hooks, NEWT_FIELD(struct newt_length, value));
+const newt_class newt__count_class = {.class_size = sizeof(newt_class),
+                                      .field_size = sizeof(newt_field),
+                                      .size = sizeof(struct newt_length),
+                                      .name = "newt.Count",
+                                      .version = 1,
+                                      .n_fields = 1,
+                                      .fields = newt_length_fields_,
+                                      .hooks = &length_hooks,
+                                      .flags = NEWT_C_SKIP};

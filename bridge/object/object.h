@@ -499,6 +499,8 @@ int newt__refuse_json(newt__header *h, const void *p, const char *key, const cha
 
 /* newt.Root: the named roots, a struct newt_map; oid 1. */
 extern const newt_class newt__root_class;
+/* newt.Count: a struct newt_length that has no JSONB, for what is counted by the library. */
+extern const newt_class newt__count_class;
 
 /* Resolvers of maps and sets (merge_keys.c). */
 int newt__merge_map(const void *old, const void *committed, void *ours, void *arg);

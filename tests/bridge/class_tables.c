@@ -112,6 +112,10 @@ NEWT_BTREE(real_tree, "RealTree", NEWT_VALUES(real_tree));
 NEWT_DECLARE_BTREE(narrow_tree, int32_t, int64_t);
 NEWT_BTREE(narrow_tree, "NarrowTree", NEWT_VALUES(narrow_tree));
 
+/* Declared with two parts, defined with one. */
+NEWT_DECLARE_BTREE2(half_tree, newt_text, newt_text, int64_t);
+NEWT_BTREE(half_tree, "HalfTree", NEWT_VALUES(half_tree));
+
 /* Tables that say that they are of trees, and have not the fields of a node. */
 static void
 trees(void **state)
@@ -123,6 +127,7 @@ trees(void **state)
     (void)state;
     assert_class_refused(&real_tree_class,
                          "field \"keys\" of class \"RealTree\" cannot be the key");
+    assert_class_refused(&half_tree_class, "keys of 1 parts, but its struct has others");
     assert_class_refused(&narrow_tree_class, "of kind int with 4 bytes");
 #define REFUSE(words, ...)                                                                         \
     k = good_tree_class;                                                                           \
@@ -431,7 +436,7 @@ built_in(void **state)
         n++;
     assert_string_equal(newt__class_find(cs, &newt_queue_class)->name, "newt.Queue");
     assert_non_null(newt__class_named(cs, "newt.QueueLane", 14)->tree);
-    assert_int_equal(n, 9);
+    assert_int_equal(n, 10);
     assert_ptr_equal(newt__class_intern(cs, "Foo", 3), newt__class_intern(cs, "Food", 3));
     assert_string_equal(newt__class_intern(cs, "Food", 4), "Food");
     newt__classes_free(cs);

@@ -242,7 +242,7 @@ refusal_of(run *r, const writer *w)
             return NODE_REMOVED;
     c = connect_(r->db);
     begin(c);
-    if (strcmp(newt_class_name(c, node), "newt.Length") == 0) {
+    if (strcmp(newt_class_name(c, node), "newt.Count") == 0) {
         why = COUNTER;
     } else {
         now_ = newt_read(c, node, r->x->k);
@@ -333,7 +333,7 @@ remove_tree(run *r)
     ok(r->s.a, newt_class_counts(r->s.a, &counts, &n));
     for (size_t i = 0; i < n; i++)
         if (strcmp(counts[i].class_name, r->x->k->name) == 0 ||
-            strcmp(counts[i].class_name, "newt.Length") == 0)
+            strcmp(counts[i].class_name, "newt.Count") == 0)
             fail_msg("%lld objects of %s are left", (long long)counts[i].objects,
                      counts[i].class_name);
     free(counts);

@@ -317,7 +317,7 @@ test_counters(void **state)
     begin(s.a);
     root = newt_read(s.a, tree, &text_set_class);
     count = root->counts_.items[0];
-    ok(s.a, newt_length_change(newt_length_write(s.a, newt_length_of(count)), 1));
+    ok(s.a, newt_length_change(newt_write(s.a, count, &newt__count_class), 1));
     commit(s.a);
     assert_found(tree, "has counters that do not give the number");
     assert_repaired(N, N);

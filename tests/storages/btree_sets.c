@@ -226,7 +226,12 @@ test_weigh(void **state)
     assert_true(v == INT64_MAX - 1);
     assert_true(newt_is_null(int_tree_weigh(s.a, NEWT_DIFFERENCE, a, 1, b, 1).any));
     assert_failed(s.a, NEWT_EINVAL, "a difference has no weights");
-    assert_true(newt_is_null(int_tree_weigh(s.a, NEWT_UNION, a, 2, b, 1).any));
+    assert_true(newt_is_doomed(s.a));
+    newt_abort(s.a);
+    begin(s.a);
+    a = int_tree_create(s.a);
+    ok(s.a, int_tree_put(s.a, a, 1, INT64_MAX - 1));
+    assert_true(newt_is_null(int_tree_weigh(s.a, NEWT_UNION, a, 2, a, 0).any));
     assert_failed(s.a, NEWT_EINVAL, "out of the range");
     newt_abort(s.a);
     begin(s.a);
@@ -286,12 +291,12 @@ test_keys_refused(void **state)
         assert_int_equal(text_set_has(s.a, set, newt_strn(text, NEWT_BTREE_KEY)), 1);
     }
     assert_int_equal(text_set_insert(s.a, set, newt_strn(text, NEWT_BTREE_KEY + 1)), NEWT_ELIMIT);
-    assert_failed(s.a, NEWT_ELIMIT, "a key of 2001 bytes, but the limit is 2000");
+    assert_failed(s.a, NEWT_ELIMIT, "2001 bytes as a key, but the limit is 2000");
     newt_abort(s.a);
     begin(s.a);
     assert_int_equal(text_set_has(s.a, set, newt_strn(text, NEWT_BTREE_KEY + 1)), 0);
     assert_int_equal(text_set_insert(s.a, set, (newt_text){0}), NEWT_EINVAL);
-    assert_failed(s.a, NEWT_EINVAL, "a key that is null");
+    assert_failed(s.a, NEWT_EINVAL, "was given null as a key");
     newt_abort(s.a);
     begin(s.a);
     pairs = pair_set_create(s.a);
@@ -300,7 +305,7 @@ test_keys_refused(void **state)
     begin(s.a);
     pairs = pair_set_create(s.a);
     assert_int_equal(pair_set_insert(s.a, pairs, (pair_set_key){1, {-5}}), NEWT_EINVAL);
-    assert_failed(s.a, NEWT_EINVAL, "a negative oid");
+    assert_failed(s.a, NEWT_EINVAL, "a negative oid as part 2 of a key");
     newt_abort(s.a);
     free(text);
 }
@@ -366,6 +371,63 @@ test_cursor_refused(void **state)
     newt_abort(s.a);
 }
 
+/* A cursor is of its transaction, and says so; so do bounds that no key can have. */
+static void
+test_cursor_of_before(void **state)
+{
+    pair_set_key day = {5, {0}};
+    text_set_cursor at, late;
+    text_set_ref set;
+    pair_set_ref pairs;
+    pair_set_cursor in;
+
+    (void)state;
+    begin(s.a);
+    set = text_set_create(s.a);
+    for (int i = 0; i < 100; i++) {
+        any k;
+
+        text_key(&k, i);
+        assert_int_equal(text_set_insert(s.a, set, k.text), 1);
+    }
+    pairs = pair_set_create(s.a);
+    commit(s.a);
+    begin(s.a);
+    at = text_set_range(s.a, set, NULL);
+    assert_int_equal(text_set_next(&at), 1);
+    commit(s.a);
+    late = text_set_range(s.a, set, NULL); /* outside of a transaction */
+    begin(s.b);
+    assert_int_equal(text_set_remove(s.b, set, newt_str("key of this tree 0000")), 1);
+    commit(s.b);
+    begin(s.a);
+    assert_int_equal(text_set_next(&late), NEWT_EBUSY);
+    assert_failed(s.a, NEWT_EBUSY, "could not be opened");
+    assert_int_equal(text_set_next(&at), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "of an earlier transaction");
+    text_set_close(&at);
+    assert_int_equal(text_set_at_remove(&at), NEWT_EINVAL);
+    assert_true(newt_is_doomed(s.a));
+    newt_abort(s.a);
+    begin(s.a);
+    in = pair_set_range(s.a, pairs, &(pair_set_range_of){.to = &day});
+    assert_int_equal(pair_set_next(&in), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "is null in part 2 of a key");
+    assert_non_null(strstr(newt_error_hint(newt_conn_error(s.a)), ".parts"));
+    in = pair_set_range(s.a, pairs, &(pair_set_range_of){.to = &day, .parts = 1});
+    assert_int_equal(pair_set_next(&in), 0);
+    in = pair_set_range(s.a, pairs, &(pair_set_range_of){.parts = 3});
+    assert_int_equal(pair_set_next(&in), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "3 parts of the keys of PairSet, which have 2");
+    assert_true(newt_is_null(pair_set_combine(s.a, (newt_btree_op)9, pairs, pairs).any));
+    assert_failed(s.a, NEWT_EINVAL, "no operation");
+    newt_abort(s.a);
+    begin(s.a);
+    assert_int_equal(text_set_has(s.a, (text_set_ref){{0}}, newt_str("x")), NEWT_EINVAL);
+    assert_failed(s.a, NEWT_EINVAL, "the reference to a tree of class \"TextSet\" is null");
+    newt_abort(s.a);
+}
+
 /* A look-up that is relied on: another transaction that puts the key makes this one fail. */
 static void
 test_read_current(void **state)
@@ -399,6 +461,7 @@ static const struct CMUnitTest sets[] = {
     cmocka_unit_test_setup_teardown(test_keys_refused, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_no_tree, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_cursor_refused, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_cursor_of_before, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_read_current, open_store, close_store),
 };
 
