@@ -22,8 +22,9 @@
  * references by oid. NEWT_DECLARE_BTREE2 and _BTREE3 are for keys of two and three of these,
  * compared in this order: a by_day_key is a struct { K1 a; K2 b; }. A key is never null
  * (NEWT_EINVAL); a text or bytes in a key has at most NEWT_BTREE_KEY bytes (NEWT_ELIMIT).
- * Values: int64_t, uint64_t, double, newt_text, newt_bytes, newt_json, newt_ref or a class's _ref,
- * or a struct that has a class table; null is a value.
+ * Values: what a NEWT_LIST can hold, the _ref of a class (NEWT_VALUES_OF_REFS), or a struct that
+ * has a class table (NEWT_VALUES_OF_STRUCTS); null is a value. Keys that are references are
+ * newt_ref.
  *
  * What is given is copied. What a function gives is borrowed where it points somewhere (texts,
  * bytes, JSON, arrays in a struct): it is valid until the end of the transaction, and keeps its
@@ -136,10 +137,11 @@ NEWT_API int newt_btree_read_current(newt_conn *c, newt_ref tree, const newt_cla
                                      const void *key);
 
 /*
- * New trees of the same class, made of two others that stay as they are, in time that depends on
+ * New trees of the same class, which a commit saves (newt_btree_delete those that were only to be
+ * looked at), made of two others that stay as they are, in time that depends on
  * their entries: union: what is in a or b, with a's value where it is in both; intersection: what
  * is in both, with a's value; difference: what is in a, but not in b. A null reference is an empty
- * tree. The result is null on failure.
+ * tree. The result is null on failure, which dooms the transaction.
  */
 typedef enum newt_btree_op {
     NEWT_UNION,
@@ -220,7 +222,8 @@ newt_str(const char *s_)
 /*
  * After NEWT_DECLARE_BTREE(t, K, V) there are, besides t_ref, t_key and t_value:
  *
- * t_ref t_create(c)                   a new, empty tree; null: failed
+ * t_ref t_create(c)                   a new, empty tree; null: failed, which does not doom the
+ *                                     transaction
  * int t_get(c, tree, key, &value)     value may be NULL
  * int t_has(c, tree, key)
  * int t_put(c, tree, key, value)      puts the entry, or gives the one that is there this value
@@ -243,16 +246,21 @@ newt_str(const char *s_)
  *                                     newt_btree_range; from and to are t_key pointers
  * int t_next(&cursor)                 1: cursor.key and cursor.value are the next entry. 0: there are
  *                                     no more, the cursor is closed
- * int t_at_put(&cursor, value)        changes the entry at which the cursor is
+ * int t_at_put(&cursor, value)        changes the entry at which the cursor is (NEWT_EINVAL, which
+ *                                     dooms: it is at none, or that has been removed)
  * int t_at_remove(&cursor)            removes it; t_next goes on after it
- * void t_close(&cursor)               before its end; the end of the transaction closes it, too
+ * void t_close(&cursor)               before its end; the end of the transaction ends it, too
  *
  * The tree may be changed while a cursor is open, also otherwise than through it: it goes on at the
  * next key there is then, and says so in cursor.moved.
  *
  * t_ref t_combine(c, op, a, b), t_ref t_union_of(c, trees, n), t_ref t_weigh(c, op, a, wa, b, wb)
  *
- * A TreeSet has the same without values.
+ * A TreeSet has the same without values, and t_has_many for t_get_many. What is rarer is called by
+ * its untyped name, with tree.any and &t_class: newt_btree_delete, newt_btree_check,
+ * newt_btree_repair, newt_btree_read_current.
+ *
+ * Page 3: begin after the last key of page 2.
  */
 #define NEWT_DECLARE_BTREE(t, K, V)                                                                \
     typedef K t##_key;                                                                             \

@@ -264,6 +264,61 @@ test_weigh(void **state)
     newt_abort(s.a);
 }
 
+/* ---- docs/collections.md ------------------------------------------------------------------------
+ */
+
+struct booking {
+    int64_t cents;
+    newt_text memo;
+};
+NEWT_DECLARE(booking);
+NEWT_CLASS(booking, "Booking", 1, NULL, NEWT_FIELD(struct booking, cents),
+           NEWT_FIELD(struct booking, memo));
+NEWT_DECLARE_BTREE2(ledger, newt_date, newt_ref, struct booking);
+NEWT_BTREE2(ledger, "Ledger", NEWT_VALUES_OF_STRUCTS(ledger, booking));
+
+static void
+test_ledger(void **state)
+{
+    static const newt_class *const ledgers[] = {&ledger_class, NULL};
+    newt_db *db = store_db(&s, ledgers, (newt_options){0});
+    newt_conn *c = connect_(db);
+    ledger_key only = {.a = {7}}, last = {.a = {0}};
+    ledger_cursor at;
+    ledger_ref tree;
+    int n = 0;
+
+    (void)state;
+    begin(c);
+    tree = ledger_create(c);
+    for (int day = 0; day < 20; day++)
+        for (int64_t account = 1; account <= 9; account++)
+            ok(c, ledger_put(c, tree, (ledger_key){{day}, {account}},
+                             (struct booking){account % 3, newt_str("tea")}));
+    at = ledger_range(c, tree, &(ledger_range_of){.from = &only, .to = &only, .parts = 1});
+    while (ledger_next(&at) == 1) {
+        assert_int_equal(at.key.a.days, 7);
+        assert_string_equal(at.value.memo.s, "tea");
+        n++;
+        if (at.value.cents == 0)
+            ok(c, ledger_at_remove(&at));
+    }
+    assert_int_equal(n, 9);
+    assert_int_equal(ledger_length(c, tree), 20 * 9 - 3);
+    /* pages of 50, each after the last key of the one before */
+    for (int page = 0; page < 4; page++) {
+        at = ledger_range(c, tree,
+                          &(ledger_range_of){.from = page ? &last : NULL, .after_from = true});
+        for (n = 0; n < 50 && ledger_next(&at) == 1; n++)
+            last = at.key;
+        ledger_close(&at);
+        assert_int_equal(n, page < 3 ? 50 : 177 - 150);
+    }
+    commit(c);
+    newt_close(c);
+    newt_db_close(db);
+}
+
 /* ---- limits and misuse ------------------------------------------------------------------------
  */
 
@@ -458,6 +513,7 @@ static const struct CMUnitTest sets[] = {
     cmocka_unit_test_setup_teardown(test_combine, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_union_of, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_weigh, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_ledger, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_keys_refused, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_no_tree, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_cursor_refused, open_store, close_store),
