@@ -54,9 +54,8 @@
 #endif
 
 enum {
-    NEWT_BTREE_KEY = 2000, /* bytes of a text or bytes in a key, at most */
-    NEWT_BTREE_NODE =
-        4000, /* bytes of a node's entries in its record, unless the class says otherwise */
+    NEWT_BTREE_KEY = 2000,     /* bytes of a text or bytes in a key, at most */
+    NEWT_BTREE_NODE = 1750,    /* bytes of a node's entries, unless the class says otherwise */
     NEWT_BTREE_SMALLEST = 200, /* the least and the most that it may say */
     NEWT_BTREE_LARGEST = 1 << 20
 };
