@@ -11,6 +11,7 @@
 
 typedef struct loader {
     const newt__btree *b;
+    uint32_t fill[NEWT__MOST_LEVELS];    /* items of the last full node of each level */
     newt__node *open[NEWT__MOST_LEVELS]; /* pinned */
     int levels;
     int64_t n;
@@ -32,6 +33,25 @@ begin_level(loader *l, newt_ref first_child)
     return node->level_ > 0 ? newt__child_append(l->b, node, first_child) : NEWT_OK;
 }
 
+/* For as many items as the last node of this level has had: so that the columns do not grow piece
+ * by piece. */
+static int
+make_room(const loader *l, newt__node *node)
+{
+    const newt__tree *t = l->b->t;
+    uint32_t n = l->fill[node->level_] + 1;
+    newt__header *h = newt__header_of(node);
+    bool made = true;
+
+    for (uint32_t part = 0; part < t->n_keys && made; part++)
+        made = newt__array_room(h, newt__column_of(node, t->keys[part]), t->keys[part]->f.size, n);
+    if (made && node->level_ == 0 && t->values)
+        made = newt__array_room(h, newt__column_of(node, t->values), t->values->f.size, n);
+    if (made && node->level_ > 0)
+        made = newt__array_room(h, newt__children_of(node), sizeof(newt_ref), n + 1);
+    return made ? NEWT_OK : l->b->c->base.error.status;
+}
+
 /* The open node of a level is full: another takes its place, and begins with this key. */
 static int
 turn(loader *l, int level, const void *key)
@@ -41,7 +61,9 @@ turn(loader *l, int level, const void *key)
 
     if (!node)
         return l->b->c->base.error.status;
-    if (level + 1 == l->levels)
+    l->fill[level] = newt__node_n(l->b->t, full);
+    status = make_room(l, node);
+    if (status == NEWT_OK && level + 1 == l->levels)
         status = begin_level(l, newt__node_ref(full));
     if (status == NEWT_OK)
         status = newt__node_end(l->b, full, key);

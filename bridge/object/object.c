@@ -184,6 +184,28 @@ newt__object_invalidate(newt__jar *c, int64_t oid)
 
 /* ---- the end of a transaction ------------------------------------------------------------ */
 
+/* Whether a node that was made in this transaction has hardly more memory than a loaded one: most
+ * of a tree that was filled at once are so. */
+static bool
+is_compact(const newt__header *h)
+{
+    const newt__tree *t = h->class->tree;
+    const newt__node *node = (const void *)((const char *)h + NEWT__HEADER);
+    const newt__array_layout *column;
+    size_t used = node->bytes_ + (size_t)node->children_.n * sizeof(newt_ref);
+    size_t all = newt__header_bytes(h) - NEWT__HEADER - h->size;
+
+    for (uint32_t i = 0; i <= t->n_keys; i++) {
+        const newt__field *f = i < t->n_keys ? t->keys[i] : t->values;
+
+        if (!f)
+            continue;
+        column = (const void *)((const char *)node + f->f.offset);
+        used += (size_t)column->n * f->f.size;
+    }
+    return all <= used + used / 4;
+}
+
 /* After commit an object is as if it had been loaded: in one block, its replaced values gone. What
  * there is no memory for becomes a ghost. */
 static void
@@ -202,7 +224,8 @@ load_again(newt__jar *c, newt__header *h)
         newt__error_clear(&e);
         return;
     }
-    if (!h->chunks && !h->extra && !c->options->debug) {
+    if (!h->extra && !c->options->debug &&
+        (!h->chunks || (h->class->tree && !h->record && is_compact(h)))) {
         newt__header_forget(h);
         return;
     }
