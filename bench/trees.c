@@ -18,11 +18,14 @@ NEWT_DECLARE_BTREE(names, newt_text, newt_ref);
 NEWT_DECLARE_BTREE(numbers, int64_t, int64_t);
 NEWT_BTREE(names, "Names", NEWT_VALUES(names));
 NEWT_BTREE(numbers, "Numbers", NEWT_VALUES(numbers));
+/* Nodes that PostgreSQL moves out of their rows. */
+NEWT_DECLARE_BTREE(large, newt_text, newt_ref);
+NEWT_BTREE(large, "Large", NEWT_VALUES(large), .node_bytes = 4000);
 
 static void
 open_trees(void)
 {
-    static const newt_class *const classes[] = {&names_class, &numbers_class, NULL};
+    static const newt_class *const classes[] = {&names_class, &numbers_class, &large_class, NULL};
     newt_options options = {.size = sizeof options, .schema = schema, .cache_bytes = SIZE_MAX};
 
     check(NULL, newt_db_open(&db, uri, classes, &options) == NEWT_OK, "open");
@@ -81,6 +84,14 @@ bulk(int64_t n)
     check(c, newt_set_root(c, "names", tree.any) == NEWT_OK, "root");
     commit(c);
     report("tree_bulk", (double)n / (now() - began), "entries/s");
+    e = (entries){.n = n};
+    began = now();
+    begin(c);
+    large_ref nodes = large_create(c);
+    check(c, large_load(c, nodes, next_name, &e) == NEWT_OK, "load");
+    check(c, newt_set_root(c, "large", nodes.any) == NEWT_OK, "root");
+    commit(c);
+    report("tree_bulk_4000", (double)n / (now() - began), "entries/s");
     e = (entries){.n = n};
     begin(c);
     numbers_ref other = numbers_create(c);

@@ -10,15 +10,17 @@
 
 /* Everything of the tree, as it is stored. */
 static void
-bulk(PGconn *pg, int64_t n)
+bulk(PGconn *pg, int64_t n, const char *class_name, const char *operation)
 {
+    char sql[256];
     bytes b = {0};
-    /* records of class Names: 83, 65 "Names" */
-    PGresult *r = PQexecParams(pg,
-                               "SELECT zoid, serial, state FROM object_state"
-                               " WHERE substring(state, 1, 7) = '\\x83654e616d6573' ORDER BY zoid",
-                               0, NULL, NULL, NULL, NULL, 1);
+    snprintf(sql, sizeof sql,
+             "SELECT zoid, serial, state FROM object_state"
+             " WHERE substring(state, 1, 7) = '\\x8365'::bytea || '%s'::bytea ORDER BY zoid",
+             class_name);
+    PGresult *r = PQexecParams(pg, sql, 0, NULL, NULL, NULL, NULL, 1);
     check(pg, PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0, "records");
+    run(pg, "DROP TABLE IF EXISTS bare");
     run(pg, "CREATE TABLE bare (LIKE object_state INCLUDING ALL)");
     double began = now();
     run(pg, "BEGIN");
@@ -36,7 +38,7 @@ bulk(PGconn *pg, int64_t n)
     }
     copy_end(pg, &b);
     run(pg, "COMMIT");
-    report("tree_bulk", (double)n / (now() - began), "entries/s");
+    report(operation, (double)n / (now() - began), "entries/s");
     PQclear(r);
 }
 
@@ -77,7 +79,7 @@ main(int argc, char **argv)
         give_up("usage", "trees_limit bulk|scan SCHEMA N");
     PGconn *pg = dial(argv[2]);
     if (strcmp(argv[1], "bulk") == 0)
-        bulk(pg, n);
+        bulk(pg, n, "Names", "tree_bulk"), bulk(pg, n, "Large", "tree_bulk_4000");
     else
         scan(pg, n);
     PQfinish(pg);
