@@ -155,7 +155,7 @@ int newt__node_end(const newt__btree *b, newt__node *node, const void *key);
 
 /* Puts an entry where the path leads. */
 int newt__entry_add(const newt__btree *b, newt__path *path, const void *key, const void *value);
-int newt__entry_set(const newt__btree *b, const newt__path *path, const void *value);
+int newt__entry_set(const newt__btree *b, newt__path *path, const void *value);
 
 /* ---- removals (remove.c) ----------------------------------------------------------------------
  */

@@ -283,11 +283,14 @@ newt__entry_add(const newt__btree *b, newt__path *path, const void *key, const v
     return status;
 }
 
+/* What grows may have to be split as with a new entry, but nothing is appended. */
 int
-newt__entry_set(const newt__btree *b, const newt__path *path, const void *value)
+newt__entry_set(const newt__btree *b, newt__path *path, const void *value)
 {
-    const newt__field *f = b->t->values;
+    const newt__tree *t = b->t;
+    const newt__field *f = t->values;
     newt__node *leaf = f ? newt__node_write(b, path->steps[0].node, 0) : NULL;
+    uint32_t at = path->steps[0].at, was, bytes;
     char *place;
     int status = NEWT_OK;
 
@@ -295,11 +298,17 @@ newt__entry_set(const newt__btree *b, const newt__path *path, const void *value)
         return NEWT_OK;
     if (!leaf)
         return b->c->base.error.status;
-    place = newt__column_of(leaf, f)->edit_ + (size_t)path->steps[0].at * f->f.size;
+    was = newt__entry_bytes(t, leaf, at);
+    place = newt__column_of(leaf, f)->edit_ + (size_t)at * f->f.size;
     memcpy(place, value, f->f.size);
     if (!newt__value_take(newt__header_of(leaf), f, f->f.kind, place))
         status = no_memory(b);
-    leaf->bytes_ = 0;
+    if (status == NEWT_OK) {
+        bytes = newt__entry_bytes(t, leaf, at);
+        leaf->bytes_ = bytes < was || leaf->bytes_ == 0 ? newt__node_bytes(t, leaf)
+                                                        : leaf->bytes_ + (bytes - was);
+        status = split(b, path, 0, leaf, newt__node_n(t, leaf));
+    }
     newt__node_done(leaf);
     return status;
 }

@@ -3,6 +3,8 @@
  */
 #include "trees.h"
 
+#include "../../bridge/btree/btree.h"
+
 typedef struct numbers {
     int64_t i, n, step, factor;
     int64_t fail_at, status; /* entry at which the source gives this status; or 0 */
@@ -365,6 +367,53 @@ test_keys_refused(void **state)
     free(text);
 }
 
+/* Values that grow split their leaf, as new keys do. */
+static void
+test_values_grow(void **state)
+{
+    enum {
+        KEYS = 60,
+        BYTES = 100
+    };
+    char text[BYTES];
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (int how = 0; how < 2; how++) { /* by key, by a cursor */
+        date_tree_ref tree;
+        date_tree_cursor at;
+        newt__btree b;
+        newt__path path;
+        const newt__node *leaf;
+
+        begin(s.a);
+        tree = date_tree_create(s.a);
+        for (int i = 0; i < KEYS; i++)
+            ok(s.a, date_tree_put(s.a, tree, (newt_date){2 * i}, newt_str("")));
+        commit(s.a);
+        begin(s.a);
+        at = date_tree_range(s.a, tree, NULL);
+        for (int i = 0; i < KEYS; i++) {
+            assert_int_equal(date_tree_next(&at), 1);
+            assert_int_equal(at.key.days, 2 * i);
+            if (how == 1)
+                ok(s.a, date_tree_at_put(&at, newt_strn(text, sizeof text)));
+            else
+                ok(s.a, date_tree_put(s.a, tree, at.key, newt_strn(text, sizeof text)));
+        }
+        assert_int_equal(date_tree_next(&at), 0);
+        check_tree(s.a, tree.any, &date_tree_class);
+        assert_int_equal(date_tree_length(s.a, tree), KEYS);
+        ok(s.a, newt__btree_open(&b, s.a, tree.any, &date_tree_class));
+        leaf = newt__descend(&b, NULL, 0, false, &path);
+        while (leaf) {
+            assert_true(newt__node_bytes(b.t, leaf) <= b.t->node_bytes);
+            ok(s.a, newt__path_step(&b, &path, false, NULL, &leaf));
+        }
+        commit(s.a);
+    }
+}
+
 /* What is no tree, and a node that is none by itself. */
 static void
 test_no_tree(void **state)
@@ -515,6 +564,7 @@ static const struct CMUnitTest sets[] = {
     cmocka_unit_test_setup_teardown(test_weigh, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_ledger, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_keys_refused, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_values_grow, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_no_tree, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_cursor_refused, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_cursor_of_before, open_store, close_store),
