@@ -451,6 +451,19 @@ test_lazily(void **state)
                (long long)tree.oid);
     assert_sql(s.pg, "100000", "SELECT count(*) FROM newt.btree_items('%s', %lld)", s.schema,
                (long long)tree.oid);
+    /* a range that ends with its leaf does not look into the next one */
+    for (int back = 0; back < 2; back++) {
+        char query[512];
+
+        snprintf(query, sizeof query,
+                 "SELECT count(*) FROM generate_series(50000, 50999) i, newt.btree_items('%s', "
+                 "%lld, to_jsonb('w0' || i), to_jsonb('w0' || i + %d), before_to => %s, "
+                 "descending => %s)",
+                 s.schema, (long long)tree.oid, !back, back ? "false" : "true",
+                 back ? "true" : "false");
+        assert_sql(s.pg, "1000", "%s", query);
+        assert_int_equal(records_read(&s, query), 1000 * HEIGHT);
+    }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char query[256];
         int64_t n;

@@ -151,6 +151,7 @@ SELECT what, pg_temp.with_leaf(record) FROM (VALUES
     ('keys of two kinds', pg_temp.node(0, false, '\x82616501', vals => '\x820102')),
     ('keys of another kind', pg_temp.node(0, false, '\x8101', vals => '\x8101')),
     ('keys of no kind', pg_temp.node(0, false, '\x8180', vals => '\x8101')),
+    ('a hidden key', pg_temp.node(0, false, '\x81d996036164', vals => '\x8101')),
     ('a null key', pg_temp.node(0, false, '\x81f6', vals => '\x8101')),
     ('out of order', pg_temp.node(0, false, pg_temp.words('f', 'e'), vals => '\x820102')),
     ('a key twice', pg_temp.node(0, false, pg_temp.words('e', 'e'), vals => '\x820102')),
@@ -181,6 +182,16 @@ UPDATE object_state SET state = pg_temp.node(1, true, pg_temp.words('d', 'g'), c
 SELECT key FROM newt.btree_items('newt_btrees', 1000) LIMIT 3;
 SELECT key FROM newt.btree_items('newt_btrees', 1000, '"g"');
 SELECT pg_temp.error_of('SELECT newt.btree_items(''nowhere'', 1000)');
+-- where the nodes two levels above end a leaf, or begin it
+INSERT INTO object_state (zoid, serial, state) VALUES
+    (1051, 1, pg_temp.node(1, false, '\x80', children => pg_temp.refs(1001), vals => '\x80')),
+    (1052, 1, pg_temp.node(1, false, '\x80', children => pg_temp.refs(1002), vals => '\x80'));
+SELECT word, pg_temp.with_root(pg_temp.node(2, true, pg_temp.words(word), children => pg_temp.refs(1051, 1052), vals => '\x80'))
+FROM unnest('{c,d,e}'::text[]) word;
+-- a hidden list of values
+UPDATE object_state SET state = pg_temp.node(0, true, pg_temp.words('d', 'e'), vals => '\xd99603820102') WHERE zoid = 1000;
+SELECT * FROM newt.btree_items('newt_btrees', 1000);
+SELECT newt.btree_get('newt_btrees', 1000, '"d"') IS NULL AS hidden;
 
 SET client_min_messages = warning;
 DROP SCHEMA newt_btrees, newt_btrees_view CASCADE;
