@@ -150,7 +150,71 @@ test_counter_comes_with_the_leaf(void **state)
     close_counted(&t);
 }
 
+static int
+count_down(void *arg, int64_t *key, int64_t *value)
+{
+    int64_t *left = arg;
+
+    *key = -*left;
+    *value = 0;
+    return (*left)-- > 0;
+}
+
+/* A tree of two levels has four, one of three sixteen, which it keeps when it grows lower. */
+static void
+test_number_of_counters(void **state)
+{
+    static const struct {
+        int levels;
+        uint32_t counters;
+    } stages[] = {{1, 0}, {2, 4}, {3, 16}, {2, 16}, {1, 0}};
+    newt_conn *c;
+    counted t;
+    int64_t n = 0;
+
+    (void)state;
+    open_counted(&t, "number");
+    c = t.s.a;
+    begin(c);
+    ok(c, int_tree_clear(c, t.tree));
+    for (int i = 0; i < 5; i++) {
+        const struct int_tree *root;
+        bool grows = i == 0 || stages[i].levels > stages[i - 1].levels;
+
+        for (;;) {
+            root = newt_read(c, t.tree.any, &int_tree_class);
+            assert_non_null(root);
+            newt_done((const newt_object *)root);
+            if (root->level_ + 1 == stages[i].levels)
+                break;
+            if (grows)
+                ok(c, int_tree_put(c, t.tree, n++, 1));
+            else
+                assert_int_equal(int_tree_remove(c, t.tree, --n), 1);
+        }
+        assert_int_equal(root->counts_.n, stages[i].counters);
+        assert_int_equal(int_tree_length(c, t.tree), n);
+        check_tree(c, t.tree.any, &int_tree_class);
+    }
+    commit(c);
+    begin(c); /* made of sorted entries, too */
+    for (int i = 0; i < 2; i++) {
+        int_tree_ref tree = int_tree_create(c);
+        int64_t left = i ? 2000 : 100;
+        const struct int_tree *root;
+
+        ok(c, int_tree_load(c, tree, count_down, &left));
+        root = newt_read(c, tree.any, &int_tree_class);
+        assert_non_null(root);
+        assert_int_equal(root->level_, i + 1);
+        assert_int_equal(root->counts_.n, i ? 16 : 4);
+    }
+    newt_abort(c);
+    close_counted(&t);
+}
+
 static const struct CMUnitTest btree_counts[] = {
+    cmocka_unit_test(test_number_of_counters),
     cmocka_unit_test(test_counter_is_not_in_the_way),
     cmocka_unit_test(test_counter_comes_with_the_leaf),
 };

@@ -323,6 +323,32 @@ test_counters(void **state)
     assert_repaired(N, N);
 }
 
+/* A repaired tree has as many counters as before, and the old ones are gone. */
+static void
+test_counters_anew(void **state)
+{
+    const newt__node *root;
+    newt_ref before[16];
+    int64_t entries;
+
+    (void)state;
+    begin(s.a);
+    root = newt_read(s.a, tree, &text_set_class);
+    assert_int_equal(root->counts_.n, 16);
+    memcpy(before, root->counts_.items, sizeof before);
+    ok(s.a, newt_btree_repair(s.a, tree, &text_set_class, &entries));
+    commit(s.a);
+    begin(s.b);
+    root = newt_read(s.b, tree, &text_set_class);
+    assert_int_equal(root->counts_.n, 16);
+    for (int i = 0; i < 16; i++) {
+        assert_null(newt_read(s.b, before[i], &newt__count_class));
+        assert_int_equal(newt_error_status(newt_conn_error(s.b)), NEWT_EMISSING);
+        assert_non_null(newt_read(s.b, root->counts_.items[i], &newt__count_class));
+    }
+    newt_abort(s.b);
+}
+
 /* What tell returns ends the check. */
 static int
 stop(void *arg, newt_ref node, const char *problem)
@@ -422,9 +448,10 @@ test_evolution(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, open_store, close_store)
 static const struct CMUnitTest repairs[] = {
-    TEST(test_sound),    TEST(test_missing_leaf), TEST(test_missing_inner), TEST(test_level),
-    TEST(test_order),    TEST(test_foreign_key),  TEST(test_end),           TEST(test_links),
-    TEST(test_children), TEST(test_counters),     TEST(test_stopped),       TEST(test_evolution),
+    TEST(test_sound),     TEST(test_missing_leaf), TEST(test_missing_inner), TEST(test_level),
+    TEST(test_order),     TEST(test_foreign_key),  TEST(test_end),           TEST(test_links),
+    TEST(test_children),  TEST(test_counters),     TEST(test_counters_anew), TEST(test_stopped),
+    TEST(test_evolution),
 };
 
 int

@@ -492,6 +492,41 @@ test_evicted_under_a_cursor(void **state)
     close_shelf(&t);
 }
 
+/* The leaf in which a cursor is was made after a savepoint, and goes with the rollback: what it had
+ * is no longer seen. */
+static void
+test_rolled_back_under_a_cursor(void **state)
+{
+    shelf t;
+
+    (void)state;
+    for (int back = 0; back < 2; back++) {
+        int_tree_range_of range = {.descending = back};
+        int_tree_cursor at;
+        int64_t savepoint;
+        leaf l;
+        int last;
+
+        open_shelf(&t, "rolled", KEYS);
+        begin(t.s.a);
+        l = leaf_of(t.s.a, &t, KEYS / 2 * STEP);
+        last = l.places[l.n - 1];
+        ok(t.s.a, newt_savepoint(t.s.a, &savepoint));
+        for (int i = l.places[0] + 1; i <= last + 1; i++)
+            if (!t.has[i])
+                put(t.s.a, &t, i);
+        at = int_tree_range(t.s.a, int_tree_of(t.tree), &range);
+        while (int_tree_next(&at) == 1 && at.value != last)
+            ;
+        ok(t.s.a, newt_rollback_to(t.s.a, savepoint));
+        assert_int_equal(int_tree_next(&at), 1);
+        assert_int_equal(at.value, back ? last - STEP : last + STEP);
+        check_in(t.s.a, &t);
+        commit(t.s.a);
+        close_shelf(&t);
+    }
+}
+
 /* Keys beyond what fits came as other numbers, and None beside numbers had no place in the order:
  * such trees could not be searched. Here a key is of one type, and the ends of its range are keys.
  */
@@ -851,6 +886,57 @@ test_cleared_beside_a_put(void **state)
     close_shelf(&t);
 }
 
+/* Values that differ in little: what others have made of one stays beside a change of this
+ * transaction's to the same leaf. */
+static void
+test_values_that_differ_in_little(void **state)
+{
+    static const struct {
+        const char *name;
+        int n_name, words;
+    } values[] = {{NULL, 0, 0}, {"", 0, 0}, {"", 0, 1}, {"", 0, 2}, {"a", 1, 2}, {"b", 1, 2}};
+    newt_text words[2] = {newt_str("w"), newt_str("v")};
+    newt_ref one = {1}, two = {2};
+
+    for (size_t i = 0; i < 2 * (sizeof values / sizeof *values - 1); i++) {
+        struct part v[2] = {{.n = 1}, {.n = 1}}, found;
+        newt_text text;
+        date_tree_ref texts;
+        ref_tree_ref tree;
+        shelf t;
+
+        (void)state;
+        for (int k = 0; k < 2; k++) {
+            size_t which = i / 2 + (size_t)(k ^ (int)(i % 2));
+
+            v[k].name = (newt_text){.s = values[which].name, .n = (uint32_t)values[which].n_name};
+            v[k].words.items = words;
+            v[k].words.n = (uint32_t)values[which].words;
+        }
+        open_shelf(&t, "little", 0);
+        begin(t.s.a);
+        tree = ref_tree_create(t.s.a);
+        texts = date_tree_create(t.s.a);
+        ok(t.s.a, ref_tree_put(t.s.a, tree, one, v[0]));
+        ok(t.s.a, date_tree_put(t.s.a, texts, (newt_date){1}, v[0].name));
+        commit(t.s.a);
+        begin_both(&t);
+        ok(t.s.a, ref_tree_put(t.s.a, tree, one, v[1]));
+        ok(t.s.a, date_tree_put(t.s.a, texts, (newt_date){1}, v[1].name));
+        ok(t.s.b, ref_tree_put(t.s.b, tree, two, v[0]));
+        ok(t.s.b, date_tree_put(t.s.b, texts, (newt_date){2}, v[0].name));
+        commit_both(&t);
+        begin(t.s.b);
+        assert_int_equal(ref_tree_get(t.s.b, tree, one, &found), 1);
+        assert_true(same_bytes(found.name.s, found.name.n, v[1].name.s, v[1].name.n));
+        assert_int_equal(found.words.n, v[1].words.n);
+        assert_int_equal(date_tree_get(t.s.b, texts, (newt_date){1}, &text), 1);
+        assert_true(same_bytes(text.s, text.n, v[1].name.s, v[1].name.n));
+        commit(t.s.b);
+        close_shelf(&t);
+    }
+}
+
 /* A last key removed on each side leaves a tree without keys, which goes on as a new one does. */
 static void
 test_emptied_tree(void **state)
@@ -1059,6 +1145,42 @@ test_damage_is_found_and_repaired(void **state)
     }
 }
 
+/* A key that two leaves have, or one leaf twice: the entry that is found first stays. */
+static void
+test_found_twice(void **state)
+{
+    shelf t;
+
+    (void)state;
+    for (int within = 0; within < 2; within++) {
+        struct int_tree *node;
+        int64_t entries, v;
+        leaf l, next;
+        int twice;
+
+        open_shelf(&t, "twice", KEYS);
+        begin(t.s.a);
+        l = leaf_of(t.s.a, &t, KEYS / 2 * STEP);
+        next = leaf_after(t.s.a, &t, &l);
+        twice = within ? l.places[l.n - 2] : next.places[0];
+        node = write_node(t.s.a, node_of(t.s.a, &t, 0, l.places[0], NULL));
+        newt_items(node, keys_)[l.n - 1] = key_of(twice);
+        newt_items(node, values_)[l.n - 1] = -7;
+        t.has[l.places[l.n - 1]] = false;
+        commit(t.s.a);
+        check_finds(t.s.b, &t, true);
+        begin(t.s.b);
+        ok(t.s.b, newt_btree_repair(t.s.b, t.tree, &int_tree_class, &entries));
+        assert_int_equal(entries, KEYS - 1);
+        assert_int_equal(get(t.s.b, &t, twice, &v), 1);
+        assert_int_equal(v, within ? twice : -7);
+        put(t.s.b, &t, twice);
+        commit(t.s.b);
+        check_finds(t.s.a, &t, false);
+        close_shelf(&t);
+    }
+}
+
 /* A repair that did not last, and another one: it finds all that the first has found. */
 static void
 test_repaired_again(void **state)
@@ -1139,6 +1261,7 @@ static const struct CMUnitTest btree_scenarios[] = {
     cmocka_unit_test(test_filled_while_iterated),
     cmocka_unit_test(test_cleared_under_a_cursor),
     cmocka_unit_test(test_evicted_under_a_cursor),
+    cmocka_unit_test(test_rolled_back_under_a_cursor),
     cmocka_unit_test(test_keys_at_the_ends),
     cmocka_unit_test(test_put_where_others_have_split),
     cmocka_unit_test(test_emptied_by_two),
@@ -1149,12 +1272,14 @@ static const struct CMUnitTest btree_scenarios[] = {
     cmocka_unit_test(test_neighbours_emptied),
     cmocka_unit_test(test_ends_later_and_earlier),
     cmocka_unit_test(test_cleared_beside_a_put),
+    cmocka_unit_test(test_values_that_differ_in_little),
     cmocka_unit_test(test_emptied_tree),
     cmocka_unit_test(test_looked_up_in_vain),
     cmocka_unit_test(test_changed_by_others_under_a_cursor),
     cmocka_unit_test(test_missing_node),
     cmocka_unit_test(test_child_of_another_class),
     cmocka_unit_test(test_damage_is_found_and_repaired),
+    cmocka_unit_test(test_found_twice),
     cmocka_unit_test(test_repaired_again),
     cmocka_unit_test(test_combined_with_itself),
 };

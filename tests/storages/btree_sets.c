@@ -46,13 +46,21 @@ assert_failed(newt_conn *c, int status, const char *words)
 }
 
 static store s;
+static int lost; /* new objects that nothing refers to */
+
+static void
+note_lost(const newt_error *e, void *arg)
+{
+    (void)e, (void)arg;
+    lost++;
+}
 
 static int
 open_store(void **state)
 {
     (void)state;
     store_make(&s, "sets");
-    s.db = store_db(&s, trees, (newt_options){.debug = true});
+    s.db = store_db(&s, trees, (newt_options){.debug = true, .notice = note_lost});
     s.a = connect_(s.db);
     s.b = connect_(s.db);
     return 0;
@@ -72,8 +80,12 @@ static void
 test_load(void **state)
 {
     static const int64_t sizes[] = {0, 1, 2, 20, 21, 22, 300, 5000};
+    pair_tree_ref shelf;
 
     (void)state;
+    begin(s.a);
+    shelf = pair_tree_create(s.a);
+    commit(s.a);
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         int_tree_cursor at;
         int_tree_ref tree;
@@ -82,7 +94,11 @@ test_load(void **state)
         begin(s.a);
         tree = numbers_of(s.a, sizes[k], 3, 2);
         check_tree(s.a, tree.any, &int_tree_class);
+        ok(s.a,
+           pair_tree_put(s.a, shelf, (pair_tree_key){newt_str("loaded"), (int64_t)k}, tree.any));
+        lost = 0;
         commit(s.a);
+        assert_int_equal(lost, 0);
         begin(s.a);
         assert_int_equal(int_tree_length(s.a, tree), sizes[k]);
         at = int_tree_range(s.a, tree, NULL);
@@ -203,11 +219,12 @@ test_union_of(void **state)
 static void
 test_weigh(void **state)
 {
-    int_tree_ref a, b, r;
+    int_tree_ref a, b, r, none, empty = {{0}};
     int64_t v;
 
     (void)state;
     begin(s.a);
+    none = int_tree_create(s.a);
     a = numbers_of(s.a, 10, 2, 1);
     b = numbers_of(s.a, 10, 3, 10);
     r = int_tree_weigh(s.a, NEWT_UNION, a, 2, b, -1);
@@ -221,6 +238,21 @@ test_weigh(void **state)
     assert_int_equal(int_tree_length(s.a, r), 4); /* 0, 6, 12, 18 */
     assert_int_equal(int_tree_get(s.a, r, 18, &v), 1);
     assert_int_equal(v, 9 + 45);
+    for (int64_t i = -9; i < 10; i += 2) /* halves, to the even number */
+        ok(s.a, int_tree_put(s.a, a, i, i));
+    r = int_tree_weigh(s.a, NEWT_UNION, a, 0.5, none, 0);
+    for (int64_t i = -9; i < 10; i += 2) {
+        assert_int_equal(int_tree_get(s.a, r, i, &v), 1);
+        assert_true(2 * v - i == 1 || 2 * v - i == -1);
+        assert_true(v % 2 == 0);
+    }
+    ok(s.a, int_tree_put(s.a, none, 8, 8));
+    assert_true(newt_is_null(int_tree_weigh(s.a, NEWT_UNION, none, 0x1p60, empty, 0).any));
+    assert_failed(s.a, NEWT_EINVAL, "out of the range"); /* 2^63 */
+    newt_abort(s.a);
+    begin(s.a);
+    a = numbers_of(s.a, 10, 2, 1);
+    b = numbers_of(s.a, 10, 3, 10);
     /* what doubles could not hold */
     ok(s.a, int_tree_put(s.a, a, 1, INT64_MAX - 1));
     r = int_tree_weigh(s.a, NEWT_UNION, a, 1, b, 1);
@@ -241,12 +273,25 @@ test_weigh(void **state)
         uint_tree_ref u = uint_tree_create(s.a), w;
         uint64_t x;
 
+        uint_tree_put(s.a, u, 5, 7);
+        w = uint_tree_weigh(s.a, NEWT_UNION, u, 0.5, u, 0);
+        assert_int_equal(uint_tree_get(s.a, w, 5, &x), 1);
+        assert_true(x == 4);
         uint_tree_put(s.a, u, 5, UINT64_MAX / 2);
         w = uint_tree_weigh(s.a, NEWT_UNION, u, 2, u, 0);
         assert_int_equal(uint_tree_get(s.a, w, 5, &x), 1);
         assert_true(x == UINT64_MAX - 1);
         assert_true(newt_is_null(uint_tree_weigh(s.a, NEWT_UNION, u, -1, u, 0).any));
         assert_failed(s.a, NEWT_EINVAL, "out of the range");
+    }
+    newt_abort(s.a);
+    begin(s.a);
+    {
+        uint_tree_ref u = uint_tree_create(s.a);
+
+        uint_tree_put(s.a, u, 5, 16);
+        assert_true(newt_is_null(uint_tree_weigh(s.a, NEWT_UNION, u, 0x1p60, u, 0).any));
+        assert_failed(s.a, NEWT_EINVAL, "out of the range"); /* 2^64 */
     }
     newt_abort(s.a);
     begin(s.a);
@@ -365,6 +410,38 @@ test_keys_refused(void **state)
     assert_failed(s.a, NEWT_EINVAL, "a negative oid as part 2 of a key");
     newt_abort(s.a);
     free(text);
+}
+
+/* Keys in an array lie as far apart as the program's struct is large. */
+static void
+test_padded_keys(void **state)
+{
+    enum {
+        KEYS = 50
+    };
+    padded_tree_key keys[KEYS];
+    int64_t values[KEYS];
+    padded_tree_ref tree;
+    bool found[KEYS];
+
+    (void)state;
+    begin(s.a);
+    tree = padded_tree_create(s.a);
+    memset(keys, 0xff, sizeof keys); /* whatever the padding is */
+    for (int i = 0; i < KEYS; i++) {
+        keys[i].a = i / 2;
+        keys[i].b.days = -i;
+        if (i % 3)
+            ok(s.a, padded_tree_put(s.a, tree, keys[i], i));
+    }
+    check_tree(s.a, tree.any, &padded_tree_class);
+    assert_int_equal(padded_tree_get_many(s.a, tree, keys, KEYS, values, found),
+                     KEYS - (KEYS + 2) / 3);
+    for (int i = 0; i < KEYS; i++) {
+        assert_int_equal(found[i], i % 3 != 0);
+        assert_true(!found[i] || values[i] == i);
+    }
+    newt_abort(s.a);
 }
 
 /* Values that grow split their leaf, as new keys do. */
@@ -556,6 +633,128 @@ test_read_current(void **state)
     }
 }
 
+/* Not the leaf alone: also the nodes above it, which others change when they split a leaf beside.
+ */
+static void
+test_nodes_above_are_current(void **state)
+{
+    int_tree_ref tree, beside;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        begin(s.a);
+        tree = numbers_of(s.a, 500, 20, 1);
+        beside = numbers_of(s.a, 5, 1, 1);
+        commit(s.a);
+        begin(s.a);
+        if (i == 1)
+            ok(s.a, newt_btree_read_current(s.a, tree.any, &int_tree_class, &(int64_t){301}));
+        ok(s.a, int_tree_put(s.a, beside, 301, 1));
+        begin(s.b);
+        for (int64_t k = 0; k < 1000; k++) /* the root is split */
+            ok(s.b, int_tree_put(s.b, tree, 20000 + k, 1));
+        commit(s.b);
+        assert_int_equal(newt_commit(s.a), i == 1 ? NEWT_ECONFLICT : NEWT_OK);
+    }
+}
+
+/* A leaf of texts in which is looked often has the heads of its keys beside them: they are those of
+ * the keys that are there, whatever is put, removed, or rolled back. */
+static void
+test_looked_up_often(void **state)
+{
+    enum {
+        KEYS = 12,
+        OFTEN = 6
+    };
+    bool has[KEYS] = {false};
+    text_set_ref set;
+    int64_t savepoint;
+
+    (void)state;
+    begin(s.a);
+    set = text_set_create(s.a);
+    for (int step = 0; step < 3 * KEYS; step++) {
+        int i = step < KEYS ? step * 7 % KEYS : step < 2 * KEYS ? 2 * KEYS - 1 - step : step % KEYS;
+        bool undone = step % 3 == 2;
+        char word[16];
+
+        ok(s.a, newt_savepoint(s.a, &savepoint));
+        snprintf(word, sizeof word, "word %02d", i);
+        for (int times = 0; times < 2; times++) {
+            has[i] = !has[i];
+            if (has[i])
+                assert_int_equal(text_set_insert(s.a, set, newt_str(word)), 1);
+            else
+                assert_int_equal(text_set_remove(s.a, set, newt_str(word)), 1);
+            for (int look = 0; look < OFTEN * KEYS; look++) {
+                char other_[16];
+
+                snprintf(other_, sizeof other_, "word %02d", look % KEYS);
+                assert_int_equal(text_set_has(s.a, set, newt_str(other_)), has[look % KEYS]);
+            }
+            if (times == 0 && !undone)
+                break;
+            if (times == 0) {
+                ok(s.a, newt_rollback_to(s.a, savepoint));
+                has[i] = !has[i];
+                for (int k = 0; k < KEYS; k++) {
+                    snprintf(word, sizeof word, "word %02d", k);
+                    assert_int_equal(text_set_has(s.a, set, newt_str(word)), has[k]);
+                }
+                snprintf(word, sizeof word, "word %02d", i);
+            }
+        }
+        if (step % 5 == 0) {
+            commit(s.a);
+            begin(s.a);
+        }
+    }
+    commit(s.a);
+}
+
+/* The key at an end is valid until the end of the transaction, whatever leaves the cache. */
+static void
+test_key_at_the_end_stays(void **state)
+{
+    newt_db *few = store_db(&s, trees, (newt_options){.cache_objects = 1});
+    newt_conn *c = connect_(few);
+    newt_text first, last;
+    text_set_ref set;
+    text_set_cursor at;
+    int n = 0;
+
+    (void)state;
+    begin(c);
+    set = text_set_create(c);
+    for (int i = 0; i < 1000; i++) {
+        any k;
+
+        text_key(&k, i);
+        assert_int_equal(text_set_insert(c, set, k.text), 1);
+    }
+    commit(c);
+    begin(c);
+    assert_int_equal(text_set_first(c, set, &first), 1);
+    assert_int_equal(text_set_last(c, set, &last), 1);
+    for (int times = 0; times < 3; times++) {
+        at = text_set_range(c, set, NULL);
+        while (text_set_next(&at) == 1)
+            n++;
+    }
+    assert_int_equal(n, 3000);
+    for (int i = 0; i < 2; i++) {
+        newt_text found = i ? last : first;
+        any k;
+
+        text_key(&k, i ? 999 : 0);
+        assert_true(same_bytes(found.s, found.n, k.text.s, k.text.n));
+    }
+    commit(c);
+    newt_close(c);
+    newt_db_close(few);
+}
+
 static const struct CMUnitTest sets[] = {
     cmocka_unit_test_setup_teardown(test_load, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_load_refused, open_store, close_store),
@@ -564,11 +763,15 @@ static const struct CMUnitTest sets[] = {
     cmocka_unit_test_setup_teardown(test_weigh, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_ledger, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_keys_refused, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_padded_keys, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_values_grow, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_no_tree, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_cursor_refused, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_cursor_of_before, open_store, close_store),
     cmocka_unit_test_setup_teardown(test_read_current, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_nodes_above_are_current, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_looked_up_often, open_store, close_store),
+    cmocka_unit_test_setup_teardown(test_key_at_the_end_stays, open_store, close_store),
 };
 
 int

@@ -5,6 +5,8 @@
 #include "stored.h"
 #include "../brief.h"
 
+#include "../../bridge/btree/btree.h"
+
 static newt_queue_ref
 make(newt_conn *c, int lanes, bool by_priority)
 {
@@ -156,6 +158,49 @@ test_refused(void **state)
     store_close(&s);
 }
 
+/* What one connection puts comes into all lanes, and a check looks into all of them. */
+static void
+test_lanes(void **state)
+{
+    enum {
+        LANES = 4
+    };
+    const struct newt_queue *queue;
+    newt_ref lanes[LANES];
+    newt_queue_ref q;
+    int64_t problems;
+    store s;
+
+    (void)state;
+    store_open(&s, "queue");
+    q = make(s.a, LANES, false);
+    for (int i = 1; i <= 20 * LANES; i++) {
+        begin(s.a);
+        put(s.a, q, i, 0);
+        commit(s.a);
+    }
+    begin(s.a);
+    assert_int_equal(newt_queue_length(s.a, q), 20 * LANES);
+    queue = newt_queue_read(s.a, q);
+    assert_non_null(queue);
+    assert_int_equal(queue->lanes_.n, LANES);
+    memcpy(lanes, queue->lanes_.items, sizeof lanes);
+    newt_queue_done(queue);
+    for (int i = 0; i < LANES; i++)
+        assert_true(newt_btree_length(s.a, lanes[i], &newt__lane_class) > 0);
+    for (int i = 0; i < LANES; i++) {
+        newt__node *root = newt_write(s.a, lanes[i], &newt__lane_class);
+
+        assert_non_null(root);
+        root->next_ = lanes[i];
+        newt_done((const newt_object *)(void *)root);
+        ok(s.a, newt_queue_check(s.a, q, NULL, NULL, &problems));
+        assert_int_equal(problems, i + 1);
+    }
+    newt_abort(s.a);
+    store_close(&s);
+}
+
 /* A producer and a consumer of one lane at the same time, also of the last item: both commit. */
 static void
 test_both_ends(void **state)
@@ -274,8 +319,9 @@ test_random(void **state)
 }
 
 static const struct CMUnitTest queues[] = {
-    cmocka_unit_test(test_order), cmocka_unit_test(test_priority), cmocka_unit_test(test_refused),
-    cmocka_unit_test(test_both_ends), cmocka_unit_test(test_random)};
+    cmocka_unit_test(test_order),   cmocka_unit_test(test_priority),
+    cmocka_unit_test(test_refused), cmocka_unit_test(test_both_ends),
+    cmocka_unit_test(test_lanes),   cmocka_unit_test(test_random)};
 
 int
 main(void)

@@ -31,6 +31,7 @@ NEWT_DECLARE_BTREE2(pair_tree, newt_text, int64_t, newt_ref);
 NEWT_DECLARE_BTREE3(triple_tree, newt_date, newt_uuid, uint64_t, int64_t);
 NEWT_DECLARE_TREESET(text_set, newt_text);
 NEWT_DECLARE_TREESET2(pair_set, int64_t, newt_ref);
+NEWT_DECLARE_BTREE2(padded_tree, int64_t, newt_date, int64_t); /* its keys end with padding */
 
 /* Small nodes: trees of few entries have all that large ones have. */
 #define SMALL .node_bytes = 250
@@ -46,14 +47,12 @@ NEWT_BTREE2(pair_tree, "PairTree", NEWT_VALUES(pair_tree), SMALL);
 NEWT_BTREE3(triple_tree, "TripleTree", NEWT_VALUES(triple_tree), SMALL);
 NEWT_TREESET(text_set, "TextSet", SMALL);
 NEWT_TREESET2(pair_set, "PairSet", SMALL);
+NEWT_BTREE2(padded_tree, "PaddedTree", NEWT_VALUES(padded_tree), SMALL);
 
-static const newt_class *const trees[] = {&part_class,        &int_tree_class,
-                                          &uint_tree_class,   &text_tree_class,
-                                          &bytes_tree_class,  &time_tree_class,
-                                          &date_tree_class,   &uuid_tree_class,
-                                          &ref_tree_class,    &pair_tree_class,
-                                          &triple_tree_class, &text_set_class,
-                                          &pair_set_class,    NULL};
+static const newt_class *const trees[] = {
+    &part_class,        &int_tree_class,  &uint_tree_class, &text_tree_class,   &bytes_tree_class,
+    &time_tree_class,   &date_tree_class, &uuid_tree_class, &ref_tree_class,    &pair_tree_class,
+    &triple_tree_class, &text_set_class,  &pair_set_class,  &padded_tree_class, NULL};
 
 /* A key or a value of any of them, with what it points to. */
 typedef struct any {
