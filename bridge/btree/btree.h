@@ -181,9 +181,9 @@ int newt__counts_drop(const newt__btree *b, newt__node *root);
  * Before a key of a tree that has just been opened is put, or removed: loads the counter that this
  * will change, in one round trip with what is missing on the way to the leaf. Were it loaded after
  * the leaf, that could have been changed by others since this transaction began, and was used
- * already: a conflict.
+ * already: a conflict. key NULL: that of the first entry, or (last) the last one.
  */
-int newt__counts_fetch(newt__btree *b, const void *key, bool removes);
+int newt__counts_fetch(newt__btree *b, const void *key, bool last, bool removes);
 /* So many entries more. */
 int newt__counts_add(const newt__btree *b, int64_t n);
 

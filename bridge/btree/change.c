@@ -353,7 +353,7 @@ put(newt_conn *c, newt_ref r, const newt_class *k, const void *key, const void *
                                  "the tree %s %lld was given no value", k->name, (long long)r.oid);
     if (status != NEWT_OK)
         return newt__base_break(&newt__jar_of(c)->base);
-    status = newt__counts_fetch(&b, key, false);
+    status = newt__counts_fetch(&b, key, false, false);
     leaf = status == NEWT_OK ? newt__descend(&b, key, b.t->n_keys, false, &path) : NULL;
     if (!leaf)
         return newt__btree_break(&b);

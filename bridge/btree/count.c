@@ -68,7 +68,7 @@ peek(const newt__btree *b, newt_ref r, int level)
 }
 
 int
-newt__counts_fetch(newt__btree *b, const void *key, bool removes)
+newt__counts_fetch(newt__btree *b, const void *key, bool last, bool removes)
 {
     const newt__node *node = b->top;
     newt_ref wanted[2] = {count_of(b, node), b->root};
@@ -78,12 +78,17 @@ newt__counts_fetch(newt__btree *b, const void *key, bool removes)
     if (newt_is_null(wanted[0]) || newt__cache_find(&b->c->cache, wanted[0].oid))
         return NEWT_OK;
     for (int level = node->level_; node && level > 0; level--) {
-        wanted[1] = node->children_.items[newt__node_search(b->t, node, key, b->t->n_keys, true)];
+        uint32_t at = last ? newt__node_n(b->t, node) : 0;
+
+        if (key)
+            at = newt__node_search(b->t, node, key, b->t->n_keys, true);
+        wanted[1] = node->children_.items[at];
         node = peek(b, wanted[1], level - 1);
     }
     if (!node)
         n++;
-    else if (newt__node_has(b->t, node, newt__node_search(b->t, node, key, b->t->n_keys, false),
+    else if (key &&
+             newt__node_has(b->t, node, newt__node_search(b->t, node, key, b->t->n_keys, false),
                             key) != removes)
         return NEWT_OK; /* it changes no number */
     status = newt_prefetch(newt__conn_of(b->c), wanted, n);

@@ -124,7 +124,9 @@ newt_btree_end(newt_conn *c, newt_ref r, const newt_class *k, bool last, bool ta
 
     if (status != NEWT_OK)
         return status;
-    leaf = newt__descend(&b, NULL, 0, last, &path);
+    if (take)
+        status = newt__counts_fetch(&b, NULL, last, true);
+    leaf = status == NEWT_OK ? newt__descend(&b, NULL, 0, last, &path) : NULL;
     if (!leaf)
         return take ? newt__btree_break(&b) : b.c->base.error.status;
     if (newt__node_n(b.t, leaf) == 0)

@@ -229,7 +229,7 @@ newt_btree_pop(newt_conn *c, newt_ref r, const newt_class *k, const void *key, v
 
     if (status != NEWT_OK)
         return newt__base_break(&newt__jar_of(c)->base);
-    status = newt__counts_fetch(&b, key, true);
+    status = newt__counts_fetch(&b, key, false, true);
     leaf = status == NEWT_OK ? newt__descend(&b, key, b.t->n_keys, false, &path) : NULL;
     if (!leaf)
         return newt__btree_break(&b);

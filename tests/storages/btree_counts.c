@@ -104,6 +104,44 @@ test_counter_is_not_in_the_way(void **state)
     close_counted(&t);
 }
 
+/* The same when an entry at an end is taken: others have changed the value of another one in its
+ * leaf. */
+static void
+test_counter_of_an_end(void **state)
+{
+    counted t;
+    newt_conn *c;
+
+    (void)state;
+    open_counted(&t, "end");
+    c = t.s.a;
+    for (int i = 0; i < 6; i++) {
+        bool last = i % 2;
+        int64_t key = last ? KEYS * 100 + i : -100 + i, beside = last ? key - 50 : key + 50, got;
+
+        begin(c);
+        ok(c, int_tree_put(c, t.tree, key, i));
+        ok(c, int_tree_put(c, t.tree, beside, i));
+        commit(c);
+        change_counters(t.beside.c, t.tree);
+        begin(c);
+        assert_int_equal(int_tree_has(c, t.tree, key), 1);
+        commit(c);
+        put_alone(c, t.tree, KEY, i); /* is told that the counters were changed */
+        put_alone(t.beside.c, t.tree, beside, i + 1);
+        begin_alone(c);
+        assert_int_equal(last ? int_tree_pop_last(c, t.tree, &got, NULL)
+                              : int_tree_pop_first(c, t.tree, &got, NULL),
+                         1);
+        assert_int_equal(got, key);
+        commit(c);
+        begin(t.s.b);
+        check_tree(t.s.b, t.tree.any, &int_tree_class);
+        commit(t.s.b);
+    }
+    close_counted(&t);
+}
+
 /* The round trips of one put before its commit, by a connection that has the nodes above. */
 static int64_t
 trips(counted *t, bool has_leaf, bool has_counters, int64_t key)
@@ -216,6 +254,7 @@ test_number_of_counters(void **state)
 static const struct CMUnitTest btree_counts[] = {
     cmocka_unit_test(test_number_of_counters),
     cmocka_unit_test(test_counter_is_not_in_the_way),
+    cmocka_unit_test(test_counter_of_an_end),
     cmocka_unit_test(test_counter_comes_with_the_leaf),
 };
 
