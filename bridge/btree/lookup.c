@@ -123,7 +123,7 @@ newt_btree_end(newt_conn *c, newt_ref r, const newt_class *k, bool last, bool ta
     int status = newt__btree_open(&b, c, r, k);
 
     if (status != NEWT_OK)
-        return status;
+        return take ? newt__base_break(&newt__jar_of(c)->base) : status;
     if (take)
         status = newt__counts_fetch(&b, NULL, last, true);
     leaf = status == NEWT_OK ? newt__descend(&b, NULL, 0, last, &path) : NULL;

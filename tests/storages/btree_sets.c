@@ -520,6 +520,12 @@ test_no_tree(void **state)
     assert_int_equal(int_tree_put(s.a, int_tree_of(node), 1, 1), NEWT_EINVAL);
     assert_true(newt_is_doomed(s.a));
     newt_abort(s.a);
+    begin(s.a);
+    assert_int_equal(int_tree_first(s.a, int_tree_of(node), &v, NULL), NEWT_EINVAL);
+    assert_false(newt_is_doomed(s.a));
+    assert_int_equal(int_tree_pop_first(s.a, int_tree_of(node), &v, NULL), NEWT_EINVAL);
+    assert_true(newt_is_doomed(s.a));
+    newt_abort(s.a);
 }
 
 /* A cursor at no entry, one that is closed, one whose tree is gone. */
