@@ -122,6 +122,7 @@ trees(void **state)
 {
     newt_field f[16];
     struct newt_tree t;
+    newt_error e = {0};
     newt_class k;
 
     (void)state;
@@ -143,6 +144,7 @@ trees(void **state)
     REFUSE("keys of 4 parts, not of 1 to 3", t.n_keys = 4);
     REFUSE("nodes of 199 bytes, not of 200 to 1048576", t.node_bytes = 199);
     REFUSE("nodes of 1048577 bytes", t.node_bytes = 1048577);
+    REFUSE("cannot be the key of a tree: it is of kind weak", f[5].kind = f[6].kind = NEWT_K_WEAK);
     REFUSE("lacks fields \"keys3\" and \"high3\" of one kind", t.n_keys = 3);
     REFUSE("has fields that no node has", t.n_keys = 1);
     REFUSE("lacks the field \"level\" of a node", f[0].as = "height");
@@ -151,6 +153,17 @@ trees(void **state)
     REFUSE("field \"values\" of class \"GoodTree\" is no list",
            f[k.n_fields - 1].shape = NEWT_SET_OF);
 #undef REFUSE
+    for (int i = 0; i < 2; i++) { /* the smallest nodes and the largest */
+        const newt_class *limit[] = {&k, NULL};
+        newt__classes *cs;
+
+        k = good_tree_class;
+        t = *k.tree;
+        t.node_bytes = i ? NEWT_BTREE_LARGEST : NEWT_BTREE_SMALLEST;
+        k.tree = &t;
+        assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, limit, &e), NEWT_OK);
+        newt__classes_free(cs);
+    }
 }
 
 /* The first field of a class "Sample" is as given; the second is fine. */

@@ -287,6 +287,39 @@ test_links(void **state)
     assert_repaired(N, N);
 }
 
+/* What only a leaf has, or only the root, or all but the last. */
+static void
+test_too_much(void **state)
+{
+    newt_ref inner, last;
+    char json[64];
+
+    (void)state;
+    begin(s.a);
+    inner = child(s.a, tree, 1);
+    for (last = tree;;) {
+        const newt__node *node = newt_read(s.a, last, &text_set_class);
+
+        assert_non_null(node);
+        if (node->level_ == 0)
+            break;
+        last = node->children_.items[node->children_.n - 1];
+    }
+    newt_abort(s.a);
+    snprintf(json, sizeof json, "{\"::=>\": %lld}", (long long)inner.oid);
+    spoil(inner, "next", json);
+    assert_found(inner, "is linked to another, which only leaves are");
+    spoil(inner, "next", "null");
+    snprintf(json, sizeof json, "[{\"::=>\": %lld}]", (long long)inner.oid);
+    spoil(inner, "counts", json);
+    assert_found(inner, "is said to be the root");
+    spoil(inner, "counts", "[]");
+    snprintf(json, sizeof json, "{\"::=>\": %lld}", (long long)inner.oid);
+    spoil(last, "next", json);
+    assert_found(last, "is the last leaf, but linked to another");
+    assert_repaired(N, N);
+}
+
 static void
 test_children(void **state)
 {
@@ -448,10 +481,11 @@ test_evolution(void **state)
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, open_store, close_store)
 static const struct CMUnitTest repairs[] = {
-    TEST(test_sound),     TEST(test_missing_leaf), TEST(test_missing_inner), TEST(test_level),
-    TEST(test_order),     TEST(test_foreign_key),  TEST(test_end),           TEST(test_links),
-    TEST(test_children),  TEST(test_counters),     TEST(test_counters_anew), TEST(test_stopped),
-    TEST(test_evolution),
+    TEST(test_sound),    TEST(test_missing_leaf), TEST(test_missing_inner),
+    TEST(test_level),    TEST(test_order),        TEST(test_foreign_key),
+    TEST(test_end),      TEST(test_links),        TEST(test_too_much),
+    TEST(test_children), TEST(test_counters),     TEST(test_counters_anew),
+    TEST(test_stopped),  TEST(test_evolution),
 };
 
 int
