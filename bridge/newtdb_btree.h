@@ -605,9 +605,9 @@ extern NEWT_API const newt_hooks newt_btree_hooks; /* that merge nodes */
  * who pulls nor with others who put. With one lane items leave in the order in which they came, and
  * of two that pull at the same time one conflicts and is tried again (newt_transact). With several
  * lanes they do not, but for a few: each connection keeps to one lane for half a second, then to
- * the next, and takes from another what is behind the first items there, or has waited for 20 ms a
- * lane between them. So items leave about in the order in which they came, and newt_queue_pull may
- * give nothing for some time (64 lanes: 1.3 s at most) though something is there.
+ * the next, and takes from another what comes after the first items there, or has waited for 20 ms
+ * a lane between them. So items leave about in the order in which they came, and newt_queue_pull
+ * may give nothing for some time (64 lanes: 1.3 s at most) though something is there.
  *
  * An item is pulled by the transaction that is committed; if that one is aborted it stays, where it
  * was.

@@ -44,7 +44,7 @@
  * key, and the result has that side's key; else it is a conflict.
  *
  * What the library cannot know: a program that has the class without the index, or writes bags of
- * its name, leaves the index behind. Such programs must have ended before newt_index_build begins;
+ * its name, makes the index wrong. Such programs must have ended before newt_index_build begins;
  * newt_index_check finds and mends what they have done. The same holds for a `where` that answers
  * differently while its name stays, and for an upgrade hook or a default that gives an older record
  * another key.
@@ -82,12 +82,12 @@ struct newt_index {
 /* What is looked for; NULL or zero: all. Keys are read until the call returns. */
 typedef struct newt_index_range {
     const void *equal;            /* the first parts are these ... */
-    uint8_t parts;                /* ... so many of them; 0: all */
+    uint8_t parts;                /* how many of them; 0: all */
     const void *from, *to;        /* or, without equal: between these, which are in it, too */
     uint8_t from_parts, to_parts; /* of them that count; 0: all */
     bool after_from, before_to;   /* without those that are equal to from, or to */
     bool descending;              /* from `to` down to `from` */
-    int64_t offset, limit;        /* without the first ones; at most so many, 0: all */
+    int64_t offset, limit;        /* the first ones left out; at most, 0: all */
 } newt_index_range;
 
 /* A place in an index. All members are the library's. */

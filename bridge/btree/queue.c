@@ -123,7 +123,7 @@ look_afresh(newt__jar *c)
     return c->base.phase == NEWT__LAZY ? newt__load(c, &none, 1) : NEWT_OK;
 }
 
-/* What a connection finds in a lane that is so many lanes away from its own. Who comes from far
+/* What a connection finds in a lane at a distance, in lanes, from its own. One from far away
  * does not take the first item, which others are about to take, unless it has waited for long. */
 static int
 look_into(newt_conn *c, newt__lane_ref lane, uint32_t distance, newt__lane_cursor *found)

@@ -21,7 +21,7 @@ typedef struct newt__index_scan {
     bool over;    /* there are no more */
 } newt__index_scan;
 
-/* The next ones after an oid, of at most so many objects. */
+/* The next ones after an oid, at most this many. */
 int newt__index_scan_next(newt__index_scan *s, int64_t after, size_t most);
 
 #endif

@@ -86,7 +86,7 @@ newt__index_insert(newt__jar *c, const newt__class_index *x, const newt__index_t
     status = newt__index_has_key(c, x, key, there);
     if (status == 1)
         status = refuse(c, x, oid, there);
-    /* what was left behind by a program that does not know the index */
+    /* what a program that does not know the index has left */
     if (status == 0)
         status = newt_btree_put(conn, tree->tree, &newt__index_node_class, &key, &own);
     return status == NEWT_OK ? 1 : broken(c);
