@@ -226,7 +226,7 @@ $(B)/tests/faults/joining: $(B)/obj/examples/joining/file.o $(B)/obj/examples/jo
 
 # The library's memory is the test's.
 $(B)/tests/bridge/server_memory $(B)/tests/storages/layers_memory $(B)/tests/storages/sqlite_memory \
-	$(B)/tests/storages/indexes_memory: \
+	$(B)/tests/storages/indexes_memory $(B)/tests/storages/btree_memory: \
 	TEST_LIBS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
 
 # The fuzzers have the codec compiled in, with the coverage that libFuzzer asks for.

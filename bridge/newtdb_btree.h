@@ -618,7 +618,8 @@ enum {
 typedef struct newt_queue_options {
     size_t size;      /* sizeof(newt_queue_options) */
     int lanes;        /* 1 to NEWT_QUEUE_LANES; about eight for each consumer. 0: 1 */
-    bool by_priority; /* the least priority first, of the whole queue; equal ones as they came */
+    bool by_priority; /* the least priority first, of all lanes; equal ones about as they came. Who
+                         pulls conflicts then, whatever the lanes: all want the same item */
 } newt_queue_options;
 
 struct newt_queue { /* its members are the library's */

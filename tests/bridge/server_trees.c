@@ -351,7 +351,8 @@ test_kinds(void **state)
 
 /* ---- how much is read ------------------------------------------------------------------------ */
 
-/* A tree of so many entries under keys of the number with six digits, in nodes of the usual size.
+/* A tree of a given number of entries, whose keys are their numbers with six digits, in large
+ * nodes.
  */
 NEWT_DECLARE_BTREE(book, newt_text, int64_t);
 NEWT_BTREE(book, "Book", NEWT_VALUES(book), .node_bytes = 6000);

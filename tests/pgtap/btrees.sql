@@ -13,7 +13,7 @@ CREATE ROLE newt_test_reader;
 CREATE FUNCTION public.keys() RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(key #>> '{}', ' ' ORDER BY key) FROM newt.btree_items('trees', 10)$$;
 SELECT is(keys(), 'a b', 'all of it');
-SELECT is(newt.btree_length('trees', 10), 2::bigint, 'so many');
+SELECT is(newt.btree_length('trees', 10), 2::bigint, 'the length');
 
 SET ROLE newt_test_reader;
 SELECT throws_ok('SELECT keys()', '42501', 'permission denied for schema trees', 'no right to the schema');

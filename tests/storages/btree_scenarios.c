@@ -410,11 +410,11 @@ test_filled_while_iterated(void **state)
     begin(t.s.a);
     at = int_tree_range(t.s.a, int_tree_of(t.tree), &range);
     while (int_tree_next(&at) == 1) {
-        int behind = (KEYS + 1) * STEP + (int)at.value;
+        int ahead = (KEYS + 1) * STEP + (int)at.value;
 
         assert_int_equal(at.value, seen++ * STEP);
-        put(t.s.a, &t, behind);
-        t.has[behind] = true;
+        put(t.s.a, &t, ahead);
+        t.has[ahead] = true;
     }
     assert_int_equal(seen, KEYS);
     commit(t.s.a);
@@ -593,7 +593,7 @@ test_keys_at_the_ends(void **state)
  */
 
 /*
- * #102: a key was put into a bucket that another transaction had split, behind the bucket's new
+ * #102: a key was put into a bucket that another transaction had split, after the bucket's new
  * end. Iteration showed it, and no look-up found it.
  */
 static void
@@ -603,7 +603,7 @@ test_put_where_others_have_split(void **state)
 
     (void)state;
     for (int how = 0; how < 4; how++) {
-        bool behind = how % 2, splits_last = how / 2;
+        bool after = how % 2, splits_last = how / 2;
         newt_conn *splitter, *other_;
         leaf l, more = {0};
         int place;
@@ -614,19 +614,19 @@ test_put_where_others_have_split(void **state)
         make_room(&t, KEYS / 2 * STEP);
         begin_both(&t);
         l = leaf_of(t.s.a, &t, KEYS / 2 * STEP);
-        place = behind ? l.places[l.n - 1] + 1 : l.places[0] + 1;
+        place = after ? l.places[l.n - 1] + 1 : l.places[0] + 1;
         for (int i = l.places[0] + 2; together(splitter, &t, 0, l.places[0], l.places[l.n - 1]);
              i += STEP) {
             more.places[more.n++] = i;
             put(splitter, &t, i);
         }
         put(other_, &t, place);
-        if (behind)
+        if (after)
             refuse_second(&t);
         else
             commit_both(&t);
-        note(&t, &more, !behind || !splits_last);
-        t.has[place] = !behind || splits_last;
+        note(&t, &more, !after || !splits_last);
+        t.has[place] = !after || splits_last;
         close_shelf(&t);
     }
 }
@@ -680,7 +680,7 @@ test_put_where_others_have_emptied(void **state)
 }
 
 /* What an emptied bucket stood for is its neighbour's, which another transaction has changed: both
- * stay, and what comes then goes to that neighbour, behind its last key or before its first. */
+ * stay, and what comes then goes to that neighbour, after its last key or before its first. */
 static void
 test_put_beside_what_others_have_emptied(void **state)
 {

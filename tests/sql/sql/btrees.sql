@@ -83,7 +83,7 @@ BEGIN;
 UPDATE object_state SET state = pg_temp.node(0, true, pg_temp.words('z')) WHERE zoid = 1021;
 SELECT key FROM newt.btree_items('newt_btrees', 1021);
 ROLLBACK;
--- behind a view, and without index scans
+-- under a view, and without index scans
 CREATE SCHEMA newt_btrees_view;
 CREATE VIEW newt_btrees_view.object_state AS SELECT * FROM newt_btrees.object_state WHERE zoid <> 1003;
 SELECT key FROM newt.btree_items('newt_btrees_view', 1000, NULL, '"b"');
