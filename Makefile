@@ -66,7 +66,7 @@ endif
 SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 # in this order: what a file calls is in one before it
 SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit values extract btrees stores projection \
-	layout tables table_upkeep views indexes search schema advice retention health roles)
+	layout tables table_upkeep views indexes search schema access derived policies advice retention health roles)
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT))
 override with_llvm = no

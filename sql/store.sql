@@ -196,6 +196,80 @@ CREATE TABLE @store@.newt_search_word (
 );
 COMMENT ON TABLE @store@.newt_search_word IS 'words of the objects of each search, for suggestions; as of newt.refresh_search()';
 
+-- Derived columns: tables with values that come from other records as well, made by
+-- newt.create_derived(). Each has a number, by which newt_dependency knows it.
+CREATE TABLE @store@.newt_derived (
+    name         text     PRIMARY KEY,
+    number       integer  NOT NULL UNIQUE,
+    relation     regclass NOT NULL UNIQUE,
+    class_names  text[]   NOT NULL,                -- whose objects have a row
+    parent       text,                             -- path of the reference to the object above, in a tree
+    columns      jsonb    NOT NULL,                -- as they were declared
+    mode         text     NOT NULL DEFAULT 'inline' CHECK (mode IN ('inline', 'updater')),
+    commit_limit integer  NOT NULL DEFAULT 1000 CHECK (commit_limit >= 1), -- rows that a commit computes at most
+    stage        text     NOT NULL DEFAULT 'rows' CHECK (stage IN ('rows', 'access', 'full')), -- of its filling
+    filled_to    bigint   NOT NULL DEFAULT 0       -- in the stage rows: objects up to this zoid have been computed
+);
+COMMENT ON TABLE @store@.newt_derived IS 'derived columns: which tables there are, and of what their columns are made';
+
+-- The row of an object was computed from the record of another one. Part 0: which it refers to; from 1
+-- on: one that refers to it, of each class and path by which a column collects them.
+CREATE TABLE @store@.newt_dependency (
+    source    bigint   NOT NULL,
+    derived   integer  NOT NULL,
+    part      smallint NOT NULL,
+    dependent bigint   NOT NULL,
+    PRIMARY KEY (source, derived, part, dependent)
+);
+CREATE INDEX newt_dependency_dependent ON @store@.newt_dependency (dependent, derived, part, source);
+COMMENT ON TABLE @store@.newt_dependency IS 'from which other records each row of derived columns was computed';
+
+-- Rows that a commit would have had too much to do with. Whole: all columns; else the principals alone.
+CREATE TABLE @store@.newt_derived_pending (
+    derived integer NOT NULL,
+    zoid    bigint  NOT NULL,
+    whole   boolean NOT NULL,
+    since   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (derived, zoid)
+);
+COMMENT ON TABLE @store@.newt_derived_pending IS 'rows of derived columns that are to be computed: by CALL newt.refresh_derived() or newt-updater';
+
+-- Each list of principals once. Many objects have the same, so their rows have a number, and who may see
+-- something is asked once for a list.
+CREATE TABLE @store@.newt_principal_set (
+    id      bigint  GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest  bytea   NOT NULL UNIQUE,      -- SHA-256: a list may be too long for an index, and may be forged
+    entries text[]  NOT NULL,             -- +principal, -principal; the first that fits decides
+    allowed text[]  NOT NULL,
+    denies  boolean NOT NULL
+);
+CREATE INDEX newt_principal_set_allowed ON @store@.newt_principal_set USING gin (allowed);
+COMMENT ON TABLE @store@.newt_principal_set IS 'lists of principals that objects have, in derived columns';
+
+-- What a list of an object's own and the list above it come to: computed once.
+CREATE TABLE @store@.newt_principal_sum (
+    own    bigint NOT NULL,
+    parent bigint NOT NULL,
+    total  bigint NOT NULL,
+    PRIMARY KEY (own, parent)
+);
+COMMENT ON TABLE @store@.newt_principal_sum IS 'which list of principals an object has that has one of its own, and one above';
+
+-- What roles may see is what their principals may: given to them here, or brought along by a claim that one of
+-- these keys has signed. Nobody but the owner reads or writes either.
+CREATE TABLE @store@.newt_role_principal (
+    role      regrole NOT NULL,
+    principal text    NOT NULL CHECK (octet_length(principal) BETWEEN 1 AND 1000),
+    PRIMARY KEY (role, principal)
+);
+COMMENT ON TABLE @store@.newt_role_principal IS 'principals of database roles, for row-level security';
+CREATE TABLE @store@.newt_claim_key (
+    id         integer     GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key        bytea       NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE @store@.newt_claim_key IS 'secret keys by which claims of principals are signed; to remove one ends the claims that it has signed';
+
 -- Rows of the projection that are being computed anew. They take the place of the others all at
 -- once, when they are complete; after a crash both tables are empty, and it begins again.
 CREATE UNLOGGED TABLE @store@.newt_reprojection (

@@ -13,17 +13,48 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.typed_relations(text) IS 'the typed tables of a store that are there';
 
+CREATE FUNCTION newt.derived_relations(store text) RETURNS oid[]
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result oid[];
+BEGIN
+    EXECUTE pg_catalog.format('SELECT coalesce(array_agg(r.oid ORDER BY r.oid), ''{}'') FROM %I.newt_derived d JOIN pg_class r ON r.oid = d.relation', store) INTO result;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_relations(text) IS 'the tables of derived columns of a store that are there';
+
+-- Where rows are hidden from some, readers have a policy that shows them all. A role leaves it, or it loses its last one, with the rights.
+CREATE FUNCTION newt.reader_policies_sql(store text, role_name text, reads boolean) RETURNS SETOF text
+    LANGUAGE sql STABLE PARALLEL SAFE ROWS 2
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT CASE WHEN r.roles = '' THEN format('DROP POLICY newt_readers ON %s', p.polrelid::regclass)
+            ELSE format(CASE WHEN o.oid IS NULL THEN 'CREATE POLICY newt_readers ON %s FOR SELECT TO %s USING (true)' ELSE 'ALTER POLICY newt_readers ON %s TO %s' END, p.polrelid::regclass, r.roles) END
+  FROM pg_policy p
+  LEFT JOIN pg_policy o ON o.polrelid = p.polrelid AND o.polname = 'newt_readers',
+       LATERAL (SELECT coalesce(string_agg(quote_ident(x.name), ', ' ORDER BY x.name), '') AS roles
+                  FROM (SELECT pg_get_userbyid(u.oid)::text AS name FROM unnest(o.polroles) u (oid) WHERE pg_get_userbyid(u.oid) <> role_name
+                        UNION ALL SELECT role_name WHERE reads) x) r
+ WHERE p.polname = 'newt_principals' AND p.polrelid = ANY (newt.typed_relations(store) || newt.derived_relations(store))
+   AND (to_regrole(quote_ident(role_name)) = ANY (o.polroles)) IS DISTINCT FROM reads AND (reads OR o.oid IS NOT NULL)
+ ORDER BY p.polrelid::regclass::text COLLATE "C"
+$newt_body$;
+COMMENT ON FUNCTION newt.reader_policies_sql(text, text, boolean) IS 'the SQL by which a role sees, or does not see, all rows where others see those of their principals';
+
 -- Views of another role are that role's affair: whoever made them grants them.
 CREATE FUNCTION newt.readable_relations(store text) RETURNS oid[]
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
-SELECT newt.typed_relations(store) || ARRAY(
+SELECT newt.typed_relations(store) || newt.derived_relations(store) || ARRAY(
     SELECT c.oid FROM newt.views(store) v JOIN pg_catalog.pg_class c ON c.oid = v.relation
       JOIN pg_catalog.pg_class o ON o.oid = pg_catalog.to_regclass(pg_catalog.format('%I.object_state', store)) AND o.relowner = c.relowner
      WHERE c.relnamespace <> o.relnamespace ORDER BY c.oid)
 $newt_body$;
-COMMENT ON FUNCTION newt.readable_relations(text) IS 'what who reads a store may read elsewhere: its typed tables, and typed views of its owner in other schemas';
+COMMENT ON FUNCTION newt.readable_relations(text) IS 'what who reads a store may read besides: its typed tables, its derived columns, and typed views of its owner in other schemas';
 
 CREATE FUNCTION newt.grant_store_sql(schema_name text, role_name text, kind text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -56,7 +87,9 @@ BEGIN
            AND (c.relname IN ('newt_store', 'object_state', 'newt_projection', 'newt', 'newt_reject_entry',
                               'newt_reject', 'transaction', 'transaction_object', 'newt_commit_lock',
                               'newt_incarnation', 'newt_class', 'newt_table', 'newt_follower', 'newt_reprojection',
-                              'newt_reprojected', 'newt_search', 'newt_search_word', 'newt_oid', 'newt_serial')
+                              'newt_reprojected', 'newt_search', 'newt_search_word', 'newt_oid', 'newt_serial', 'newt_derived', 'newt_dependency',
+                              'newt_derived_pending', 'newt_principal_set', 'newt_principal_sum')
+                OR kind = 'owner' AND c.relname IN ('newt_role_principal', 'newt_claim_key')
                 OR c.relkind = 'v' AND EXISTS (
                     SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
                       ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
@@ -109,7 +142,15 @@ BEGIN
                schema_name, f.proname, pg_catalog.pg_get_function_identity_arguments(f.oid), role_name)
           FROM pg_catalog.pg_proc f
          WHERE kind = 'owner' AND f.pronamespace = pg_catalog.to_regnamespace(pg_catalog.quote_ident(schema_name))
-           AND f.proname IN ('newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large', 'newt_prune_limit', 'newt_prune')
+           AND (f.proname IN ('newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large', 'newt_prune_limit', 'newt_prune',
+                              'newt_keep_derived', 'newt_compute_derived', 'newt_follow_derived', 'newt_principal_set', 'newt_principals', 'newt_visible')
+                OR f.proname ~ '^newt_(derive|settle)_[0-9]+$')
+        UNION ALL
+        -- they run with the rights of the store's owner, and compute what the records say, whoever calls them
+        SELECT 44, pg_catalog.format('GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint), %1$I.newt_follow_derived(bigint[]) TO %2$I', schema_name, role_name)
+         WHERE kind = 'updater' AND pg_catalog.to_regproc(pg_catalog.format('%I.newt_follow_derived', schema_name)) IS NOT NULL
+        UNION ALL
+        SELECT 45, p.statement FROM newt.reader_policies_sql(schema_name, role_name, true) p (statement) WHERE kind <> 'owner'
         UNION ALL
         -- what a new owner makes later is read by those who could read what the old one made
         SELECT 98 + v.place, pg_catalog.format(v.statement, m.owner, schema_name, m.reader, role_name)
@@ -183,7 +224,10 @@ BEGIN
                                  pg_catalog.pg_get_function_identity_arguments(f.oid), role_name)
           FROM pg_catalog.pg_proc f
          WHERE f.pronamespace = schema
-           AND f.proname IN ('newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large', 'newt_prune_limit', 'newt_prune')
+           AND f.proname IN ('newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large', 'newt_prune_limit', 'newt_prune', 'newt_principals', 'newt_visible',
+                             'newt_compute_derived', 'newt_follow_derived')
+        UNION ALL
+        SELECT p.statement FROM newt.reader_policies_sql(schema_name, role_name, false) p (statement)
         UNION ALL
         SELECT pg_catalog.format('REVOKE ALL ON SCHEMA %I FROM %I', schema_name, role_name)
         UNION ALL

@@ -25,6 +25,9 @@ INSERT INTO wanted VALUES
     ('transaction', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'), ('transaction_object', 'SELECT', 'SELECT INSERT', 'SELECT DELETE'),
     ('newt_reprojection', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'), ('newt_reprojected', 'SELECT', 'SELECT', 'SELECT INSERT UPDATE DELETE'),
     ('newt_search', 'SELECT', 'SELECT', 'SELECT'), ('newt_search_word', 'SELECT', 'SELECT', 'SELECT'),
+    ('newt_derived', 'SELECT', 'SELECT', 'SELECT'), ('newt_dependency', 'SELECT', 'SELECT', 'SELECT'), ('newt_derived_pending', 'SELECT', 'SELECT', 'SELECT'),
+    ('newt_principal_set', 'SELECT', 'SELECT', 'SELECT'), ('newt_principal_sum', 'SELECT', 'SELECT', 'SELECT'),
+    ('newt_role_principal', '', '', ''), ('newt_claim_key', '', '', ''), -- who can read these chooses what he sees
     ('typed_twice', 'SELECT', 'SELECT', 'SELECT'),
     ('newt_class', 'SELECT', 'SELECT INSERT', 'SELECT'), ('newt_table', 'SELECT', 'SELECT', 'SELECT UPDATE'), ('newt_commit_lock', 'SELECT', 'SELECT UPDATE', 'SELECT'),
     ('newt_follower', 'SELECT', 'SELECT INSERT UPDATE DELETE', 'SELECT INSERT UPDATE DELETE'), ('other', '', '', '');

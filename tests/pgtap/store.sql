@@ -7,9 +7,10 @@ SELECT no_plan();
 
 SELECT tables_are('s', ARRAY['newt_store', 'object_state', 'newt_projection', 'newt_reject_entry', 'transaction', 'transaction_object',
                              'newt_commit_lock', 'newt_incarnation', 'newt_class', 'newt_table', 'newt_follower', 'newt_reprojection', 'newt_reprojected',
-                             'newt_search', 'newt_search_word']);
+                             'newt_search', 'newt_search_word', 'newt_derived', 'newt_dependency', 'newt_derived_pending', 'newt_principal_set', 'newt_principal_sum',
+                             'newt_role_principal', 'newt_claim_key']);
 SELECT views_are('s', ARRAY['newt', 'newt_reject']);
-SELECT sequences_are('s', ARRAY['newt_oid', 'newt_serial']);
+SELECT sequences_are('s', ARRAY['newt_oid', 'newt_serial', 'newt_principal_set_id_seq', 'newt_claim_key_id_seq']);
 SELECT functions_are('s', ARRAY['newt_read_only', 'newt_raise', 'newt_project_one', 'newt_large', 'newt_prune_limit', 'newt_prune']);
 
 SELECT columns_are('s', t, c, t || ' has its columns') FROM (VALUES
@@ -20,6 +21,10 @@ SELECT columns_are('s', t, c, t || ' has its columns') FROM (VALUES
     ('newt_incarnation', ARRAY['one', 'id']), ('newt_follower', ARRAY['name', 'tid', 'serial', 'copied', 'kind', 'updated_at']),
     ('newt_reprojection', ARRAY['one', 'classes', 'zoid', 'started']), ('newt_reprojected', ARRAY['zoid', 'serial', 'class_name', 'state']),
     ('newt_search', ARRAY['name', 'class_name', 'config', 'paths', 'language_path', 'languages', 'configs', 'synonyms']), ('newt_search_word', ARRAY['search', 'word', 'objects']),
+    ('newt_derived', ARRAY['name', 'number', 'relation', 'class_names', 'parent', 'columns', 'mode', 'commit_limit', 'stage', 'filled_to']),
+    ('newt_dependency', ARRAY['source', 'derived', 'part', 'dependent']), ('newt_derived_pending', ARRAY['derived', 'zoid', 'whole', 'since']),
+    ('newt_principal_set', ARRAY['id', 'digest', 'entries', 'allowed', 'denies']), ('newt_principal_sum', ARRAY['own', 'parent', 'total']),
+    ('newt_role_principal', ARRAY['role', 'principal']), ('newt_claim_key', ARRAY['id', 'key', 'created_at']),
     ('newt_store', ARRAY['one', 'version', 'projection', 'oid_block', 'serial_block', 'keep_age', 'keep_rows', 'wait_for', 'created_at']),
     ('newt_class', ARRAY['name', 'version', 'fields', 'projection', 'registered_at']),
     ('newt_table', ARRAY['relation', 'class_name', 'parent', 'path', 'shape', 'mode', 'filled', 'filled_to', 'columns'])) v (t, c);
@@ -31,7 +36,9 @@ SELECT col_type_is('s', t, c, k, t || '.' || c) FROM (VALUES
 SELECT col_is_pk('s', t, c, t || ' has its key') FROM (VALUES ('object_state'::name, ARRAY['zoid']::name[]), ('newt_projection', ARRAY['zoid']),
     ('transaction', ARRAY['tid']), ('transaction_object', ARRAY['serial', 'n']), ('newt_reject_entry', ARRAY['zoid', 'serial', 'n']),
     ('newt_class', ARRAY['name', 'version']), ('newt_follower', ARRAY['name']), ('newt_table', ARRAY['relation']), ('newt_reprojection', ARRAY['one']), ('newt_reprojected', ARRAY['zoid']),
-    ('newt_search', ARRAY['name']), ('newt_search_word', ARRAY['search', 'word'])) v (t, c);
+    ('newt_search', ARRAY['name']), ('newt_search_word', ARRAY['search', 'word']), ('newt_derived', ARRAY['name']), ('newt_dependency', ARRAY['source', 'derived', 'part', 'dependent']),
+    ('newt_derived_pending', ARRAY['derived', 'zoid']), ('newt_principal_set', ARRAY['id']), ('newt_principal_sum', ARRAY['own', 'parent']), ('newt_role_principal', ARRAY['role', 'principal']),
+    ('newt_claim_key', ARRAY['id'])) v (t, c);
 SELECT col_is_unique('s', 'transaction', ARRAY['serial']::name[], 'serials are unique');
 SELECT indexes_are('s', t, i, t || ' has no second index') FROM (VALUES ('object_state'::name, ARRAY['object_state_pkey']::name[]),
     ('newt_projection', ARRAY['newt_projection_pkey'])) v (t, i);

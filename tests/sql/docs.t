@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the SQL of docs/sql-reference.md and compares what it says after "-->".
 set -uo pipefail
-tmp=$(mktemp -d) && trap 'rm -rf "$tmp"; dropdb --if-exists newt_docs; psql -Xqc "DROP ROLE IF EXISTS newt_docs_reader"' EXIT
+tmp=$(mktemp -d) && trap 'rm -rf "$tmp"; dropdb --if-exists newt_docs; psql -Xqc "DROP ROLE IF EXISTS newt_docs_reader; DROP ROLE IF EXISTS newt_docs_report"' EXIT
 sed -n '/^```sql$/,/^```$/p' docs/sql-reference.md | grep -v '^```' >"$tmp/sql"
 sed -n 's/^--> //p' "$tmp/sql" >"$tmp/want"
 echo 1..2

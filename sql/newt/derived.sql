@@ -1,0 +1,901 @@
+-- ---- derived columns --------------------------------------------------------------------------------
+-- Values that come from other records as well: of objects that one refers to, of those that refer to it, of the
+-- principals above it in a tree. They stand in a table of their own, a row for each object. newt_dependency says from
+-- which records a row was computed, so who changes one knows which rows to compute again.
+--
+-- Rows are written under the commit lock (or by one follower, in mode updater): whoever computes one sees all that was
+-- committed before, so no two transactions can miss each other, and nothing rests on row locks.
+
+-- Names in a path: "a.b" is {a,b}, a backslash takes the next character as it is.
+CREATE FUNCTION newt.path_keys(path text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT CASE WHEN path = '' THEN '{}'::text[]
+       ELSE ARRAY(SELECT regexp_replace(m.part[1], '\\(.)', '\1', 'g') FROM regexp_matches(path || '.', '((?:[^.\\]|\\.)*)[.]', 'g') WITH ORDINALITY m (part, n) ORDER BY m.n) END
+$newt_body$;
+COMMENT ON FUNCTION newt.path_keys(text) IS 'the keys that a path leads along';
+
+CREATE FUNCTION newt.refs_at(document jsonb, path text) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT ARRAY(SELECT substr(p.name, 5)::bigint FROM unnest(newt.principals(document, path)) p (name) WHERE p.name ~ '^::=>[0-9]{1,18}$')
+$newt_body$;
+COMMENT ON FUNCTION newt.refs_at(jsonb, text) IS 'the objects that a document refers to below a path, each once';
+
+CREATE FUNCTION newt.derived_types() RETURNS TABLE (data_type text, kind text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+VALUES ('text', 'text'), ('bigint', 'int'), ('numeric', 'decimal'), ('double precision', 'float'), ('boolean', 'bool'), ('timestamptz', 'time'),
+       ('date', 'date'), ('interval', 'duration'), ('uuid', 'uuid'), ('bytea', 'bytes'), ('jsonb', 'json')
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_types() IS 'the types that a derived column of values may have, and of which kind of value';
+
+-- Raises where a declaration is wrong. A column with several sources (text) has a row for each.
+CREATE FUNCTION newt.derived_layout(columns jsonb)
+    RETURNS TABLE (place bigint, name text, sort text, data_type text, is_array boolean, config text, rules jsonb,
+                   class_of text, class_by text, via text[], path text, weight text)
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 20
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    c jsonb;
+    wrong text;
+    what text[];
+    p text;
+    parts text[];
+    key text;
+    taken text[] := '{zoid,class_name,parent_id}';
+    allowed constant jsonb := '{"value": ["type", "of", "by"], "text": ["config", "of", "by"], "count": ["of", "by"], "sum": ["type", "of", "by"], "min": ["type", "of", "by"],
+        "max": ["type", "of", "by"], "access": []}';
+BEGIN
+    place := 0;
+    IF jsonb_typeof(columns) IS DISTINCT FROM 'array' OR columns = '[]' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'the columns of a derived table are a JSON array with an object for each',
+            HINT = 'For instance [{"name": "owner", "value": "owner->name", "type": "text"}].';
+    END IF;
+    FOR c IN SELECT * FROM jsonb_array_elements(columns) LOOP
+        place := place + 1;
+        wrong := NULL;
+        name := c->>'name';
+        what := ARRAY(SELECT k.key FROM jsonb_object_keys(CASE WHEN jsonb_typeof(c) = 'object' THEN c ELSE '{}' END) k (key) WHERE allowed ? k.key);
+        sort := what[1];
+        data_type := regexp_replace(c->>'type', '\[\]$', '');
+        is_array := coalesce(c->>'type' LIKE '%[]', false);
+        config := c->>'config';
+        class_of := c->>'of';
+        class_by := c->>'by';
+        rules := NULL;
+        key := (SELECT k.key FROM jsonb_object_keys(CASE WHEN jsonb_typeof(c) = 'object' THEN c ELSE '{}' END) k (key)
+                 WHERE k.key NOT IN ('name', sort) AND NOT allowed->sort ? k.key LIMIT 1);
+        wrong := CASE
+            WHEN jsonb_typeof(c->'name') IS DISTINCT FROM 'string' OR octet_length(name) NOT BETWEEN 1 AND 59 THEN 'It has no name of 1 to 59 bytes.'
+            WHEN name LIKE 'newt\_%' THEN 'Names that begin with newt_ are kept for the functions that compute it.'
+            WHEN name = ANY (taken) OR sort = 'access' AND name || '_own' = ANY (taken) THEN format('The name "%s" is taken.', name)
+            WHEN cardinality(what) <> 1 THEN format('It has %s of value, text, count, sum, min, max and access.', CASE cardinality(what) WHEN 0 THEN 'none' ELSE 'several' END)
+            WHEN key IS NOT NULL THEN format('A column of "%s" has no "%s".', sort, key)
+            WHEN sort IN ('value', 'sum', 'min', 'max') AND NOT EXISTS (SELECT FROM newt.derived_types() t WHERE t.data_type = derived_layout.data_type)
+                THEN format('Its type must be one of %s%s.', (SELECT string_agg(t.data_type, ', ') FROM newt.derived_types() t), CASE sort WHEN 'value' THEN ', or an array of these' ELSE '' END)
+            WHEN sort = 'sum' AND data_type NOT IN ('bigint', 'numeric', 'double precision', 'interval') OR sort IN ('min', 'max') AND data_type IN ('boolean', 'uuid', 'bytea', 'jsonb')
+                THEN format('There is no %s of %s.', sort, data_type)
+            WHEN is_array AND sort <> 'value' THEN format('A %s is no array.', sort)
+            WHEN (class_of IS NULL) <> (class_by IS NULL) THEN 'The class of the objects that refer to this one, "of", and the path at which they do so, "by", are given together.'
+            WHEN sort = 'count' AND class_of IS NULL AND jsonb_typeof(c->'count') <> 'string' THEN 'What is counted is a path, or "of" and "by".'
+            WHEN sort = 'access' AND jsonb_typeof(c->'access') IS DISTINCT FROM 'object' THEN 'Its "access" is an object with rules: allow, deny, entries, stop.'
+            WHEN sort = 'text' AND jsonb_typeof(c->'text') NOT IN ('string', 'array') OR sort IN ('value', 'sum', 'min', 'max') AND jsonb_typeof(c->sort) <> 'string' THEN format('Its "%s" is no path.', sort)
+            END;
+        IF wrong IS NULL AND sort = 'access' THEN
+            wrong := (SELECT format('There is no rule "%s".', k.key) FROM jsonb_object_keys(c->'access') k (key)
+                       WHERE k.key NOT IN ('allow', 'deny', 'entries', 'principal', 'effect', 'role', 'roles', 'stop') LIMIT 1);
+            IF wrong IS NULL THEN
+                rules := (SELECT coalesce(jsonb_object_agg(k.key, CASE WHEN k.key IN ('principal', 'effect', 'role') THEN k.value
+                                                         WHEN k.key IN ('entries', 'stop') THEN to_jsonb(newt.path_keys(k.value#>>'{}'))
+                                                         WHEN jsonb_typeof(k.value) = 'array' THEN k.value ELSE jsonb_build_array(k.value) END), '{}')
+                            FROM jsonb_each(c->'access') k)
+                    || CASE WHEN c->'access' ? 'entries' THEN jsonb_build_object('principal', coalesce(c->'access'->>'principal', 'principal'),
+                                'effect', coalesce(c->'access'->>'effect', 'effect'), 'role', coalesce(c->'access'->>'role', 'role')) ELSE '{}' END;
+                IF NOT rules ?| '{allow,entries}' THEN
+                    wrong := 'Nobody is allowed anything without "allow" or "entries".';
+                END IF;
+            END IF;
+        END IF;
+        IF wrong IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+                MESSAGE = format('column %s of a derived table is wrong', coalesce('"' || name || '"', place::text)),
+                DETAIL = wrong,
+                HINT = 'The SQL reference has the forms: "Derived columns".';
+        END IF;
+        taken := taken || name || CASE sort WHEN 'access' THEN ARRAY[name || '_own'] ELSE '{}' END;
+        data_type := CASE sort WHEN 'count' THEN 'bigint' WHEN 'access' THEN 'bigint' WHEN 'text' THEN CASE WHEN config IS NULL THEN 'text' ELSE 'tsvector' END ELSE data_type END;
+        FOR p IN SELECT * FROM jsonb_array_elements_text(CASE jsonb_typeof(c->sort) WHEN 'array' THEN c->sort WHEN 'string' THEN jsonb_build_array(c->sort) ELSE '[""]' END) LOOP
+            parts := regexp_split_to_array(CASE sort WHEN 'access' THEN '' ELSE p END, '->');
+            via := parts[:cardinality(parts) - 1];
+            path := parts[cardinality(parts)];
+            weight := '';
+            IF sort = 'text' AND path ~ '(^|[^\\]):[A-D]$' THEN
+                weight := right(path, 2);
+                path := left(path, -2);
+            END IF;
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_layout(jsonb) IS 'the columns of a declaration of derived columns, with a row for each path; an error where it is wrong';
+
+-- What analysts see: of a class whose program computes its JSON, that; else the record says it.
+CREATE FUNCTION newt.document_sql(store text, alias text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    client text[];
+BEGIN
+    EXECUTE format('SELECT array_agg(DISTINCT c.name COLLATE "C") FROM %I.newt_class c WHERE c.projection = ''client''', store) INTO client;
+    RETURN CASE WHEN client IS NULL THEN format('newt.try_to_jsonb(%s.state)', alias)
+           ELSE format('CASE WHEN newt.try_class_name(%1$s.state) = ANY (%2$L::text[]) THEN (SELECT j.state FROM %3$I.newt_projection j WHERE j.zoid = %1$s.zoid) ELSE newt.try_to_jsonb(%1$s.state) END',
+                       alias, client, store) END;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.document_sql(text, text) IS 'the SQL of the document of a row of object_state';
+
+-- The sources of the columns: the object itself (0), and each way to others, once.
+CREATE FUNCTION newt.derived_sources(columns jsonb) RETURNS TABLE (number bigint, class_of text, class_by text, part bigint, via text[])
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+WITH source AS (
+    SELECT DISTINCT l.class_of, l.class_by, l.via FROM newt.derived_layout(columns) l WHERE l.class_of IS NOT NULL OR l.via <> '{}'
+), part AS (
+    SELECT c.class_of, c.class_by, row_number() OVER (ORDER BY c.class_of COLLATE "C", c.class_by COLLATE "C") AS part
+      FROM (SELECT DISTINCT s.class_of, s.class_by FROM source s WHERE s.class_of IS NOT NULL) c
+)
+SELECT row_number() OVER (ORDER BY s.class_of COLLATE "C", s.class_by COLLATE "C", s.via), s.class_of, s.class_by, p.part, s.via
+  FROM source s LEFT JOIN part p ON p.class_of = s.class_of AND p.class_by = s.class_by
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_sources(jsonb) IS 'the ways that lead from an object to the other ones that its derived columns come from';
+
+-- A query with the rows of the objects in $1 as they should be, and in "sources" whom they refer to on the way. Entries of
+-- principals are numbers, or as they are.
+CREATE FUNCTION newt.derived_query(store text, number integer, class_names text[], parent text, columns jsonb, with_entries boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    s record;
+    c record;
+    listed text := '';
+    joined text := '';
+    refs text := '';
+    inner_list text;
+    chain text;
+    deep text;
+    aggregates text;
+    rest text;
+    i integer;
+BEGIN
+    FOR s IN SELECT * FROM newt.derived_sources(columns) LOOP
+        chain := '';
+        rest := '';
+        deep := 'b';
+        i := 0;
+        IF s.class_of IS NOT NULL THEN
+            i := 1;
+            deep := 'd1';
+            chain := format('(SELECT x.source AS zoid FROM %I.newt_dependency x WHERE x.dependent = b.zoid AND x.derived = %s AND x.part = %s) r1', store, number, s.part);
+        END IF;
+        FOR c IN SELECT v.path, v.n FROM unnest(s.via) WITH ORDINALITY v (path, n) ORDER BY v.n LOOP
+            IF i > 0 THEN
+                chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, newt.document_sql(store, 'o'), store, i, i);
+            END IF;
+            i := i + 1;
+            chain := CASE WHEN i = 1 THEN '' ELSE chain || ' LEFT JOIN LATERAL ' END
+                  || format('unnest(newt.refs_at(%s.document, %L)) r%s (zoid)', CASE WHEN i = 1 THEN 'b' ELSE 'd' || i - 1 END, c.path, i) || CASE WHEN i = 1 THEN '' ELSE ' ON true' END;
+            rest := rest || CASE WHEN rest = '' THEN '' ELSE ' || ' END || format('array_agg(r%s.zoid)', i);
+        END LOOP;
+        chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, newt.document_sql(store, 'o'), store, i, i);
+        deep := 'd' || i;
+        aggregates := '';
+        FOR c IN SELECT DISTINCT l.place, l.sort, l.path, l.is_array, l.data_type, t.kind
+                   FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
+                  WHERE l.class_of IS NOT DISTINCT FROM s.class_of AND l.class_by IS NOT DISTINCT FROM s.class_by AND l.via = s.via AND l.sort NOT IN ('text', 'access') ORDER BY 1 LOOP
+            inner_list := CASE WHEN c.kind IS NULL THEN NULL ELSE newt.accessor_sql(deep || '.document', newt.path_keys(c.path), c.kind, c.data_type) END;
+            aggregates := aggregates || CASE c.sort
+                WHEN 'count' THEN format('count(%s) AS v%s, ', CASE WHEN c.path = '' THEN deep || '.document' ELSE format('newt.json(%s)', newt.path_sql(deep || '.document', newt.path_keys(c.path))) END, c.place)
+                WHEN 'value' THEN format(CASE WHEN c.is_array THEN 'array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL) AS v%3$s, '
+                                              ELSE '(array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL))[1] AS v%3$s, ' END, inner_list, i, c.place)
+                ELSE format('%s(%s)::%s AS v%s, ', c.sort, inner_list, c.data_type, c.place) END;
+        END LOOP;
+        joined := joined || format(E'\n  LEFT JOIN LATERAL (SELECT %sjsonb_agg(%s.document ORDER BY r%s.zoid) AS documents, %s AS zoids FROM %s) s%s ON true',
+                                   aggregates, deep, i, CASE WHEN rest = '' THEN '''{}''::bigint[]' ELSE rest END, chain, s.number);
+        IF rest <> '' THEN
+            refs := refs || CASE WHEN refs = '' THEN '' ELSE ' || ' END || format('s%s.zoids', s.number);
+        END IF;
+    END LOOP;
+    FOR c IN SELECT l.place, l.name, l.sort, l.data_type, l.is_array, l.config, l.rules, min(l.path) AS path, min(t.kind) AS kind, bool_or(l.class_of IS NOT NULL OR l.via <> '{}') AS others,
+                    min(u.number) AS source,
+                    string_agg(DISTINCT format('%L, %s', coalesce(u.number, 0), CASE WHEN u.number IS NULL THEN 'b.document' ELSE format('s%s.documents', u.number) END), ', ') AS documents,
+                    string_agg(format('%L', coalesce(u.number, 0) || CASE WHEN l.path = '' THEN '' ELSE '.' END || l.path || l.weight), ', ') AS paths
+               FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
+               LEFT JOIN newt.derived_sources(columns) u ON u.class_of IS NOT DISTINCT FROM l.class_of AND u.class_by IS NOT DISTINCT FROM l.class_by AND u.via = l.via
+              GROUP BY l.place, l.name, l.sort, l.data_type, l.is_array, l.config, l.rules ORDER BY l.place LOOP
+        listed := listed || ', ' || CASE
+            WHEN c.sort = 'access' AND with_entries THEN format('newt.access_entries(b.document, %L::jsonb) AS %I', c.rules, c.name || '_own')
+            WHEN c.sort = 'access' THEN format('%I.newt_principal_set(newt.access_entries(b.document, %L::jsonb)) AS %I', store, c.rules, c.name || '_own')
+            WHEN c.sort = 'text' THEN format('newt.%s(%sjsonb_build_object(%s), %s) AS %I', CASE c.data_type WHEN 'tsvector' THEN 'tsvector' ELSE 'text' END,
+                                             CASE c.data_type WHEN 'tsvector' THEN format('%L::regconfig, ', c.config) ELSE '' END, c.documents, c.paths, c.name)
+            WHEN c.others THEN format('s%s.v%s AS %I', c.source, c.place, c.name)
+            WHEN c.sort = 'count' THEN format('cardinality(newt.refs_at(b.document, %L))::bigint AS %I', c.path, c.name)
+            WHEN c.sort = 'value' THEN format('%s AS %I', newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
+            ELSE format('(SELECT %s(v) FROM unnest(%s) v)::%s AS %I', c.sort, newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.data_type, c.name) END;
+    END LOOP;
+    RETURN format(E'SELECT b.zoid, b.class_name%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM unnest($1) z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
+                  '         WHERE newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
+        CASE WHEN parent IS NULL THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
+        CASE WHEN refs = '' THEN '' ELSE format(', %s AS sources', refs) END,
+        newt.document_sql(store, 'o'), store, class_names, joined);
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean) IS 'the query that computes the rows of derived columns of the objects in $1';
+
+-- The function of the store that keeps one table. It belongs to the store's owner: who writes objects
+-- need not be able to write derived columns, nor to read the records that they come from.
+CREATE FUNCTION newt.derived_function_sql(store text, name text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    d record;
+    classes text[];
+    query text;
+    has_refs boolean;
+    parts text := '';
+    affected text;
+    tables text;
+    cols text[];
+    p record;
+    rows_sql text;
+    accesses text[];
+    settle text := '';
+BEGIN
+    EXECUTE format('SELECT * FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING name;
+    SELECT array_agg(DISTINCT n.name) INTO classes FROM unnest(d.class_names) c (name), unnest(newt.class_names(store, c.name)) n (name);
+    query := newt.derived_query(store, d.number, classes, d.parent, d.columns);
+    has_refs := query LIKE '%AS sources%';
+    SELECT array_agg(quote_ident(c.name) ORDER BY c.place) INTO cols
+      FROM (SELECT DISTINCT l.place, CASE l.sort WHEN 'access' THEN l.name || '_own' ELSE l.name END AS name FROM newt.derived_layout(d.columns) l) c;
+    SELECT array_agg(l.name ORDER BY l.place) INTO accesses FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access';
+    cols := 'class_name'::text || CASE WHEN d.parent IS NULL THEN '{}'::text[] ELSE '{parent_id}' END || cols;
+
+    affected := format($sql$SELECT z.zoid FROM unnest(newt_changed) z (zoid)
+         WHERE EXISTS (SELECT FROM %1$I.object_state o WHERE o.zoid = z.zoid AND newt.try_class_name(o.state) = ANY (%2$L::text[]))
+            OR EXISTS (SELECT FROM %3$s t WHERE t.zoid = z.zoid)
+        UNION SELECT x.dependent FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s$sql$, store, classes, d.relation, d.number);
+    FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL ORDER BY s.part LOOP
+        parts := parts || format($sql$
+    WITH now AS MATERIALIZED (
+        SELECT DISTINCT o.zoid AS source, r.zoid AS dependent FROM %1$I.object_state o, unnest(newt.refs_at(%5$s, %3$L)) r (zoid)
+         WHERE o.zoid = ANY (newt_changed) AND newt.try_class_name(o.state) = ANY (%2$L::text[])
+    ), gone AS (
+        DELETE FROM %1$I.newt_dependency x
+         WHERE x.source = ANY (newt_changed) AND x.derived = %4$s AND x.part = %6$s AND (x.source, x.dependent) NOT IN (SELECT n.source, n.dependent FROM now n)
+        RETURNING x.dependent
+    ), found AS (
+        INSERT INTO %1$I.newt_dependency (source, derived, part, dependent) SELECT n.source, %4$s, %6$s, n.dependent FROM now n ON CONFLICT DO NOTHING
+    )
+    SELECT array_agg(g.zoid) INTO newt_affected
+      FROM (SELECT u.zoid FROM unnest(newt_affected) u (zoid) UNION SELECT g.dependent FROM gone g UNION SELECT n.dependent FROM now n) g;$sql$,
+            store, newt.class_names(store, p.class_of), p.class_by, d.number, newt.document_sql(store, 'o'), p.part);
+    END LOOP;
+
+    rows_sql := format($sql$
+    WITH n AS MATERIALIZED (
+%1$s
+    ), gone AS (
+        DELETE FROM %2$s t WHERE t.zoid = ANY (newt_affected) AND t.zoid NOT IN (SELECT n.zoid FROM n) RETURNING t.zoid
+    ), want AS MATERIALIZED (
+        SELECT DISTINCT u.zoid AS source, n.zoid AS dependent FROM n, unnest(%3$s) u (zoid) WHERE u.zoid IS NOT NULL
+    ), lost AS (
+        DELETE FROM %4$I.newt_dependency x
+         WHERE x.dependent = ANY (newt_affected) AND x.derived = %5$s AND x.part = 0 AND (x.source, x.dependent) NOT IN (SELECT w.source, w.dependent FROM want w)
+    ), found AS (
+        INSERT INTO %4$I.newt_dependency (source, derived, part, dependent) SELECT w.source, %5$s, 0, w.dependent FROM want w ON CONFLICT DO NOTHING
+    ), put AS (
+        INSERT INTO %2$s AS t (zoid, %6$s) SELECT n.zoid, %7$s FROM n
+            ON CONFLICT (zoid) DO UPDATE SET (%6$s) = ROW(%8$s) WHERE (%9$s) IS DISTINCT FROM (%8$s)
+        RETURNING t.zoid
+    )
+    SELECT ARRAY(SELECT p.zoid FROM put p) || ARRAY(SELECT g.zoid FROM gone g) INTO newt_todo;$sql$,
+        regexp_replace(replace(query, 'unnest($1) z', 'unnest(newt_affected) z'), '^', '        ', 'ng'), d.relation, CASE WHEN has_refs THEN 'n.sources' ELSE '''{}''::bigint[]' END, store, d.number,
+        array_to_string(cols, ', '), (SELECT string_agg('n.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)),
+        (SELECT string_agg('excluded.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)), (SELECT string_agg('t.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)));
+    IF NOT has_refs THEN -- without the parts that would find nothing
+        rows_sql := regexp_replace(rows_sql, '    \), want AS.*    \), put AS', '    ), put AS');
+    END IF;
+
+    IF accesses IS NOT NULL THEN
+        settle := format($sql$
+CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    AS $newt_derived$
+#variable_conflict use_variable
+DECLARE
+    newt_frontier bigint[];
+    newt_settled bigint[];
+    newt_n bigint := 0;
+BEGIN$sql$, store, d.number);
+        IF d.parent IS NOT NULL THEN
+            -- A loop is cut at its oldest object, by the sign of parent_id. It is there for as long as the loop is.
+            settle := settle || format($sql$
+    IF EXISTS (SELECT FROM %1$s t WHERE t.parent_id < 0) THEN
+        WITH RECURSIVE up (start, zoid) AS (
+            SELECT t.zoid, -t.parent_id FROM %1$s t WHERE t.parent_id < 0
+            UNION SELECT u.start, t.parent_id FROM up u JOIN %1$s t ON t.zoid = u.zoid WHERE t.parent_id > 0 AND u.zoid <> u.start
+        ), whole AS (
+            UPDATE %1$s t SET parent_id = -t.parent_id
+             WHERE t.parent_id < 0 AND t.zoid NOT IN (SELECT u.start FROM up u WHERE u.zoid = u.start) RETURNING t.zoid
+        )
+        SELECT newt_todo || array_agg(w.zoid) INTO newt_todo FROM whole w;
+    END IF;
+    WITH RECURSIVE up (start, zoid) AS (
+        SELECT t.zoid, t.parent_id FROM %1$s t
+         WHERE t.zoid = ANY (newt_todo) AND t.parent_id > 0 AND EXISTS (SELECT FROM %1$s c WHERE c.parent_id = t.zoid)
+        UNION SELECT u.start, t.parent_id FROM up u JOIN %1$s t ON t.zoid = u.zoid WHERE t.parent_id > 0 AND u.zoid <> u.start
+    ), cut AS (
+        UPDATE %1$s t SET parent_id = -t.parent_id
+         WHERE t.zoid IN (SELECT min(u.zoid) FROM up u WHERE u.start IN (SELECT l.start FROM up l WHERE l.zoid = l.start) GROUP BY u.start) RETURNING t.zoid
+    )
+    SELECT newt_todo || array_agg(c.zoid) INTO newt_todo FROM cut c;$sql$, d.relation);
+        END IF;
+        settle := settle || format($sql$
+    WHILE newt_todo <> '{}' LOOP
+        IF newt_n >= newt_at_most THEN
+            INSERT INTO %1$I.newt_derived_pending AS q (derived, zoid, whole) SELECT DISTINCT %2$s, u.zoid, false FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL ON CONFLICT DO NOTHING;
+            EXIT;
+        END IF;
+        newt_frontier := %3$s;
+        EXIT WHEN newt_frontier = '{}';
+        newt_n := newt_n + cardinality(newt_frontier);
+        INSERT INTO %1$I.newt_principal_sum (own, parent, total)
+            SELECT u.own, u.parent, %1$I.newt_principal_set(newt.inherit(o.entries, a.entries))
+              FROM (%4$s) u
+              JOIN %1$I.newt_principal_set o ON o.id = u.own JOIN %1$I.newt_principal_set a ON a.id = u.parent
+             WHERE u.own <> 0 AND NOT EXISTS (SELECT FROM %1$I.newt_principal_sum s WHERE s.own = u.own AND s.parent = u.parent)
+            ON CONFLICT DO NOTHING;
+        WITH settled AS (
+            UPDATE %5$s t SET %6$s
+              FROM %5$s b %7$s%8$s
+             WHERE b.zoid = ANY (newt_frontier) AND t.zoid = b.zoid AND (%9$s)
+            RETURNING t.zoid
+        )
+        SELECT array_agg(s.zoid) INTO newt_settled FROM settled s;
+        EXIT WHEN newt_at_most IS NULL;
+        %10$s
+    END LOOP;
+END
+$newt_derived$;
+REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint) FROM PUBLIC;
+$sql$, store, d.number,
+            CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL))) END', d.relation) END,
+            (SELECT string_agg(format('SELECT t.%I AS own, %s AS parent FROM %s t%s WHERE t.zoid = ANY (newt_frontier)', a.name || '_own',
+                CASE WHEN d.parent IS NULL THEN '0::bigint' ELSE format('coalesce(p.%I, 0)', a.name) END, d.relation,
+                CASE WHEN d.parent IS NULL THEN '' ELSE format(' LEFT JOIN %s p ON p.zoid = t.parent_id', d.relation) END), ' UNION ') FROM unnest(accesses) a (name)),
+            d.relation,
+            (SELECT string_agg(format('%1$I = CASE WHEN b.%3$I = 0 THEN %2$s ELSE s%4$s.total END', a.name, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), ', ')
+               FROM unnest(accesses) WITH ORDINALITY a (name, n)),
+            CASE WHEN d.parent IS NULL THEN '' ELSE format('LEFT JOIN %s p ON p.zoid = b.parent_id', d.relation) END,
+            (SELECT string_agg(format(' LEFT JOIN %1$I.newt_principal_sum s%4$s ON s%4$s.own = b.%3$I AND s%4$s.parent = %2$s', store, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), '')
+               FROM unnest(accesses) WITH ORDINALITY a (name, n)),
+            (SELECT string_agg(format('t.%1$I <> CASE WHEN b.%3$I = 0 THEN %2$s ELSE s%4$s.total END', a.name, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), ' OR ')
+               FROM unnest(accesses) WITH ORDINALITY a (name, n)),
+            CASE WHEN d.parent IS NULL THEN 'EXIT;' ELSE format($sql$newt_todo := CASE WHEN cardinality(newt_todo) = 1 THEN '{}'::bigint[] ELSE ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid NOT IN (SELECT f.zoid FROM unnest(newt_frontier) f (zoid))) END
+             || ARRAY(SELECT t.zoid FROM %s t WHERE t.parent_id = ANY (newt_settled));$sql$, d.relation) END);
+    END IF;
+
+    RETURN settle || format($sql$
+CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_most bigint, newt_settles boolean DEFAULT true) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    AS $newt_derived$
+#variable_conflict use_variable
+DECLARE
+    newt_affected bigint[];
+    newt_todo bigint[];
+BEGIN
+    newt_affected := ARRAY(%3$s);%4$s
+    IF coalesce(newt_affected, '{}') = '{}' THEN
+        RETURN;
+    ELSIF cardinality(newt_affected) > newt_at_most THEN
+        INSERT INTO %1$I.newt_derived_pending AS q (derived, zoid, whole)
+            SELECT DISTINCT %2$s, u.zoid, true FROM unnest(newt_affected[newt_at_most + 1:]) u (zoid) ON CONFLICT (derived, zoid) DO UPDATE SET whole = true WHERE NOT q.whole;
+        newt_affected := newt_affected[:newt_at_most];
+    END IF;
+%6$s
+    %5$s
+END
+$newt_derived$;
+REVOKE ALL ON FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean) FROM PUBLIC;
+$sql$, store, d.number, affected, parts,
+        CASE WHEN accesses IS NULL THEN '' ELSE format($sql$IF newt_settles AND newt_todo <> '{}' THEN%2$s
+        PERFORM %1$I.newt_settle_%3$s(newt_todo, newt_at_most);
+    END IF;$sql$, store, CASE WHEN d.parent IS NULL THEN '' ELSE format($sql$
+        newt_todo := newt_todo || ARRAY(SELECT c.zoid FROM unnest(newt_todo) u (zoid) JOIN %1$s c ON c.parent_id = u.zoid WHERE NOT EXISTS (SELECT FROM %1$s t WHERE t.zoid = u.zoid));$sql$, d.relation) END, d.number) END,
+        rows_sql);
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_function_sql(text, text) IS 'the SQL of the functions that keep a table of derived columns';
+
+-- One transaction at a time writes a table: those that commit do so under the commit lock; a follower locks the table
+-- against others, and not against readers.
+CREATE FUNCTION newt.derived_lock_sql(store text, number integer) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE format($sql$SELECT CASE d.mode WHEN 'inline' THEN 'LOCK TABLE %1$I.newt_commit_lock IN EXCLUSIVE MODE'
+                                           ELSE format('LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE', d.relation) END
+                          FROM %1$I.newt_derived d WHERE d.number = $1$sql$, store) INTO result USING number;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_lock_sql(text, integer) IS 'the SQL that locks a table of derived columns for who writes it';
+
+CREATE FUNCTION newt.derived_trigger_sql(store text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    calls text;
+    followed text;
+BEGIN
+    EXECUTE format($sql$
+        SELECT string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'inline'),
+               string_agg(format(E'    LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE;\n%%s', c.relation, c.call), '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
+          FROM (SELECT d.number, d.mode, d.relation, format(E'    PERFORM %%I.newt_derive_%%s(newt_changed, %%s);\n', $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
+        INTO calls, followed USING store;
+    RETURN format($sql$
+CREATE OR REPLACE FUNCTION %1$I.newt_principal_set(entries text[]) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_derived$
+#variable_conflict use_column
+DECLARE
+    newt_digest bytea;
+    newt_id bigint;
+BEGIN
+    IF newt_principal_set.entries = '{}' THEN
+        RETURN 0;
+    END IF;
+    newt_digest := sha256(convert_to(to_jsonb(newt_principal_set.entries)::text, 'UTF8'));
+    SELECT p.id INTO newt_id FROM %1$I.newt_principal_set p WHERE p.digest = newt_digest;
+    IF newt_id IS NULL THEN
+        -- a follower that has just written it may not have committed: that is waited for
+        INSERT INTO %1$I.newt_principal_set AS p (digest, entries, allowed, denies)
+            VALUES (newt_digest, newt_principal_set.entries, ARRAY(SELECT substr(e, 2) FROM unnest(newt_principal_set.entries) e WHERE e LIKE '+%%'),
+                    EXISTS (SELECT FROM unnest(newt_principal_set.entries) e WHERE e NOT LIKE '+%%'))
+            ON CONFLICT (digest) DO NOTHING RETURNING p.id INTO newt_id;
+    END IF;
+    IF newt_id IS NULL THEN
+        SELECT p.id INTO STRICT newt_id FROM %1$I.newt_principal_set p WHERE p.digest = newt_digest;
+    END IF;
+    RETURN newt_id;
+END
+$newt_derived$;
+REVOKE ALL ON FUNCTION %1$I.newt_principal_set(text[]) FROM PUBLIC;
+INSERT INTO %1$I.newt_principal_set (id, digest, entries, allowed, denies) OVERRIDING SYSTEM VALUE
+    VALUES (0, sha256('[]'), '{}', '{}', false) ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION %1$I.newt_keep_derived() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_derived$
+DECLARE
+    newt_changed bigint[] := NEW.written || NEW.removed;
+BEGIN
+    IF NEW.written IS NULL THEN
+        SELECT array_agg(u.zoid) INTO newt_changed FROM %1$I.transaction_object x, unnest(x.written || x.removed) u (zoid) WHERE x.serial = NEW.serial;
+    END IF;
+%2$s    RETURN NEW;
+END
+$newt_derived$;
+REVOKE ALL ON FUNCTION %1$I.newt_keep_derived() FROM PUBLIC;
+CREATE OR REPLACE FUNCTION %1$I.newt_compute_derived(newt_number integer, newt_at_most bigint) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_derived$
+DECLARE
+    newt_zoids bigint[];
+    newt_whole boolean := true;
+BEGIN
+    EXECUTE newt.derived_lock_sql(%1$L, newt_number);
+    LOOP
+        WITH q AS (
+            SELECT q.ctid FROM %1$I.newt_derived_pending q WHERE q.derived = newt_number AND (q.whole OR NOT newt_whole) LIMIT newt_at_most
+        ), gone AS (
+            DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid
+        )
+        SELECT array_agg(g.zoid) INTO newt_zoids FROM gone g;
+        EXIT WHEN newt_zoids IS NOT NULL OR NOT newt_whole;
+        newt_whole := false;
+    END LOOP;
+    IF newt_zoids IS NULL THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format(CASE WHEN newt_whole THEN 'SELECT %%I.newt_derive_%%s($1, $2)' ELSE 'SELECT %%I.newt_settle_%%s($1, $2)' END, %1$L, newt_number) USING newt_zoids, newt_at_most;
+    RETURN cardinality(newt_zoids);
+END
+$newt_derived$;
+REVOKE ALL ON FUNCTION %1$I.newt_compute_derived(integer, bigint) FROM PUBLIC;
+CREATE OR REPLACE FUNCTION %1$I.newt_follow_derived(newt_changed bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_derived$
+BEGIN
+%3$s    NULL;
+END
+$newt_derived$;
+REVOKE ALL ON FUNCTION %1$I.newt_follow_derived(bigint[]) FROM PUBLIC;
+$sql$, store, coalesce(calls, ''), coalesce(followed, ''))
+    || CASE WHEN calls IS NULL THEN format(E'DROP TRIGGER IF EXISTS newt_keep_derived ON %I.transaction;\n', store)
+            WHEN NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived')
+            THEN format(E'CREATE TRIGGER newt_keep_derived BEFORE INSERT ON %1$I.transaction FOR EACH ROW EXECUTE FUNCTION %1$I.newt_keep_derived();\n', store)
+            ELSE '' END
+    -- without the extension its functions are missed: then the trigger goes, and not the commits
+    || CASE WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'newt')
+            THEN format(E'ALTER FUNCTION %I.newt_keep_derived() DEPENDS ON EXTENSION newt;\n', store) ELSE '' END;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_trigger_sql(text) IS 'the SQL of the trigger by which commits keep derived columns, and of what it needs';
+
+CREATE FUNCTION newt.derived_table_sql(store text, name text, class_names text[], columns jsonb, parent text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    listed text;
+    indexed text;
+BEGIN
+    SELECT string_agg(CASE l.sort WHEN 'access' THEN format(E',\n    %I bigint NOT NULL DEFAULT 0,\n    %I bigint NOT NULL DEFAULT 0', l.name || '_own', l.name)
+                                  ELSE format(E',\n    %I %s%s', l.name, l.data_type, CASE WHEN l.is_array THEN '[]' ELSE '' END) END, '' ORDER BY l.place),
+           string_agg(CASE l.sort WHEN 'access' THEN format(E'CREATE INDEX ON %I.%I (%I, zoid);\n', store, derived_table_sql.name, l.name)
+                                  WHEN 'text' THEN CASE l.data_type WHEN 'tsvector' THEN format(E'CREATE INDEX ON %I.%I USING gin (%I);\n', store, derived_table_sql.name, l.name) END END, '' ORDER BY l.place)
+      INTO listed, indexed
+      FROM (SELECT DISTINCT d.place, d.name, d.sort, d.data_type, d.is_array FROM newt.derived_layout(columns) d) l;
+    RETURN format(E'CREATE TABLE %I.%I (\n    zoid bigint PRIMARY KEY,\n    class_name text NOT NULL%s%s\n) WITH (fillfactor = 85);\n', store, name,
+                  CASE WHEN parent IS NULL THEN '' ELSE E',\n    parent_id bigint' END, listed)
+        || CASE WHEN parent IS NULL THEN '' ELSE format(E'CREATE INDEX ON %I.%I (parent_id);\n', store, name) END || coalesce(indexed, '')
+        || format(E'COMMENT ON TABLE %I.%I IS %L;\n', store, name, format('derived columns of %s in store %s, kept by newt.create_derived()', array_to_string(class_names, ', '), store))
+        || coalesce((SELECT string_agg(format(E'GRANT SELECT ON %I.%I TO %s;\n', store, name, r.role), '' ORDER BY r.role)
+              FROM (SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
+                      FROM pg_class c, aclexplode(c.relacl) a
+                     WHERE c.oid = to_regclass(format('%I.newt_projection', store)) AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner) r), '');
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_table_sql(text, text, text[], jsonb, text) IS 'the SQL of a table of derived columns';
+
+-- Fills what is not full, and computes what waits. Each step holds the commit lock for some milliseconds, and then
+-- waits a multiple of that, so that those who commit beside it keep most of their time.
+CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.2)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    d record;
+    upto bigint;
+    zoids bigint[];
+    level bigint[];
+    below bigint[];
+    batch integer;
+    begun timestamptz;
+    took double precision;
+    told timestamptz;
+    n bigint;
+    done bigint;
+    rest bigint;
+BEGIN
+    PERFORM newt.check_no_block('newt.refresh_derived');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    batch := 200;
+    told := clock_timestamp();
+    PERFORM newt.check_store(store);
+    IF share IS NULL OR NOT share BETWEEN 0.01 AND 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = pg_catalog.format('invalid share %s of the time', share),
+            HINT = 'It is the part of the time in which commits may have to wait: from 0.01 to 1.';
+    END IF;
+    IF derived_name IS NOT NULL THEN
+        PERFORM newt.derived_table(store, derived_name);
+    END IF;
+    IF anew OR NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived') THEN
+        EXECUTE newt.derived_trigger_sql(store); -- DROP EXTENSION took it
+    END IF;
+    FOR d IN EXECUTE pg_catalog.format('SELECT * FROM %I.newt_derived d WHERE d.name = coalesce($1, d.name) ORDER BY d.number', store) USING derived_name LOOP
+        IF anew OR d.stage <> 'full' THEN
+            EXECUTE newt.derived_function_sql(store, d.name);
+        END IF;
+        IF anew THEN
+            d.stage := 'rows';
+            d.filled_to := 0;
+            EXECUTE pg_catalog.format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE name = $1', store) USING d.name;
+        END IF;
+        n := 0;
+        level := NULL;
+        LOOP
+            COMMIT;
+            SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+            PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('jit', 'off', true);
+            IF took IS NOT NULL THEN
+                PERFORM pg_sleep(took * (1 / share - 1));
+                batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 THEN 0.7 ELSE 1.2 END)::integer));
+            END IF;
+            EXECUTE newt.derived_lock_sql(store, d.number);
+            begun := clock_timestamp();
+            took := NULL;
+            IF d.stage = 'rows' THEN
+                -- objects, and rows of what is none any more
+                EXECUTE format('SELECT array_agg(z.zoid ORDER BY z.zoid) FROM (SELECT u.zoid FROM ((SELECT o.zoid FROM %1$I.object_state o WHERE o.zoid > $1 ORDER BY o.zoid LIMIT $2) '
+                               'UNION (SELECT t.zoid FROM %2$s t WHERE t.zoid > $1 ORDER BY t.zoid LIMIT $2)) u ORDER BY u.zoid LIMIT $2) z', store, d.relation)
+                    INTO zoids USING d.filled_to, batch;
+                IF zoids IS NULL THEN
+                    d.stage := CASE WHEN to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NULL THEN 'full' ELSE 'access' END;
+                    EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
+                    EXECUTE format('ANALYZE %s, %I.newt_dependency, %2$I.newt_principal_set', d.relation, store);
+                    CONTINUE;
+                END IF;
+                EXECUTE format('SELECT %I.newt_derive_%s($1, 1000000000, false)', store, d.number) USING zoids;
+                d.filled_to := zoids[cardinality(zoids)];
+                EXECUTE format('UPDATE %I.newt_derived SET filled_to = $2 WHERE name = $1', store) USING d.name, d.filled_to;
+                n := n + cardinality(zoids);
+            ELSIF d.stage = 'access' THEN
+                -- from the top down, so that each row is computed once
+                IF level IS NULL THEN
+                    EXECUTE CASE WHEN d.parent IS NULL THEN format('SELECT array_agg(t.zoid) FROM %s t', d.relation)
+                                 ELSE format('SELECT array_agg(t.zoid) FROM %1$s t WHERE t.parent_id IS NULL OR t.parent_id < 0 OR NOT EXISTS (SELECT FROM %1$s p WHERE p.zoid = t.parent_id)', d.relation) END INTO level;
+                    level := coalesce(level, '{}');
+                    below := '{}';
+                END IF;
+                IF level = '{}' THEN
+                    IF below = '{}' THEN
+                        IF d.parent IS NOT NULL THEN -- what hangs on a loop has no top
+                            EXECUTE format('WITH RECURSIVE down (zoid) AS (SELECT t.zoid FROM %1$s t WHERE t.parent_id IS NULL OR t.parent_id < 0 OR NOT EXISTS (SELECT FROM %1$s p WHERE p.zoid = t.parent_id) '
+                                           'UNION ALL SELECT t.zoid FROM down d JOIN %1$s t ON t.parent_id = d.zoid) '
+                                           'SELECT %2$I.newt_settle_%3$s(array_agg(t.zoid), 1000000000) FROM %1$s t WHERE t.zoid NOT IN (SELECT d.zoid FROM down d) HAVING count(*) > 0', d.relation, store, d.number);
+                        END IF;
+                        d.stage := 'full';
+                        EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
+                        CONTINUE;
+                    END IF;
+                    level := below;
+                    below := '{}';
+                END IF;
+                zoids := level[:batch];
+                level := level[batch + 1:];
+                EXECUTE format('SELECT %I.newt_settle_%s($1, NULL)', store, d.number) USING zoids;
+                IF d.parent IS NOT NULL THEN
+                    EXECUTE format('SELECT $2 || array_agg(t.zoid) FROM %s t WHERE t.parent_id = ANY ($1)', d.relation) INTO below USING zoids, below;
+                END IF;
+                n := n + cardinality(zoids);
+            ELSE
+                EXECUTE format('SELECT %I.newt_compute_derived($1, $2)', store) INTO done USING d.number, batch;
+                EXIT WHEN done = 0;
+                n := n + done;
+            END IF;
+            took := extract(epoch FROM clock_timestamp() - begun);
+            IF clock_timestamp() > told + interval '10 s' THEN
+                told := clock_timestamp();
+                EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO rest USING d.number;
+                RAISE NOTICE 'derived columns %: % rows so far (%)', d.relation, n,
+                    CASE d.stage WHEN 'rows' THEN format('up to object %s', d.filled_to) WHEN 'access' THEN 'principals' ELSE format('%s wait', rest) END;
+            END IF;
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.refresh_derived(text, text, boolean, double precision) IS 'fills the tables of derived columns that are not full, and computes the rows that wait; anew: all rows';
+
+CREATE FUNCTION newt.derived_table(store text, name text) RETURNS regclass
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result regclass;
+BEGIN
+    PERFORM newt.check_store(store);
+    EXECUTE format('SELECT d.relation FROM %I.newt_derived d WHERE d.name = $1', store) INTO result USING name;
+    IF result IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = format('there are no derived columns "%s" in store "%s"', name, store),
+            HINT = format('SELECT name FROM newt.derived(%L) shows those that are; CALL newt.create_derived() makes some.', store);
+    END IF;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_table(text, text) IS 'the table of derived columns of this name; an error if there is none';
+
+CREATE PROCEDURE newt.create_derived(store text, derived_name text, class_names text[], columns jsonb, parent text DEFAULT NULL,
+                                     mode text DEFAULT 'inline', commit_limit integer DEFAULT 1000)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    class text;
+    wrong text;
+    owner name;
+BEGIN
+    PERFORM newt.check_no_block('newt.create_derived');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM newt.check_store(store);
+    PERFORM newt.derived_layout(columns);
+    wrong := CASE WHEN coalesce(octet_length(derived_name), 0) NOT BETWEEN 1 AND 48 OR derived_name LIKE 'newt%' THEN format('invalid name "%s" of derived columns', derived_name)
+                  WHEN mode IS NULL OR mode NOT IN ('inline', 'updater') THEN format('unknown mode "%s"', mode)
+                  WHEN coalesce(commit_limit, 0) < 1 THEN format('invalid limit %s of rows that a commit computes', commit_limit)
+                  WHEN coalesce(cardinality(class_names), 0) = 0 THEN format('no class is named for the derived columns "%s"', derived_name) END;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = wrong,
+            HINT = 'A name has 1 to 48 bytes and does not begin with newt; there are the modes inline and updater; the limit is 1 or more.';
+    END IF;
+    FOREACH class IN ARRAY class_names LOOP
+        PERFORM newt.check_class(store, class);
+        IF mode = 'inline' AND newt.projection_of(store, class) = 'client' THEN
+            NULL; -- its row is written with the object
+        END IF;
+    END LOOP;
+    IF to_regclass(format('%I.%I', store, derived_name)) IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+            MESSAGE = format('relation "%s" already exists in store "%s"', derived_name, store),
+            HINT = CASE WHEN to_regclass(format('%I.%I', store, derived_name)) IN (SELECT t.relation FROM newt.derived(store) t)
+                   THEN 'They are declared already: newt.drop_derived() drops them, CALL newt.refresh_derived() fills them.' ELSE 'Choose another name.' END;
+    END IF;
+    EXECUTE newt.derived_table_sql(store, derived_name, class_names, columns, parent);
+    EXECUTE format('DELETE FROM %1$I.newt_derived d WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = d.relation)', store);
+    EXECUTE format('INSERT INTO %1$I.newt_derived (name, number, relation, class_names, parent, columns, mode, commit_limit) '
+                   'SELECT $1, coalesce((SELECT max(d.number) FROM %1$I.newt_derived d), 0) + 1, $2, $3, $4, $5, $6, $7', store)
+        USING derived_name, to_regclass(format('%I.%I', store, derived_name)), class_names, parent, columns, mode, commit_limit;
+    EXECUTE newt.derived_trigger_sql(store); -- newt_principal_set() first
+    EXECUTE newt.derived_function_sql(store, derived_name);
+    -- its functions run with the owner's rights: that is the store's
+    SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = to_regclass(format('%I.object_state', store));
+    FOR wrong IN SELECT format('ALTER TABLE %I.%I OWNER TO %I', store, derived_name, owner)
+                 UNION ALL SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, owner) FROM pg_proc p
+                            WHERE p.pronamespace = to_regnamespace(quote_ident(store)) AND pg_get_userbyid(p.proowner) <> owner
+                              AND (p.proname IN ('newt_keep_derived', 'newt_principal_set', 'newt_compute_derived', 'newt_follow_derived') OR p.proname ~ '^newt_(derive|settle)_[0-9]+$') LOOP
+        EXECUTE wrong;
+    END LOOP;
+    CALL newt.refresh_derived(store, derived_name, share => 1);
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.create_derived(text, text, text[], jsonb, text, text, integer) IS 'declares derived columns of the objects of some classes, makes their table and fills it, beside those who write';
+
+CREATE FUNCTION newt.derived(store text DEFAULT 'public')
+    RETURNS TABLE (name text, relation regclass, class_names text[], mode text, stage text, filled_to bigint, rows bigint, waiting bigint, waiting_since timestamptz, bytes bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    PERFORM newt.check_store(store);
+    RETURN QUERY EXECUTE format($sql$
+        SELECT d.name, d.relation, d.class_names, d.mode, d.stage, CASE d.stage WHEN 'rows' THEN d.filled_to END, greatest(c.reltuples, 0)::bigint, coalesce(q.n, 0), q.since, pg_total_relation_size(c.oid)
+          FROM %1$I.newt_derived d JOIN pg_class c ON c.oid = d.relation
+          LEFT JOIN (SELECT q.derived, count(*) AS n, min(q.since) AS since FROM %1$I.newt_derived_pending q GROUP BY 1) q ON q.derived = d.number
+         ORDER BY d.name COLLATE "C"$sql$, store);
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived(text) IS 'the tables of derived columns: who keeps them, whether they are full, about how many rows they have, how many wait to be computed';
+
+CREATE FUNCTION newt.drop_derived(store text, name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    d record;
+    p record;
+BEGIN
+    PERFORM newt.derived_table(store, name);
+    EXECUTE format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
+    EXECUTE format('DELETE FROM %I.newt_derived d WHERE d.name = $1 RETURNING d.*', store) INTO d USING name;
+    EXECUTE newt.derived_trigger_sql(store);
+    EXECUTE format('DELETE FROM %I.newt_dependency x WHERE x.derived = $1', store) USING d.number;
+    EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;
+    EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean)', store, d.number);
+    EXECUTE format('DROP FUNCTION IF EXISTS %I.newt_settle_%s(bigint[], bigint)', store, d.number);
+    -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
+    FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement
+               FROM pg_depend x LEFT JOIN pg_policy y ON x.classid = 'pg_policy'::regclass AND y.oid = x.objid AND y.polname = 'newt_principals' AND y.polrelid <> d.relation
+               LEFT JOIN pg_rewrite v ON x.classid = 'pg_rewrite'::regclass AND v.oid = x.objid AND v.ev_class = to_regclass(format('%I.%I', store, newt.cut_name(d.name, '_documents')))
+              WHERE x.refclassid = 'pg_class'::regclass AND x.refobjid = d.relation AND (y.oid IS NOT NULL OR v.oid IS NOT NULL)
+              GROUP BY 1 LOOP
+        EXECUTE p.statement;
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = d.relation) THEN
+        EXECUTE format('DROP TABLE %s', d.relation);
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.drop_derived(text, text) IS 'drops derived columns and their table';
+
+-- Everything is computed once more from the records alone: without the dependencies, and without the numbers of lists.
+CREATE FUNCTION newt.check_derived(store text, derived_name text DEFAULT NULL)
+    RETURNS TABLE (relation regclass, zoid bigint, problem text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+    SET jit = off
+    AS $newt_body$
+#variable_conflict use_column
+DECLARE
+    d record;
+    classes text[];
+    waiting bigint;
+    compared text;
+    accesses text;
+    expected text;
+    p record;
+BEGIN
+    PERFORM newt.check_store(store);
+    IF derived_name IS NOT NULL THEN
+        PERFORM newt.derived_table(store, derived_name);
+    END IF;
+    FOR d IN EXECUTE format('SELECT d.* FROM %I.newt_derived d WHERE d.name = coalesce($1, d.name) ORDER BY d.number', store) USING derived_name LOOP
+        EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO waiting USING d.number;
+        IF waiting > 0 OR d.stage <> 'full' THEN
+            RETURN QUERY SELECT d.relation, NULL::bigint, CASE WHEN d.stage <> 'full' THEN 'it is not full: CALL newt.refresh_derived() goes on with it'
+                                                               ELSE format('%s rows wait to be computed: CALL newt.refresh_derived() does it', waiting) END;
+        END IF;
+        SELECT array_agg(DISTINCT n.name) INTO classes FROM unnest(d.class_names) c (name), unnest(newt.class_names(store, c.name)) n (name);
+        SELECT string_agg(format(E'            (%1$L, %2$s IS NOT DISTINCT FROM %3$s, (%3$s)::text, (%2$s)::text)', l.name,
+                   CASE l.sort WHEN 'access' THEN format('(SELECT s.entries FROM %I.newt_principal_set s WHERE s.id = t.%I)', store, l.name || '_own') ELSE format('t.%I', l.name) END,
+                   CASE l.sort WHEN 'access' THEN format('e.%I', l.name || '_own') ELSE format('e.%I', l.name) END), E',\n' ORDER BY l.place)
+                || coalesce((SELECT string_agg(format(E',\n            (%1$L, (SELECT s.entries FROM %2$I.newt_principal_set s WHERE s.id = t.%3$I) IS NOT DISTINCT FROM f.%3$I, f.%3$I::text, (SELECT s.entries FROM %2$I.newt_principal_set s WHERE s.id = t.%3$I)::text)',
+                        a.name, store, a.name), '' ORDER BY a.place) FROM newt.derived_layout(d.columns) a WHERE a.sort = 'access'), '')
+          INTO compared
+          FROM (SELECT DISTINCT l.place, l.name, l.sort FROM newt.derived_layout(d.columns) l) l;
+        accesses := (SELECT string_agg(format(', %I', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access');
+        expected := format($sql$
+    WITH RECURSIVE e AS MATERIALIZED (
+%1$s
+    )%2$s
+    SELECT %3$L::regclass, coalesce(e.zoid, t.zoid), CASE WHEN t.zoid IS NULL THEN 'its row is missing' WHEN e.zoid IS NULL THEN 'there is no such object'
+               ELSE format('%%s is %%s instead of %%s', v.name, left(coalesce(v.has, 'null'), 200), left(coalesce(v.should, 'null'), 200)) END
+      FROM e FULL JOIN %3$s t ON t.zoid = e.zoid%4$s
+      LEFT JOIN LATERAL (VALUES
+            ('class_name', t.class_name IS NOT DISTINCT FROM e.class_name, e.class_name, t.class_name),
+%5$s%6$s) v (name, is_right, should, has) ON t.zoid IS NOT NULL AND e.zoid IS NOT NULL
+     WHERE (t.zoid IS NULL OR e.zoid IS NULL OR NOT v.is_right)$sql$,
+            newt.derived_query(store, d.number, classes, d.parent, d.columns, true),
+            CASE WHEN d.parent IS NULL THEN CASE WHEN accesses IS NULL THEN '' ELSE format(', f AS (SELECT e.zoid%s FROM e)',
+                    (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END
+                 ELSE format($sql$, above AS (
+        SELECT e.zoid, e.parent_id FROM e WHERE e.parent_id IN (SELECT p.zoid FROM e p)
+    ), reached (zoid) AS (
+        SELECT e.zoid FROM e WHERE e.zoid NOT IN (SELECT a.zoid FROM above a) UNION ALL SELECT a.zoid FROM reached r JOIN above a ON a.parent_id = r.zoid
+    ), up (start, zoid) AS (
+        SELECT a.zoid, a.parent_id FROM above a WHERE a.zoid NOT IN (SELECT r.zoid FROM reached r)
+        UNION SELECT u.start, a.parent_id FROM up u JOIN above a ON a.zoid = u.zoid WHERE u.zoid <> u.start
+    ), cut AS MATERIALIZED (
+        SELECT DISTINCT min(u.zoid) AS zoid FROM up u WHERE u.start IN (SELECT l.start FROM up l WHERE l.zoid = l.start) GROUP BY u.start
+    ), f AS (
+        SELECT e.zoid, e.zoid IN (SELECT c.zoid FROM cut c) AS is_cut%1$s FROM e WHERE e.zoid NOT IN (SELECT a.zoid FROM above a) OR e.zoid IN (SELECT c.zoid FROM cut c)
+        UNION ALL
+        SELECT e.zoid, false%2$s FROM f JOIN e ON e.parent_id = f.zoid WHERE e.zoid NOT IN (SELECT c.zoid FROM cut c)
+    )$sql$, (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access'),
+            (SELECT string_agg(format(', CASE WHEN e.%1$I = ''{}'' THEN f.%2$I ELSE newt.inherit(e.%1$I, f.%2$I) END', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END,
+            d.relation, CASE WHEN d.parent IS NULL AND accesses IS NULL THEN '' ELSE ' LEFT JOIN f ON f.zoid = e.zoid' END,
+            compared, CASE WHEN d.parent IS NULL THEN '' ELSE E',\n            (''parent_id'', t.parent_id IS NOT DISTINCT FROM CASE WHEN f.is_cut THEN -e.parent_id ELSE e.parent_id END, CASE WHEN f.is_cut THEN -e.parent_id ELSE e.parent_id END::text, t.parent_id::text)' END);
+        RETURN QUERY EXECUTE replace(expected, 'unnest($1) z', format('(SELECT o.zoid FROM %I.object_state o) z', store));
+        FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL LOOP
+            RETURN QUERY EXECUTE format($sql$
+                SELECT $1::regclass, coalesce(x.dependent, w.dependent), format(CASE WHEN x.source IS NULL THEN 'object %%s refers to it, which is not known' ELSE 'object %%s does not refer to it' END, coalesce(x.source, w.source))
+                  FROM (SELECT DISTINCT o.zoid AS source, r.zoid AS dependent FROM %1$I.object_state o, unnest(newt.refs_at(%2$s, %3$L)) r (zoid) WHERE newt.try_class_name(o.state) = ANY (%4$L::text[])) w
+                  FULL JOIN (SELECT x.source, x.dependent FROM %1$I.newt_dependency x WHERE x.derived = %5$s AND x.part = %6$s) x ON x.source = w.source AND x.dependent = w.dependent
+                 WHERE x.source IS NULL OR w.source IS NULL$sql$, store, newt.document_sql(store, 'o'), p.class_by, newt.class_names(store, p.class_of), d.number, p.part) USING d.relation;
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.check_derived(text, text) IS 'compares derived columns with what the records say, computed from the beginning: a row for each problem';

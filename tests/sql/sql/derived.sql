@@ -1,0 +1,96 @@
+-- Derived columns and principals: made, kept by commits, checked, seen by roles
+\getenv srcdir PG_ABS_SRCDIR
+\set setup :srcdir '/setup.sql'
+\i :setup
+\set documents :srcdir '/documents.sql'
+\i :documents
+SELECT newt.create_store('d');
+SET test.store = 'd';
+INSERT INTO d.newt_class (name, version, fields) VALUES
+ ('Folder', 1, '[{"name":"title","kind":"text"},{"name":"parent","kind":"ref","class":"Folder"},{"name":"acl","kind":"struct","shape":"list","fields":[]},{"name":"readers","kind":"text","shape":"list"},{"name":"blocked","kind":"text","shape":"list"}]'),
+ ('Doc', 1, '[{"name":"title","kind":"text"},{"name":"parent","kind":"ref","class":"Folder"},{"name":"owner","kind":"ref","class":"Person"},{"name":"readers","kind":"text","shape":"list"}]'),
+ ('Person', 1, '[{"name":"name","kind":"text"},{"name":"company","kind":"ref","class":"Company"}]'),
+ ('Company', 1, '[{"name":"name","kind":"text"}]'),
+ ('Note', 1, '[{"name":"body","kind":"text"},{"name":"size","kind":"int","bits":32},{"name":"on","kind":"ref","class":"Doc"}]');
+CALL pg_temp.put(2000, 'Folder', '{"title":"top","readers":["all"]}');
+CALL pg_temp.put(2001, 'Folder', '{"title":"sub","parent":{"::=>":2000},"blocked":["bob"],"readers":["ann"]}');
+CALL pg_temp.put(2100, 'Person', '{"name":"Ada","company":{"::=>":2200}}');
+CALL pg_temp.put(2200, 'Company', '{"name":"Acme"}');
+CALL pg_temp.put(2500, 'Doc', '{"title":"one","parent":{"::=>":2001},"owner":{"::=>":2100}}');
+CALL pg_temp.put(2501, 'Doc', '{"title":"two","parent":{"::=>":2001},"owner":{"::=>":2100},"readers":["bob"]}');
+CALL newt.create_derived('d', 'docs', '{Folder,Doc}', '[
+ {"name":"title","value":"title","type":"text"},
+ {"name":"owner","value":"owner->name","type":"text"},
+ {"name":"company","value":"owner->company->name","type":"text"},
+ {"name":"words","text":["title:A","owner->name:B"],"config":"english"},
+ {"name":"notes","count":"","of":"Note","by":"on"},
+ {"name":"size","sum":"size","of":"Note","by":"on","type":"bigint"},
+ {"name":"view","access":{"allow":"readers","deny":"blocked"}}]', 'parent');
+CREATE TEMP VIEW seen AS SELECT d.zoid, d.class_name, d.parent_id, d.title, d.owner, d.company, d.words, d.notes, d.size, s.entries FROM d.docs d JOIN d.newt_principal_set s ON s.id = d.view ORDER BY 1;
+SELECT * FROM seen;
+CALL pg_temp.put(2600, 'Note', '{"body":"hm","size":7,"on":{"::=>":2500}}');
+CALL pg_temp.put(2601, 'Note', '{"body":"hm","size":5,"on":{"::=>":2500}}');
+CALL pg_temp.put(2200, 'Company', '{"name":"Acme Inc"}');
+SELECT * FROM seen;
+CALL pg_temp.put(2601, 'Note', '{"body":"hm","size":5,"on":{"::=>":2501}}');
+CALL pg_temp.put(2001, 'Folder', '{"title":"sub","blocked":["bob"],"readers":["ann"]}');
+CALL pg_temp.del(2100);
+SELECT * FROM seen;
+CALL pg_temp.put(2000, 'Folder', '{"title":"top","parent":{"::=>":2001},"readers":["all"]}');
+CALL pg_temp.put(2001, 'Folder', '{"title":"sub","parent":{"::=>":2000},"blocked":["bob"],"readers":["ann"]}');
+SELECT * FROM seen;
+CALL pg_temp.put(2000, 'Folder', '{"title":"top","readers":["all"]}');
+CALL pg_temp.del(2501);
+SELECT * FROM seen;
+SELECT * FROM d.newt_dependency ORDER BY source;
+SELECT * FROM newt.check_derived('d') ORDER BY zoid, problem;
+UPDATE d.docs SET notes = 5, view = 2, parent_id = 7 WHERE zoid = 2500;
+DELETE FROM d.newt_dependency WHERE source=2601;
+SELECT * FROM newt.check_derived('d') ORDER BY zoid, problem;
+CALL newt.refresh_derived('d', anew => true);
+SELECT * FROM newt.check_derived('d') ORDER BY zoid, problem;
+CALL pg_temp.put(2000, 'Folder', '{"title":"top","parent":{"::=>":2001},"readers":["all"]}');
+SELECT * FROM newt.check_derived('d') ORDER BY zoid, problem;
+SELECT * FROM seen;
+SELECT newt.can('d', 'view', '{all}');
+SELECT newt.can('d', 'view', '{all,bob}', 1);
+SELECT newt.can('d', 'view', '{all,bob}', 1, 2000);
+
+-- roles
+CREATE ROLE newt_test_report; CREATE ROLE newt_test_other; CREATE ROLE newt_test_reader;
+SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
+SELECT newt.grant_visible('d', 'view', 'newt_test_report');
+SELECT newt.grant_visible('d', 'docs.view', 'newt_test_other');
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_reader')$$);
+SELECT newt.grant_principals('d', 'newt_test_report', 'ann');
+SELECT newt.create_claim_key('d');
+SELECT newt.sign_claim('d', 'newt_test_other', '{all}') AS claim, newt.sign_claim('d', 'newt_test_other', '{all}', '-1 s') AS late, newt.sign_claim('d', 'newt_test_report', '{all}') AS others \gset
+SET ROLE newt_test_report;
+SELECT zoid, title FROM d.docs ORDER BY zoid;
+SELECT zoid, state->>'title' FROM d.docs_documents ORDER BY zoid;
+SELECT newt.my_principals('d');
+SELECT pg_temp.error_of('SELECT key FROM d.newt_claim_key'), pg_temp.error_of('SELECT FROM d.newt'), pg_temp.error_of('SELECT FROM d.newt_role_principal');
+RESET ROLE;
+SET ROLE newt_test_other;
+SELECT zoid, title FROM d.docs ORDER BY zoid;
+SET newt.claim = :'claim';
+SELECT zoid, title FROM d.docs ORDER BY zoid;
+SET newt.claim = :'late';
+SELECT pg_temp.error_of('SELECT FROM d.docs');
+SET newt.claim = :'others';
+SELECT pg_temp.error_of('SELECT FROM d.docs');
+SELECT set_config('newt.claim', overlay(:'claim' PLACING 'ff' FROM 3), false) IS NOT NULL;
+SELECT pg_temp.error_of('SELECT FROM d.docs');
+RESET newt.claim;
+RESET ROLE;
+SET ROLE newt_test_reader;
+SELECT count(*) FROM d.docs;
+RESET ROLE;
+SELECT newt.revoke_store('d', 'newt_test_reader');
+DROP VIEW seen;
+SELECT newt.drop_derived('d', 'docs');
+SELECT count(*) FROM d.newt_dependency;
+\set VERBOSITY terse
+SET client_min_messages = warning;
+DROP SCHEMA d CASCADE;
+DROP ROLE newt_test_report; DROP ROLE newt_test_other; DROP ROLE newt_test_reader;
