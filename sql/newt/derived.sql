@@ -587,8 +587,7 @@ DECLARE
     d record;
     upto bigint;
     zoids bigint[];
-    level bigint[];
-    below bigint[];
+    queued bigint;
     batch integer;
     begun timestamptz;
     took double precision;
@@ -624,7 +623,7 @@ BEGIN
             EXECUTE pg_catalog.format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE name = $1', store) USING d.name;
         END IF;
         n := 0;
-        level := NULL;
+        queued := NULL;
         LOOP
             COMMIT;
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
@@ -652,33 +651,31 @@ BEGIN
                 EXECUTE format('UPDATE %I.newt_derived SET filled_to = $2 WHERE name = $1', store) USING d.name, d.filled_to;
                 n := n + cardinality(zoids);
             ELSIF d.stage = 'access' THEN
-                -- from the top down, so that each row is computed once
-                IF level IS NULL THEN
-                    EXECUTE CASE WHEN d.parent IS NULL THEN format('SELECT array_agg(t.zoid) FROM %s t', d.relation)
-                                 ELSE format('SELECT array_agg(t.zoid) FROM %1$s t WHERE t.parent_id IS NULL OR t.parent_id < 0 OR NOT EXISTS (SELECT FROM %1$s p WHERE p.zoid = t.parent_id)', d.relation) END INTO level;
-                    level := coalesce(level, '{}');
-                    below := '{}';
-                END IF;
-                IF level = '{}' THEN
-                    IF below = '{}' THEN
-                        IF d.parent IS NOT NULL THEN -- what hangs on a loop has no top
-                            EXECUTE format('WITH RECURSIVE down (zoid) AS (SELECT t.zoid FROM %1$s t WHERE t.parent_id IS NULL OR t.parent_id < 0 OR NOT EXISTS (SELECT FROM %1$s p WHERE p.zoid = t.parent_id) '
-                                           'UNION ALL SELECT t.zoid FROM down d JOIN %1$s t ON t.parent_id = d.zoid) '
-                                           'SELECT %2$I.newt_settle_%3$s(array_agg(t.zoid), 1000000000) FROM %1$s t WHERE t.zoid NOT IN (SELECT d.zoid FROM down d) HAVING count(*) > 0', d.relation, store, d.number);
-                        END IF;
-                        d.stage := 'full';
-                        EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
-                        CONTINUE;
+                -- from the top down, so that each row is computed once: the queue has the rows whose parent is done
+                IF queued IS NULL THEN
+                    IF to_regclass('pg_temp.newt_derived_queue') IS NOT NULL THEN -- of one that was interrupted
+                        DROP TABLE pg_temp.newt_derived_queue;
                     END IF;
-                    level := below;
-                    below := '{}';
+                    CREATE TEMP TABLE newt_derived_queue (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, zoid bigint NOT NULL);
+                    EXECUTE format('INSERT INTO pg_temp.newt_derived_queue (zoid) SELECT t.zoid FROM %1$s t%2$s', d.relation,
+                        CASE WHEN d.parent IS NULL THEN '' ELSE format(' WHERE t.parent_id IS NULL OR t.parent_id < 0 OR NOT EXISTS (SELECT FROM %s p WHERE p.zoid = t.parent_id)', d.relation) END);
+                    queued := 0;
                 END IF;
-                zoids := level[:batch];
-                level := level[batch + 1:];
+                EXECUTE 'SELECT array_agg(q.zoid), max(q.n) FROM (SELECT q.zoid, q.n FROM pg_temp.newt_derived_queue q WHERE q.n > $1 ORDER BY q.n LIMIT $2) q' INTO zoids, upto USING queued, batch;
+                IF zoids IS NULL THEN
+                    IF d.parent IS NOT NULL THEN -- a loop, and what hangs on it, has no top
+                        EXECUTE format('SELECT %2$I.newt_settle_%3$s(array_agg(t.zoid), 1000000000) FROM %1$s t WHERE t.zoid NOT IN (SELECT q.zoid FROM pg_temp.newt_derived_queue q) HAVING count(*) > 0', d.relation, store, d.number);
+                    END IF;
+                    DROP TABLE pg_temp.newt_derived_queue;
+                    d.stage := 'full';
+                    EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
+                    CONTINUE;
+                END IF;
                 EXECUTE format('SELECT %I.newt_settle_%s($1, NULL)', store, d.number) USING zoids;
                 IF d.parent IS NOT NULL THEN
-                    EXECUTE format('SELECT $2 || array_agg(t.zoid) FROM %s t WHERE t.parent_id = ANY ($1)', d.relation) INTO below USING zoids, below;
+                    EXECUTE format('INSERT INTO pg_temp.newt_derived_queue (zoid) SELECT t.zoid FROM %s t WHERE t.parent_id = ANY ($1)', d.relation) USING zoids;
                 END IF;
+                queued := upto;
                 n := n + cardinality(zoids);
             ELSE
                 EXECUTE format('SELECT %I.newt_compute_derived($1, $2)', store) INTO done USING d.number, batch;
