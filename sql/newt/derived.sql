@@ -308,10 +308,15 @@ BEGIN
             ON CONFLICT (zoid) DO UPDATE SET (%6$s) = ROW(%8$s) WHERE (%9$s) IS DISTINCT FROM (%8$s)
         RETURNING t.zoid
     )
-    SELECT ARRAY(SELECT p.zoid FROM put p) || ARRAY(SELECT g.zoid FROM gone g) INTO newt_todo;$sql$,
+    SELECT ARRAY(%10$s) || ARRAY(SELECT g.zoid FROM gone g) INTO newt_todo;$sql$,
         regexp_replace(replace(query, 'unnest($1) z', 'unnest(newt_affected) z'), '^', '        ', 'ng'), d.relation, CASE WHEN has_refs THEN 'n.sources' ELSE '''{}''::bigint[]' END, store, d.number,
         array_to_string(cols, ', '), (SELECT string_agg('n.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)),
-        (SELECT string_agg('excluded.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)), (SELECT string_agg('t.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)));
+        (SELECT string_agg('excluded.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)), (SELECT string_agg('t.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)),
+        -- of those that others may inherit from: the statement sees the rows as they were
+        CASE WHEN accesses IS NULL THEN 'SELECT NULL::bigint WHERE false'
+             ELSE format('SELECT n.zoid FROM n LEFT JOIN %s t ON t.zoid = n.zoid WHERE t.zoid IS NULL OR %s', d.relation,
+                  (SELECT string_agg(format('t.%1$I IS DISTINCT FROM n.%1$I', u.name), ' OR ')
+                     FROM (SELECT a.name || '_own' FROM unnest(accesses) a (name) UNION ALL SELECT 'parent_id' WHERE d.parent IS NOT NULL) u (name))) END);
     IF NOT has_refs THEN -- without the parts that would find nothing
         rows_sql := regexp_replace(rows_sql, '    \), want AS.*    \), put AS', '    ), put AS');
     END IF;

@@ -1,0 +1,144 @@
+/*
+ * derived_limit.c - who may see what: pages of objects, with libpq alone
+ *
+ *     derived_limit pages SCHEMA    pages of 50 objects that any of 20 groups may view, of many
+ * users derived_limit policy SCHEMA   the same page by a condition, and under row-level security;
+ * in turns
+ *
+ * The tree is that of bench/derived, with derived columns "pages" whose principals are "view".
+ */
+#include "server.h"
+
+enum {
+    GROUPS = 1024, /* of bench/derived */
+    OF_USER = 20,
+    PAGE = 50,
+    USERS = 200
+};
+
+/* The groups of user number i: '{group17,...}'. */
+static void
+groups_of(char *out, size_t size, int i)
+{
+    uint64_t random = (uint64_t)i * 0x9E3779B97F4A7C15u + 1;
+    size_t n = 0;
+
+    for (int k = 0; k < OF_USER; k++) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        n += (size_t)snprintf(out + n, size - n, "%cgroup%d", k ? ',' : '{',
+                              (int)((random >> 33) % GROUPS));
+    }
+    snprintf(out + n, size - n, "}");
+}
+
+static int
+by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static PGresult *
+ask(PGconn *pg, const char *name, const char *groups, const char *after)
+{
+    const char *values[] = {groups, after};
+    PGresult *r = PQexecPrepared(pg, name, groups ? 2 : 0, values, NULL, NULL, 0);
+
+    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, name);
+    return r;
+}
+
+/* The first page of each user, and one in the middle of the store. */
+static void
+pages(PGconn *pg, const char *schema)
+{
+    double took[2 * USERS];
+    char sql[512], groups[OF_USER * 12], middle[24];
+    int n = 0, rows = 0;
+
+    snprintf(sql, sizeof sql, "SELECT newt.can('%s', 'view', $1::text[], %d, $2::bigint)", schema,
+             PAGE);
+    PQclear(PQprepare(pg, "can", sql, 0, NULL));
+    PGresult *r = PQexec(pg, "SELECT max(zoid) / 2 FROM pages");
+    check(pg, PQresultStatus(r) == PGRES_TUPLES_OK, "middle");
+    snprintf(middle, sizeof middle, "%s", PQgetvalue(r, 0, 0));
+    PQclear(r);
+    for (int i = -WARM_UP; i < USERS; i++)
+        for (int k = 0; k < 2; k++) {
+            groups_of(groups, sizeof groups, i);
+            double began = now();
+            r = ask(pg, "can", groups, k ? middle : "0");
+            if (i >= 0) {
+                took[n++] = (now() - began) * 1000;
+                rows += PQntuples(r);
+            }
+            PQclear(r);
+        }
+    check(pg, rows > 0, "nobody sees anything");
+    qsort(took, (size_t)n, sizeof *took, by_size);
+    report("derived_page", took[n / 2], "ms");
+    report("derived_page_p95", took[n * 95 / 100], "ms");
+    report("derived_page_longest", took[n - 1], "ms");
+}
+
+/* One user has all the time the same condition, as a role, and as a parameter. */
+static void
+policy(PGconn *pg, const char *schema)
+{
+    enum {
+        TURNS = 20,
+        IN_TURN = 50
+    };
+    char sql[1024], groups[OF_USER * 12];
+    double spent[2] = {0};
+    int rows[2] = {0};
+    PGconn *report_pg = dial(schema);
+
+    groups_of(groups, sizeof groups, 7);
+    snprintf(sql, sizeof sql,
+             "SELECT newt.grant_principals('%s', 'bench_report', VARIADIC '%s'::text[])", schema,
+             groups);
+    run(pg, sql);
+    run(report_pg, "SET ROLE bench_report");
+    PQclear(PQprepare(report_pg, "policy", "SELECT zoid, title FROM pages ORDER BY zoid LIMIT 50",
+                      0, NULL));
+    snprintf(sql, sizeof sql,
+             "SELECT zoid, title FROM pages WHERE view IN (SELECT s FROM "
+             "unnest(newt.principal_sets('%s', $1::text[])) s) AND zoid > $2::bigint ORDER BY zoid "
+             "LIMIT 50",
+             schema);
+    PQclear(PQprepare(pg, "condition", sql, 0, NULL));
+    for (int turn = 0; turn < TURNS; turn++)
+        for (int side = 0; side < 2; side++) {
+            double began = now();
+            for (int i = 0; i < IN_TURN; i++) {
+                PGresult *r = side ? ask(pg, "condition", groups, "0")
+                                   : ask(report_pg, "policy", NULL, NULL);
+                rows[side] += PQntuples(r);
+                PQclear(r);
+            }
+            if (turn > 0)
+                spent[side] += now() - began;
+        }
+    check(pg, rows[0] == rows[1] && rows[0] > 0, "both see the same");
+    report("derived_policy", (TURNS - 1) * IN_TURN / spent[0], "queries/s");
+    printf("limit:");
+    report("derived_policy", (TURNS - 1) * IN_TURN / spent[1], "queries/s");
+    PQfinish(report_pg);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc != 3)
+        give_up("usage", "derived_limit pages | policy SCHEMA");
+    PGconn *pg = dial(argv[2]);
+    if (strcmp(argv[1], "pages") == 0)
+        pages(pg, argv[2]);
+    else if (strcmp(argv[1], "policy") == 0)
+        policy(pg, argv[2]);
+    else
+        give_up("usage", "derived_limit pages | policy SCHEMA");
+    PQfinish(pg);
+    return 0;
+}
