@@ -158,9 +158,10 @@ SELECT row_number() OVER (ORDER BY s.class_of COLLATE "C", s.class_by COLLATE "C
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_sources(jsonb) IS 'the ways that lead from an object to the other ones that its derived columns come from';
 
--- A query with the rows of the objects in $1 as they should be, and in "sources" whom they refer to on the way. Entries of
+-- A query with the rows of some objects, those in $1, as they should be, and in "sources" whom they refer to on the way. Entries of
 -- principals are numbers, or as they are.
-CREATE FUNCTION newt.derived_query(store text, number integer, class_names text[], parent text, columns jsonb, with_entries boolean DEFAULT false) RETURNS text
+CREATE FUNCTION newt.derived_query(store text, number integer, class_names text[], parent text, columns jsonb, with_entries boolean DEFAULT false,
+                                   objects text DEFAULT 'unnest($1)') RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -232,14 +233,14 @@ BEGIN
             WHEN c.sort = 'value' THEN format('%s AS %I', newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
             ELSE format('(SELECT %s(v) FROM unnest(%s) v)::%s AS %I', c.sort, newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.data_type, c.name) END;
     END LOOP;
-    RETURN format(E'SELECT b.zoid, b.class_name%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM unnest($1) z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
+    RETURN format(E'SELECT b.zoid, b.class_name%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
                   '         WHERE newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
         CASE WHEN parent IS NULL THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
         CASE WHEN refs = '' THEN '' ELSE format(', %s AS sources', refs) END,
-        newt.document_sql(store, 'o'), store, class_names, joined);
+        newt.document_sql(store, 'o'), objects, store, class_names, joined);
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean) IS 'the query that computes the rows of derived columns of the objects in $1';
+COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean, text) IS 'the query that computes the rows of derived columns of the objects in $1';
 
 -- The function of the store that keeps one table. It belongs to the store's owner: who writes objects
 -- need not be able to write derived columns, nor to read the records that they come from.
@@ -260,11 +261,13 @@ DECLARE
     rows_sql text;
     accesses text[];
     settle text := '';
+    tag text;
+    kept text;
 BEGIN
     EXECUTE format('SELECT * FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING name;
     SELECT array_agg(DISTINCT n.name) INTO classes FROM unnest(d.class_names) c (name), unnest(newt.class_names(store, c.name)) n (name);
-    query := newt.derived_query(store, d.number, classes, d.parent, d.columns);
-    has_refs := query LIKE '%AS sources%';
+    query := newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'unnest(newt_affected)');
+    has_refs := EXISTS (SELECT FROM newt.derived_sources(d.columns) s WHERE s.via <> '{}');
     SELECT array_agg(quote_ident(c.name) ORDER BY c.place) INTO cols
       FROM (SELECT DISTINCT l.place, CASE l.sort WHEN 'access' THEN l.name || '_own' ELSE l.name END AS name FROM newt.derived_layout(d.columns) l) c;
     SELECT array_agg(l.name ORDER BY l.place) INTO accesses FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access';
@@ -291,48 +294,48 @@ BEGIN
             store, newt.class_names(store, p.class_of), p.class_by, d.number, newt.document_sql(store, 'o'), p.part);
     END LOOP;
 
+    -- without references on the way there is nothing to remember of them
+    kept := CASE WHEN NOT has_refs THEN '' ELSE format($sql$want AS MATERIALIZED (
+        SELECT DISTINCT u.zoid AS source, n.zoid AS dependent FROM n, unnest(n.sources) u (zoid) WHERE u.zoid IS NOT NULL
+    ), lost AS (
+        DELETE FROM %1$I.newt_dependency x
+         WHERE x.dependent = ANY (newt_affected) AND x.derived = %2$s AND x.part = 0 AND (x.source, x.dependent) NOT IN (SELECT w.source, w.dependent FROM want w)
+    ), found AS (
+        INSERT INTO %1$I.newt_dependency (source, derived, part, dependent) SELECT w.source, %2$s, 0, w.dependent FROM want w ON CONFLICT DO NOTHING
+    ), $sql$, store, d.number) END;
     rows_sql := format($sql$
     WITH n AS MATERIALIZED (
 %1$s
     ), gone AS (
         DELETE FROM %2$s t WHERE t.zoid = ANY (newt_affected) AND t.zoid NOT IN (SELECT n.zoid FROM n) RETURNING t.zoid
-    ), want AS MATERIALIZED (
-        SELECT DISTINCT u.zoid AS source, n.zoid AS dependent FROM n, unnest(%3$s) u (zoid) WHERE u.zoid IS NOT NULL
-    ), lost AS (
-        DELETE FROM %4$I.newt_dependency x
-         WHERE x.dependent = ANY (newt_affected) AND x.derived = %5$s AND x.part = 0 AND (x.source, x.dependent) NOT IN (SELECT w.source, w.dependent FROM want w)
-    ), found AS (
-        INSERT INTO %4$I.newt_dependency (source, derived, part, dependent) SELECT w.source, %5$s, 0, w.dependent FROM want w ON CONFLICT DO NOTHING
-    ), put AS (
-        INSERT INTO %2$s AS t (zoid, %6$s) SELECT n.zoid, %7$s FROM n
-            ON CONFLICT (zoid) DO UPDATE SET (%6$s) = ROW(%8$s) WHERE (%9$s) IS DISTINCT FROM (%8$s)
+    ), %3$sput AS (
+        INSERT INTO %2$s AS t (zoid, %4$s) SELECT n.zoid, %5$s FROM n
+            ON CONFLICT (zoid) DO UPDATE SET (%4$s) = ROW(%6$s) WHERE (%7$s) IS DISTINCT FROM (%6$s)
         RETURNING t.zoid
     )
-    SELECT ARRAY(%10$s) || ARRAY(SELECT g.zoid FROM gone g) INTO newt_todo;$sql$,
-        regexp_replace(replace(query, 'unnest($1) z', 'unnest(newt_affected) z'), '^', '        ', 'ng'), d.relation, CASE WHEN has_refs THEN 'n.sources' ELSE '''{}''::bigint[]' END, store, d.number,
-        array_to_string(cols, ', '), (SELECT string_agg('n.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)),
+    SELECT ARRAY(%8$s) || ARRAY(SELECT g.zoid FROM gone g) INTO newt_todo;$sql$,
+        query, d.relation, kept, array_to_string(cols, ', '), (SELECT string_agg('n.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)),
         (SELECT string_agg('excluded.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)), (SELECT string_agg('t.' || c, ', ' ORDER BY o) FROM unnest(cols) WITH ORDINALITY x (c, o)),
         -- of those that others may inherit from: the statement sees the rows as they were
         CASE WHEN accesses IS NULL THEN 'SELECT NULL::bigint WHERE false'
              ELSE format('SELECT n.zoid FROM n LEFT JOIN %s t ON t.zoid = n.zoid WHERE t.zoid IS NULL OR %s', d.relation,
                   (SELECT string_agg(format('t.%1$I IS DISTINCT FROM n.%1$I', u.name), ' OR ')
                      FROM (SELECT a.name || '_own' FROM unnest(accesses) a (name) UNION ALL SELECT 'parent_id' WHERE d.parent IS NOT NULL) u (name))) END);
-    IF NOT has_refs THEN -- without the parts that would find nothing
-        rows_sql := regexp_replace(rows_sql, '    \), want AS.*    \), put AS', '    ), put AS');
-    END IF;
 
+    -- Whoever may register a class may name it: no name contains the digest of what it stands in, and so ends the text.
+    tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', d, affected, parts, rows_sql), 'UTF8')), 'hex') || '$';
     IF accesses IS NOT NULL THEN
         settle := format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-    AS $newt_derived$
+    AS %3$s
 #variable_conflict use_variable
 DECLARE
     newt_frontier bigint[];
     newt_settled bigint[];
     newt_n bigint := 0;
-BEGIN$sql$, store, d.number);
+BEGIN$sql$, store, d.number, tag);
         IF d.parent IS NOT NULL THEN
             -- A loop is cut at its oldest object, by the sign of parent_id. It is there for as long as the loop is.
             settle := settle || format($sql$
@@ -382,7 +385,7 @@ BEGIN$sql$, store, d.number);
         %10$s
     END LOOP;
 END
-$newt_derived$;
+%11$s;
 REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint) FROM PUBLIC;
 $sql$, store, d.number,
             CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL))) END', d.relation) END,
@@ -398,14 +401,14 @@ $sql$, store, d.number,
             (SELECT string_agg(format('t.%1$I <> CASE WHEN b.%3$I = 0 THEN %2$s ELSE s%4$s.total END', a.name, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), ' OR ')
                FROM unnest(accesses) WITH ORDINALITY a (name, n)),
             CASE WHEN d.parent IS NULL THEN 'EXIT;' ELSE format($sql$newt_todo := CASE WHEN cardinality(newt_todo) = 1 THEN '{}'::bigint[] ELSE ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid NOT IN (SELECT f.zoid FROM unnest(newt_frontier) f (zoid))) END
-             || ARRAY(SELECT t.zoid FROM %s t WHERE t.parent_id = ANY (newt_settled));$sql$, d.relation) END);
+             || ARRAY(SELECT t.zoid FROM %s t WHERE t.parent_id = ANY (newt_settled));$sql$, d.relation) END, tag);
     END IF;
 
     RETURN settle || format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_most bigint, newt_settles boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
-    AS $newt_derived$
+    AS %7$s
 #variable_conflict use_variable
 DECLARE
     newt_affected bigint[];
@@ -422,14 +425,14 @@ BEGIN
 %6$s
     %5$s
 END
-$newt_derived$;
+%7$s;
 REVOKE ALL ON FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean) FROM PUBLIC;
 $sql$, store, d.number, affected, parts,
         CASE WHEN accesses IS NULL THEN '' ELSE format($sql$IF newt_settles AND newt_todo <> '{}' THEN%2$s
         PERFORM %1$I.newt_settle_%3$s(newt_todo, newt_at_most);
     END IF;$sql$, store, CASE WHEN d.parent IS NULL THEN '' ELSE format($sql$
         newt_todo := newt_todo || ARRAY(SELECT c.zoid FROM unnest(newt_todo) u (zoid) JOIN %1$s c ON c.parent_id = u.zoid WHERE NOT EXISTS (SELECT FROM %1$s t WHERE t.zoid = u.zoid));$sql$, d.relation) END, d.number) END,
-        rows_sql);
+        rows_sql, tag);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_function_sql(text, text) IS 'the SQL of the functions that keep a table of derived columns';
@@ -443,9 +446,9 @@ CREATE FUNCTION newt.derived_lock_sql(store text, number integer) RETURNS text
 DECLARE
     result text;
 BEGIN
-    EXECUTE format($sql$SELECT CASE d.mode WHEN 'inline' THEN 'LOCK TABLE %1$I.newt_commit_lock IN EXCLUSIVE MODE'
-                                           ELSE format('LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE', d.relation) END
-                          FROM %1$I.newt_derived d WHERE d.number = $1$sql$, store) INTO result USING number;
+    EXECUTE format('SELECT CASE d.mode WHEN ''inline'' THEN $2 ELSE format(''LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE'', d.relation) END '
+                   'FROM %I.newt_derived d WHERE d.number = $1', store)
+        INTO result USING number, format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
     RETURN result;
 END
 $newt_body$;
@@ -458,17 +461,19 @@ CREATE FUNCTION newt.derived_trigger_sql(store text) RETURNS text
 DECLARE
     calls text;
     followed text;
+    tag text;
 BEGIN
     EXECUTE format($sql$
         SELECT string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'inline'),
                string_agg(format(E'    LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE;\n%%s', c.relation, c.call), '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
           FROM (SELECT d.number, d.mode, d.relation, format(E'    PERFORM %%I.newt_derive_%%s(newt_changed, %%s);\n', $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
         INTO calls, followed USING store;
+    tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', store, calls, followed), 'UTF8')), 'hex') || '$';
     RETURN format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_principal_set(entries text[]) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    AS $newt_derived$
+    AS %4$s
 #variable_conflict use_column
 DECLARE
     newt_digest bytea;
@@ -491,14 +496,14 @@ BEGIN
     END IF;
     RETURN newt_id;
 END
-$newt_derived$;
+%4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_principal_set(text[]) FROM PUBLIC;
 INSERT INTO %1$I.newt_principal_set (id, digest, entries, allowed, denies) OVERRIDING SYSTEM VALUE
     VALUES (0, sha256('[]'), '{}', '{}', false) ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION %1$I.newt_keep_derived() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-    AS $newt_derived$
+    AS %4$s
 DECLARE
     newt_changed bigint[] := NEW.written || NEW.removed;
 BEGIN
@@ -507,12 +512,12 @@ BEGIN
     END IF;
 %2$s    RETURN NEW;
 END
-$newt_derived$;
+%4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_keep_derived() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION %1$I.newt_compute_derived(newt_number integer, newt_at_most bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-    AS $newt_derived$
+    AS %4$s
 DECLARE
     newt_zoids bigint[];
     newt_whole boolean := true;
@@ -534,18 +539,18 @@ BEGIN
     EXECUTE format(CASE WHEN newt_whole THEN 'SELECT %%I.newt_derive_%%s($1, $2)' ELSE 'SELECT %%I.newt_settle_%%s($1, $2)' END, %1$L, newt_number) USING newt_zoids, newt_at_most;
     RETURN cardinality(newt_zoids);
 END
-$newt_derived$;
+%4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_compute_derived(integer, bigint) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION %1$I.newt_follow_derived(newt_changed bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
-    AS $newt_derived$
+    AS %4$s
 BEGIN
 %3$s    NULL;
 END
-$newt_derived$;
+%4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_follow_derived(bigint[]) FROM PUBLIC;
-$sql$, store, coalesce(calls, ''), coalesce(followed, ''))
+$sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag)
     || CASE WHEN calls IS NULL THEN format(E'DROP TRIGGER IF EXISTS newt_keep_derived ON %I.transaction;\n', store)
             WHEN NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived')
             THEN format(E'CREATE TRIGGER newt_keep_derived BEFORE INSERT ON %1$I.transaction FOR EACH ROW EXECUTE FUNCTION %1$I.newt_keep_derived();\n', store)
@@ -869,7 +874,7 @@ BEGIN
             ('class_name', t.class_name IS NOT DISTINCT FROM e.class_name, e.class_name, t.class_name),
 %5$s%6$s) v (name, is_right, should, has) ON t.zoid IS NOT NULL AND e.zoid IS NOT NULL
      WHERE (t.zoid IS NULL OR e.zoid IS NULL OR NOT v.is_right)$sql$,
-            newt.derived_query(store, d.number, classes, d.parent, d.columns, true),
+            newt.derived_query(store, d.number, classes, d.parent, d.columns, true, format('(SELECT o.zoid FROM %I.object_state o)', store)),
             CASE WHEN d.parent IS NULL THEN CASE WHEN accesses IS NULL THEN '' ELSE format(', f AS (SELECT e.zoid%s FROM e)',
                     (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END
                  ELSE format($sql$, above AS (
@@ -889,7 +894,7 @@ BEGIN
             (SELECT string_agg(format(', CASE WHEN e.%1$I = ''{}'' THEN f.%2$I ELSE newt.inherit(e.%1$I, f.%2$I) END', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END,
             d.relation, CASE WHEN d.parent IS NULL AND accesses IS NULL THEN '' ELSE ' LEFT JOIN f ON f.zoid = e.zoid' END,
             compared, CASE WHEN d.parent IS NULL THEN '' ELSE E',\n            (''parent_id'', t.parent_id IS NOT DISTINCT FROM CASE WHEN f.is_cut THEN -e.parent_id ELSE e.parent_id END, CASE WHEN f.is_cut THEN -e.parent_id ELSE e.parent_id END::text, t.parent_id::text)' END);
-        RETURN QUERY EXECUTE replace(expected, 'unnest($1) z', format('(SELECT o.zoid FROM %I.object_state o) z', store));
+        RETURN QUERY EXECUTE expected;
         FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL LOOP
             RETURN QUERY EXECUTE format($sql$
                 SELECT $1::regclass, coalesce(x.dependent, w.dependent), format(CASE WHEN x.source IS NULL THEN 'object %%s refers to it, which is not known' ELSE 'object %%s does not refer to it' END, coalesce(x.source, w.source))

@@ -110,7 +110,7 @@ SELECT format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_principals(role_name name) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED
     SET search_path = pg_catalog, pg_temp
-    AS $newt_policy$
+    AS %2$s
 DECLARE
     claim text := nullif(current_setting('newt.claim', true), '');
     payload bytea;
@@ -149,19 +149,19 @@ BEGIN
     END IF;
     RETURN ARRAY(SELECT u.principal FROM unnest(result) u (principal) UNION SELECT jsonb_array_elements_text(said->'principals') ORDER BY 1);
 END
-$newt_policy$;
+%2$s;
 CREATE OR REPLACE FUNCTION %1$I.newt_visible(role_name name) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED ROWS 200
     SET search_path = pg_catalog, pg_temp
-    AS $newt_policy$
+    AS %2$s
 DECLARE
     mine text[] := %1$I.newt_principals(newt_visible.role_name);
 BEGIN
     RETURN QUERY SELECT s.id FROM %1$I.newt_principal_set s WHERE s.allowed && mine AND (NOT s.denies OR newt.allows(s.entries, mine));
 END
-$newt_policy$;
+%2$s;
 REVOKE ALL ON FUNCTION %1$I.newt_principals(name), %1$I.newt_visible(name) FROM PUBLIC;
-$sql$, store)
+$sql$, store, '$newt_' || encode(sha256(convert_to(store, 'UTF8')), 'hex') || '$')
 $newt_body$;
 COMMENT ON FUNCTION newt.policy_functions_sql(text) IS 'the SQL of the functions that policies of a store call';
 
