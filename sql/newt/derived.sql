@@ -142,6 +142,20 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.document_sql(text, text) IS 'the SQL of the document of a row of object_state';
 
+-- A sum that its type cannot hold is null. An error would be that of all who write something that counts in, because of one
+-- who wrote a huge value: so values whose sum could fail on its way are told from it beforehand.
+CREATE FUNCTION newt.aggregate_sql(sort text, value text, data_type text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT format(CASE WHEN sort <> 'sum' THEN '%1$s(%2$s)'
+                   WHEN data_type = 'bigint' THEN 'CASE WHEN sum(%2$s) BETWEEN -9223372036854775808 AND 9223372036854775807 THEN sum(%2$s)::bigint END'
+                   WHEN data_type = 'interval' THEN 'CASE WHEN sum(abs(extract(epoch FROM %2$s))) < 9223372036854 THEN (sum(extract(epoch FROM %2$s)) || '' s'')::interval END'
+                   ELSE 'CASE WHEN bool_or(abs(%2$s) > %3$s AND abs(%2$s) < ''Infinity'') THEN NULL ELSE sum(%2$s) FILTER (WHERE NOT (abs(%2$s) > %3$s AND abs(%2$s) < ''Infinity'')) END' END,
+              sort, value, CASE data_type WHEN 'numeric' THEN '1e131000' ELSE '1e290' END)
+$newt_body$;
+COMMENT ON FUNCTION newt.aggregate_sql(text, text, text) IS 'the SQL of an aggregate of derived columns';
+
 -- The sources of the columns: the object itself (0), and each way to others, once.
 CREATE FUNCTION newt.derived_sources(columns jsonb) RETURNS TABLE (number bigint, class_of text, class_by text, part bigint, via text[])
     LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
@@ -208,7 +222,7 @@ BEGIN
                 WHEN 'count' THEN format('count(%s) AS v%s, ', CASE WHEN c.path = '' THEN deep || '.document' ELSE format('newt.json(%s)', newt.path_sql(deep || '.document', newt.path_keys(c.path))) END, c.place)
                 WHEN 'value' THEN format(CASE WHEN c.is_array THEN 'array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL) AS v%3$s, '
                                               ELSE '(array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL))[1] AS v%3$s, ' END, inner_list, i, c.place)
-                ELSE format('%s(%s)::%s AS v%s, ', c.sort, inner_list, c.data_type, c.place) END;
+                ELSE format('%s AS v%s, ', newt.aggregate_sql(c.sort, inner_list, c.data_type), c.place) END;
         END LOOP;
         joined := joined || format(E'\n  LEFT JOIN LATERAL (SELECT %sjsonb_agg(%s.document ORDER BY r%s.zoid) AS documents, %s AS zoids FROM %s) s%s ON true',
                                    aggregates, deep, i, CASE WHEN rest = '' THEN '''{}''::bigint[]' ELSE rest END, chain, s.number);
@@ -231,7 +245,7 @@ BEGIN
             WHEN c.others THEN format('s%s.v%s AS %I', c.source, c.place, c.name)
             WHEN c.sort = 'count' THEN format('cardinality(newt.refs_at(b.document, %L))::bigint AS %I', c.path, c.name)
             WHEN c.sort = 'value' THEN format('%s AS %I', newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
-            ELSE format('(SELECT %s(v) FROM unnest(%s) v)::%s AS %I', c.sort, newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.data_type, c.name) END;
+            ELSE format('(SELECT %s FROM unnest(%s) v) AS %I', newt.aggregate_sql(c.sort, 'v', c.data_type), newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.name) END;
     END LOOP;
     RETURN format(E'SELECT b.zoid, b.class_name%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
                   '         WHERE newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
@@ -388,7 +402,7 @@ END
 %11$s;
 REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint) FROM PUBLIC;
 $sql$, store, d.number,
-            CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL))) END', d.relation) END,
+            CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL)) LIMIT newt_at_most - newt_n) END', d.relation) END,
             (SELECT string_agg(format('SELECT t.%I AS own, %s AS parent FROM %s t%s WHERE t.zoid = ANY (newt_frontier)', a.name || '_own',
                 CASE WHEN d.parent IS NULL THEN '0::bigint' ELSE format('coalesce(p.%I, 0)', a.name) END, d.relation,
                 CASE WHEN d.parent IS NULL THEN '' ELSE format(' LEFT JOIN %s p ON p.zoid = t.parent_id', d.relation) END), ' UNION ') FROM unnest(accesses) a (name)),

@@ -230,6 +230,7 @@ INSERT INTO want VALUES
     ('derived_types()', 'record', 'i', false, 's', false, 'sql'),
     ('derived_layout(jsonb)', 'record', 'i', false, 's', false, 'plpgsql'),
     ('document_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('aggregate_sql(text,text,text)', 'text', 'i', true, 's', false, 'sql'),
     ('derived_sources(jsonb)', 'record', 'i', false, 's', false, 'sql'),
     ('derived_query(text,integer,text[],text,jsonb,boolean,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_function_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
