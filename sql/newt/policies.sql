@@ -59,6 +59,9 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = CASE WHEN role_name IS NOT NULL AND to_regrole(quote_ident(role_name)) IS NULL THEN format('role "%s" does not exist', role_name) ELSE 'a claim needs a role, principals and a time' END,
             HINT = 'A claim is for one role, which is that of the sessions that use it.';
+    ELSIF EXISTS (SELECT FROM unnest(principals) p WHERE octet_length(p) NOT BETWEEN 1 AND 1000) THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a principal must have 1 to 1000 bytes',
+            DETAIL = 'Longer ones are left out of the lists of objects, also where these deny something.';
     END IF;
     EXECUTE format('SELECT * FROM %I.newt_claim_key k ORDER BY k.id DESC LIMIT 1', store) INTO k;
     IF k.id IS NULL THEN
@@ -67,7 +70,7 @@ BEGIN
             HINT = format('SELECT newt.create_claim_key(%L) makes one.', store);
     END IF;
     payload := convert_to(jsonb_build_object('store', store, 'role', role_name, 'principals', principals,
-                                             'until', floor(extract(epoch FROM clock_timestamp() + valid_for)))::text, 'UTF8');
+                                             'oid', to_regrole(quote_ident(role_name))::oid, 'until', floor(extract(epoch FROM clock_timestamp() + valid_for)))::text, 'UTF8');
     RETURN k.id || '.' || encode(payload, 'hex') || '.' || encode(newt.hmac_sha256(k.key, payload), 'hex');
 END
 $newt_body$;
@@ -82,6 +85,8 @@ BEGIN
     IF to_regrole(quote_ident(role_name)) IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('role "%s" does not exist', role_name), HINT = 'CREATE ROLE makes one.';
     END IF;
+    -- what a dropped role had must not come to another one that gets its number, as after a dump and a restore
+    EXECUTE format('DELETE FROM %I.newt_role_principal r WHERE NOT EXISTS (SELECT FROM pg_roles a WHERE a.oid = r.role)', store);
     EXECUTE format('INSERT INTO %I.newt_role_principal (role, principal) SELECT $1, p FROM unnest($2) p ON CONFLICT DO NOTHING', store)
         USING to_regrole(quote_ident(role_name)), principals;
 END
@@ -119,7 +124,8 @@ DECLARE
     result text[];
     wrong text := 'It is not of the form that newt.sign_claim() gives.';
 BEGIN
-    IF NOT pg_has_role(session_user, newt_principals.role_name, 'MEMBER') THEN
+    -- a member since PostgreSQL 16 may be one that cannot SET ROLE
+    IF NOT pg_has_role(session_user, newt_principals.role_name, CASE WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET, USAGE' END) THEN
         RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = format('session user "%%s" is no member of role "%%s"', session_user, newt_principals.role_name),
             HINT = 'A session may ask about its own roles.';
     END IF;
@@ -140,6 +146,7 @@ BEGIN
             said := convert_from(payload, 'UTF8')::jsonb;
             wrong := CASE WHEN said->>'store' IS DISTINCT FROM %1$L THEN format('It is for store "%%s".', said->>'store')
                           WHEN said->>'role' IS DISTINCT FROM newt_principals.role_name THEN format('It is for role "%%s".', said->>'role')
+                          WHEN said->>'oid' IS DISTINCT FROM to_regrole(quote_ident(newt_principals.role_name))::oid::text THEN 'It is for a role of that name that was there before.'
                           WHEN coalesce((said->>'until')::numeric, 0) < extract(epoch FROM clock_timestamp()) THEN 'It has expired.' END;
         END IF;
     END IF;
@@ -187,6 +194,7 @@ DECLARE
     d record;
     role oid := to_regrole(quote_ident(role_name));
     readers text[];
+    unprotected oid[];
     seen text;
     statement text;
     classes text[];
@@ -197,11 +205,22 @@ BEGIN
     IF role IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('role "%s" does not exist', role_name), HINT = 'CREATE ROLE makes one.';
     END IF;
-    -- it would see everything elsewhere
-    SELECT CASE WHEN r.rolsuper THEN 'It is a superuser.' WHEN r.rolbypassrls THEN 'It has BYPASSRLS.' WHEN pg_has_role(r.oid, c.relowner, 'MEMBER') THEN 'It is a member of the owner of the store.'
-                ELSE (SELECT format('It may read %s.', o.oid::regclass) FROM pg_class o
-                       WHERE o.relnamespace = to_regnamespace(quote_ident(store)) AND o.relname IN ('object_state', 'newt_projection', 'newt_claim_key') AND has_any_column_privilege(r.oid, o.oid, 'SELECT') LIMIT 1) END
-      INTO seen FROM pg_roles r, pg_class c WHERE r.oid = role AND c.oid = to_regclass(format('%I.object_state', store));
+    -- other derived columns of the same objects
+    EXECUTE format('SELECT coalesce(array_agg(c.oid), ''{}'') FROM %I.newt_derived o JOIN pg_class c ON c.oid = o.relation WHERE o.class_names && $1 AND o.relation <> $2 AND NOT c.relrowsecurity', store)
+        INTO unprotected USING d.class_names, a.relation;
+    -- it would see everything elsewhere, or give itself principals: by its own rights, or by those of a role that it can SET
+    SELECT format(w.what, CASE WHEN m.oid = role THEN 'It' ELSE format('Role "%s", of which it is a member,', m.rolname) END, o.oid::regclass) INTO seen
+      FROM pg_roles m LEFT JOIN pg_class o ON o.relnamespace = to_regnamespace(quote_ident(store)) AND o.relkind IN ('r', 'v'),
+           LATERAL (SELECT CASE WHEN m.rolsuper THEN '%s is a superuser.'
+                                WHEN m.rolbypassrls THEN '%s has BYPASSRLS.'
+                                WHEN m.rolcreaterole AND current_setting('server_version_num')::integer < 160000 THEN '%s has CREATEROLE, and so can become a member of others.'
+                                WHEN o.relname = 'object_state' AND o.relowner = m.oid THEN '%s is the owner of the store.'
+                                WHEN (o.relname IN ('object_state', 'newt_projection', 'newt_reprojected', 'newt_search_word', 'newt_claim_key') OR o.oid IN (SELECT u.relation FROM unnest(unprotected) u (relation)))
+                                     AND has_any_column_privilege(m.oid, o.oid, 'SELECT') THEN '%s may read %s.'
+                                WHEN (o.relname IN ('object_state', 'newt_projection', 'newt_claim_key', 'newt_role_principal', 'newt_derived', 'newt_principal_set', 'newt_principal_sum') OR o.oid = a.relation)
+                                     AND (has_any_column_privilege(m.oid, o.oid, 'INSERT, UPDATE') OR has_table_privilege(m.oid, o.oid, 'DELETE')) THEN '%s may write %s.' END AS what) w
+     WHERE pg_has_role(role, m.oid, 'MEMBER') AND w.what IS NOT NULL
+     ORDER BY m.oid <> role, NOT m.rolsuper, o.relname = 'object_state' DESC, o.relname LIMIT 1;
     IF seen IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('role "%s" sees more than its principals may', role_name), DETAIL = seen,
@@ -240,7 +259,10 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = t.relation AND p.polname = 'newt_principals') THEN
             SELECT array_agg(DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END) INTO readers
               FROM pg_class c, aclexplode(c.relacl) g WHERE c.oid = t.relation AND g.privilege_type = 'SELECT' AND g.grantee NOT IN (c.relowner, role);
-            CONTINUE WHEN 'PUBLIC' = ANY (readers);
+            IF 'PUBLIC' = ANY (readers) THEN
+                RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('everybody may read %s', t.relation),
+                    HINT = format('REVOKE SELECT ON %s FROM PUBLIC;', t.relation);
+            END IF;
             EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t.relation);
             EXECUTE format('CREATE POLICY newt_principals ON %1$s FOR SELECT USING (EXISTS (SELECT FROM %2$s d WHERE d.zoid = %1$s.%3$I))', t.relation, a.relation, t.key);
             IF readers IS NOT NULL THEN
