@@ -224,13 +224,15 @@ CREATE TABLE @store@.newt_dependency (
 CREATE INDEX newt_dependency_dependent ON @store@.newt_dependency (dependent, derived, part, source);
 COMMENT ON TABLE @store@.newt_dependency IS 'from which other records each row of derived columns was computed';
 
--- Rows that a commit would have had too much to do with. Whole: all columns; else the principals alone.
+-- What a commit would have had too much to do with: a row with all its columns (row), its principals alone
+-- (own), or those of the rows below it (below), from a zoid on.
 CREATE TABLE @store@.newt_derived_pending (
     derived integer NOT NULL,
     zoid    bigint  NOT NULL,
-    whole   boolean NOT NULL,
+    task    text    NOT NULL CHECK (task IN ('row', 'own', 'below')),
+    after   bigint  NOT NULL DEFAULT 0,
     since   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    PRIMARY KEY (derived, zoid)
+    PRIMARY KEY (derived, task, zoid)
 );
 COMMENT ON TABLE @store@.newt_derived_pending IS 'rows of derived columns that are to be computed: by CALL newt.refresh_derived() or newt-updater';
 

@@ -340,7 +340,7 @@ BEGIN
     tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', d, affected, parts, rows_sql), 'UTF8')), 'hex') || '$';
     IF accesses IS NOT NULL THEN
         settle := format($sql$
-CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint) RETURNS void
+CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint, newt_above bigint[] DEFAULT '{}') RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
     AS %3$s
@@ -374,13 +374,21 @@ BEGIN$sql$, store, d.number, tag);
     SELECT newt_todo || array_agg(c.zoid) INTO newt_todo FROM cut c;$sql$, d.relation);
         END IF;
         settle := settle || format($sql$
-    WHILE newt_todo <> '{}' LOOP
-        IF newt_n >= newt_at_most THEN
-            INSERT INTO %1$I.newt_derived_pending AS q (derived, zoid, whole) SELECT DISTINCT %2$s, u.zoid, false FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL ON CONFLICT DO NOTHING;
+    LOOP
+        %12$s
+        EXIT WHEN newt_todo = '{}' AND newt_above = '{}';
+        IF newt_todo = '{}' OR newt_n >= newt_at_most THEN
+            INSERT INTO %1$I.newt_derived_pending AS q (derived, zoid, task)
+                SELECT DISTINCT %2$s, u.zoid, 'own' FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL
+                UNION SELECT %2$s, u.zoid, 'below' FROM unnest(newt_above) u (zoid) WHERE u.zoid IS NOT NULL
+                ON CONFLICT (derived, task, zoid) DO UPDATE SET after = 0 WHERE q.after <> 0;
             EXIT;
         END IF;
         newt_frontier := %3$s;
-        EXIT WHEN newt_frontier = '{}';
+        IF newt_frontier = '{}' THEN -- no row is there any more
+            newt_todo := '{}';
+            CONTINUE;
+        END IF;
         newt_n := newt_n + cardinality(newt_frontier);
         INSERT INTO %1$I.newt_principal_sum (own, parent, total)
             SELECT u.own, u.parent, %1$I.newt_principal_set(newt.inherit(o.entries, a.entries))
@@ -400,7 +408,7 @@ BEGIN$sql$, store, d.number, tag);
     END LOOP;
 END
 %11$s;
-REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint, bigint[]) FROM PUBLIC;
 $sql$, store, d.number,
             CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL)) LIMIT newt_at_most - newt_n) END', d.relation) END,
             (SELECT string_agg(format('SELECT t.%I AS own, %s AS parent FROM %s t%s WHERE t.zoid = ANY (newt_frontier)', a.name || '_own',
@@ -414,8 +422,21 @@ $sql$, store, d.number,
                FROM unnest(accesses) WITH ORDINALITY a (name, n)),
             (SELECT string_agg(format('t.%1$I <> CASE WHEN b.%3$I = 0 THEN %2$s ELSE s%4$s.total END', a.name, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), ' OR ')
                FROM unnest(accesses) WITH ORDINALITY a (name, n)),
-            CASE WHEN d.parent IS NULL THEN 'EXIT;' ELSE format($sql$newt_todo := CASE WHEN cardinality(newt_todo) = 1 THEN '{}'::bigint[] ELSE ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid NOT IN (SELECT f.zoid FROM unnest(newt_frontier) f (zoid))) END
-             || ARRAY(SELECT t.zoid FROM %s t WHERE t.parent_id = ANY (newt_settled));$sql$, d.relation) END, tag);
+            $sql$newt_todo := CASE WHEN cardinality(newt_todo) = cardinality(newt_frontier) THEN '{}'::bigint[] ELSE ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid NOT IN (SELECT f.zoid FROM unnest(newt_frontier) f (zoid))) END;$sql$
+                || CASE WHEN d.parent IS NULL THEN '' ELSE E'\n        newt_above := newt_above || newt_settled;' END, tag,
+            -- the children of as many as there is room for; if there is none, or one has too many, these wait
+            CASE WHEN d.parent IS NULL THEN '' ELSE format($sql$IF newt_todo = '{}' AND newt_above <> '{}' AND newt_n < newt_at_most THEN
+            WITH child AS MATERIALIZED (
+                SELECT a.n, c.zoid FROM unnest(newt_above[:200]) WITH ORDINALITY a (zoid, n), LATERAL (
+                    SELECT t.zoid FROM %s t WHERE t.parent_id = a.zoid LIMIT newt_at_most - newt_n + 1) c
+            ), total AS (
+                SELECT c.n, sum(count(*)) OVER (ORDER BY c.n) AS children FROM child c GROUP BY c.n
+            )
+            SELECT coalesce(array_agg(c.zoid) FILTER (WHERE t.children <= newt_at_most - newt_n), '{}'),
+                   newt_above[coalesce(min(c.n) FILTER (WHERE t.children > newt_at_most - newt_n), 201):]
+              INTO newt_todo, newt_above FROM child c JOIN total t ON t.n = c.n;
+            CONTINUE WHEN newt_todo = '{}' AND newt_above = '{}';
+        END IF;$sql$, d.relation) END);
     END IF;
 
     RETURN settle || format($sql$
@@ -432,8 +453,8 @@ BEGIN
     IF coalesce(newt_affected, '{}') = '{}' THEN
         RETURN;
     ELSIF cardinality(newt_affected) > newt_at_most THEN
-        INSERT INTO %1$I.newt_derived_pending AS q (derived, zoid, whole)
-            SELECT DISTINCT %2$s, u.zoid, true FROM unnest(newt_affected[newt_at_most + 1:]) u (zoid) ON CONFLICT (derived, zoid) DO UPDATE SET whole = true WHERE NOT q.whole;
+        INSERT INTO %1$I.newt_derived_pending (derived, zoid, task)
+            SELECT DISTINCT %2$s, u.zoid, 'row' FROM unnest(newt_affected[newt_at_most + 1:]) u (zoid) ON CONFLICT DO NOTHING;
         newt_affected := newt_affected[:newt_at_most];
     END IF;
 %6$s
@@ -442,10 +463,10 @@ END
 %7$s;
 REVOKE ALL ON FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean) FROM PUBLIC;
 $sql$, store, d.number, affected, parts,
-        CASE WHEN accesses IS NULL THEN '' ELSE format($sql$IF newt_settles AND newt_todo <> '{}' THEN%2$s
-        PERFORM %1$I.newt_settle_%3$s(newt_todo, newt_at_most);
-    END IF;$sql$, store, CASE WHEN d.parent IS NULL THEN '' ELSE format($sql$
-        newt_todo := newt_todo || ARRAY(SELECT c.zoid FROM unnest(newt_todo) u (zoid) JOIN %1$s c ON c.parent_id = u.zoid WHERE NOT EXISTS (SELECT FROM %1$s t WHERE t.zoid = u.zoid));$sql$, d.relation) END, d.number) END,
+        CASE WHEN accesses IS NULL THEN '' ELSE format($sql$IF newt_settles AND newt_todo <> '{}' THEN
+        PERFORM %1$I.newt_settle_%2$s(newt_todo, newt_at_most%3$s);
+    END IF;$sql$, store, d.number, CASE WHEN d.parent IS NULL THEN '' -- below those that are gone
+            ELSE format(', ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE NOT EXISTS (SELECT FROM %s t WHERE t.zoid = u.zoid))', d.relation) END) END,
         rows_sql, tag);
 END
 $newt_body$;
@@ -534,23 +555,44 @@ CREATE OR REPLACE FUNCTION %1$I.newt_compute_derived(newt_number integer, newt_a
     AS %4$s
 DECLARE
     newt_zoids bigint[];
-    newt_whole boolean := true;
+    newt_after bigint[];
+    newt_task text;
+    newt_relation regclass;
 BEGIN
     EXECUTE newt.derived_lock_sql(%1$L, newt_number);
-    LOOP
+    SELECT d.relation INTO newt_relation FROM %1$I.newt_derived d WHERE d.number = newt_number;
+    FOREACH newt_task IN ARRAY '{row,own,below}'::text[] LOOP
         WITH q AS (
-            SELECT q.ctid FROM %1$I.newt_derived_pending q WHERE q.derived = newt_number AND (q.whole OR NOT newt_whole) LIMIT newt_at_most
+            SELECT q.ctid FROM %1$I.newt_derived_pending q WHERE q.derived = newt_number AND q.task = newt_task
+             LIMIT CASE newt_task WHEN 'below' THEN greatest(newt_at_most / 10, 1) ELSE newt_at_most END
         ), gone AS (
-            DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid
+            DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid, p.after
         )
-        SELECT array_agg(g.zoid) INTO newt_zoids FROM gone g;
-        EXIT WHEN newt_zoids IS NOT NULL OR NOT newt_whole;
-        newt_whole := false;
+        SELECT array_agg(g.zoid), array_agg(g.after) INTO newt_zoids, newt_after FROM gone g;
+        EXIT WHEN newt_zoids IS NOT NULL;
     END LOOP;
     IF newt_zoids IS NULL THEN
         RETURN 0;
+    ELSIF newt_task = 'row' THEN
+        EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+    ELSIF newt_task = 'own' THEN
+        EXECUTE format('SELECT %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+    ELSE
+        -- of one with many children some at a time
+        EXECUTE format($query$
+            WITH child AS MATERIALIZED (
+                SELECT a.zoid AS above, c.zoid FROM unnest($1, $2) a (zoid, after), LATERAL (
+                    SELECT t.zoid FROM %%s t WHERE t.parent_id = a.zoid AND t.zoid > a.after ORDER BY t.zoid LIMIT $3) c
+            ), more AS (
+                INSERT INTO %%I.newt_derived_pending (derived, zoid, task, after)
+                    SELECT $4, c.above, 'below', max(c.zoid) FROM child c GROUP BY c.above HAVING count(*) = $3
+            )
+            SELECT array_agg(c.zoid) FROM child c$query$, newt_relation, %1$L) INTO newt_zoids USING newt_zoids, newt_after, newt_at_most, newt_number;
+        IF newt_zoids IS NULL THEN
+            RETURN 1;
+        END IF;
+        EXECUTE format('SELECT %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
     END IF;
-    EXECUTE format(CASE WHEN newt_whole THEN 'SELECT %%I.newt_derive_%%s($1, $2)' ELSE 'SELECT %%I.newt_settle_%%s($1, $2)' END, %1$L, newt_number) USING newt_zoids, newt_at_most;
     RETURN cardinality(newt_zoids);
 END
 %4$s;
@@ -592,7 +634,7 @@ BEGIN
       FROM (SELECT DISTINCT d.place, d.name, d.sort, d.data_type, d.is_array FROM newt.derived_layout(columns) d) l;
     RETURN format(E'CREATE TABLE %I.%I (\n    zoid bigint PRIMARY KEY,\n    class_name text NOT NULL%s%s\n) WITH (fillfactor = 85);\n', store, name,
                   CASE WHEN parent IS NULL THEN '' ELSE E',\n    parent_id bigint' END, listed)
-        || CASE WHEN parent IS NULL THEN '' ELSE format(E'CREATE INDEX ON %I.%I (parent_id);\n', store, name) END || coalesce(indexed, '')
+        || CASE WHEN parent IS NULL THEN '' ELSE format(E'CREATE INDEX ON %I.%I (parent_id, zoid);\n', store, name) END || coalesce(indexed, '')
         || format(E'COMMENT ON TABLE %I.%I IS %L;\n', store, name, format('derived columns of %s in store %s, kept by newt.create_derived()', array_to_string(class_names, ', '), store))
         || coalesce((SELECT string_agg(format(E'GRANT SELECT ON %I.%I TO %s;\n', store, name, r.role), '' ORDER BY r.role)
               FROM (SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END AS role
@@ -824,7 +866,7 @@ BEGIN
     EXECUTE format('DELETE FROM %I.newt_dependency x WHERE x.derived = $1', store) USING d.number;
     EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;
     EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean)', store, d.number);
-    EXECUTE format('DROP FUNCTION IF EXISTS %I.newt_settle_%s(bigint[], bigint)', store, d.number);
+    EXECUTE format('DROP FUNCTION IF EXISTS %I.newt_settle_%s(bigint[], bigint, bigint[])', store, d.number);
     -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
     FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement
                FROM pg_depend x LEFT JOIN pg_policy y ON x.classid = 'pg_policy'::regclass AND y.oid = x.objid AND y.polname = 'newt_principals' AND y.polrelid <> d.relation

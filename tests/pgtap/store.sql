@@ -22,7 +22,7 @@ SELECT columns_are('s', t, c, t || ' has its columns') FROM (VALUES
     ('newt_reprojection', ARRAY['one', 'classes', 'zoid', 'started']), ('newt_reprojected', ARRAY['zoid', 'serial', 'class_name', 'state']),
     ('newt_search', ARRAY['name', 'class_name', 'config', 'paths', 'language_path', 'languages', 'configs', 'synonyms']), ('newt_search_word', ARRAY['search', 'word', 'objects']),
     ('newt_derived', ARRAY['name', 'number', 'relation', 'class_names', 'parent', 'columns', 'mode', 'commit_limit', 'stage', 'filled_to']),
-    ('newt_dependency', ARRAY['source', 'derived', 'part', 'dependent']), ('newt_derived_pending', ARRAY['derived', 'zoid', 'whole', 'since']),
+    ('newt_dependency', ARRAY['source', 'derived', 'part', 'dependent']), ('newt_derived_pending', ARRAY['derived', 'zoid', 'task', 'after', 'since']),
     ('newt_principal_set', ARRAY['id', 'digest', 'entries', 'allowed', 'denies']), ('newt_principal_sum', ARRAY['own', 'parent', 'total']),
     ('newt_role_principal', ARRAY['role', 'principal']), ('newt_claim_key', ARRAY['id', 'key', 'created_at']),
     ('newt_store', ARRAY['one', 'version', 'projection', 'oid_block', 'serial_block', 'keep_age', 'keep_rows', 'wait_for', 'created_at']),
@@ -37,7 +37,7 @@ SELECT col_is_pk('s', t, c, t || ' has its key') FROM (VALUES ('object_state'::n
     ('transaction', ARRAY['tid']), ('transaction_object', ARRAY['serial', 'n']), ('newt_reject_entry', ARRAY['zoid', 'serial', 'n']),
     ('newt_class', ARRAY['name', 'version']), ('newt_follower', ARRAY['name']), ('newt_table', ARRAY['relation']), ('newt_reprojection', ARRAY['one']), ('newt_reprojected', ARRAY['zoid']),
     ('newt_search', ARRAY['name']), ('newt_search_word', ARRAY['search', 'word']), ('newt_derived', ARRAY['name']), ('newt_dependency', ARRAY['source', 'derived', 'part', 'dependent']),
-    ('newt_derived_pending', ARRAY['derived', 'zoid']), ('newt_principal_set', ARRAY['id']), ('newt_principal_sum', ARRAY['own', 'parent']), ('newt_role_principal', ARRAY['role', 'principal']),
+    ('newt_derived_pending', ARRAY['derived', 'task', 'zoid']), ('newt_principal_set', ARRAY['id']), ('newt_principal_sum', ARRAY['own', 'parent']), ('newt_role_principal', ARRAY['role', 'principal']),
     ('newt_claim_key', ARRAY['id'])) v (t, c);
 SELECT col_is_unique('s', 'transaction', ARRAY['serial']::name[], 'serials are unique');
 SELECT indexes_are('s', t, i, t || ' has no second index') FROM (VALUES ('object_state'::name, ARRAY['object_state_pkey']::name[]),
