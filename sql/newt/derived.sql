@@ -415,7 +415,7 @@ END
 %11$s;
 REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint, bigint[]) FROM PUBLIC;
 $sql$, store, d.number,
-            CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL)) LIMIT newt_at_most - newt_n) END', d.relation) END,
+            CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %1$s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT p.zoid FROM %1$s p WHERE p.zoid = ANY (newt_todo))) LIMIT newt_at_most - newt_n) END', d.relation) END,
             (SELECT string_agg(format('SELECT t.%I AS own, %s AS parent FROM %s t%s WHERE t.zoid = ANY (newt_frontier)', a.name || '_own',
                 CASE WHEN d.parent IS NULL THEN '0::bigint' ELSE format('coalesce(p.%I, 0)', a.name) END, d.relation,
                 CASE WHEN d.parent IS NULL THEN '' ELSE format(' LEFT JOIN %s p ON p.zoid = t.parent_id', d.relation) END), ' UNION ') FROM unnest(accesses) a (name)),
