@@ -445,7 +445,7 @@ $sql$, store, d.number,
     END IF;
 
     RETURN settle || format($sql$
-CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_most bigint, newt_settles boolean DEFAULT true) RETURNS void
+CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_most bigint, newt_settles boolean DEFAULT true, newt_waited boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
     AS %7$s
@@ -454,7 +454,11 @@ DECLARE
     newt_affected bigint[];
     newt_todo bigint[];
 BEGIN
-    newt_affected := ARRAY(%3$s);%4$s
+    IF newt_waited THEN -- what comes from these was found when they were changed
+        newt_affected := newt_changed;
+    ELSE
+        newt_affected := ARRAY(%3$s);%4$s
+    END IF;
     IF coalesce(newt_affected, '{}') = '{}' THEN
         RETURN;
     ELSIF cardinality(newt_affected) > newt_at_most THEN
@@ -466,7 +470,7 @@ BEGIN
     %5$s
 END
 %7$s;
-REVOKE ALL ON FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean, boolean) FROM PUBLIC;
 $sql$, store, d.number, affected, parts,
         CASE WHEN accesses IS NULL THEN '' ELSE format($sql$IF newt_settles AND newt_todo <> '{}' THEN
         PERFORM %1$I.newt_settle_%2$s(newt_todo, newt_at_most%3$s);
@@ -579,7 +583,7 @@ BEGIN
     IF newt_zoids IS NULL THEN
         RETURN 0;
     ELSIF newt_task = 'row' THEN
-        EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+        EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2, true, true)', %1$L, newt_number) USING newt_zoids, newt_at_most;
     ELSIF newt_task = 'own' THEN
         EXECUTE format('SELECT %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
     ELSE
@@ -870,7 +874,7 @@ BEGIN
     EXECUTE newt.derived_trigger_sql(store);
     EXECUTE format('DELETE FROM %I.newt_dependency x WHERE x.derived = $1', store) USING d.number;
     EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;
-    EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean)', store, d.number);
+    EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean, boolean)', store, d.number);
     EXECUTE format('DROP FUNCTION IF EXISTS %I.newt_settle_%s(bigint[], bigint, bigint[])', store, d.number);
     -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
     FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement
