@@ -356,7 +356,7 @@ DECLARE
     newt_n bigint := 0;
 BEGIN$sql$, store, d.number, tag);
         IF d.parent IS NOT NULL THEN
-            -- A loop is cut at its oldest object, by the sign of parent_id. It is there for as long as the loop is.
+            -- A loop is cut at its oldest object, by the sign of parent_id: for as long as it is a loop, and no older one is in it.
             settle := settle || format($sql$
     IF EXISTS (SELECT FROM %1$s t WHERE t.parent_id < 0) THEN
         WITH RECURSIVE up (start, zoid) AS (
@@ -364,7 +364,7 @@ BEGIN$sql$, store, d.number, tag);
             UNION SELECT u.start, t.parent_id FROM up u JOIN %1$s t ON t.zoid = u.zoid WHERE t.parent_id > 0 AND u.zoid <> u.start
         ), whole AS (
             UPDATE %1$s t SET parent_id = -t.parent_id
-             WHERE t.parent_id < 0 AND t.zoid NOT IN (SELECT u.start FROM up u WHERE u.zoid = u.start) RETURNING t.zoid
+             WHERE t.parent_id < 0 AND t.zoid NOT IN (SELECT u.start FROM up u GROUP BY u.start HAVING bool_or(u.zoid = u.start) AND min(u.zoid) = u.start) RETURNING t.zoid
         )
         SELECT newt_todo || array_agg(w.zoid) INTO newt_todo FROM whole w;
     END IF;

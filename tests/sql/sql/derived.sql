@@ -39,6 +39,15 @@ SELECT * FROM seen;
 CALL pg_temp.put(2000, 'Folder', '{"title":"top","parent":{"::=>":2001},"readers":["all"]}');
 CALL pg_temp.put(2001, 'Folder', '{"title":"sub","parent":{"::=>":2000},"blocked":["bob"],"readers":["ann"]}');
 SELECT * FROM seen;
+-- an older one comes into the loop, and goes
+CALL pg_temp.put(1999, 'Folder', '{"title":"old","parent":{"::=>":2000},"readers":["eve"]}');
+CALL pg_temp.put(2001, 'Folder', '{"title":"sub","parent":{"::=>":1999},"blocked":["bob"],"readers":["ann"]}');
+SELECT zoid, parent_id, entries FROM seen;
+SELECT * FROM newt.check_derived('d') ORDER BY zoid, problem;
+CALL pg_temp.del(1999);
+SELECT zoid, parent_id, entries FROM seen;
+SELECT * FROM newt.check_derived('d') ORDER BY zoid, problem;
+CALL pg_temp.put(2001, 'Folder', '{"title":"sub","parent":{"::=>":2000},"blocked":["bob"],"readers":["ann"]}');
 CALL pg_temp.put(2000, 'Folder', '{"title":"top","readers":["all"]}');
 CALL pg_temp.del(2501);
 SELECT * FROM seen;
