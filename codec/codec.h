@@ -13,6 +13,7 @@
  *   projection  record bytes      -> JSON events for a sink    (project.c)
  *   json text   JSON events       -> UTF-8 text                (json_text.c)
  *   walk        record bytes      -> references, followed      (walk.c)
+ *   text values texts in JSON     -> dates, times, UUIDs, bytes (text_value.c)
  *   text        UTF-8, buffers                                 (text.c)
  *   numbers     decimal text, shortest floats                  (number.c)
  *
@@ -164,6 +165,17 @@ newt__code newt__number_text(newt__buffer *out, const newt__number *x, bool *pos
  * `magnitude`, which out points into (until it grows again). -0 is 0. NaN, infinities, blanks and
  * empty text are NEWT__MALFORMED; numbers beyond the limits are NEWT__LIMIT. */
 newt__code newt__number_parse(const char *s, size_t n, newt__buffer *magnitude, newt__number *out);
+
+/* ---- values that JSON has as texts ------------------------------------------------------ */
+
+/* "2024-05-01" as days since 1970-01-01, "2024-05-01T09:30:00.000000Z" as microseconds since then,
+ * years 0001 to 9999; a UUID, its digits in lower case or, with capitals, in any. false: it is
+ * none. */
+bool newt__parse_date(const char *s, size_t n, int64_t *days);
+bool newt__parse_time(const char *s, size_t n, int64_t *us);
+bool newt__parse_uuid(const char *s, size_t n, bool capitals, uint8_t out[16]);
+/* Strict: with padding, without blanks, spare bits zero. Appends. NEWT__MALFORMED: no base64. */
+newt__code newt__parse_base64(newt__buffer *out, const char *s, size_t n);
 
 /* ---- writer: values -> record ----------------------------------------------------------- */
 

@@ -220,94 +220,39 @@ read_numeric(const JsonbValue *v, Datum *out)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* n digits at s as a number, or -1. */
-static int
-digits(const char *s, int n)
-{
-    int value = 0;
-
-    for (int i = 0; i < n; i++) {
-        if (s[i] < '0' || s[i] > '9')
-            return -1;
-        value = value * 10 + (s[i] - '0');
-    }
-    return value;
-}
-
-/* YYYY-MM-DD as days since 2000-01-01. */
-static bool
-parse_date(const char *s, size_t n, int *days)
-{
-    int year, month, day;
-
-    if (n != 10 || s[4] != '-' || s[7] != '-')
-        return false;
-    year = digits(s, 4);
-    month = digits(s + 5, 2);
-    day = digits(s + 8, 2);
-    if (year < 1 || month < 1 || month > MONTHS_PER_YEAR || day < 1 ||
-        day > day_tab[isleap(year)][month - 1])
-        return false;
-    *days = date2j(year, month, day) - POSTGRES_EPOCH_JDATE;
-    return true;
-}
-
-/* YYYY-MM-DDTHH:MM:SS.ffffffZ */
-static bool
-parse_time(const char *s, size_t n, TimestampTz *out)
-{
-    int days, hour, minute, second, us;
-
-    if (n != 27 || s[10] != 'T' || s[13] != ':' || s[16] != ':' || s[19] != '.' || s[26] != 'Z' ||
-        !parse_date(s, 10, &days))
-        return false;
-    hour = digits(s + 11, 2);
-    minute = digits(s + 14, 2);
-    second = digits(s + 17, 2);
-    us = digits(s + 20, 6);
-    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || us < 0)
-        return false;
-    *out = days * USECS_PER_DAY + ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC + us;
-    return true;
-}
+/* Days of the codec's since 1970, those of PostgreSQL since 2000. */
+static const int64 epoch = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
 
 static bool
 read_ts(const JsonbValue *v, Datum *out)
 {
-    static const int64 epoch = (int64)(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
     JsonbValue number;
-    TimestampTz t;
     int64 us;
 
     if (v->type == jbvString) {
-        if (!parse_time(v->val.string.val, (size_t)v->val.string.len, &t))
+        if (!newt__parse_time(v->val.string.val, (size_t)v->val.string.len, &us))
             return false;
-    } else if (wrapped(v, "::us", &number) && to_int64(&number, &us) &&
-               us >= PG_INT64_MIN + epoch && IS_VALID_TIMESTAMP(us - epoch))
-        t = us - epoch;
-    else
+    } else if (!wrapped(v, "::us", &number) || !to_int64(&number, &us) ||
+               us < PG_INT64_MIN + epoch * USECS_PER_DAY ||
+               !IS_VALID_TIMESTAMP(us - epoch * USECS_PER_DAY))
         return false;
-    *out = TimestampTzGetDatum(t);
+    *out = TimestampTzGetDatum(us - epoch * USECS_PER_DAY);
     return true;
 }
 
 static bool
 read_date(const JsonbValue *v, Datum *out)
 {
-    static const int64 epoch = POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE;
     JsonbValue number;
-    int days;
-    int64 n;
+    int64 days;
 
     if (v->type == jbvString) {
-        if (!parse_date(v->val.string.val, (size_t)v->val.string.len, &days))
+        if (!newt__parse_date(v->val.string.val, (size_t)v->val.string.len, &days))
             return false;
-    } else if (wrapped(v, "::days", &number) && to_int64(&number, &n) && n > PG_INT32_MIN &&
-               n < PG_INT32_MAX && IS_VALID_DATE(n - epoch))
-        days = (int)(n - epoch);
-    else
+    } else if (!wrapped(v, "::days", &number) || !to_int64(&number, &days) ||
+               days <= PG_INT32_MIN || days >= PG_INT32_MAX || !IS_VALID_DATE(days - epoch))
         return false;
-    *out = DateADTGetDatum(days);
+    *out = DateADTGetDatum((DateADT)(days - epoch));
     return true;
 }
 
@@ -337,22 +282,22 @@ Datum
 newt_pg_ts_text(PG_FUNCTION_ARGS)
 {
     text *s = PG_GETARG_TEXT_PP(0);
-    TimestampTz t;
+    int64 us;
 
-    if (!parse_time(VARDATA_ANY(s), VARSIZE_ANY_EXHDR(s), &t))
+    if (!newt__parse_time(VARDATA_ANY(s), VARSIZE_ANY_EXHDR(s), &us))
         PG_RETURN_NULL();
-    PG_RETURN_TIMESTAMPTZ(t);
+    PG_RETURN_TIMESTAMPTZ(us - epoch * USECS_PER_DAY);
 }
 
 Datum
 newt_pg_date_text(PG_FUNCTION_ARGS)
 {
     text *s = PG_GETARG_TEXT_PP(0);
-    int days;
+    int64 days;
 
-    if (!parse_date(VARDATA_ANY(s), VARSIZE_ANY_EXHDR(s), &days))
+    if (!newt__parse_date(VARDATA_ANY(s), VARSIZE_ANY_EXHDR(s), &days))
         PG_RETURN_NULL();
-    PG_RETURN_DATEADT(days);
+    PG_RETURN_DATEADT((DateADT)(days - epoch));
 }
 
 Datum
@@ -406,41 +351,14 @@ read_bytes(const JsonbValue *v, Datum *out)
     return true;
 }
 
-/* 00112233-4455-6677-8899-aabbccddeeff, in lower case, as the projection has it. */
-static bool
-parse_uuid(const char *s, size_t n, pg_uuid_t *out)
-{
-    static const char hex[] = "0123456789abcdef";
-    size_t nibbles = 0;
-
-    if (n != 36)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        const char *digit;
-
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (s[i] != '-')
-                return false;
-            continue;
-        }
-        digit = memchr(hex, s[i], 16);
-        if (!digit)
-            return false;
-        out->data[nibbles / 2] = (unsigned char)(nibbles % 2
-                                                     ? out->data[nibbles / 2] << 4 | (digit - hex)
-                                                     : digit - hex);
-        nibbles++;
-    }
-    return true;
-}
-
 static bool
 read_uuid(const JsonbValue *v, Datum *out)
 {
     pg_uuid_t *uuid = palloc(sizeof *uuid);
 
     *out = UUIDPGetDatum(uuid);
-    return v->type == jbvString && parse_uuid(v->val.string.val, (size_t)v->val.string.len, uuid);
+    return v->type == jbvString &&
+           newt__parse_uuid(v->val.string.val, (size_t)v->val.string.len, false, uuid->data);
 }
 
 /* Any value but null. */

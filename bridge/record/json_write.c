@@ -136,56 +136,18 @@ emit_f64(emitter *em, const json_t *json)
         refuse(em, "\"::f64\" wants a number, \"NaN\", \"Infinity\" or \"-Infinity\"");
 }
 
-static const char digits64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/* Strict: with padding, without blanks, spare bits zero. Appends; false: not base64, or no
- * memory (then *memory is false). */
-static bool
-unbase64(newt__buffer *out, const char *s, size_t n, bool *memory)
-{
-    *memory = true;
-    if (n % 4 != 0)
-        return false;
-    for (size_t i = 0; i < n; i += 4) {
-        uint32_t x = 0;
-        size_t pad = 0;
-        uint8_t three[3];
-
-        for (size_t j = 0; j < 4; j++) {
-            const char *digit = s[i + j] ? strchr(digits64, s[i + j]) : NULL;
-
-            if (s[i + j] == '=' && i + 4 == n && j >= 2)
-                pad++;
-            else if (!digit || pad > 0)
-                return false;
-            x = x << 6 | (digit ? (uint32_t)(digit - digits64) : 0);
-        }
-        if ((pad == 1 && (x & 0xff)) || (pad == 2 && (x & 0xffff)))
-            return false;
-        three[0] = (uint8_t)(x >> 16);
-        three[1] = (uint8_t)(x >> 8);
-        three[2] = (uint8_t)x;
-        if (!newt__buffer_append(out, three, 3 - pad)) {
-            *memory = false;
-            return false;
-        }
-    }
-    return true;
-}
-
 static void
 emit_base64(emitter *em, const json_t *json, bool raw_text)
 {
     newt__buffer bytes = {.env = em->env};
     size_t n;
     const char *s = text_of(json, &n);
-    bool memory = true;
+    newt__code code = s ? newt__parse_base64(&bytes, s, n) : NEWT__MALFORMED;
 
-    if (!s || !unbase64(&bytes, s, n, &memory)) {
-        if (memory)
-            refuse(em, raw_text ? "\"::raw\" wants base64" : "\"::b64\" wants base64");
-        else
-            no_memory(em);
+    if (code == NEWT__NOMEM) {
+        no_memory(em);
+    } else if (code != NEWT__OK) {
+        refuse(em, raw_text ? "\"::raw\" wants base64" : "\"::b64\" wants base64");
     } else if (raw_text) {
         newt__write_text(em->w, bytes.data, bytes.n);
     } else {
@@ -270,25 +232,14 @@ emit_days(emitter *em, const json_t *json)
 static void
 emit_uuid(emitter *em, const json_t *json)
 {
-    const char *s = json_string_value(json);
-    uint8_t b[16] = {0};
-    size_t nibbles = 0;
+    uint8_t b[16];
+    size_t n;
+    const char *s = text_of(json, &n);
 
-    for (size_t i = 0; s && i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        const char *hex = "0123456789abcdef", *digit = s[i] ? strchr(hex, s[i] | 0x20) : NULL;
-
-        if (s[i] == 0 || (dash ? s[i] != '-' : !digit || s[i] < '0')) {
-            s = NULL;
-        } else if (!dash) {
-            b[nibbles / 2] = (uint8_t)(b[nibbles / 2] << 4 | (digit - hex));
-            nibbles++;
-        }
-    }
-    if (!s || s[36])
-        refuse(em, "\"::uuid\" wants the text of a UUID");
-    else
+    if (s && newt__parse_uuid(s, n, true, b))
         newt__write_uuid(em->w, b);
+    else
+        refuse(em, "\"::uuid\" wants the text of a UUID");
 }
 
 static void
