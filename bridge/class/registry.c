@@ -8,6 +8,8 @@
 #include "class.h"
 #include "../conn.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +85,125 @@ describe_past(json_t *to, const newt__class *k, const newt__field *f)
     return failed;
 }
 
+/* ---- defaults -------------------------------------------------------------------------------
+ */
+
+static void
+write_default(newt__writer *w, const newt__field *f)
+{
+    const void *p = f->f.init;
+
+    switch (f->f.kind) {
+    case NEWT_K_TEXT: {
+        const newt_text *text = p;
+
+        newt__write_text(w, text->s, text->n);
+        break;
+    }
+    case NEWT_K_BYTES: {
+        const newt_bytes *bytes = p;
+
+        newt__write_bytes(w, bytes->p, bytes->n);
+        break;
+    }
+    case NEWT_K_TIME: newt__write_time(w, ((const newt_time *)p)->us); break;
+    case NEWT_K_DURATION: newt__write_duration(w, ((const newt_duration *)p)->us); break;
+    case NEWT_K_DATE: newt__write_date(w, ((const newt_date *)p)->days); break;
+    default: newt__write_uuid(w, ((const newt_uuid *)p)->b);
+    }
+}
+
+/* In the form that the projection shows. NULL: no memory. */
+static json_t *
+projected_default(const newt__field *f)
+{
+    newt__writer w = {.buf.env = &newt__malloc_env};
+    newt__buffer text = {.env = &newt__malloc_env};
+    json_t *json = NULL;
+    newt__fault fault;
+    bool hidden;
+
+    newt__write_begin(&w, "d", 1, 0);
+    write_default(&w, f);
+    if (newt__write_end(&w) == NEWT__OK &&
+        newt__project_text(&newt__malloc_env, w.buf.data, w.buf.n, &text, &hidden, &fault) ==
+            NEWT__OK)
+        json = json_loadb((const char *)text.data, text.n, JSON_DECODE_ANY, NULL);
+    newt__buffer_free(&text);
+    newt__writer_free(&w);
+    return json;
+}
+
+static uint64_t
+unsigned_of(const void *p, uint32_t size)
+{
+    switch (size) {
+    case 1: return *(const uint8_t *)p;
+    case 2: return *(const uint16_t *)p;
+    case 4: return *(const uint32_t *)p;
+    default: return *(const uint64_t *)p;
+    }
+}
+
+static int64_t
+signed_of(const void *p, uint32_t size)
+{
+    switch (size) {
+    case 1: return *(const int8_t *)p;
+    case 2: return *(const int16_t *)p;
+    case 4: return *(const int32_t *)p;
+    default: return *(const int64_t *)p;
+    }
+}
+
+/* What is no number is shown by its name. */
+static json_t *
+float_default(double x)
+{
+    if (isfinite(x))
+        return json_real(x);
+    return json_string(isnan(x) ? "NaN" : x > 0 ? "Infinity" : "-Infinity");
+}
+
+/* By its text: jansson would take its scale. */
+static json_t *
+decimal_default(const newt_text *digits)
+{
+    json_t *text = json_stringn(digits->s, digits->n);
+
+    return newt__special_named(digits->s, digits->n) ? text : json_pack("{s:o}", "::num", text);
+}
+
+/* jansson has no integers beyond int64: such a one is its text. */
+static json_t *
+unsigned_default(uint64_t u)
+{
+    return u <= INT64_MAX ? json_integer((json_int_t)u)
+                          : json_pack("{s:o}", "::num", json_sprintf("%" PRIu64, u));
+}
+
+static int
+describe_default(json_t *to, const newt__field *f)
+{
+    const void *p = f->f.init;
+    json_t *value;
+
+    if (!p)
+        return 0;
+    switch (f->f.kind) {
+    case NEWT_K_BOOL: value = json_boolean(*(const bool *)p); break;
+    case NEWT_K_INT: value = json_integer(signed_of(p, f->f.size)); break;
+    case NEWT_K_UINT: value = unsigned_default(unsigned_of(p, f->f.size)); break;
+    case NEWT_K_FLOAT:
+        value = float_default(f->f.size == sizeof(float) ? *(const float *)p : *(const double *)p);
+        break;
+    case NEWT_K_DECIMAL: value = decimal_default(&((const newt_decimal *)p)->digits); break;
+    case NEWT_K_ENUM: value = json_string(f->f.names[*(const int *)p]); break;
+    default: value = projected_default(f);
+    }
+    return json_object_set_new(to, "default", value);
+}
+
 /* The keys in jsonb's order. */
 static json_t *
 describe_field(const newt__class *k, const newt__field *f, const struct open_struct *up)
@@ -107,6 +228,7 @@ describe_field(const newt__class *k, const newt__field *f, const struct open_str
         failed |= json_object_set_new(d, "shape", json_string(shapes[f->f.shape]));
     if (f->f.kind == NEWT_K_STRUCT && !open)
         failed |= json_object_set_new(d, "fields", describe_fields(f->type, up));
+    failed |= describe_default(d, f);
     failed |= describe_flag(d, f, NEWT_F_REQUIRED, "required");
     failed |= describe_flag(d, f, NEWT_F_KEEP_NULL, "keep_null");
     if (open)
@@ -164,6 +286,8 @@ describe_class(json_t *list, const newt__class *k)
     failed |= json_object_set_new(d, "skip", json_true());
     if (k->tree)
         failed |= json_object_set_new(d, "tree", json_true());
+    if (k->flags & NEWT_C_SKIP)
+        failed |= json_object_set_new(d, "hidden", json_true());
     if (failed) {
         json_decref(d);
         return failed;
@@ -176,8 +300,9 @@ newt__class_fields(const newt__class *k)
 {
     json_t *list = describe_fields(k, NULL);
     char *text = NULL;
+    bool plain = k->n_was == 0 && !k->tree && !(k->flags & NEWT_C_SKIP);
 
-    if (list && ((k->n_was == 0 && !k->tree) || describe_class(list, k) == 0))
+    if (list && (plain || describe_class(list, k) == 0))
         text = newt__json_dump(list, 0);
     json_decref(list);
     if (text)

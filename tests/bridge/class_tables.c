@@ -3,6 +3,8 @@
  */
 #include "everything.h"
 
+#include <math.h>
+
 /* ---- refusals ------------------------------------------------------------------------------ */
 
 /* A struct with room for whatever a table says of it. */
@@ -552,7 +554,8 @@ NEWT_CLASS(registered, "Registered", 1, NULL,
            NEWT_STRUCT(R, at, point), NEWT_STRUCTS(R, trees, tree), NEWT_SET(R, words),
            NEWT_MAPOF_REFS(R, members, thing), NEWT_PAIRSOF(R, days),
            NEWT_FIELD(R, extras, .flags = NEWT_F_SKIP),
-           NEWT_FIELD(R, city, .was = "town", .were = NEWT_NAMES("place")));
+           NEWT_FIELD(R, city, .was = "town", .were = NEWT_NAMES("place"),
+                      NEWT_INIT_TEXT("Nowhere")));
 
 static void
 registry(void **state)
@@ -583,6 +586,72 @@ registry(void **state)
     newt__classes_free(cs);
 }
 
+struct initial {
+    bool b;
+    int8_t i;
+    uint64_t u;
+    float f;
+    double d, nan;
+    newt_text text;
+    newt_bytes bytes;
+    newt_time time;
+    newt_duration duration;
+    newt_date date;
+    newt_uuid uuid;
+    newt_decimal decimal, infinite;
+    enum color color;
+};
+NEWT_DECLARE(initial);
+#define I struct initial
+NEWT_CLASS_AS(initial, "Initial", 1, NULL, NEWT_C_SKIP, NEWT_FIELD(I, b, NEWT_INIT(bool, true)),
+              NEWT_FIELD(I, i, NEWT_INIT(int8_t, -3)),
+              NEWT_FIELD(I, u, NEWT_INIT(uint64_t, UINT64_MAX)),
+              NEWT_FIELD(I, f, NEWT_INIT(float, 0.5f)), NEWT_FIELD(I, d, NEWT_INIT(double, -2.25)),
+              NEWT_FIELD(I, nan, NEWT_INIT(double, NAN)),
+              NEWT_FIELD(I, text, NEWT_INIT_TEXT("a\0b")),
+              NEWT_FIELD(I, bytes, NEWT_INIT(newt_bytes, (const uint8_t *)"\1\2\3", 3, 0)),
+              NEWT_FIELD(I, time, NEWT_INIT(newt_time, 1)),
+              NEWT_FIELD(I, duration, NEWT_INIT(newt_duration, 1500000)),
+              NEWT_FIELD(I, date, NEWT_INIT(newt_date, -719163)),
+              NEWT_FIELD(I, uuid, NEWT_INIT(newt_uuid, {1})),
+              NEWT_FIELD(I, decimal, NEWT_INIT(newt_decimal, {"1.50", 4, 0})),
+              NEWT_FIELD(I, infinite, NEWT_INIT(newt_decimal, {"-Infinity", 9, 0})),
+              NEWT_ENUM(I, color, color_names, NEWT_INIT(enum color, BLUE)));
+
+/* In the form that the projection shows, of every kind that can have one; and a hidden class. */
+static void
+defaults(void **state)
+{
+    static const char wanted[] =
+        "[true, -3, {\"::num\": \"18446744073709551615\"}, 0.5, -2.25, \"NaN\", "
+        "{\"::b64\": \"YQBi\", \"::text\": \"a\xef\xbf\xbd"
+        "b\"}, {\"::b64\": \"AQID\"}, "
+        "\"1970-01-01T00:00:00.000001Z\", 1500000, {\"::days\": -719163}, "
+        "\"01000000-0000-0000-0000-000000000000\", {\"::num\": \"1.50\"}, \"-Infinity\", "
+        "\"blue\"]";
+    const newt_class *list[] = {&initial_class, NULL};
+    newt__classes *cs;
+    newt_error e = {0};
+    json_t *values = json_loads(wanted, 0, NULL), *got;
+    char *text;
+    size_t n = json_array_size(values);
+
+    (void)state;
+    assert_int_equal(newt__classes_build(&cs, newt__builtin_classes, list, &e), NEWT_OK);
+    text = newt__class_fields(newt__class_find(cs, &initial_class));
+    got = json_loads(text, 0, NULL);
+    assert_int_equal(json_array_size(got), n + 1);
+    for (size_t i = 0; i < n; i++)
+        if (!json_equal(json_object_get(json_array_get(got, i), "default"),
+                        json_array_get(values, i)))
+            fail_msg("default %zu in %s", i, text);
+    assert_true(json_is_true(json_object_get(json_array_get(got, n), "hidden")));
+    free(text);
+    json_decref(got);
+    json_decref(values);
+    newt__classes_free(cs);
+}
+
 int
 main(void)
 {
@@ -593,6 +662,7 @@ main(void)
         cmocka_unit_test(copied),           cmocka_unit_test(order_and_blanks),
         cmocka_unit_test(registry),         cmocka_unit_test(past_names),
         cmocka_unit_test(names_of_classes), cmocka_unit_test(trees),
+        cmocka_unit_test(defaults),
     };
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
