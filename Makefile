@@ -65,7 +65,7 @@ OBJS = $(EXTENSION_OBJ)
 endif
 SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 # in this order: what a file calls is in one before it
-SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit values extract btrees stores projection \
+SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit write values extract btrees stores projection \
 	layout tables table_upkeep views indexes search schema access derived policies advice retention health roles)
 DATA = $(wildcard sql/newt--*.sql)
 DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT))

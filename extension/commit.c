@@ -9,6 +9,10 @@
  * not wait for them either. newt.committed() tells afterwards what the client needs to know: the
  * tid, and what others have committed since the position of its cache.
  */
+#include "commit.h"
+
+#include "changes.h"
+#include "gather.h"
 #include "plain.h"
 #include "tables.h"
 #include "transactions.h"
@@ -29,6 +33,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -65,7 +70,13 @@ static struct step {
     Oid user;  /* who asked for it: the row is inserted with these rights */
     Datum values[N_VALUES];
     char nulls[N_VALUES];
+    const char *function; /* that was called */
+    bool gathers;         /* what it says is in changes.c */
+    uint64 indexes_as_of; /* then: the store's indexes when the first change was made */
 } * step;
+
+/* The setting newt.description. */
+static char *description;
 
 static enum {
     NOTHING,
@@ -270,6 +281,8 @@ insert_row(struct step *s, newt_pg_changes *changes)
     plain = begin_row(&t, s);
     take_commit_lock(s->table, s->user);
     PushActiveSnapshot(GetTransactionSnapshot()); /* sees all that the lock was waited for */
+    if (s->gathers)
+        newt_pg_check_indexes(s->table, s->indexes_as_of);
     if (changes && changes->follows)
         newt_pg_read_transactions(s->table, s->user, DatumGetInt64(s->values[SERIAL]), changes);
     newest = changes && changes->follows
@@ -330,6 +343,31 @@ carry_out(struct step *s)
 }
 
 static void
+set(struct step *s, int i, Datum value)
+{
+    s->values[i] = value;
+    s->nulls[i] = value ? ' ' : 'n';
+}
+
+/* Fills in what SQL functions have written; false: there is nothing to say. */
+static bool
+gather(struct step *s)
+{
+    newt_pg_said said;
+
+    if (!newt_pg_gather(s->table, s->user, DatumGetInt64(s->values[SERIAL]), &said))
+        return false;
+    set(s, WRITTEN, said.written);
+    set(s, REMOVED, said.removed);
+    set(s, REMOVED_CLASSES, said.classes);
+    set(s, USERNAME, said.username);
+    set(s, EXTENSION, said.extension);
+    set(s, DESCRIPTION,
+        description && *description ? CStringGetTextDatum(description) : said.description);
+    return true;
+}
+
+static void
 on_transaction(XactEvent event, void *arg)
 {
     struct step *s = step;
@@ -338,6 +376,8 @@ on_transaction(XactEvent event, void *arg)
     case XACT_EVENT_PRE_COMMIT:
         /* first of all: an error leads to the abort of a transaction that has none */
         step = NULL;
+        if (s && s->gathers && !gather(s))
+            s = NULL;
         if (s)
             carry_out(s);
         else if (progress != INSERTED)
@@ -351,9 +391,10 @@ on_transaction(XactEvent event, void *arg)
     case XACT_EVENT_PRE_PREPARE:
         if (s)
             ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                            errmsg("cannot prepare a transaction that called newt.at_commit()")));
+                            errmsg("cannot prepare a transaction that called %s", s->function)));
         break;
     case XACT_EVENT_COMMIT:
+        newt_pg_forget_changes();
         if (progress == HURRIED) {
             synchronous_commit = wanted_synchronous_commit;
             last = current;
@@ -361,12 +402,22 @@ on_transaction(XactEvent event, void *arg)
         }
         break;
     default:
+        newt_pg_forget_changes();
         if (progress == HURRIED)
             synchronous_commit = wanted_synchronous_commit;
         progress = NOTHING;
         step = NULL;
         break;
     }
+}
+
+static void
+on_subtransaction(SubXactEvent event, SubTransactionId own, SubTransactionId parent, void *arg)
+{
+    if (event == SUBXACT_EVENT_ABORT_SUB)
+        newt_pg_undo_changes(GetCurrentTransactionNestLevel());
+    else if (event == SUBXACT_EVENT_COMMIT_SUB)
+        newt_pg_merge_changes(GetCurrentTransactionNestLevel());
 }
 
 /* Waits as the server would have done before it made the transaction visible. */
@@ -385,7 +436,13 @@ on_release(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *
 void
 _PG_init(void)
 {
+    DefineCustomStringVariable("newt.description",
+                               "What newt.patch, newt.insert and newt.remove say of their "
+                               "transaction in the column description.",
+                               "Empty: their names.", &description, "", PGC_USERSET, 0, NULL, NULL,
+                               NULL);
     RegisterXactCallback(on_transaction, NULL);
+    RegisterSubXactCallback(on_subtransaction, NULL);
     RegisterResourceReleaseCallback(on_release, NULL);
 }
 
@@ -393,27 +450,34 @@ _PG_init(void)
 
 /* Raises if this transaction cannot have a row that is made at its end. */
 static void
-check_transaction(const char *function, Oid table)
+check_transaction(const char *function)
 {
-    char *name = get_rel_name(table);
-
     if (step || progress != NOTHING)
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("%s was called before in this transaction",
-                               step ? "newt.at_commit()" : "newt.commit()")));
+                               step ? step->function : "newt.commit()")));
     PreventCommandIfReadOnly(function);
     /* as for deferred triggers: what runs at the commit is outside of such an operation */
     if (InSecurityRestrictedOperation())
         ereport(ERROR,
                 (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                  errmsg("%s cannot be called within a security-restricted operation", function)));
-    if (GetCurrentTransactionNestLevel() > 1)
-        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-                        errmsg("%s cannot be called in a subtransaction", function)));
     if (IsolationUsesXactSnapshot())
         ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
                         errmsg("%s needs a READ COMMITTED transaction", function),
                         errdetail("Another would not see the last tid.")));
+}
+
+/* The same for those that are called by the library, with their first argument. */
+static void
+check_call(const char *function, Oid table)
+{
+    char *name = get_rel_name(table);
+
+    check_transaction(function);
+    if (GetCurrentTransactionNestLevel() > 1)
+        ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+                        errmsg("%s cannot be called in a subtransaction", function)));
     if (!name || strcmp(name, "transaction") != 0 || get_rel_relkind(table) != RELKIND_RELATION)
         ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                         errmsg("the first argument of %s must be the table \"transaction\" of a "
@@ -432,9 +496,10 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
         if (PG_ARGISNULL(i))
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                             errmsg("store, serial and nonce cannot be null")));
-    check_transaction("newt.at_commit()", PG_GETARG_OID(0));
+    check_call("newt.at_commit()", PG_GETARG_OID(0));
     outer = MemoryContextSwitchTo(TopTransactionContext);
-    s = palloc(sizeof *s);
+    s = palloc0(sizeof *s);
+    s->function = "newt.at_commit()";
     s->table = PG_GETARG_OID(0);
     s->user = GetUserId();
     for (int i = 0; i < TID; i++) {
@@ -453,6 +518,47 @@ newt_pg_at_commit(PG_FUNCTION_ARGS)
     if (!IsTransactionBlock() && !(MyXactFlags & XACT_FLAGS_PIPELINING))
         MyXactFlags |= XACT_FLAGS_NEEDIMMEDIATECOMMIT;
     PG_RETURN_VOID();
+}
+
+/* ---- transactions of SQL functions ------------------------------------------------------------
+ */
+
+bool
+newt_pg_has_transaction(const char *function, Oid table, int64 *serial)
+{
+    if (!step || !step->gathers) {
+        check_transaction(function);
+        return false;
+    }
+    if (step->table != table)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("%s cannot write to a second store in one transaction", function),
+                        errdetail("The transaction has written to the store \"%s\".",
+                                  get_namespace_name(get_rel_namespace(step->table)))));
+    *serial = DatumGetInt64(step->values[SERIAL]);
+    return true;
+}
+
+void
+newt_pg_begin_transaction(const char *function, Oid table, int64 serial, uint64 indexes_as_of)
+{
+    struct step *s = MemoryContextAllocZero(TopTransactionContext, sizeof *s);
+    int64 nonce = 0;
+
+    while (nonce == 0)
+        if (!pg_strong_random(&nonce, sizeof nonce))
+            ereport(ERROR,
+                    (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+    s->table = table;
+    s->user = GetUserId();
+    s->function = function;
+    s->gathers = true;
+    s->indexes_as_of = indexes_as_of;
+    memset(s->nulls, 'n', sizeof s->nulls);
+    s->values[SERIAL] = Int64GetDatum(serial);
+    s->values[NONCE] = Int64GetDatum(nonce);
+    s->nulls[SERIAL] = s->nulls[NONCE] = ' ';
+    step = s;
 }
 
 /* ---- what others have committed ----------------------------------------------------------- */
@@ -547,7 +653,7 @@ newt_pg_commit(PG_FUNCTION_ARGS)
         if (PG_ARGISNULL(i))
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                             errmsg("argument %d of newt.commit() cannot be null", i + 1)));
-    check_transaction("newt.commit()", PG_GETARG_OID(TABLE));
+    check_call("newt.commit()", PG_GETARG_OID(TABLE));
     /* what comes after it would hold the commit lock */
     if (IsTransactionBlock() || (MyXactFlags & XACT_FLAGS_PIPELINING))
         ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),

@@ -24,9 +24,8 @@ PG_FUNCTION_INFO_V1(newt_pg_ts_text);
 PG_FUNCTION_INFO_V1(newt_pg_date_text);
 PG_FUNCTION_INFO_V1(newt_pg_duration_int8);
 
-/* The value of a wrapper: the only key of an object. */
-static bool
-wrapped(const JsonbValue *v, const char *key, JsonbValue *inner)
+bool
+newt_pg_wrapped(const JsonbValue *v, const char *key, JsonbValue *inner)
 {
     const JsonbContainer *object = v->val.binary.data;
     size_t n = strlen(key);
@@ -77,9 +76,8 @@ unpack(Numeric number, int64 *mantissa, int *exponent)
     return true;
 }
 
-/* Exact: 1.0 is the integer 1, 1.5 none. */
-static bool
-to_int64(const JsonbValue *v, int64 *out)
+bool
+newt_pg_to_int64(const JsonbValue *v, int64 *out)
 {
     char *text, *end;
     size_t n;
@@ -108,7 +106,7 @@ read_int8(const JsonbValue *v, Datum *out)
 {
     int64 i;
 
-    if (!to_int64(v, &i))
+    if (!newt_pg_to_int64(v, &i))
         return false;
     *out = Int64GetDatum(i);
     return true;
@@ -119,16 +117,15 @@ read_ref(const JsonbValue *v, Datum *out)
 {
     JsonbValue oid;
 
-    return (wrapped(v, "::=>", &oid) || wrapped(v, "::~>", &oid)) && read_int8(&oid, out);
+    return (newt_pg_wrapped(v, "::=>", &oid) || newt_pg_wrapped(v, "::~>", &oid)) &&
+           read_int8(&oid, out);
 }
 
-static const struct special {
-    const char *text;
-    double real;
-} specials[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
+static const newt_pg_special specials[] = {
+    {"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
 
-static const struct special *
-special_of(const JsonbValue *v)
+const newt_pg_special *
+newt_pg_special_of(const JsonbValue *v)
 {
     for (size_t i = 0; v->type == jbvString && i < lengthof(specials); i++)
         if (is_text(v, specials[i].text))
@@ -144,7 +141,7 @@ read_float8(const JsonbValue *v, Datum *out)
 {
     static const double powers[] = {1, 1e4, 1e8, 1e12, 1e16, 1e20};
     const int64 exact = INT64CONST(1) << 53; /* up to here a double holds every integer */
-    const struct special *special = special_of(v);
+    const newt_pg_special *special = newt_pg_special_of(v);
     double real;
     int64 mantissa;
     int exponent;
@@ -200,7 +197,7 @@ fits_numeric(const char *s)
 static bool
 read_numeric(const JsonbValue *v, Datum *out)
 {
-    const struct special *special = special_of(v);
+    const newt_pg_special *special = newt_pg_special_of(v);
     JsonbValue number;
     char *text;
 
@@ -208,7 +205,7 @@ read_numeric(const JsonbValue *v, Datum *out)
         *out = numeric_of(special->text);
     else if (v->type == jbvNumeric)
         *out = NumericGetDatum(DatumGetNumericCopy(NumericGetDatum(v->val.numeric)));
-    else if (wrapped(v, "::num", &number) && number.type == jbvString) {
+    else if (newt_pg_wrapped(v, "::num", &number) && number.type == jbvString) {
         text = pnstrdup(number.val.string.val, (Size)number.val.string.len);
         if (!fits_numeric(text))
             return false;
@@ -232,7 +229,7 @@ read_ts(const JsonbValue *v, Datum *out)
     if (v->type == jbvString) {
         if (!newt__parse_time(v->val.string.val, (size_t)v->val.string.len, &us))
             return false;
-    } else if (!wrapped(v, "::us", &number) || !to_int64(&number, &us) ||
+    } else if (!newt_pg_wrapped(v, "::us", &number) || !newt_pg_to_int64(&number, &us) ||
                us < PG_INT64_MIN + epoch * USECS_PER_DAY ||
                !IS_VALID_TIMESTAMP(us - epoch * USECS_PER_DAY))
         return false;
@@ -249,7 +246,7 @@ read_date(const JsonbValue *v, Datum *out)
     if (v->type == jbvString) {
         if (!newt__parse_date(v->val.string.val, (size_t)v->val.string.len, &days))
             return false;
-    } else if (!wrapped(v, "::days", &number) || !to_int64(&number, &days) ||
+    } else if (!newt_pg_wrapped(v, "::days", &number) || !newt_pg_to_int64(&number, &days) ||
                days <= PG_INT32_MIN || days >= PG_INT32_MAX || !IS_VALID_DATE(days - epoch))
         return false;
     *out = DateADTGetDatum((DateADT)(days - epoch));
@@ -272,7 +269,7 @@ read_duration(const JsonbValue *v, Datum *out)
 {
     int64 us;
 
-    if (!to_int64(v, &us))
+    if (!newt_pg_to_int64(v, &us))
         return false;
     *out = IntervalPGetDatum(interval_of(us));
     return true;
@@ -339,7 +336,7 @@ read_bytes(const JsonbValue *v, Datum *out)
     bytea *bytes;
     int room, n;
 
-    if (!wrapped(v, "::b64", &shown) || shown.type != jbvString)
+    if (!newt_pg_wrapped(v, "::b64", &shown) || shown.type != jbvString)
         return false;
     room = pg_b64_dec_len(shown.val.string.len);
     bytes = palloc((Size)room + VARHDRSZ);

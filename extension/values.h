@@ -72,6 +72,19 @@ newt_pg_read_entry(const JsonbContainer *container, uint32 at, const char *data,
     }
 }
 
+/* The value of a wrapper: the only key of an object. */
+extern bool newt_pg_wrapped(const JsonbValue *v, const char *key, JsonbValue *inner);
+
+/* Exact: 1.0 is the integer 1, 1.5 none. */
+extern bool newt_pg_to_int64(const JsonbValue *v, int64 *out);
+
+/* What numbers may be besides numbers. */
+typedef struct newt_pg_special {
+    const char *text;
+    double real;
+} newt_pg_special;
+extern const newt_pg_special *newt_pg_special_of(const JsonbValue *v); /* NULL: it is none */
+
 enum {
     NEWT_PG_BOOL,
     NEWT_PG_INT8,

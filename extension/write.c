@@ -104,8 +104,8 @@ refuse_tables(const char *function)
                               "missing rights need statements of SQL.")));
 }
 
-static void
-open_tables(work *w, Oid schema, const char *function)
+static bool
+open_tables(work *w, Oid schema)
 {
     bool plain = newt_pg_plain_open(&w->objects, get_relname_relid("object_state", schema),
                                     ACL_SELECT | ACL_INSERT | ACL_UPDATE, object_columns,
@@ -115,8 +115,14 @@ open_tables(work *w, Oid schema, const char *function)
         plain = newt_pg_plain_open(&w->rows, get_relname_relid("newt_projection", schema),
                                    ACL_SELECT | ACL_INSERT | ACL_UPDATE, newt_pg_row_columns,
                                    NEWT_PG_N_ROW, NULL);
-    if (!plain)
-        refuse_tables(function);
+    return plain;
+}
+
+static void
+close_tables(work *w)
+{
+    newt_pg_plain_close(&w->rows);
+    newt_pg_plain_close(&w->objects);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------ */
@@ -322,8 +328,8 @@ insert_new(work *w)
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
-void
-newt_pg_write_states(Oid schema, const newt_pg_written *x)
+bool
+newt_pg_try_to_write_states(Oid schema, const newt_pg_written *x)
 {
     work w = {.serial = Int64GetDatum(x->serial),
               .projected = x->projected,
@@ -334,15 +340,25 @@ newt_pg_write_states(Oid schema, const newt_pg_written *x)
     PreventCommandIfParallelMode(x->function);
     newt_pg_need_utf8();
     take_arguments(&w, x);
-    open_tables(&w, schema, x->function);
+    if (!open_tables(&w, schema)) {
+        close_tables(&w);
+        return false;
+    }
     w.snapshot = RegisterSnapshot(GetActiveSnapshot());
     if (w.n_stored > 0)
         update_stored(&w);
     if (w.n > w.n_stored)
         insert_new(&w);
-    newt_pg_plain_close(&w.rows);
-    newt_pg_plain_close(&w.objects);
+    close_tables(&w);
     UnregisterSnapshot(w.snapshot);
+    return true;
+}
+
+void
+newt_pg_write_states(Oid schema, const newt_pg_written *x)
+{
+    if (!newt_pg_try_to_write_states(schema, x))
+        refuse_tables(x->function);
 }
 
 Datum

@@ -20,5 +20,7 @@ typedef struct newt_pg_written {
 /* Writes them into the store's tables; an error if another transaction has changed one. What is
  * written is not visible to the present command. */
 extern void newt_pg_write_states(Oid schema, const newt_pg_written *w);
+/* The same; false: the tables are not plain, so statements are to do it. */
+extern bool newt_pg_try_to_write_states(Oid schema, const newt_pg_written *w);
 
 #endif

@@ -39,7 +39,7 @@ CREATE TABLE @store@.object_state (
     serial bigint NOT NULL,     -- which write of this object the record is; names a transaction
     state  bytea  NOT NULL      -- the state record
 ) WITH (fillfactor = 85);
-COMMENT ON TABLE @store@.object_state IS 'current state records: authoritative, written by the Newt library only';
+COMMENT ON TABLE @store@.object_state IS 'current state records: authoritative, written by the Newt library, and by newt.patch(), newt.insert() and newt.remove()';
 
 -- The projection: the same objects as JSONB, for everyone else. Indexes go here; people read the
 -- view newt. serial is that of the record a row was computed from. Classes that are not projected
@@ -64,7 +64,7 @@ BEGIN
         ERRCODE = 'object_not_in_prerequisite_state',
         MESSAGE = pg_catalog.format('cannot write to %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME),
         DETAIL = 'It is a projection: its rows are computed from the state records of the objects, and a direct change would be lost or contradict them.',
-        HINT = 'Change the object through the Newt library; the projection follows in the same transaction or a moment later.';
+        HINT = 'Change the object through the Newt library, or with the extension by newt.patch(), newt.insert() or newt.remove(); the projection follows in the same transaction or a moment later.';
 END
 $read_only$;
 CREATE TRIGGER newt_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON @store@.newt
