@@ -45,7 +45,11 @@ typedef struct work {
 static const char *
 function_of(const work *w)
 {
-    return newt_pg_change_functions[w->change];
+    static const char *const functions[] = {[NEWT_PG_PATCHED] = "newt.patch()",
+                                            [NEWT_PG_ADDED] = "newt.insert()",
+                                            [NEWT_PG_DELETED] = "newt.remove()"};
+
+    return functions[w->change];
 }
 
 /* ---- what may be written ----------------------------------------------------------------------
@@ -57,7 +61,7 @@ open_store(work *w, FunctionCallInfo fcinfo, int n_arguments)
     for (int i = 0; i < n_arguments; i++)
         if (PG_ARGISNULL(i))
             ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                            errmsg("argument %d of %s() cannot be null", i + 1, function_of(w))));
+                            errmsg("argument %d of %s cannot be null", i + 1, function_of(w))));
     PreventCommandIfReadOnly(function_of(w));
     PreventCommandIfParallelMode(function_of(w));
     newt_pg_need_utf8();
@@ -75,10 +79,12 @@ open_store(work *w, FunctionCallInfo fcinfo, int n_arguments)
 static void
 refuse_class(const work *w, const char *name, const char *detail, const char *hint)
 {
+    const char *verb = w->change == NEWT_PG_DELETED ? "remove" : "change";
+
     ereport(ERROR,
             (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-             w->zoid ? errmsg("%s() cannot change %s " INT64_FORMAT, function_of(w), name, w->zoid)
-                     : errmsg("%s() cannot make a %s", function_of(w), name),
+             w->zoid ? errmsg("%s cannot %s %s " INT64_FORMAT, function_of(w), verb, name, w->zoid)
+                     : errmsg("%s cannot make a %s", function_of(w), name),
              errdetail("%s", detail), hint ? errhint("%s", hint) : 0));
 }
 
@@ -212,7 +218,7 @@ not_written(const work *w)
     ereport(ERROR,
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
              errmsg("%s " INT64_FORMAT " was not written", w->class->state.class_name, w->zoid),
-             errdetail("A rule or a trigger suppressed it.")));
+             errdetail("A rule, a trigger or a policy of row security suppressed it.")));
 }
 
 static void
@@ -269,7 +275,7 @@ document_of(const work *w, Jsonb *jsonb, const char *name)
 {
     if (!JB_ROOT_IS_OBJECT(jsonb))
         ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("the %s of %s() must be a JSON object", name, function_of(w)),
+                        errmsg("the %s of %s must be a JSON object", name, function_of(w)),
                         errdetail("Its keys are the names of fields.")));
     return &jsonb->root;
 }

@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-const char *const newt_pg_change_functions[NEWT_PG_N_CHANGES] = {
+static const char *const functions[NEWT_PG_N_CHANGES] = {
     [NEWT_PG_PATCHED] = "newt.patch",
     [NEWT_PG_ADDED] = "newt.insert",
     [NEWT_PG_DELETED] = "newt.remove",
@@ -114,7 +114,7 @@ functions_of(const bool *used)
     initStringInfo(&out);
     for (int i = 0; i < NEWT_PG_N_CHANGES; i++)
         if (used[i])
-            appendStringInfo(&out, "%s%s", out.len ? ", " : "", newt_pg_change_functions[i]);
+            appendStringInfo(&out, "%s%s", out.len ? ", " : "", functions[i]);
     return out.data;
 }
 

@@ -14,8 +14,6 @@ typedef enum newt_pg_change {
     NEWT_PG_N_CHANGES
 } newt_pg_change;
 
-extern const char *const newt_pg_change_functions[NEWT_PG_N_CHANGES];
-
 /* A change that was made in the innermost subtransaction. */
 extern void newt_pg_add_change(newt_pg_change deed, int64 zoid, const char *class_name);
 /* The subtransaction at this level has ended: its changes are undone, or of the one around it. */
