@@ -9,6 +9,7 @@
 #include "commit.h"
 
 #include "changes.h"
+#include "current.h"
 #include "indexed.h"
 #include "numbers.h"
 #include "recorder.h"
@@ -35,7 +36,8 @@ typedef struct work {
     const char *store;
     Oid schema, table; /* transaction */
     int64 zoid;
-    int64 seen; /* the serial that the object has; 0: it is new */
+    int64 seen;  /* the serial that the object has; 0: it is new */
+    bool locked; /* it cannot change any more */
     const newt_pg_class *class;
     newt_pg_projector projector;
     uint64 indexes_as_of;
@@ -142,24 +144,50 @@ check_serial(const work *w, const char *name, int64 wanted)
              errhint("Read it again, and try again with the serial that it has.")));
 }
 
-/* Locks the object, and reads the newest that there is of it. */
 static bytea *
-lock_object(work *w, FunctionCallInfo fcinfo, newt_pg_statement s, int serial_argument)
+no_object(const work *w)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_NO_DATA_FOUND),
+             errmsg("object " INT64_FORMAT " of store \"%s\" does not exist", w->zoid, w->store),
+             errdetail("Nor does it for you if a policy of row security hides it, or keeps "
+                       "you from changing it.")));
+}
+
+/* By a statement, which waits for others that are changing it. */
+static bytea *
+lock_object(work *w, newt_pg_statement s)
 {
     Datum values[] = {Int64GetDatum(w->zoid)};
-    newt__reader head;
-    bytea *record;
-    char *name;
     bool isnull;
 
     if (newt_pg_run(w->schema, s, values) == 0)
-        ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-                        errmsg("object " INT64_FORMAT " of store \"%s\" does not exist", w->zoid,
-                               w->store),
-                        errdetail("Nor does it for you if a policy of row security hides it, or "
-                                  "keeps you from changing it.")));
+        return no_object(w);
+    w->locked = true;
     w->seen = DatumGetInt64(newt_pg_result(0, 1, &isnull));
-    record = DatumGetByteaPP(newt_pg_result(0, 2, &isnull));
+    return DatumGetByteaPP(newt_pg_result(0, 2, &isnull));
+}
+
+/* The newest that there is of it, locked where the table is not plain. */
+static bytea *
+read_object(work *w)
+{
+    newt_pg_current now;
+
+    if (w->locked ||
+        !newt_pg_read_current(w->schema, w->zoid, ACL_SELECT | ACL_INSERT | ACL_UPDATE, &now))
+        return lock_object(w, NEWT_PG_S_LOCK);
+    w->seen = now.serial;
+    return now.serial ? now.record : no_object(w);
+}
+
+/* Looks whether it may be changed: its class, and its serial if the caller says one. */
+static void
+check_object(work *w, const bytea *record, FunctionCallInfo fcinfo, int serial_argument)
+{
+    newt__reader head;
+    char *name;
+
     if (newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record)) !=
         NEWT__OK)
         ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
@@ -170,7 +198,6 @@ lock_object(work *w, FunctionCallInfo fcinfo, newt_pg_statement s, int serial_ar
     if (!PG_ARGISNULL(serial_argument))
         check_serial(w, name, PG_GETARG_INT64(serial_argument));
     choose_class(w, name, (int32)head.version);
-    return record;
 }
 
 /* The transaction's serial; what is written from here on is part of it. */
@@ -192,7 +219,7 @@ one(Datum value, Oid type, int length, bool by_value, char align)
     return construct_array(&value, 1, type, length, by_value, align);
 }
 
-static bool
+static newt_pg_outcome
 write_plainly(work *w, int64 serial, bytea *record, bool projected)
 {
     newt_pg_written x = {
@@ -201,14 +228,15 @@ write_plainly(work *w, int64 serial, bytea *record, bool projected)
         .states = one(PointerGetDatum(record), BYTEAOID, -1, false, TYPALIGN_INT),
         .serial = serial,
         .projected = projected,
+        .tells_changed = true,
         .function = function_of(w)};
-    bool written;
+    newt_pg_outcome outcome;
 
     CommandCounterIncrement(); /* what the statement has done before is seen */
     PushActiveSnapshot(GetTransactionSnapshot());
-    written = newt_pg_try_to_write_states(w->schema, &x);
+    outcome = newt_pg_try_to_write_states(w->schema, &x);
     PopActiveSnapshot();
-    return written;
+    return outcome;
 }
 
 /* A trigger or a rule that does nothing instead. */
@@ -247,24 +275,31 @@ write_rejects(work *w, int64 serial, bytea *record, bool lossy)
         newt_pg_run(w->schema, NEWT_PG_S_REJECTS, values);
 }
 
-static int64
-write_object(work *w, bytea *record)
+/* Anything but NEWT_PG_WRITTEN: nothing is, and the object is to be read again. */
+static newt_pg_outcome
+write_object(work *w, bytea *record, int64 *serial)
 {
     bool hidden = newt__is_hidden(&newt_pg_env, VARDATA(record), VARSIZE(record) - VARHDRSZ);
     bool projected = w->projector == NEWT_PG_INLINE && !hidden;
-    int64 serial = enter_transaction(w);
+    newt_pg_outcome outcome;
 
-    if (!write_plainly(w, serial, record, projected))
-        write_by_statements(w, serial, record, projected);
+    *serial = enter_transaction(w);
+    outcome = write_plainly(w, *serial, record, projected);
+    if (outcome == NEWT_PG_NOT_PLAIN && (w->locked || !w->seen)) {
+        write_by_statements(w, *serial, record, projected);
+        outcome = NEWT_PG_WRITTEN;
+    }
+    if (outcome != NEWT_PG_WRITTEN)
+        return outcome;
     if (hidden && w->seen) { /* one may be there from when the class was projected */
         Datum values[] = {Int64GetDatum(w->zoid)};
 
         newt_pg_run(w->schema, NEWT_PG_S_UNPROJECT, values);
     }
     if (projected)
-        write_rejects(w, serial, record, w->recorder.w.lossy);
+        write_rejects(w, *serial, record, w->recorder.w.lossy);
     newt_pg_add_change(w->change, w->zoid, w->class->state.class_name);
-    return serial;
+    return outcome;
 }
 
 /* ---- functions --------------------------------------------------------------------------------
@@ -285,7 +320,7 @@ newt_pg_patch(PG_FUNCTION_ARGS)
 {
     work w = {.change = NEWT_PG_PATCHED};
     const JsonbContainer *patch;
-    bytea *old, *record;
+    newt_pg_outcome outcome = NEWT_PG_CHANGED;
     int64 serial;
 
     open_store(&w, fcinfo, 3);
@@ -293,15 +328,20 @@ newt_pg_patch(PG_FUNCTION_ARGS)
     w.zoid = PG_GETARG_INT64(1);
     (void)newt_pg_has_transaction(function_of(&w), w.table, &serial); /* or it raises */
     SPI_connect();
-    old = lock_object(&w, fcinfo, NEWT_PG_S_LOCK, 3);
-    record = newt_pg_patched_record(&w.recorder, w.class, VARDATA_ANY(old), VARSIZE_ANY_EXHDR(old),
-                                    patch);
-    /* the same bytes: nothing to write */
-    if (VARSIZE_ANY_EXHDR(old) == VARSIZE(record) - VARHDRSZ &&
-        memcmp(VARDATA_ANY(old), VARDATA(record), VARSIZE_ANY_EXHDR(old)) == 0)
+    while (outcome != NEWT_PG_WRITTEN) {
+        bytea *old = read_object(&w), *record;
+
+        CHECK_FOR_INTERRUPTS();
+        check_object(&w, old, fcinfo, 3);
+        record = newt_pg_patched_record(&w.recorder, w.class, VARDATA_ANY(old),
+                                        VARSIZE_ANY_EXHDR(old), patch);
         serial = w.seen;
-    else
-        serial = write_object(&w, record);
+        if (VARSIZE_ANY_EXHDR(old) == VARSIZE(record) - VARHDRSZ &&
+            memcmp(VARDATA_ANY(old), VARDATA(record), VARSIZE_ANY_EXHDR(old)) == 0)
+            break; /* nothing to write */
+        outcome = write_object(&w, record, &serial);
+        w.locked |= outcome == NEWT_PG_NOT_PLAIN;
+    }
     SPI_finish();
     PG_RETURN_INT64(serial);
 }
@@ -321,7 +361,7 @@ newt_pg_insert(PG_FUNCTION_ARGS)
     choose_class(&w, text_to_cstring(PG_GETARG_TEXT_PP(1)), -1);
     record = newt_pg_new_record(&w.recorder, w.class, document);
     w.zoid = newt_pg_next_number(w.schema, NEWT_PG_OIDS);
-    (void)write_object(&w, record);
+    (void)write_object(&w, record, &serial);
     SPI_finish();
     PG_RETURN_INT64(w.zoid);
 }
@@ -337,7 +377,7 @@ newt_pg_remove(PG_FUNCTION_ARGS)
     w.zoid = PG_GETARG_INT64(1);
     (void)newt_pg_has_transaction(function_of(&w), w.table, &serial);
     SPI_connect();
-    (void)lock_object(&w, fcinfo, NEWT_PG_S_LOCK_REMOVED, 2);
+    check_object(&w, lock_object(&w, NEWT_PG_S_LOCK_REMOVED), fcinfo, 2);
     serial = enter_transaction(&w);
     values[0] = Int64GetDatum(w.zoid);
     values[1] = Int64GetDatum(w.seen);

@@ -7,6 +7,7 @@
  */
 #include "indexed.h"
 
+#include "current.h"
 #include "statements.h"
 #include "values.h"
 
@@ -34,17 +35,6 @@ static struct {
     int n;
 } known;
 
-static Datum
-oids_of(const int64 *oids, int n)
-{
-    Datum *values = palloc((Size)n * sizeof *values);
-
-    for (int i = 0; i < n; i++)
-        values[i] = Int64GetDatum(oids[i]);
-    return PointerGetDatum(
-        construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
 static void
 unreadable(int64 zoid)
 {
@@ -64,15 +54,15 @@ unreadable(int64 zoid)
 static Jsonb *
 document_of(Oid schema, int64 zoid)
 {
-    Datum values[] = {oids_of(&zoid, 1)};
+    Datum values[] = {Int64GetDatum(zoid)};
     newt__fault fault = {0};
     Jsonb *document;
     bytea *record;
     bool isnull;
 
-    if (newt_pg_run(schema, NEWT_PG_S_STATES, values) != 1)
+    if (newt_pg_run(schema, NEWT_PG_S_STATE, values) != 1)
         unreadable(zoid);
-    record = DatumGetByteaPP(newt_pg_result(0, 2, &isnull));
+    record = DatumGetByteaPP(newt_pg_result(0, 1, &isnull));
     document = newt_pg_project(VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record), &fault);
     if (fault.code)
         newt_pg_raise(&fault, VARSIZE_ANY_EXHDR(record));
@@ -144,21 +134,27 @@ read_list(Oid schema)
     }
 }
 
+/* The serial that an object has; 0: it is not there, or not to be seen. */
+static int64
+serial_of(Oid schema, int64 zoid)
+{
+    Datum values[] = {Int64GetDatum(zoid)};
+    newt_pg_current now;
+    bool isnull;
+
+    if (newt_pg_read_current(schema, zoid, ACL_SELECT, &now))
+        return now.serial;
+    if (newt_pg_run(schema, NEWT_PG_S_SERIAL, values) == 0)
+        return 0;
+    return DatumGetInt64(newt_pg_result(0, 1, &isnull));
+}
+
 /* The serials of the root and of the map that is known. */
 static void
 heads(Oid schema, int64 *root_serial, int64 *map_serial)
 {
-    int64 oids[] = {ROOT, known.map};
-    Datum values[] = {oids_of(oids, known.map ? 2 : 1)};
-    uint64 n = newt_pg_run(schema, NEWT_PG_S_HEADS, values);
-    bool isnull;
-
-    *root_serial = *map_serial = 0;
-    for (uint64 i = 0; i < n; i++) {
-        int64 zoid = DatumGetInt64(newt_pg_result(i, 1, &isnull));
-
-        *(zoid == ROOT ? root_serial : map_serial) = DatumGetInt64(newt_pg_result(i, 2, &isnull));
-    }
+    *root_serial = serial_of(schema, ROOT);
+    *map_serial = known.map ? serial_of(schema, known.map) : 0;
     if (*root_serial == 0)
         unreadable(ROOT);
 }

@@ -47,14 +47,12 @@ static const struct {
     [NEWT_PG_S_SERIAL_BLOCK] = {BLOCK("newt_serial", "serial_block",
                                       "SELECT max(t.serial) FROM %1$s.transaction t"),
                                 "newt_serial"},
-    [NEWT_PG_S_HEADS] = {"SELECT o.zoid, o.serial FROM %1$s.object_state o WHERE o.zoid "
-                         "OPERATOR(pg_catalog.=) ANY ($1)",
-                         NULL,
-                         {INT8ARRAYOID}},
-    [NEWT_PG_S_STATES] = {"SELECT o.zoid, o.state FROM %1$s.object_state o WHERE o.zoid "
-                          "OPERATOR(pg_catalog.=) ANY ($1)",
+    [NEWT_PG_S_SERIAL] = {"SELECT o.serial FROM %1$s.object_state o WHERE o.zoid" IS "$1",
                           NULL,
-                          {INT8ARRAYOID}},
+                          {INT8OID}},
+    [NEWT_PG_S_STATE] = {"SELECT o.state FROM %1$s.object_state o WHERE o.zoid" IS "$1",
+                         NULL,
+                         {INT8OID}},
     [NEWT_PG_S_UPDATE] = {"UPDATE %1$s.object_state SET serial = $3, state = $4 WHERE zoid" IS
                           "$1 AND serial" IS "$2",
                           NULL,

@@ -14,8 +14,8 @@ typedef enum newt_pg_statement {
     NEWT_PG_S_CLASS_NAMES,  /* $1 store, $2 name: those that the class has and had */
     NEWT_PG_S_OID_BLOCK,    /* the first number of a block and how many it has */
     NEWT_PG_S_SERIAL_BLOCK,
-    NEWT_PG_S_HEADS,       /* $1 zoids: zoid, serial */
-    NEWT_PG_S_STATES,      /* $1 zoids: zoid, state */
+    NEWT_PG_S_SERIAL,      /* $1 zoid: serial */
+    NEWT_PG_S_STATE,       /* $1 zoid: state */
     NEWT_PG_S_UPDATE,      /* $1 zoid, $2 serial that it has, $3 serial, $4 state */
     NEWT_PG_S_INSERT,      /* $1 zoid, $2 serial, $3 state */
     NEWT_PG_S_PROJECT,     /* $1 zoid, $2 serial, $3 state: its row, which is there */

@@ -26,17 +26,10 @@ enum {
     NEAR = 4 /* zoids are far apart, if on average there is room for more between two */
 };
 
-enum {
-    ZOID,
-    OBJECT_SERIAL,
-    OBJECT_STATE,
-    N_OBJECT_COLUMNS
-};
-
-static const newt_pg_plain_column object_columns[N_OBJECT_COLUMNS] = {
-    [ZOID] = {"zoid", INT8OID},
-    [OBJECT_SERIAL] = {"serial", INT8OID},
-    [OBJECT_STATE] = {"state", BYTEAOID},
+const newt_pg_plain_column newt_pg_object_columns[NEWT_PG_N_OBJECT] = {
+    [NEWT_PG_OBJECT_ZOID] = {"zoid", INT8OID},
+    [NEWT_PG_OBJECT_SERIAL] = {"serial", INT8OID},
+    [NEWT_PG_OBJECT_STATE] = {"state", BYTEAOID},
 };
 
 typedef struct work {
@@ -46,6 +39,7 @@ typedef struct work {
     int n, n_stored;
     Datum serial;
     bool projected;
+    bool tells_changed;     /* instead of an error */
     const char *function;   /* for messages */
     bool sparse;            /* the zoids of those stored are far apart */
     Snapshot snapshot;      /* registered */
@@ -108,8 +102,8 @@ static bool
 open_tables(work *w, Oid schema)
 {
     bool plain = newt_pg_plain_open(&w->objects, get_relname_relid("object_state", schema),
-                                    ACL_SELECT | ACL_INSERT | ACL_UPDATE, object_columns,
-                                    N_OBJECT_COLUMNS, NULL);
+                                    ACL_SELECT | ACL_INSERT | ACL_UPDATE, newt_pg_object_columns,
+                                    NEWT_PG_N_OBJECT, NULL);
 
     if (plain && w->projected)
         plain = newt_pg_plain_open(&w->rows, get_relname_relid("newt_projection", schema),
@@ -182,9 +176,9 @@ document_of(Datum state, text **class_name)
 static void
 fill_object(const work *w, TupleTableSlot *slot, int i)
 {
-    slot->tts_values[ZOID] = Int64GetDatum(w->zoids[i]);
-    slot->tts_values[OBJECT_SERIAL] = w->serial;
-    slot->tts_values[OBJECT_STATE] = w->states[i];
+    slot->tts_values[NEWT_PG_OBJECT_ZOID] = Int64GetDatum(w->zoids[i]);
+    slot->tts_values[NEWT_PG_OBJECT_SERIAL] = w->serial;
+    slot->tts_values[NEWT_PG_OBJECT_STATE] = w->states[i];
 }
 
 static void
@@ -210,7 +204,8 @@ fetch(const work *w, newt_pg_plain *t, int64 zoid)
     return found;
 }
 
-static void
+/* False: another transaction has changed it, and that is asked for. */
+static bool
 update_object(work *w, int i)
 {
     newt_pg_plain *t = &w->objects;
@@ -218,13 +213,17 @@ update_object(work *w, int i)
 
     for (;;) {
         if (!fetch(w, t, w->zoids[i]) ||
-            DatumGetInt64(slot_getattr(t->old, OBJECT_SERIAL + 1, &isnull)) != w->serials[i])
+            DatumGetInt64(slot_getattr(t->old, NEWT_PG_OBJECT_SERIAL + 1, &isnull)) !=
+                w->serials[i]) {
+            if (w->tells_changed)
+                return false;
             ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                             errmsg("object was changed by another transaction"),
                             errdetail("Its serial is not the one that was read.")));
+        }
         fill_object(w, newt_pg_plain_row(t), i);
         if (newt_pg_plain_update(t))
-            return;
+            return true;
         look_again(w, i); /* it may have been written without a change of its serial */
     }
 }
@@ -266,7 +265,7 @@ update_row(work *w, int i)
     }
 }
 
-static void
+static bool
 update_stored(work *w)
 {
     w->sparse = ((uint64)w->zoids[w->n_stored - 1] - (uint64)w->zoids[0]) / NEAR >
@@ -281,7 +280,8 @@ update_stored(work *w)
     look(w, 0);
     for (int i = 0; i < w->n_stored; i++) {
         CHECK_FOR_INTERRUPTS();
-        update_object(w, i);
+        if (!update_object(w, i))
+            return false;
         if (!w->projected)
             continue;
         MemoryContextSwitchTo(w->row);
@@ -289,6 +289,7 @@ update_stored(work *w)
         MemoryContextSwitchTo(w->all);
         MemoryContextReset(w->row);
     }
+    return true;
 }
 
 static void
@@ -328,12 +329,14 @@ insert_new(work *w)
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
-bool
+newt_pg_outcome
 newt_pg_try_to_write_states(Oid schema, const newt_pg_written *x)
 {
+    newt_pg_outcome outcome = NEWT_PG_WRITTEN;
     work w = {.serial = Int64GetDatum(x->serial),
               .projected = x->projected,
               .function = x->function,
+              .tells_changed = x->tells_changed,
               .all = CurrentMemoryContext};
 
     PreventCommandIfReadOnly(x->function);
@@ -342,22 +345,22 @@ newt_pg_try_to_write_states(Oid schema, const newt_pg_written *x)
     take_arguments(&w, x);
     if (!open_tables(&w, schema)) {
         close_tables(&w);
-        return false;
+        return NEWT_PG_NOT_PLAIN;
     }
     w.snapshot = RegisterSnapshot(GetActiveSnapshot());
-    if (w.n_stored > 0)
-        update_stored(&w);
-    if (w.n > w.n_stored)
+    if (w.n_stored > 0 && !update_stored(&w))
+        outcome = NEWT_PG_CHANGED;
+    if (outcome == NEWT_PG_WRITTEN && w.n > w.n_stored)
         insert_new(&w);
     close_tables(&w);
     UnregisterSnapshot(w.snapshot);
-    return true;
+    return outcome;
 }
 
 void
 newt_pg_write_states(Oid schema, const newt_pg_written *x)
 {
-    if (!newt_pg_try_to_write_states(schema, x))
+    if (newt_pg_try_to_write_states(schema, x) != NEWT_PG_WRITTEN)
         refuse_tables(x->function);
 }
 
