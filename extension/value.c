@@ -20,8 +20,7 @@ static const char *const forms[NEWT_PG_N_KINDS] = {
     [NEWT_PG_K_FLOAT] = "a number, \"NaN\", \"Infinity\" or \"-Infinity\"",
     [NEWT_PG_K_TEXT] = "a string, or {\"::b64\": base64, \"::text\": what can be read of it}",
     [NEWT_PG_K_BYTES] = "{\"::b64\": base64}",
-    [NEWT_PG_K_TIME] = "a string like \"2024-05-01T09:30:00.000000Z\", or {\"::us\": microseconds "
-                       "since 1970}",
+    [NEWT_PG_K_TIME] = "a string like \"2024-05-01T09:30:00.000000Z\", or {\"::us\": microseconds}",
     [NEWT_PG_K_DURATION] = "an integer, the microseconds",
     [NEWT_PG_K_DATE] = "a string like \"2024-05-01\", or {\"::days\": days since 1970}",
     [NEWT_PG_K_UUID] = "a string like \"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\"",
