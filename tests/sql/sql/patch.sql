@@ -202,6 +202,12 @@ SELECT newt.remove('store_u', :made) > 0;
 CREATE OR REPLACE FUNCTION store_u.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 SELECT newt.patch('store_u', 1024, '{"i8": 5}') > 0;
 DROP TRIGGER note ON store_u.object_state;
+-- ... and where the projection alone is not
+CREATE OR REPLACE FUNCTION store_u.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '% of %', TG_OP, TG_TABLE_NAME; RETURN NEW; END $$;
+CREATE TRIGGER note BEFORE INSERT OR UPDATE ON store_u.newt_projection FOR EACH ROW EXECUTE FUNCTION store_u.note();
+SELECT newt.patch('store_u', 1024, '{"i8": 7}') = newt.patch('store_u', 1024, '{"i8": 8}');
+SELECT newt.insert('store_u', 'Must', '{"title": "y"}') > 0;
+DROP TRIGGER note ON store_u.newt_projection;
 ALTER TABLE store_u.object_state ENABLE ROW LEVEL SECURITY;
 CREATE POLICY see ON store_u.object_state FOR SELECT USING (zoid <> 1024);
 CREATE POLICY change ON store_u.object_state FOR UPDATE USING (zoid <> 502);
