@@ -127,18 +127,70 @@ policy(PGconn *pg, const char *schema)
     PQfinish(report_pg);
 }
 
+/* The titles of pages. */
+static void
+patch(PGconn *pg, const char *schema)
+{
+    static const char *const statements[] = {
+        [0] =
+            "SELECT newt.patch(current_schema, $1::bigint, jsonb_build_object('title', $2::text))",
+        [1] = "UPDATE plain SET title = $2::text WHERE zoid = $1::bigint",
+    };
+    int64_t n = tx1_transactions();
+    double spent[2] = {0};
+    char oid[24], title[32];
+
+    (void)schema;
+    run(pg, "DROP TABLE IF EXISTS plain");
+    run(pg, "CREATE TABLE plain AS SELECT zoid, class_name, state->>'title' AS title,"
+            " newt.ref(state, 'within') AS within, newt.ref(state, 'owner') AS owner"
+            " FROM newt_projection WHERE class_name = 'Page'");
+    run(pg, "ALTER TABLE plain ADD PRIMARY KEY (zoid)");
+    run(pg, "CREATE INDEX ON plain (title)");
+    run(pg, "CREATE INDEX IF NOT EXISTS page_title ON newt_projection ((newt.string(state, "
+            "'title')))");
+    run(pg, "VACUUM ANALYZE");
+    PGresult *pages = PQexec(pg, "SELECT zoid FROM plain ORDER BY zoid");
+    check(pg, PQresultStatus(pages) == PGRES_TUPLES_OK && PQntuples(pages) > 0, "pages");
+    PQclear(PQprepare(pg, "0", statements[0], 0, NULL));
+    PQclear(PQprepare(pg, "1", statements[1], 0, NULL));
+    for (int64_t i = 0; i < n + WARM_UP; i += WARM_UP)
+        for (int side = 0; side < 2; side++) {
+            double began = now();
+            for (int64_t j = i; j < i + WARM_UP; j++) {
+                const char *values[] = {oid, title};
+
+                snprintf(oid, sizeof oid, "%s",
+                         PQgetvalue(pages, (int)(j * STEP % PQntuples(pages)), 0));
+                snprintf(title, sizeof title, "Page %lld", (long long)(j + first_revision()));
+                PGresult *r = PQexecPrepared(pg, side ? "1" : "0", 2, values, NULL, NULL, 0);
+                check(pg, PQresultStatus(r) == (side ? PGRES_COMMAND_OK : PGRES_TUPLES_OK),
+                      statements[side]);
+                PQclear(r);
+            }
+            if (i > 0)
+                spent[side] += now() - began;
+        }
+    report("patch", (double)n / spent[0], "tx/s");
+    printf("limit:");
+    report("patch", (double)n / spent[1], "tx/s");
+    PQclear(pages);
+}
+
 int
 main(int argc, char **argv)
 {
     if (argc != 3)
-        give_up("usage", "derived_limit pages | policy SCHEMA");
+        give_up("usage", "derived_limit pages | policy | patch SCHEMA");
     PGconn *pg = dial(argv[2]);
     if (strcmp(argv[1], "pages") == 0)
         pages(pg, argv[2]);
     else if (strcmp(argv[1], "policy") == 0)
         policy(pg, argv[2]);
+    else if (strcmp(argv[1], "patch") == 0)
+        patch(pg, argv[2]);
     else
-        give_up("usage", "derived_limit pages | policy SCHEMA");
+        give_up("usage", "derived_limit pages | policy | patch SCHEMA");
     PQfinish(pg);
     return 0;
 }
