@@ -67,8 +67,10 @@ SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 # in this order: what a file calls is in one before it
 SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit write values extract btrees stores projection \
 	layout tables table_upkeep views indexes search schema access derived policies advice retention health roles)
-DATA = $(wildcard sql/newt--*.sql)
-DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT))
+DATA = $(wildcard sql/newt--*.sql) sql/newt-from-portable.sql
+# and the edition of it that needs no C, which is a script of its own, with the one that leaves it
+PORTABLE := $(E)/sql/newt-portable.sql
+DATA_built = $(if $(wildcard sql/newt/*.sql),$(SCRIPT) $(PORTABLE))
 override with_llvm = no
 EXTRA_CLEAN = build build-asan build-tsan build-clang
 WERROR ?= -Werror
@@ -100,6 +102,10 @@ $(SCRIPT): Makefile $(SCRIPT_PARTS) $(wildcard sql/store.sql)
 	@mkdir -p $(@D)
 	awk 'FNR == 1 && NR > 1 { print "" } 1' $(SCRIPT_PARTS) | \
 	    sed -e '/^@STORE_SQL@$$/{r sql/store.sql' -e 'd;}' >$@
+
+$(PORTABLE): Makefile dev/portable-sql $(SCRIPT_PARTS) $(wildcard sql/store.sql sql/portable/*.sql sql/portable/*/*.sql)
+	@mkdir -p $(@D)
+	dev/portable-sql $(NEWT_VERSION) sql/store.sql $(SCRIPT_PARTS) >$@
 
 # ---- the library --------------------------------------------------------------------------
 
@@ -200,7 +206,7 @@ $(EXAMPLES) $(BENCHES): $(B)/libnewtdb.so
 
 # tests/KIND/NAME.c is a program build/tests/KIND/NAME, tests/*.c is what they share. The tests
 # of the codec link nothing else of ours.
-KINDS := codec bridge storages concurrency daemon faults zodb
+KINDS := codec bridge storages concurrency daemon faults zodb portable
 $(B)/libtests.a: $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/*.c))
 TEST_LIBS = -lcmocka -lcbor $(OUR_LIBS)
 # cmocka 2 deprecates what has no other name in cmocka 1
@@ -299,10 +305,11 @@ uninstall-newtdb:
 	$(foreach page,$(MAN_PAGES),rm -f \
 		'$(HERE)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))';)
 
-# As PGXN wants it.
+# As PGXN wants it; and for who has a server without the extension.
 .PHONY: dist
-dist:
+dist: $(PORTABLE)
 	@mkdir -p build
+	cp $(PORTABLE) build/newt-portable-$(NEWT_VERSION).sql
 	git archive --format=zip --prefix=newt-$(NEWT_VERSION)/ -o build/newt-$(NEWT_VERSION).zip HEAD
 
 # ---- what was built how -------------------------------------------------------------------

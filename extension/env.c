@@ -49,8 +49,8 @@ static const struct fault_text {
                        "Records are CBOR as docs/state-record.md narrows it; they are written by "
                        "the Newt library."},
     [NEWT__NEWER] = {ERRCODE_FEATURE_NOT_SUPPORTED, "state record was written by a newer Newt",
-                     "Install a newer version of the extension, then ALTER EXTENSION newt "
-                     "UPDATE."},
+                     "Install a newer Newt in this database: its extension, then ALTER EXTENSION "
+                     "newt UPDATE, or its newt-portable.sql."},
     [NEWT__FOREIGN] = {ERRCODE_INVALID_BINARY_REPRESENTATION, "value is not a Newt state record",
                        "newt.try_to_jsonb() gives NULL for a value that is not a record."},
     [NEWT__LIMIT] = {ERRCODE_PROGRAM_LIMIT_EXCEEDED, "state record exceeds a limit", NULL},

@@ -23,7 +23,7 @@ there=(DESTDIR="$work/root" PREFIX=/opt/newt)
 
 ok 'make install' make install "${there[@]}"
 for file in $($pg_config --pkglibdir)/newt.so $($pg_config --sharedir)/extension/newt.control \
-    $($pg_config --sharedir)/extension/newt--0.1.0.sql /opt/newt/include/newtdb.h \
+    $($pg_config --sharedir)/extension/newt{--0.1.0,-portable,-from-portable}.sql /opt/newt/include/newtdb.h \
     /opt/newt/lib/libnewtdb.{a,so,so.0} /opt/newt/lib/pkgconfig/newtdb.pc /opt/newt/bin/newt-updater \
     /opt/newt/lib/systemd/system/newt-updater{,@}.service \
     $(for page in docs/man/*; do echo "/opt/newt/share/man/man${page##*.}/${page##*/}"; done); do

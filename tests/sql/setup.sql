@@ -1,7 +1,10 @@
 \set ECHO none
 -- what every test here begins with
 SET client_min_messages = warning;
-CREATE EXTENSION IF NOT EXISTS newt;
+SELECT pg_catalog.to_regnamespace('newt') IS NULL AS missing \gset
+\if :missing
+CREATE EXTENSION newt; -- else it is the portable edition, or there already
+\endif
 SET timezone = 'UTC';
 SET datestyle = 'ISO, YMD';
 SET intervalstyle = 'postgres';
