@@ -77,6 +77,14 @@ psql -Xqc 'CREATE DATABASE moving_new' -c '\c moving_new' -c 'CREATE EXTENSION n
 psql -XqAt -d moving_new -c "SELECT p.oid::regprocedure, p.prosrc, p.provolatile, p.proleakproof, p.proconfig, obj_description(p.oid, 'pg_proc') FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace ORDER BY p.oid::regprocedure::text" >"$tmp/made"
 check "it is as CREATE EXTENSION makes it" diff "$tmp/made" "$tmp/moved"
 dropdb moving_new
+# with pg_dump, to a server that has no extension: what fails is CREATE EXTENSION
+pg_dump -d moving -Fc -f "$tmp/dump"
+dropdb moving_dump && createdb moving_dump && psql -Xq -d moving_dump -f "$portable"
+pg_restore -d moving_dump "$tmp/dump" 2>"$tmp/err"
+check "a dump of a database with the extension restores beside the portable edition" restored
+check "but for the extension itself" diff <(grep -c 'error: could not execute query' "$tmp/err") <(grep -cE '^Command was: (CREATE|COMMENT ON) EXTENSION' "$tmp/err")
+indexes() { [ "$(psql -XqAt -d moving_dump -c "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt[.]'")" = "$(sql "SELECT count(*) FROM pg_indexes WHERE schemaname = 'app' AND indexdef ~ 'newt[.]'")" ]; }
+check "its indexes are there" indexes
 check "it does nothing twice" refused 'does not have the portable edition' script -f sql/newt-from-portable.sql
 
 check "the portable edition does not take its place unasked" refused 'has the extension newt' script -f "$portable"
