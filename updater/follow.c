@@ -334,10 +334,12 @@ follow_idle(updater *u)
     add(&u->all, &done);
     bool ended = u->set.once && newt_feed_ended(u->feed);
     bool more = (ended || clock_now() >= u->prune_at) && care_prune(u);
-    if (ended && !more)
+    if (ended && !more && u->sink->rest_ms == 0)
         return END;
     if (!u->set.once)
         caught_up(u);
+    if (u->sink->rest_ms > 0)
+        return updater_wait(u, u->sink->rest_ms, FOLLOW);
     u->pause_ms *= 2;
     if (u->pause_ms < u->set.interval_ms)
         u->pause_ms = u->set.interval_ms;

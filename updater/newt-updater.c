@@ -2,9 +2,9 @@
  * newt-updater - follows the transactions of a Newt store, and writes what they changed
  *
  * Follows them in the order of their visibility, and hands them to a sink: the JSONB projection,
- * lines of JSON, or typed tables. The sink's work and the follower's position are committed
- * together, or in such an order that this program may be killed at any moment: what is missing is
- * done by the next one.
+ * lines of JSON, typed tables, or derived columns. The sink's work and the follower's position are
+ * committed together, or in such an order that this program may be killed at any moment: what is
+ * missing is done by the next one.
  */
 #include "signals.h"
 #include "updater.h"
@@ -200,7 +200,8 @@ step(updater *u)
 static int
 start(updater *u)
 {
-    static const sink_type *const types[] = {&projection_sink, &ndjson_sink, &tables_sink};
+    static const sink_type *const types[] = {&projection_sink, &ndjson_sink, &tables_sink,
+                                             &derived_sink};
     complaint why;
     char text[256];
     if (!settings_read(&u->set, u->argc, u->argv, &why)) {

@@ -41,12 +41,12 @@ typedef struct option_row {
 static const option_row rows[] = {
     {"schema", 's', TEXT, AT(schema), "NAME", .help = "schema of the store (default: public)"},
     {"name", 'n', TEXT, AT(name), "NAME",
-     .help = "follower whose position is used (default: newt-updater,\nwith --sink=ndjson newt-ndjson, with --sink=tables\nnewt-tables)"},
+     .help = "follower whose position is used (default: newt-updater,\nwith --sink=ndjson newt-ndjson, with --sink=tables\nnewt-tables, with --sink=derived newt-derived)"},
     {"config", 'f', TEXT, AT(config), "FILE", .flags = NOT_IN_FILE,
      .help = "read options from a file, lines of NAME = VALUE; the\ncommand line wins"},
     {"connection", 0, TEXT, AT(connection), "STRING", .help = "the same as the argument CONNECTION"},
-    {"sink", 0, CHOICE, AT(sink), "KIND", .choices = "projection ndjson tables",
-     .help = "what is written: projection, ndjson or tables\n(default: projection)"},
+    {"sink", 0, CHOICE, AT(sink), "KIND", .choices = "projection ndjson tables derived",
+     .help = "what is written: projection, ndjson, tables or derived\n(default: projection)"},
     {"output", 'o', LIST, AT(output), "PATH",
      .help = "of ndjson: a file, a FIFO, or - for standard output; for\n--check it may be repeated, the oldest file first"},
     {"workers", 'w', NUMBER, AT(workers), "N", 1, 64, 1,
@@ -340,7 +340,8 @@ read_arguments(settings *s, int argc, char **argv, origin *from)
 static bool
 agree(settings *s, origin *from)
 {
-    bool ndjson = strcmp(s->sink, "ndjson") == 0, tables = strcmp(s->sink, "tables") == 0;
+    bool ndjson = strcmp(s->sink, "ndjson") == 0, tables = strcmp(s->sink, "tables") == 0,
+         derived = strcmp(s->sink, "derived") == 0;
     int tasks = s->check + s->compute_missing + (s->reproject[0] != NULL) + (s->nagios != NULL);
     const struct {
         bool wrong;
@@ -368,6 +369,15 @@ agree(settings *s, origin *from)
          "newt.fill_table() mends typed tables in SQL; what was refused is tried again anyway."},
         {tables && s->classes[0], "typed tables cannot be written for some classes alone",
          "newt.set_table_mode() says who keeps those of a class."},
+        {derived && s->connection && strncmp(s->connection, "sqlite:", 7) == 0,
+         "derived columns need a store in PostgreSQL", "--sink=ndjson writes lines of JSON."},
+        {derived && s->check, "--check is about the projection, and lines of JSON",
+         "newt.check_derived() compares derived columns in SQL."},
+        {derived && (s->compute_missing || s->reproject[0] || s->retry_rejects),
+         "--compute-missing, --reproject and --retry-rejects are about the projection",
+         "newt.refresh_derived() computes derived columns again in SQL."},
+        {derived && s->classes[0], "derived columns cannot be written for some classes alone",
+         "newt.create_derived() says who keeps those of a table."},
         {!ndjson && s->classes[0] && !s->check && !s->compute_missing,
          "the projection cannot be written for some classes alone",
          "Whether a class has a projection is in its class table."},
@@ -381,7 +391,10 @@ agree(settings *s, origin *from)
         if (rules[i].wrong)
             return refuse(from, rules[i].hint, "%s", rules[i].message);
     if (!s->name)
-        s->name = ndjson ? "newt-ndjson" : tables ? "newt-tables" : "newt-updater";
+        s->name = ndjson    ? "newt-ndjson"
+                  : tables  ? "newt-tables"
+                  : derived ? "newt-derived"
+                            : "newt-updater";
     return true;
 }
 
@@ -424,8 +437,8 @@ help_row(const option_row *row)
 void
 settings_help(void)
 {
-    fputs("newt-updater follows the transactions of a Newt store. It keeps the JSONB projection\n"
-          "or typed tables up to date, or writes all changes as lines of JSON.\n"
+    fputs("newt-updater follows the transactions of a Newt store. It keeps the JSONB projection,\n"
+          "typed tables or derived columns up to date, or writes all changes as lines of JSON.\n"
           "\n"
           "usage: newt-updater [OPTION]... [CONNECTION]\n"
           "\n"

@@ -44,6 +44,7 @@ typedef struct sink {
     newt_conn *culprit; /* with SINK_STORE: whose error it is; the updater closes it.
                          * NULL: the feed's */
     fault *fault;
+    int64_t rest_ms; /* idle has more to do, after so long; 0: it has not */
 } sink;
 
 /* Where a batch comes from. */
@@ -83,6 +84,6 @@ sink_count(newt_progress *sum, const newt_progress *p)
     sum->refused += p->refused;
 }
 
-extern const sink_type projection_sink, ndjson_sink, tables_sink;
+extern const sink_type projection_sink, ndjson_sink, tables_sink, derived_sink;
 
 #endif

@@ -616,6 +616,11 @@ END
 %4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_follow_derived(bigint[]) FROM PUBLIC;
 $sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag)
+    -- newt-updater's role may have been given its rights before
+    || coalesce((SELECT string_agg(format(E'GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint), %1$I.newt_follow_derived(bigint[]) TO %2$I;\n', store, pg_get_userbyid(a.grantee)), '' ORDER BY a.grantee)
+                   FROM pg_class c, aclexplode(c.relacl) a
+                  WHERE c.oid = to_regclass(format('%I.newt_table', store)) AND a.privilege_type = 'UPDATE' AND a.grantee NOT IN (0, c.relowner)
+                    AND to_regproc(format('%I.newt_follow_derived', store)) IS NULL), '')
     || CASE WHEN calls IS NULL THEN format(E'DROP TRIGGER IF EXISTS newt_keep_derived ON %I.transaction;\n', store)
             WHEN NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived')
             THEN format(E'CREATE TRIGGER newt_keep_derived BEFORE INSERT ON %1$I.transaction FOR EACH ROW EXECUTE FUNCTION %1$I.newt_keep_derived();\n', store)
@@ -626,6 +631,43 @@ $sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag)
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_trigger_sql(text) IS 'the SQL of the trigger by which commits keep derived columns, and of what it needs';
+
+-- What newt-updater calls. The store's function is there from the first declaration on: what was committed before that is
+-- seen by who fills the table.
+CREATE FUNCTION newt.follow_derived(store text, zoids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    IF to_regprocedure(format('%I.newt_follow_derived(bigint[])', store)) IS NOT NULL THEN
+        EXECUTE format('SELECT %I.newt_follow_derived($1)', store) USING zoids;
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.follow_derived(text, bigint[]) IS 'computes the rows that come from these objects, in the tables of derived columns that newt-updater keeps';
+
+-- Also what is gone: rows, and objects that had referred to others.
+CREATE FUNCTION newt.copy_derived(store text, after bigint, upto bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    query text;
+    zoids bigint[];
+BEGIN
+    EXECUTE format($sql$
+        SELECT string_agg(format('SELECT t.zoid FROM %%s t WHERE t.zoid > $1 AND t.zoid <= $2 UNION '
+                                 'SELECT x.source FROM %%I.newt_dependency x WHERE x.source > $1 AND x.source <= $2 AND x.derived = %%s AND x.part > 0',
+                                 d.relation, $1, d.number), ' UNION ' ORDER BY d.number)
+          FROM %I.newt_derived d WHERE d.mode = 'updater'$sql$, store) INTO query USING store;
+    IF query IS NOT NULL THEN
+        EXECUTE format('SELECT array_agg(u.zoid) FROM (SELECT o.zoid FROM %I.object_state o WHERE o.zoid > $1 AND o.zoid <= $2 UNION %s) u', store, query)
+            INTO zoids USING after, upto;
+        PERFORM newt.follow_derived(store, zoids);
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.copy_derived(text, bigint, bigint) IS 'the same with all objects from after one zoid up to another; what is left of objects that are gone goes';
 
 CREATE FUNCTION newt.derived_table_sql(store text, name text, class_names text[], columns jsonb, parent text) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -711,9 +753,11 @@ BEGIN
             begun := clock_timestamp();
             took := NULL;
             IF d.stage = 'rows' THEN
-                -- objects, and rows of what is none any more
-                EXECUTE format('SELECT array_agg(z.zoid ORDER BY z.zoid) FROM (SELECT u.zoid FROM ((SELECT o.zoid FROM %1$I.object_state o WHERE o.zoid > $1 ORDER BY o.zoid LIMIT $2) '
-                               'UNION (SELECT t.zoid FROM %2$s t WHERE t.zoid > $1 ORDER BY t.zoid LIMIT $2)) u ORDER BY u.zoid LIMIT $2) z', store, d.relation)
+                -- objects, and rows and references of what is none any more
+                EXECUTE format('WITH z AS MATERIALIZED (SELECT u.zoid FROM ((SELECT o.zoid FROM %1$I.object_state o WHERE o.zoid > $1 ORDER BY o.zoid LIMIT $2) '
+                               'UNION (SELECT t.zoid FROM %2$s t WHERE t.zoid > $1 ORDER BY t.zoid LIMIT $2)) u ORDER BY u.zoid LIMIT $2) '
+                               'SELECT array_agg(a.zoid ORDER BY a.zoid) FROM (SELECT z.zoid FROM z UNION SELECT x.source FROM %1$I.newt_dependency x WHERE x.source > $1 '
+                               'AND x.source <= (SELECT CASE count(*) WHEN $2 THEN max(z.zoid) ELSE 9223372036854775807 END FROM z) AND x.derived = %3$s AND x.part > 0) a', store, d.relation, d.number)
                     INTO zoids USING d.filled_to, batch;
                 IF zoids IS NULL THEN
                     d.stage := CASE WHEN to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NULL THEN 'full' ELSE 'access' END;
@@ -797,6 +841,7 @@ DECLARE
     class text;
     wrong text;
     owner name;
+    missing boolean;
 BEGIN
     PERFORM newt.check_no_block('newt.create_derived');
     COMMIT;
@@ -839,6 +884,12 @@ BEGIN
                               AND (p.proname IN ('newt_keep_derived', 'newt_principal_set', 'newt_compute_derived', 'newt_follow_derived') OR p.proname ~ '^newt_(derive|settle)_[0-9]+$') LOOP
         EXECUTE wrong;
     END LOOP;
+    EXECUTE format('SELECT $1 = ''updater'' AND NOT EXISTS (SELECT FROM %I.newt_follower f WHERE f.kind = ''derived'')', store) INTO missing USING mode;
+    IF missing THEN
+        RAISE NOTICE USING
+            MESSAGE = format('the derived columns "%s" are kept by newt-updater, which has not run with --sink=derived yet', derived_name),
+            DETAIL = 'When it does it begins with all objects.';
+    END IF;
     CALL newt.refresh_derived(store, derived_name, share => 1);
 END
 $newt_body$;
@@ -875,7 +926,9 @@ BEGIN
     EXECUTE format('DELETE FROM %I.newt_dependency x WHERE x.derived = $1', store) USING d.number;
     EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;
     EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean, boolean)', store, d.number);
-    EXECUTE format('DROP FUNCTION IF EXISTS %I.newt_settle_%s(bigint[], bigint, bigint[])', store, d.number);
+    IF to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NOT NULL THEN
+        EXECUTE format('DROP FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[])', store, d.number);
+    END IF;
     -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
     FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement
                FROM pg_depend x LEFT JOIN pg_policy y ON x.classid = 'pg_policy'::regclass AND y.oid = x.objid AND y.polname = 'newt_principals' AND y.polrelid <> d.relation

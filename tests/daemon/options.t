@@ -53,6 +53,10 @@ refused 'a check of typed tables' 2 'newt.check_table()' --sink=tables --check
 refused 'refused rows of typed tables' 2 'about the projection' --sink=tables --retry-rejects
 refused 'some classes of typed tables' 2 'newt.set_table_mode()' --sink=tables --class=Item
 refused 'typed tables in a file' 2 'need a store in PostgreSQL' --sink=tables sqlite:a
+refused 'a check of derived columns' 2 'newt.check_derived()' --sink=derived --check
+refused 'missing rows of derived columns' 2 'newt.refresh_derived()' --sink=derived --compute-missing
+refused 'some classes of derived columns' 2 'newt.create_derived()' --sink=derived --class=Item
+refused 'derived columns in a file' 2 'need a store in PostgreSQL' --sink=derived sqlite:a
 refused 'classes of the projection' 2 'some classes alone' --class=Item
 refused 'limits that are none' 2 'two numbers of seconds' --nagios=60
 refused 'limits in the wrong order' 2 'the smaller first' --nagios=60,5

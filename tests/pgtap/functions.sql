@@ -239,6 +239,8 @@ INSERT INTO want VALUES
     ('derived_function_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_lock_sql(text,integer)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_trigger_sql(text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('follow_derived(text,bigint[])', 'void', 'v', true, 'u', false, 'plpgsql'),
+    ('copy_derived(text,bigint,bigint)', 'void', 'v', true, 'u', false, 'plpgsql'),
     ('derived_table_sql(text,text,text[],jsonb,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('refresh_derived(text,text,boolean,double precision)', 'void', 'v', false, 'u', false, 'plpgsql'),
     ('derived_table(text,text)', 'regclass', 's', false, 's', false, 'plpgsql'),

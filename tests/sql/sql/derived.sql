@@ -96,6 +96,20 @@ SET ROLE newt_test_reader;
 SELECT count(*) FROM d.docs;
 RESET ROLE;
 SELECT newt.revoke_store('d', 'newt_test_reader');
+
+-- kept by newt-updater: it is called for what has changed, or for everything
+CALL newt.create_derived('d', 'later', '{Doc}', '[{"name":"notes","count":"","of":"Note","by":"on"}]', mode => 'updater');
+CALL pg_temp.put(2610, 'Note', '{"body":"hm","size":7,"on":{"::=>":2500}}');
+SELECT zoid, notes FROM d.later ORDER BY zoid;
+SELECT newt.follow_derived('d', '{2610}');
+SELECT zoid, notes FROM d.later ORDER BY zoid;
+CALL pg_temp.del(2610);
+SELECT newt.copy_derived('d', 0, 2609);
+SELECT problem FROM newt.check_derived('d', 'later');
+SELECT newt.copy_derived('d', 2609, 9223372036854775807);
+SELECT zoid, notes FROM d.later ORDER BY zoid;
+SELECT problem FROM newt.check_derived('d', 'later');
+SELECT newt.drop_derived('d', 'later');
 DROP VIEW seen;
 SELECT newt.drop_derived('d', 'docs');
 SELECT count(*) FROM d.newt_dependency;

@@ -1,0 +1,129 @@
+/*
+ * sink_derived.c - derived columns whose mode is updater, and rows of all of them that wait
+ *
+ * Batches are written by functions of the store (rows.h). A commit that has too many rows to
+ * compute writes down which; they are computed here when there is nothing else to do, in steps
+ * after which others have most of the time: a step may keep commits waiting.
+ */
+#include "clock.h"
+#include "rows.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    STEP_MS = 20, /* what a step aims at */
+    LEAST = 20,   /* rows of one, about */
+    MOST = 2000,
+    REST = 4 /* after a step: times what it has taken */
+};
+
+static const rows_sql derived_sql = {
+    .known = "SELECT 1::bigint WHERE pg_catalog.to_regprocedure('newt.copy_derived(text,bigint,"
+             "bigint)') IS NOT NULL",
+    .lacking = "derived columns are computed by the extension \"newt\", which this database lacks",
+    .write = "SELECT newt.follow_derived($1, $2::bigint[])" ROWS_LAZY,
+    .copy = "SELECT newt.copy_derived($1, $2::bigint, $3::bigint)" ROWS_LAZY};
+
+typedef struct derived {
+    rows rows;
+    int64_t step;      /* rows of the next one */
+    double not_before; /* it */
+} derived;
+
+static sink *
+derived_open(const settings *set, fault *f)
+{
+    derived *s = calloc(1, sizeof *s);
+    (void)set;
+    if (s)
+        *s = (derived){.rows = {.base = {.type = &derived_sink, .fault = f}, .sql = &derived_sql},
+                       .step = 10 * LEAST};
+    return s ? &s->rows.base : NULL;
+}
+
+static sink_status
+derived_begin(sink *base, bool anew, const char **token)
+{
+    (void)anew;
+    ((derived *)base)->rows.known = false;
+    base->trouble.message[0] = 0;
+    *token = NULL;
+    return SINK_OK;
+}
+
+/* Of which table rows wait; 0: of none, -1: the store's trouble. One that is being filled is left
+ * to who fills it. */
+static int64_t
+waiting(const sink_source *from)
+{
+    newt_result *found = rows_ask(from,
+                                  "SELECT d.number::bigint FROM newt_derived d WHERE d.stage = "
+                                  "'full' AND EXISTS (SELECT FROM newt_derived_pending q WHERE "
+                                  "q.derived = d.number) ORDER BY d.number LIMIT 1",
+                                  0, NULL);
+    if (!found)
+        return -1;
+    int64_t number = newt_result_size(found) > 0 ? newt_result_ref(found, 0).oid : 0;
+    newt_result_free(found);
+    return number;
+}
+
+static sink_status
+compute(derived *s, const sink_source *from, int64_t number)
+{
+    char text[2][24];
+    const char *params[] = {text[0], text[1]};
+    double begun = clock_now();
+    snprintf(text[0], sizeof text[0], "%" PRId64, number);
+    snprintf(text[1], sizeof text[1], "%" PRId64, s->step);
+    if (newt_feed_exec(from->feed, "SELECT newt_compute_derived($1::integer, $2::bigint)" ROWS_LAZY,
+                       2, params) != NEWT_OK)
+        return SINK_STORE;
+    fault_at(s->rows.base.fault, FAULT_WRITE);
+    if (newt_feed_commit(from->feed) != NEWT_OK)
+        return SINK_STORE;
+    double took = clock_now() - begun;
+    s->step = took * 1000 > STEP_MS ? s->step * 7 / 10 : s->step * 12 / 10;
+    s->step = s->step < LEAST ? LEAST : s->step > MOST ? MOST : s->step;
+    s->not_before = clock_now() + REST * took;
+    return SINK_OK;
+}
+
+static sink_status
+derived_idle(sink *base, const sink_source *from, newt_progress *done)
+{
+    derived *s = (derived *)base;
+    sink_status status = rows_know(&s->rows, from);
+    (void)done;
+    base->rest_ms = 0;
+    if (status == SINK_OK && clock_now() >= s->not_before) {
+        int64_t number = waiting(from);
+        if (number == 0)
+            return SINK_OK;
+        status = number < 0 ? SINK_STORE : compute(s, from, number);
+    }
+    if (status == SINK_OK)
+        base->rest_ms = 1 + (int64_t)((s->not_before - clock_now()) * 1000);
+    return status;
+}
+
+static void
+derived_close(sink *base)
+{
+    free(((derived *)base)->rows.oids);
+    free(base);
+}
+
+const sink_type derived_sink = {
+    .name = "derived",
+    .want = NEWT_FEED_OIDS | NEWT_FEED_EARLY, /* as for typed tables */
+    .open = derived_open,
+    .begin = derived_begin,
+    .apply = rows_apply,
+    .commit = rows_commit,
+    .idle = derived_idle,
+    .reopen = rows_reopen,
+    .close = derived_close,
+};
