@@ -25,10 +25,11 @@ objects(void)
     return getenv("NEWT_SOAK") ? 100000 : brief() ? 120 : 300;
 }
 
+/* Of two or three operations each. */
 static long
 transactions(void)
 {
-    return getenv("NEWT_SOAK") ? 100000 : brief() ? 100 : 400;
+    return getenv("NEWT_SOAK") ? 40000 : brief() ? 100 : 400;
 }
 
 static void
