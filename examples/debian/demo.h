@@ -29,6 +29,8 @@ struct dialect {
     const char *reviewed;         /* packages with the words $1 */
     struct question readable;     /* zoids of packages that a group may see */
     struct question held;         /* how many of them are held */
+    const char *visible;          /* how many uploads the principals $1, a JSON array, may see */
+    const char *derived;          /* makes the columns by which that is looked up */
     bool (*index)(struct demo *d);
     const struct question *questions;
     size_t n;
@@ -49,7 +51,11 @@ void demo_close(struct demo *d);
 bool demo_load(struct demo *d, struct index *x);
 bool demo_ask(struct demo *d);
 bool demo_change(struct demo *d);
+bool demo_folders(struct demo *d);
+bool demo_publish(struct demo *d);
 bool demo_follow(struct demo *d, struct index *x, const char *updater);
+/* Moves a folder, or lets somebody into it, or not: "move", "zlib-fix=stable". */
+bool demo_arrange(struct demo *d, const char *how, const char *what);
 
 /* Says what went wrong on the connection, or on the database. False, for `return`. */
 bool demo_failed(const struct demo *d, const newt_conn *c, const char *what);

@@ -93,6 +93,22 @@ static const struct question questions[] = {
      {NULL}},
 };
 
+/* nothing is kept: all is walked up for each question */
+static const char visible[] =
+    "WITH RECURSIVE up (upload, object, depth) AS (\n"
+    "    SELECT zoid, zoid, 0 FROM newt WHERE class_name = 'Upload'\n"
+    "    UNION ALL\n"
+    "    SELECT u.upload, o.state->'within'->>'$.\"::=>\"', u.depth + 1\n"
+    "      FROM up u JOIN newt o ON o.zoid = u.object WHERE u.depth < 100\n"
+    ")\n"
+    "SELECT count(*) AS uploads FROM (\n"
+    "    SELECT r.value->>'effect' AS effect,\n"
+    "           row_number() OVER (PARTITION BY u.upload\n"
+    "                              ORDER BY u.depth, r.value->>'effect' DESC) AS n\n"
+    "      FROM up u JOIN newt o ON o.zoid = u.object, json_each(o.state->'access') r\n"
+    "     WHERE r.value->>'who' IN (SELECT value FROM json_each($1)))\n"
+    " WHERE n = 1 AND effect = 'allow'";
+
 const struct dialect demo_sqlite = {
     .find = "SELECT zoid, state->>'name' AS name FROM newt\n"
             " WHERE class_name = 'Package' AND state->>'name' = $1 LIMIT 1",
@@ -122,6 +138,7 @@ const struct dialect demo_sqlite = {
                                                   "$1") "\n"
                                                         " GROUP BY 1 ORDER BY 1",
              .params = {"group:kernel"}},
+    .visible = visible,
     .index = make_indexes,
     .questions = questions,
     .n = sizeof questions / sizeof *questions,

@@ -22,6 +22,7 @@ struct settings {
     size_t n_files;
     size_t limit;
     bool sample;
+    const char *how, *what; /* to arrange a folder */
     unsigned parts;
     char home[512]; /* the directory of this program */
 };
@@ -33,8 +34,10 @@ enum {
     INDEX = 2,
     ASK = 4,
     CHANGE = 8,
-    FOLLOW = 16,
-    ALL = 31
+    FOLDERS = 16,
+    PUBLISH = 32,
+    FOLLOW = 64,
+    ALL = 127
 };
 
 static const struct {
@@ -46,6 +49,8 @@ static const struct {
     {"index", INDEX, "views and indexes for SQL; the next parts use them"},
     {"ask", ASK, "questions, in C and in SQL"},
     {"change", CHANGE, "changes, and who sees them"},
+    {"folders", FOLDERS, "folders with access lists, and uploads in them"},
+    {"publish", PUBLISH, "one of them is moved: who sees what, before and after"},
     {"follow", FOLLOW, "a second store, whose JSONB newt-updater writes"},
 };
 
@@ -69,6 +74,8 @@ help(void)
          "                        PGHOST and friends); or sqlite:FILE\n"
          "      --schema NAME     of the store (default: debian); `follow` uses NAME_async\n"
          "      --updater FILE    newt-updater (default: beside this program's directory)\n"
+         "      --move FOLDER=FOLDER  moves the first of the folders below the other, and that is\n"
+         "                        all; --allow FOLDER=WHO and --deny FOLDER=WHO likewise\n"
          "  -h, --help            show this help, then exit\n"
          "\n"
          "Killed at any moment and run again, it goes on where it stopped. NO_COLOR turns colours\n"
@@ -79,15 +86,21 @@ help(void)
 static int
 parse(struct settings *s, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"index", required_argument, NULL, 'i'},  {"sample", no_argument, NULL, 's'},
-        {"limit", required_argument, NULL, 'n'},  {"uri", required_argument, NULL, 'u'},
-        {"schema", required_argument, NULL, 'S'}, {"updater", required_argument, NULL, 'U'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"index", required_argument, NULL, 'i'},
+                                            {"sample", no_argument, NULL, 's'},
+                                            {"limit", required_argument, NULL, 'n'},
+                                            {"uri", required_argument, NULL, 'u'},
+                                            {"schema", required_argument, NULL, 'S'},
+                                            {"updater", required_argument, NULL, 'U'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"move", required_argument, NULL, 'F'},
+                                            {"allow", required_argument, NULL, 'F'},
+                                            {"deny", required_argument, NULL, 'F'},
+                                            {NULL, 0, NULL, 0}};
     char *end;
-    int o;
+    int o, at = 0;
 
-    while ((o = getopt_long(argc, argv, "i:sn:u:h", options, NULL)) != -1)
+    while ((o = getopt_long(argc, argv, "i:sn:u:h", options, &at)) != -1)
         switch (o) {
         case 'i':
             if (s->n_files == MOST_FILES) {
@@ -107,6 +120,10 @@ parse(struct settings *s, int argc, char **argv)
         case 'u': s->uri = optarg; break;
         case 'S': s->schema = optarg; break;
         case 'U': s->updater = optarg; break;
+        case 'F':
+            s->how = options[at].name;
+            s->what = optarg;
+            break;
         case 'h': help(); return 0;
         default: fputs("Try \"debian --help\".\n", stderr); return 2;
         }
@@ -121,7 +138,11 @@ parse(struct settings *s, int argc, char **argv)
         }
         s->parts |= parts[i].bit;
     }
-    if (!s->parts)
+    if (s->how && s->parts) {
+        fprintf(stderr, "demo: --%s goes with no part\n", s->how);
+        return 2;
+    }
+    if (!s->parts && !s->how)
         s->parts = ALL;
     return -1;
 }
@@ -285,7 +306,8 @@ run(struct demo *d, const struct settings *s, struct index *x)
     if (!demo_open(d, false) || (s->parts & LOAD && !demo_load(d, x)))
         return false;
     if ((s->parts & INDEX && !d->dialect->index(d)) || (s->parts & ASK && !demo_ask(d)) ||
-        (s->parts & CHANGE && !demo_change(d)))
+        (s->parts & CHANGE && !demo_change(d)) || (s->parts & FOLDERS && !demo_folders(d)) ||
+        (s->parts & PUBLISH && !demo_publish(d)) || (s->how && !demo_arrange(d, s->how, s->what)))
         return false;
     if (s->parts & FOLLOW && d->dialect == &demo_sqlite) {
         say(&d->page,

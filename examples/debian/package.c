@@ -4,6 +4,8 @@
  */
 #include "package.h"
 
+#include "folder.h"
+
 const char *const priority_names[] = {"required", "important", "standard",
                                       "optional", "extra",     NULL};
 static const char *const relation_names[] = {"depends", "pre-depends", "recommends", NULL};
@@ -36,6 +38,11 @@ NEWT_CLASS(archive, "Archive", 1, NULL, NEWT_FIELD(struct archive, source),
            NEWT_FIELD(struct archive, unresolved), NEWT_REFS(struct archive, sections, section),
            NEWT_REF(struct archive, maintainers, newt_map), NEWT_FIELD(struct archive, loaded));
 
-/* relation is embedded, newt_map is Newt's own: neither is listed. */
-const newt_class *const demo_classes[] = {&archive_class, &section_class, &package_class,
-                                          &maintainer_class, NULL};
+/* relation and rule are embedded, newt_map is Newt's own: they are not listed. */
+const newt_class *const demo_classes[] = {&archive_class,
+                                          &section_class,
+                                          &package_class,
+                                          &maintainer_class,
+                                          &folder_class,
+                                          &upload_class,
+                                          NULL};

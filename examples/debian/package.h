@@ -63,7 +63,8 @@ struct package {
     /*
      * Who may see it: principals. Copied from the section when the package is loaded, so that an
      * index over packages looks at the package alone. An index on "my section's list" could not be
-     * trusted: PostgreSQL would not know that it changes when the section does.
+     * trusted: PostgreSQL would not know that it changes when the section does. (A derived column
+     * knows: folder.h has lists that are not copied.)
      */
     NEWT_ARRAY(newt_text) acl;
     /* What the people who run the machine decide; not in the index. */

@@ -594,6 +594,18 @@ const struct dialect demo_postgresql = {
                     "p.section_id\n"
                     " WHERE readers && $1::text[] GROUP BY s.name ORDER BY 1",
              .params = {"{group:kernel}"}},
+    .visible =
+        "SELECT count(*) AS uploads FROM desk WHERE class_name = 'Upload' AND\n"
+        " view = ANY (newt.principal_sets(current_schema(),\n"
+        "                                 ARRAY(SELECT jsonb_array_elements_text($1::jsonb))))",
+    .derived =
+        "CALL newt.create_derived(current_schema(), 'desk', '{Folder,Upload}', '[\n"
+        "  {\"name\": \"title\", \"value\": \"title\", \"type\": \"text\"},\n"
+        "  {\"name\": \"maintainer\", \"value\": \"package->maintainer->name\", \"type\": "
+        "\"text\"},\n"
+        "  {\"name\": \"uploads\", \"count\": \"\", \"of\": \"Upload\", \"by\": \"within\"},\n"
+        "  {\"name\": \"view\", \"access\": {\"entries\": \"access\", \"principal\": \"who\"}}]',\n"
+        " 'within')",
     .index = make_indexes,
     .questions = questions,
     .n = sizeof questions / sizeof *questions,

@@ -15,6 +15,9 @@ has 'so does one that had the old state' "$out" '^  C, old state in its cache +[
 has 'so does SQL' "$out" '^  SQL +[0-9.]+ ms +yes'
 has 'a conflict is told' "$out" 'NEWT_ECONFLICT'
 has 'and retried' "$out" '2 attempts'
+has 'folders have access lists' "$out" '^  security +archive +0  \+team:security -team:release$'
+has 'C and SQL agree on who may see what' "$out" '^  a visitor +126  126$'
+has 'who may see a folder that was moved' "$out" '^  a visitor +127  127$'
 has 'newt-updater makes the same' "$out" ' 0 of them other than'
 is 'no colours without a terminal' "$(grep -c $'\e' <<<"$out")" 0
 is 'no bar without a terminal' "$(grep -c $'\r' "$work/err")" 0
@@ -55,5 +58,6 @@ refused 'not deb822' 1 'line 1: not a field' --index "$work/field" load
 refused 'fields missing' 1 'needs Package, Version' --index "$work/short" load
 refused 'an empty index' 1 'no packages' --index "$work/empty" load
 refused 'random bytes' 1 '^demo: ' --index "$work/random" load
+refused 'a move and a part' 2 'move goes with no part' --move a=b load
 refused 'no server' 1 '/nonexistent' --sample load
 done_testing

@@ -16,8 +16,26 @@ has 'a new connection sees the change' "$out" '^  C, a new connection +[0-9.]+ m
 has 'so does SQL' "$out" '^  SQL +[0-9.]+ ms +yes'
 has 'a conflict is told' "$out" 'NEWT_ECONFLICT'
 has 'and retried' "$out" '2 attempts'
+has 'C and SQL agree on who may see what' "$out" '^  a visitor +126  126$'
+has 'who may see a folder that was moved' "$out" '^  a visitor +127  127$'
 is 'nothing goes wrong on the side' "$(grep -vE '^demo: [a-z]+: [0-9,]+ of ' "$work/err")" ''
 ok 'no line is wider than a terminal' awk 'length($0) > 120 { print; bad = 1 } END { exit bad }' <<<"$out"
+
+# build/debian.newt is what the run has left
+arranged() { # REGEX OPTION...
+    local regex=$1
+    shift
+    has "$*" "$("$demo" -u sqlite:build/debian.newt "$@" 2>&1)" "$regex"
+}
+arranged '^  zlib-fix is in security now$' --move zlib-fix=security
+arranged '^demo: "security" would be in itself$' --move security=zlib-fix
+arranged '^demo: "security" would be in itself$' --move security=security
+arranged '^demo: there is no folder "nowhere"$' --move zlib-fix=nowhere
+arranged '^demo: --deny needs FOLDER=' --deny libs
+arranged '^  libs allows mirrors now$' --allow libs=mirrors
+arranged '^  libs denies mirrors now$' --deny libs=mirrors
+arranged '^  a visitor +127  127$' publish
+has 'no folders yet' "$("$demo" -u "sqlite:$work/none.newt" --move a=b 2>&1)" '^demo: there is no folder "'
 
 rows() { # CLASS: how many objects
     sqlite3 "$file" "SELECT count(*) FROM newt WHERE class_name = '$1'" 2>/dev/null || echo 0
