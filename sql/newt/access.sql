@@ -157,3 +157,39 @@ BEGIN
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.can(text, text, text[], bigint, bigint) IS 'the objects that somebody with these principals may see, by their zoid: at most so many, after one';
+
+-- What newt.can() goes by, entry by entry: those of the object, then those above it, from the same rows. Above the object at
+-- which a loop is cut is none: its parent_id is negative.
+CREATE FUNCTION newt.why(store text, name text, object bigint, principals text[] DEFAULT NULL)
+    RETURNS TABLE (n bigint, depth integer, zoid bigint, class_name text, entry text, decides boolean)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+    AS $newt_body$
+DECLARE
+    where_is record;
+BEGIN
+    SELECT * INTO where_is FROM newt.access_column(store, name);
+    RETURN QUERY EXECUTE format($sql$
+        WITH RECURSIVE up AS (
+            SELECT 0 AS depth, t.zoid, t.class_name, %2$s AS parent_id, s.entries
+              FROM %1$s t JOIN %3$I.newt_principal_set s ON s.id = t.%4$I WHERE t.zoid = $1
+            UNION ALL
+            SELECT u.depth + 1, t.zoid, t.class_name, %2$s, s.entries
+              FROM up u JOIN %1$s t ON t.zoid = u.parent_id JOIN %3$I.newt_principal_set s ON s.id = t.%4$I
+             WHERE u.entries[cardinality(u.entries)] IS DISTINCT FROM '!'
+        ), listed AS (
+            SELECT u.depth, u.zoid, u.class_name, e.entry, row_number() OVER (ORDER BY u.depth, e.n) AS n
+              FROM up u LEFT JOIN LATERAL unnest(u.entries) WITH ORDINALITY e (entry, n) ON true
+        ), first AS ( -- of more entries than a list has, those behind its end allow nothing
+            SELECT min(l.n) AS n FROM listed l WHERE substr(l.entry, 2) = ANY ($2)
+        )
+        SELECT l.n, l.depth, l.zoid, l.class_name, l.entry,
+               CASE WHEN $2 IS NOT NULL THEN l.n IS NOT DISTINCT FROM f.n
+                     AND (l.entry LIKE '-%%' OR l.entry IN (SELECT unnest(s.entries) FROM %1$s t JOIN %3$I.newt_principal_set s ON s.id = t.%5$I WHERE t.zoid = $1)) END
+          FROM listed l, first f ORDER BY l.n$sql$,
+        where_is.relation, CASE WHEN where_is.parent IS NULL THEN 'NULL::bigint' ELSE 't.parent_id' END, store, where_is.column_name || '_own', where_is.column_name)
+        USING object, principals;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.why(text, text, bigint, text[]) IS 'the entries of an object and of those above it, in the order in which they are looked at, and which decides for these principals';

@@ -228,6 +228,7 @@ INSERT INTO want VALUES
     ('access_column(text,text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('principal_sets(text,text[])', 'bigint[]', 's', true, 's', false, 'plpgsql'),
     ('can(text,text,text[],bigint,bigint)', 'bigint', 's', false, 's', false, 'plpgsql'),
+    ('why(text,text,bigint,text[])', 'record', 's', false, 's', false, 'plpgsql'),
     ('path_keys(text)', 'text[]', 'i', true, 's', false, 'sql'),
     ('refs_at(jsonb,text)', 'bigint[]', 'i', true, 's', false, 'sql'),
     ('derived_types()', 'record', 'i', false, 's', false, 'sql'),
@@ -365,7 +366,8 @@ SELECT results_eq($$SELECT signature, prorows FROM have WHERE proretset ORDER BY
                            ('newt.tree_columns(jsonb)', 2::real),
                            ('newt.view_layout(text,text)', 50::real),
                            ('newt.views(text)', 20::real),
-                           ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real)$$, 'these functions return sets');
+                           ('newt.walk(text,bigint[],bigint,bigint,text[])', 1000::real),
+                           ('newt.why(text,text,bigint,text[])', 10::real)$$, 'these functions return sets');
 SELECT is_empty($$SELECT signature FROM have h WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = h.oid
                     AND d.deptype = 'e')$$, 'all belong to the extension');
 SELECT results_eq($$SELECT DISTINCT c.relkind::text FROM pg_depend d JOIN pg_class c ON c.oid = d.objid WHERE d.classid = 'pg_class'::regclass

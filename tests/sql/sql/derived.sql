@@ -64,6 +64,21 @@ SELECT * FROM seen;
 SELECT newt.can('d', 'view', '{all}');
 SELECT newt.can('d', 'view', '{all,bob}', 1);
 SELECT newt.can('d', 'view', '{all,bob}', 1, 2000);
+SELECT n, depth, zoid, entry, decides FROM newt.why('d', 'view', 2500, '{all,bob}');
+SELECT n, depth, zoid, entry, decides FROM newt.why('d', 'docs.view', 2000);
+-- a page with the principals of each list, and of nobody: what decides is what newt.can() says
+SELECT count(*), count(*) FILTER (WHERE w.allows) AS allowed,
+       count(*) FILTER (WHERE w.allows IS DISTINCT FROM (d.zoid IN (SELECT newt.can('d', 'view', p.principals)))) AS different
+  FROM d.docs d, (VALUES ('{all}'::text[]), ('{bob}'), ('{ann}'), ('{all,bob}'), ('{ann,bob}'), ('{}'), ('{x}')) p (principals),
+       LATERAL (SELECT coalesce(bool_or(y.entry LIKE '+%') FILTER (WHERE y.decides), false) AS allows FROM newt.why('d', 'view', d.zoid, p.principals) y) w;
+-- of more entries than a list has, the last allow nothing
+SELECT jsonb_build_object('readers', jsonb_agg('r' || lpad(i::text, 5, '0'))) AS wide FROM generate_series(1, 9999) i \gset
+CALL pg_temp.put(2002, 'Folder', :'wide');
+CALL pg_temp.put(2502, 'Doc', '{"title":"deep","parent":{"::=>":2002},"readers":["a","b"]}');
+SELECT p, newt.can('d', 'view', ARRAY[p]) AS may_see, (SELECT count(*) FROM newt.why('d', 'view', 2502, ARRAY[p]) y WHERE y.decides) AS decide
+  FROM (VALUES ('r09998'), ('r09999')) v (p);
+CALL pg_temp.del(2502);
+CALL pg_temp.del(2002);
 
 -- roles
 CREATE ROLE newt_test_report; CREATE ROLE newt_test_other; CREATE ROLE newt_test_reader;
