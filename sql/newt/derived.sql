@@ -354,6 +354,7 @@ DECLARE
     newt_frontier bigint[];
     newt_settled bigint[];
     newt_n bigint := 0;
+    newt_full bigint;
 BEGIN$sql$, store, d.number, tag);
         IF d.parent IS NOT NULL THEN
             -- A loop is cut at its oldest object, by the sign of parent_id: for as long as it is a loop, and no older one is in it.
@@ -437,10 +438,10 @@ $sql$, store, d.number,
             ), total AS (
                 SELECT c.n, sum(count(*)) OVER (ORDER BY c.n) AS children FROM child c GROUP BY c.n
             )
-            SELECT coalesce(array_agg(c.zoid) FILTER (WHERE t.children <= newt_at_most - newt_n), '{}'),
-                   newt_above[coalesce(min(c.n) FILTER (WHERE t.children > newt_at_most - newt_n), 201):]
-              INTO newt_todo, newt_above FROM child c JOIN total t ON t.n = c.n;
-            CONTINUE WHEN newt_todo = '{}' AND newt_above = '{}';
+            SELECT coalesce(array_agg(c.zoid) FILTER (WHERE t.children <= newt_at_most - newt_n), '{}'), min(c.n) FILTER (WHERE t.children > newt_at_most - newt_n)
+              INTO newt_todo, newt_full FROM child c JOIN total t ON t.n = c.n;
+            newt_above := newt_above[coalesce(newt_full, 201):];
+            CONTINUE WHEN newt_todo = '{}' AND newt_full IS NULL; -- nothing is below these: what is below the next?
         END IF;$sql$, d.relation) END);
     END IF;
 

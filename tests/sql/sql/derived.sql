@@ -79,6 +79,25 @@ SELECT p, newt.can('d', 'view', ARRAY[p]) AS may_see, (SELECT count(*) FROM newt
   FROM (VALUES ('r09998'), ('r09999')) v (p);
 CALL pg_temp.del(2502);
 CALL pg_temp.del(2002);
+-- many that have nothing below them, fewer than a commit may compute: none waits
+DO $$
+DECLARE many bigint[] := ARRAY(SELECT generate_series(3001, 3650));
+BEGIN
+    INSERT INTO d.object_state SELECT z, 90000, pg_temp.record('Folder', '{"parent":{"::=>":2000}}') FROM unnest(many) z;
+    CALL pg_temp.transact(many, '{}', 90000);
+END
+$$;
+CALL pg_temp.put(2000, 'Folder', '{"title":"top","parent":{"::=>":2001},"readers":["all","new"]}');
+SELECT waiting FROM newt.derived('d');
+SELECT count(*) FROM newt.can('d', 'view', '{new}') z WHERE z BETWEEN 3001 AND 3650;
+DO $$
+DECLARE many bigint[] := ARRAY(SELECT generate_series(3001, 3650));
+BEGIN
+    DELETE FROM d.object_state WHERE zoid = ANY (many);
+    CALL pg_temp.transact('{}', many, 90001);
+END
+$$;
+CALL pg_temp.put(2000, 'Folder', '{"title":"top","parent":{"::=>":2001},"readers":["all"]}');
 
 -- roles
 CREATE ROLE newt_test_report; CREATE ROLE newt_test_other; CREATE ROLE newt_test_reader;
