@@ -77,7 +77,7 @@ CREATE FUNCTION newt.allows(entries text[], principals text[]) RETURNS boolean
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 SELECT coalesce((SELECT u.entry LIKE '+%' FROM unnest(entries) WITH ORDINALITY u (entry, n)
-                  WHERE substr(u.entry, 2) = ANY (principals) ORDER BY u.n LIMIT 1), false)
+                  WHERE (substr(u.entry, 2) IN (SELECT p.name FROM unnest(principals) p (name))) IS TRUE ORDER BY u.n LIMIT 1), false) -- hashed: both may be long
 $newt_body$;
 COMMENT ON FUNCTION newt.allows(text[], text[]) IS 'whether a list of entries allows it to somebody who has these principals: the first entry about one of them decides';
 
@@ -102,10 +102,10 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.access_column(text, text) IS 'the table and the column in which a store has principals of this name';
 
--- Few of the lists deny anything; the others are decided by the index.
+-- Few of the lists deny anything; the others are decided by the index: to compare two long lists takes a minute.
 CREATE FUNCTION newt.principal_sets(store text, principals text[]) RETURNS bigint[]
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     AS $newt_body$
 DECLARE
     result bigint[];
@@ -134,6 +134,8 @@ BEGIN
     IF principals IS NULL OR array_position(principals, NULL) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'a principal must not be null',
             HINT = 'Without principals, {}, nothing may be seen.';
+    ELSIF cardinality(principals) > 10000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('%s principals are too many', cardinality(principals)), DETAIL = 'The limit is 10000.';
     END IF;
     sets := newt.principal_sets(store, principals);
     IF sets = '{}' OR at_most <= 0 THEN

@@ -238,9 +238,9 @@ BEGIN
                LEFT JOIN newt.derived_sources(columns) u ON u.class_of IS NOT DISTINCT FROM l.class_of AND u.class_by IS NOT DISTINCT FROM l.class_by AND u.via = l.via
               GROUP BY l.place, l.name, l.sort, l.data_type, l.is_array, l.config, l.rules ORDER BY l.place LOOP
         listed := listed || ', ' || CASE
-            WHEN c.sort = 'access' AND with_entries THEN format('newt.access_entries(b.document, %L::jsonb) AS %I', c.rules, c.name || '_own')
+            WHEN c.sort = 'access' AND with_entries THEN format('coalesce(newt.access_entries(b.document, %L::jsonb), ''{}'') AS %I', c.rules, c.name || '_own')
             -- most objects have none of their own, which is soon seen
-            WHEN c.sort = 'access' THEN format('CASE WHEN newt.principals(b.document, VARIADIC %L::text[]) = ''{}''%s THEN 0 ELSE %I.newt_principal_set(newt.access_entries(b.document, %L::jsonb)) END AS %I',
+            WHEN c.sort = 'access' THEN format('CASE WHEN newt.principals(b.document, VARIADIC %L::text[]) = ''{}''%s THEN 0 ELSE %I.newt_principal_set(coalesce(newt.access_entries(b.document, %L::jsonb), ''{}'')) END AS %I',
                 ARRAY(SELECT p.path FROM jsonb_array_elements_text(coalesce(c.rules->'allow', '[]') || coalesce(c.rules->'deny', '[]')) p (path)
                       UNION ALL SELECT string_agg(newt.path_key(k.key), '.' ORDER BY k.n) FROM jsonb_array_elements_text(c.rules->'entries') WITH ORDINALITY k (key, n) HAVING count(*) > 0),
                 CASE WHEN c.rules ? 'stop' THEN format(' AND coalesce(b.document #> %L IN (''false'', ''null''), true)', ARRAY(SELECT jsonb_array_elements_text(c.rules->'stop'))) ELSE '' END,

@@ -62,6 +62,8 @@ BEGIN
     ELSIF EXISTS (SELECT FROM unnest(principals) p WHERE octet_length(p) NOT BETWEEN 1 AND 1000) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'a principal must have 1 to 1000 bytes',
             DETAIL = 'Longer ones are left out of the lists of objects, also where these deny something.';
+    ELSIF cardinality(principals) > 10000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded', MESSAGE = format('%s principals are too many', cardinality(principals)), DETAIL = 'The limit is 10000.';
     END IF;
     EXECUTE format('SELECT * FROM %I.newt_claim_key k ORDER BY k.id DESC LIMIT 1', store) INTO k;
     IF k.id IS NULL THEN
@@ -159,7 +161,7 @@ END
 %2$s;
 CREATE OR REPLACE FUNCTION %1$I.newt_visible(role_name name) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED ROWS 200
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
     AS %2$s
 DECLARE
     mine text[] := %1$I.newt_principals(newt_visible.role_name);
