@@ -1,0 +1,174 @@
+-- reporter | cursors that are open when the role changes, WITH HOLD too | what was fetched stays; the next one sees as the role that reads it first
+SET ROLE newt_attack_report;
+BEGIN;
+DECLARE c CURSOR WITH HOLD FOR SELECT zoid FROM shop.pages ORDER BY zoid;
+DECLARE d CURSOR FOR SELECT zoid FROM shop.pages_documents ORDER BY zoid;
+FETCH 1 FROM d;
+COMMIT;
+SET ROLE newt_attack_other;
+FETCH ALL FROM c;
+SELECT zoid FROM shop.pages ORDER BY zoid;
+--> 10
+--> 10
+--> 11
+--> 12
+--> 13
+
+-- reporter | a plan that one role prepared, executed as another, generic and kept | it is that of who executes it
+SET plan_cache_mode = force_generic_plan;
+SET ROLE newt_attack_report;
+PREPARE p AS SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
+PREPARE d AS SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages_documents;
+PREPARE t AS SELECT array_agg(id ORDER BY id) FROM shop.page;
+EXECUTE p; EXECUTE d; EXECUTE t;
+SET ROLE newt_attack_other;
+EXECUTE p; EXECUTE d; EXECUTE t;
+SET ROLE newt_attack_report;
+EXECUTE p; EXECUTE d; EXECUTE t;
+--> {10,11}
+--> {10,11}
+--> {11}
+--> {12,13}
+--> {12,13}
+--> {12}
+--> {10,11}
+--> {10,11}
+--> {11}
+
+-- report | SET ROLE and SET SESSION AUTHORIZATION to roles that it is no member of | 42501
+SET ROLE newt_attack_other;
+SET ROLE newt_attack_owner;
+SET SESSION AUTHORIZATION newt_attack_other;
+SELECT set_config('role', 'newt_attack_other', false);
+GRANT newt_attack_other TO newt_attack_report;
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+
+-- narrow | a member with NOINHERIT, before and after SET ROLE | 42501 before; after it what the role may
+SELECT count(*) FROM shop.pages;
+SET ROLE newt_attack_report;
+SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
+SELECT newt.my_principals('shop');
+--> ERROR 42501
+--> {10,11}
+--> {staff}
+
+-- reporter | as a member of two, which inherits both | the principals of both
+SELECT newt.my_principals('shop');
+SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
+--> {board,staff}
+--> {10,11,12,13}
+
+-- report | asking for what another role has, or sees | 42501
+SELECT shop.newt_principals('newt_attack_other');
+SELECT shop.newt_visible('newt_attack_other');
+SELECT shop.newt_principals('newt_attack_owner');
+SELECT shop.newt_principals('no such role');
+SELECT shop.newt_principals(NULL);
+SELECT count(*) FROM shop.newt_visible(NULL);
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42704
+--> {}
+--> 0
+
+-- report | a view of its own over what it sees, and a function with its rights, read by nobody | 42501
+CREATE VIEW lent AS SELECT zoid, title FROM shop.pages;
+CREATE VIEW lent_documents AS SELECT zoid FROM shop.pages_documents;
+CREATE FUNCTION lent() RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT zoid FROM shop.pages';
+GRANT USAGE ON SCHEMA mine_report TO PUBLIC;
+GRANT SELECT ON lent, lent_documents TO PUBLIC;
+\connect - newt_attack_nobody
+SELECT * FROM mine_report.lent;
+SELECT * FROM mine_report.lent_documents;
+SELECT mine_report.lent();
+\connect - newt_attack_report
+DROP VIEW lent, lent_documents; DROP FUNCTION lent();
+REVOKE USAGE ON SCHEMA mine_report FROM PUBLIC;
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+
+-- owner | a role that is dropped and made again with the same name; a claim for the one before; a role that is renamed | nothing passes to the new one: no principals, 28000; a renamed one keeps its own
+-- changes
+\connect - :su
+CREATE ROLE newt_attack_again;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again'), newt.grant_principals('shop', 'newt_attack_again', 'board');
+SELECT newt.sign_claim('shop', 'newt_attack_again', '{board}') AS claim \gset
+DROP OWNED BY newt_attack_again;
+DROP ROLE newt_attack_again;
+CREATE ROLE newt_attack_again LOGIN;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+\connect - newt_attack_again
+SELECT newt.my_principals('shop'), (SELECT count(*) FROM shop.pages);
+SET newt.claim = :'claim';
+SELECT count(*) FROM shop.pages;
+\connect - :su
+SELECT newt.grant_principals('shop', 'newt_attack_again', 'staff');
+SELECT count(*) FROM shop.newt_role_principal WHERE role NOT IN (SELECT oid FROM pg_roles);
+SELECT newt.sign_claim('shop', 'newt_attack_again', '{board}') AS claim \gset
+ALTER ROLE newt_attack_again RENAME TO newt_attack_new;
+SET SESSION AUTHORIZATION newt_attack_new;
+SELECT newt.my_principals('shop');
+SET newt.claim = :'claim';
+SELECT count(*) FROM shop.pages;
+RESET SESSION AUTHORIZATION;
+RESET newt.claim;
+DROP OWNED BY newt_attack_new;
+DROP ROLE newt_attack_new;
+SELECT newt.grant_principals('shop', 'newt_attack_report', 'staff');
+--> |
+--> {}|0
+--> ERROR 28000
+--> 0
+--> {staff}
+--> ERROR 28000
+
+-- owner | newt.grant_visible for a role that sees more, or decides what it sees, itself or by a role that it can SET: a reader, pg_read_all_data, who writes principals | 55000
+-- changes
+\connect - :su
+CREATE ROLE newt_attack_again NOINHERIT;
+GRANT newt_attack_reader TO newt_attack_again;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+REVOKE newt_attack_reader FROM newt_attack_again;
+GRANT pg_read_all_data TO newt_attack_again;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+REVOKE pg_read_all_data FROM newt_attack_again;
+GRANT newt_attack_owner TO newt_attack_again;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+REVOKE newt_attack_owner FROM newt_attack_again;
+GRANT INSERT ON shop.newt_role_principal TO newt_attack_again;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+REVOKE ALL ON shop.newt_role_principal FROM newt_attack_again;
+GRANT UPDATE (view) ON shop.pages TO newt_attack_again;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+REVOKE ALL (view) ON shop.pages FROM newt_attack_again;
+ALTER ROLE newt_attack_again BYPASSRLS;
+SELECT newt.grant_visible('shop', 'view', 'newt_attack_again');
+DROP ROLE newt_attack_again;
+--> ERROR 55000
+--> ERROR 55000
+--> ERROR 55000
+--> ERROR 55000
+--> ERROR 55000
+--> ERROR 55000
+
+-- nobody | the store, its tables, views and functions, by name and by oid | 42501; nothing comes out of what takes an oid
+SELECT count(*) FROM shop.pages;
+SELECT count(*) FROM shop.pages_documents;
+SELECT shop.newt_visible('newt_attack_nobody');
+SELECT newt.my_principals('shop');
+SELECT newt.can('shop', 'view', '{board}');
+SELECT newt.project_new((SELECT c.oid FROM pg_class c WHERE c.relname = 'newt_projection' ORDER BY 1 LIMIT 1)::regclass, '{12}', '{}');
+SELECT newt.wait_for_writers((SELECT c.oid FROM pg_class c WHERE c.relname = 'pages')::regclass);
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+--> ERROR 42501
+--> (0,{12})
+--> ERROR 42501
