@@ -52,6 +52,7 @@ state() {
         SELECT 'o' || o::text FROM shop.object_state o UNION ALL SELECT 'p' || p::text FROM shop.newt_projection p
         UNION ALL SELECT 'd' || d::text FROM shop.pages d UNION ALL SELECT 't' || d::text FROM shop.page d
         UNION ALL SELECT 's' || s::text FROM shop.newt_principal_set s UNION ALL SELECT 'r' || r::text FROM shop.newt_role_principal r
+        UNION ALL SELECT 'x' || x::text FROM shop.newt_dependency x UNION ALL SELECT 'm' || m::text FROM shop.newt_principal_sum m
         UNION ALL SELECT 'k' || k::text FROM shop.newt_claim_key k UNION ALL SELECT 'c' || c::text FROM shop.newt_class c
         UNION ALL SELECT 'e' || e::text FROM shop.newt_derived e UNION ALL SELECT 'w' || w::text FROM shop.transaction w
         UNION ALL SELECT 'l' || c.relname || c.relacl::text || c.relrowsecurity FROM pg_class c WHERE c.relnamespace = 'shop'::regnamespace AND c.relacl IS NOT NULL
