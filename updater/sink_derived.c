@@ -28,6 +28,7 @@ static const rows_sql derived_sql = {
 
 typedef struct derived {
     rows rows;
+    int64_t number;    /* of the table whose turn was last */
     int64_t step;      /* rows of the next one */
     double not_before; /* it */
 } derived;
@@ -53,16 +54,20 @@ derived_begin(sink *base, bool anew, const char **token)
     return SINK_OK;
 }
 
-/* Of which table rows wait; 0: of none, -1: the store's trouble. One that is being filled is left
- * to who fills it. */
+/* Of which table rows wait, each in its turn; 0: of none, -1: the store's trouble. One that is
+ * being filled is left to who fills it. */
 static int64_t
-waiting(const sink_source *from)
+waiting(const derived *s, const sink_source *from)
 {
-    newt_result *found = rows_ask(from,
-                                  "SELECT d.number::bigint FROM newt_derived d WHERE d.stage = "
-                                  "'full' AND EXISTS (SELECT FROM newt_derived_pending q WHERE "
-                                  "q.derived = d.number) ORDER BY d.number LIMIT 1",
-                                  0, NULL);
+    char last[24];
+    const char *params[] = {last};
+    snprintf(last, sizeof last, "%" PRId64, s->number);
+    newt_result *found = rows_ask(
+        from,
+        "SELECT d.number::bigint FROM newt_derived d WHERE d.stage = 'full' AND EXISTS (SELECT "
+        "FROM newt_derived_pending q WHERE q.derived = d.number) ORDER BY d.number <= $1::bigint, "
+        "d.number LIMIT 1",
+        1, params);
     if (!found)
         return -1;
     int64_t number = newt_result_size(found) > 0 ? newt_result_ref(found, 0).oid : 0;
@@ -76,6 +81,7 @@ compute(derived *s, const sink_source *from, int64_t number)
     char text[2][24];
     const char *params[] = {text[0], text[1]};
     double begun = clock_now();
+    s->number = number;
     snprintf(text[0], sizeof text[0], "%" PRId64, number);
     snprintf(text[1], sizeof text[1], "%" PRId64, s->step);
     if (newt_feed_exec(from->feed, "SELECT newt_compute_derived($1::integer, $2::bigint)" ROWS_LAZY,
@@ -99,7 +105,7 @@ derived_idle(sink *base, const sink_source *from, newt_progress *done)
     (void)done;
     base->rest_ms = 0;
     if (status == SINK_OK && clock_now() >= s->not_before) {
-        int64_t number = waiting(from);
+        int64_t number = waiting(s, from);
         if (number == 0)
             return SINK_OK;
         status = number < 0 ? SINK_STORE : compute(s, from, number);
