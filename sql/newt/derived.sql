@@ -704,6 +704,7 @@ CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL
 DECLARE
     d record;
     upto bigint;
+    newest bigint;
     zoids bigint[];
     queued bigint;
     batch integer;
@@ -741,6 +742,7 @@ BEGIN
             EXECUTE pg_catalog.format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE name = $1', store) USING d.name;
         END IF;
         n := 0;
+        newest := NULL;
         queued := NULL;
         LOOP
             COMMIT;
@@ -754,12 +756,17 @@ BEGIN
             begun := clock_timestamp();
             took := NULL;
             IF d.stage = 'rows' THEN
+                -- What comes later is looked at by who commits it, or follows it: else there would be no end beside many that write.
+                IF newest IS NULL THEN
+                    EXECUTE format('SELECT greatest((SELECT max(o.zoid) FROM %1$I.object_state o), (SELECT max(t.zoid) FROM %2$s t), (SELECT max(x.source) FROM %1$I.newt_dependency x))',
+                                   store, d.relation) INTO newest;
+                END IF;
                 -- objects, and rows and references of what is none any more
-                EXECUTE format('WITH z AS MATERIALIZED (SELECT u.zoid FROM ((SELECT o.zoid FROM %1$I.object_state o WHERE o.zoid > $1 ORDER BY o.zoid LIMIT $2) '
-                               'UNION (SELECT t.zoid FROM %2$s t WHERE t.zoid > $1 ORDER BY t.zoid LIMIT $2)) u ORDER BY u.zoid LIMIT $2) '
+                EXECUTE format('WITH z AS MATERIALIZED (SELECT u.zoid FROM ((SELECT o.zoid FROM %1$I.object_state o WHERE o.zoid > $1 AND o.zoid <= $3 ORDER BY o.zoid LIMIT $2) '
+                               'UNION (SELECT t.zoid FROM %2$s t WHERE t.zoid > $1 AND t.zoid <= $3 ORDER BY t.zoid LIMIT $2)) u ORDER BY u.zoid LIMIT $2) '
                                'SELECT array_agg(a.zoid ORDER BY a.zoid) FROM (SELECT z.zoid FROM z UNION SELECT x.source FROM %1$I.newt_dependency x WHERE x.source > $1 '
-                               'AND x.source <= (SELECT CASE count(*) WHEN $2 THEN max(z.zoid) ELSE 9223372036854775807 END FROM z) AND x.derived = %3$s AND x.part > 0) a', store, d.relation, d.number)
-                    INTO zoids USING d.filled_to, batch;
+                               'AND x.source <= (SELECT CASE count(*) WHEN $2 THEN max(z.zoid) ELSE $3 END FROM z) AND x.derived = %3$s AND x.part > 0) a', store, d.relation, d.number)
+                    INTO zoids USING d.filled_to, batch, newest;
                 IF zoids IS NULL THEN
                     d.stage := CASE WHEN to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NULL THEN 'full' ELSE 'access' END;
                     EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
