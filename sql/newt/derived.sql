@@ -397,7 +397,7 @@ BEGIN$sql$, store, d.number, tag);
         END IF;
         newt_n := newt_n + cardinality(newt_frontier);
         INSERT INTO %1$I.newt_principal_sum (own, parent, total)
-            SELECT u.own, u.parent, %1$I.newt_principal_set(newt.inherit(o.entries, a.entries))
+            SELECT u.own, u.parent, %1$I.newt_principal_set(newt.inherit(o.entries, a.entries), true)
               FROM (%4$s) u
               JOIN %1$I.newt_principal_set o ON o.id = u.own JOIN %1$I.newt_principal_set a ON a.id = u.parent
              WHERE u.own <> 0 AND NOT EXISTS (SELECT FROM %1$I.newt_principal_sum s WHERE s.own = u.own AND s.parent = u.parent)
@@ -510,12 +510,14 @@ DECLARE
 BEGIN
     EXECUTE format($sql$
         SELECT string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'inline'),
-               string_agg(format(E'    LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE;\n%%s', c.relation, c.call), '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
+               -- all locks first: who waits for one has written no list of principals that another waits for
+               string_agg(format(E'    LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE;\n', c.relation), '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
+                   || string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
           FROM (SELECT d.number, d.mode, d.relation, format(E'    PERFORM %%I.newt_derive_%%s(newt_changed, %%s);\n', $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
         INTO calls, followed USING store;
     tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', store, calls, followed), 'UTF8')), 'hex') || '$';
     RETURN format($sql$
-CREATE OR REPLACE FUNCTION %1$I.newt_principal_set(entries text[]) RETURNS bigint
+CREATE OR REPLACE FUNCTION %1$I.newt_principal_set(entries text[], is_for_sum boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS %4$s
@@ -524,13 +526,18 @@ DECLARE
     newt_digest bytea;
     newt_id bigint;
 BEGIN
+    -- Lists and sums are all tables' and those of mode updater are not written under the commit lock: two that
+    -- write new ones would wait for each other, each for one that the other has written.
+    IF is_for_sum THEN
+        LOCK TABLE %1$I.newt_principal_set IN SHARE ROW EXCLUSIVE MODE;
+    END IF;
     IF newt_principal_set.entries = '{}' THEN
         RETURN 0;
     END IF;
     newt_digest := sha256(convert_to(to_jsonb(newt_principal_set.entries)::text, 'UTF8'));
     SELECT p.id INTO newt_id FROM %1$I.newt_principal_set p WHERE p.digest = newt_digest;
     IF newt_id IS NULL THEN
-        -- a follower that has just written it may not have committed: that is waited for
+        LOCK TABLE %1$I.newt_principal_set IN SHARE ROW EXCLUSIVE MODE;
         INSERT INTO %1$I.newt_principal_set AS p (digest, entries, allowed, denies)
             VALUES (newt_digest, newt_principal_set.entries, ARRAY(SELECT substr(e, 2) FROM unnest(newt_principal_set.entries) e WHERE e LIKE '+%%'),
                     EXISTS (SELECT FROM unnest(newt_principal_set.entries) e WHERE e NOT LIKE '+%%'))
@@ -542,7 +549,7 @@ BEGIN
     RETURN newt_id;
 END
 %4$s;
-REVOKE ALL ON FUNCTION %1$I.newt_principal_set(text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION %1$I.newt_principal_set(text[], boolean) FROM PUBLIC;
 INSERT INTO %1$I.newt_principal_set (id, digest, entries, allowed, denies) OVERRIDING SYSTEM VALUE
     VALUES (0, sha256('[]'), '{}', '{}', false) ON CONFLICT DO NOTHING;
 CREATE OR REPLACE FUNCTION %1$I.newt_keep_derived() RETURNS trigger
