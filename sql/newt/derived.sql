@@ -935,6 +935,8 @@ DECLARE
     p record;
 BEGIN
     PERFORM newt.derived_table(store, name);
+    -- the trigger may go; who commits has read this table before
+    EXECUTE format('LOCK TABLE %I.transaction IN ACCESS EXCLUSIVE MODE', store);
     EXECUTE format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
     EXECUTE format('DELETE FROM %I.newt_derived d WHERE d.name = $1 RETURNING d.*', store) INTO d USING name;
     EXECUTE newt.derived_trigger_sql(store);
