@@ -574,9 +574,18 @@ DECLARE
     newt_zoids bigint[];
     newt_after bigint[];
     newt_task text;
+    newt_lock text;
     newt_relation regclass;
 BEGIN
-    EXECUTE newt.derived_lock_sql(%1$L, newt_number);
+    newt_lock := newt.derived_lock_sql(%1$L, newt_number);
+    IF newt_lock IS NULL THEN
+        RETURN 0; -- it was dropped
+    END IF;
+    BEGIN
+        EXECUTE newt_lock;
+    EXCEPTION WHEN undefined_table THEN
+        RETURN 0; -- meanwhile
+    END;
     SELECT d.relation INTO newt_relation FROM %1$I.newt_derived d WHERE d.number = newt_number;
     FOREACH newt_task IN ARRAY '{row,own,below}'::text[] LOOP
         WITH q AS (
@@ -647,9 +656,19 @@ CREATE FUNCTION newt.follow_derived(store text, zoids bigint[]) RETURNS void
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 BEGIN
-    IF to_regprocedure(format('%I.newt_follow_derived(bigint[])', store)) IS NOT NULL THEN
-        EXECUTE format('SELECT %I.newt_follow_derived($1)', store) USING zoids;
-    END IF;
+    FOR attempt IN 1 .. 10 LOOP
+        IF to_regprocedure(format('%I.newt_follow_derived(bigint[])', store)) IS NULL THEN
+            RETURN;
+        END IF;
+        BEGIN
+            EXECUTE format('SELECT %I.newt_follow_derived($1)', store) USING zoids;
+            RETURN;
+        EXCEPTION WHEN undefined_table OR undefined_function THEN -- it was dropped while it was waited for
+            IF attempt = 10 THEN
+                RAISE;
+            END IF;
+        END;
+    END LOOP;
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.follow_derived(text, bigint[]) IS 'computes the rows that come from these objects, in the tables of derived columns that newt-updater keeps';

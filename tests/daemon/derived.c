@@ -144,6 +144,31 @@ test_followed(void **state)
     close_world(&w);
 }
 
+/* Tables come and go beside it. */
+static void
+test_dropped(void **state)
+{
+    (void)state;
+    world w;
+    updater u;
+    open_world(&w, "derived_dropped");
+    create(&w, "kept", "updater", 5);
+    updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w.conninfo, NULL);
+    wait_until(updater_says(&u, "following"));
+    forest_start(&w.f, -1);
+    for (int i = 0; i < (getenv("NEWT_SOAK") ? 50 : 4); i++) {
+        long until = atomic_load(&w.f.committed) + 10;
+        create(&w, "passing", i % 2 ? "inline" : "updater", 1000);
+        wait_until(atomic_load(&w.f.committed) >= until || atomic_load(&w.f.stop));
+        forest_do(&w.f, "SELECT newt.drop_derived('public', 'passing')");
+    }
+    forest_stop(&w.f);
+    updater_stop(&u);
+    drain(&w);
+    forest_check(&w.f, "kept");
+    close_world(&w);
+}
+
 /* What was changed and removed nobody can know. */
 static void
 test_lost(void **state)
@@ -246,9 +271,10 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),  cmocka_unit_test(test_followed),
-        cmocka_unit_test(test_lost),    cmocka_unit_test(test_role),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_no_extension),
+        cmocka_unit_test(test_killed),       cmocka_unit_test(test_followed),
+        cmocka_unit_test(test_dropped),      cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_role),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_no_extension),
     };
     seed = generate_seed();
     cmocka_set_message_output(CM_OUTPUT_TAP);
