@@ -1,5 +1,6 @@
 /*
- * extract.c - newt.text and newt.principals: the words and the readers of a document
+ * extract.c - newt.text, newt.principals and newt.refs_at: the words, the readers and the
+ * references of a document
  */
 #include "leaves.h"
 
@@ -7,8 +8,11 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 
+#include <errno.h>
+
 PG_FUNCTION_INFO_V1(newt_pg_text);
 PG_FUNCTION_INFO_V1(newt_pg_principals);
+PG_FUNCTION_INFO_V1(newt_pg_refs_at);
 
 enum {
     TEXT = 64 * 1024 * 1024, /* bytes of all strings together; twice what a document can have */
@@ -132,4 +136,62 @@ newt_pg_principals(PG_FUNCTION_ARGS)
         ereport(NOTICE, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                          errmsg("principals longer than %d bytes are left out", MAX_PRINCIPAL)));
     PG_RETURN_ARRAYTYPE_P(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* ---- references ------------------------------------------------------------------------------ */
+
+typedef struct oids {
+    int64 *items;
+    int n, cap;
+} oids;
+
+static void
+add_oid(void *arg, newt_pg_leaf_kind kind, const char *s, size_t n)
+{
+    oids *o = arg;
+    char *end;
+    long long oid;
+
+    if (kind != NEWT_PG_REF)
+        return;
+    errno = 0;
+    oid = strtoll(s, &end, 10);
+    if (errno || *end || oid <= 0)
+        return;
+    if (o->n == o->cap) {
+        o->cap *= 2;
+        o->items = repalloc_huge(o->items, (size_t)o->cap * sizeof *o->items);
+    }
+    o->items[o->n++] = oid;
+}
+
+static int
+compare_oids(const void *a, const void *b)
+{
+    int64 x = *(const int64 *)a, y = *(const int64 *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Unlike principals there may be any number of them: nothing is to be missed. */
+Datum
+newt_pg_refs_at(PG_FUNCTION_ARGS)
+{
+    Jsonb *document = PG_GETARG_JSONB_P(0);
+    Datum text = PG_GETARG_DATUM(1);
+    int n_paths, n = 0;
+    newt_pg_path *path = newt_pg_paths(construct_array(&text, 1, TEXTOID, -1, false, TYPALIGN_INT),
+                                       false, &n_paths);
+    oids o = {.cap = 8};
+    Datum *items;
+
+    o.items = palloc((size_t)o.cap * sizeof *o.items);
+    newt_pg_leaves(document, path, add_oid, &o);
+    qsort(o.items, (size_t)o.n, sizeof *o.items, compare_oids);
+    items = palloc_extended((size_t)o.n * sizeof *items + 1, MCXT_ALLOC_HUGE);
+    for (int i = 0; i < o.n; i++)
+        if (i == 0 || o.items[i] != o.items[i - 1])
+            items[n++] = Int64GetDatum(o.items[i]);
+    PG_RETURN_ARRAYTYPE_P(
+        construct_array(items, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }

@@ -16,14 +16,6 @@ SELECT CASE WHEN path = '' THEN '{}'::text[]
 $newt_body$;
 COMMENT ON FUNCTION newt.path_keys(text) IS 'the keys that a path leads along';
 
-CREATE FUNCTION newt.refs_at(document jsonb, path text) RETURNS bigint[]
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-SELECT ARRAY(SELECT substr(p.name, 5)::bigint FROM unnest(newt.principals(document, path)) p (name) WHERE p.name ~ '^::=>[0-9]{1,18}$')
-$newt_body$;
-COMMENT ON FUNCTION newt.refs_at(jsonb, text) IS 'the objects that a document refers to below a path, each once';
-
 CREATE FUNCTION newt.derived_types() RETURNS TABLE (data_type text, kind text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -292,9 +284,9 @@ BEGIN
     SELECT array_agg(l.name ORDER BY l.place) INTO accesses FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access';
     cols := 'class_name'::text || CASE WHEN d.parent IS NULL THEN '{}'::text[] ELSE '{parent_id}' END || cols;
 
-    affected := format($sql$SELECT z.zoid FROM unnest(newt_changed) z (zoid)
-         WHERE EXISTS (SELECT FROM %1$I.object_state o WHERE o.zoid = z.zoid AND newt.try_class_name(o.state) = ANY (%2$L::text[]))
-            OR EXISTS (SELECT FROM %3$s t WHERE t.zoid = z.zoid)
+    -- no EXISTS: a plan that hashes a table is made while that is small, and kept
+    affected := format($sql$SELECT o.zoid FROM unnest(newt_changed) z (zoid) JOIN %1$I.object_state o ON o.zoid = z.zoid WHERE newt.try_class_name(o.state) = ANY (%2$L::text[])
+        UNION SELECT t.zoid FROM unnest(newt_changed) z (zoid) JOIN %3$s t ON t.zoid = z.zoid
         UNION SELECT x.dependent FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s$sql$, store, classes, d.relation, d.number);
     FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL ORDER BY s.part LOOP
         parts := parts || format($sql$
@@ -347,7 +339,7 @@ BEGIN
         settle := format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint, newt_above bigint[] DEFAULT '{}') RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS %3$s
 #variable_conflict use_variable
 DECLARE
@@ -432,14 +424,10 @@ $sql$, store, d.number,
                 || CASE WHEN d.parent IS NULL THEN '' ELSE E'\n        newt_above := newt_above || newt_settled;' END, tag,
             -- the children of as many as there is room for; if there is none, or one has too many, these wait
             CASE WHEN d.parent IS NULL THEN '' ELSE format($sql$IF newt_todo = '{}' AND newt_above <> '{}' AND newt_n < newt_at_most THEN
-            WITH child AS MATERIALIZED (
-                SELECT a.n, c.zoid FROM unnest(newt_above[:200]) WITH ORDINALITY a (zoid, n), LATERAL (
-                    SELECT t.zoid FROM %s t WHERE t.parent_id = a.zoid LIMIT newt_at_most - newt_n + 1) c
-            ), total AS (
-                SELECT c.n, sum(count(*)) OVER (ORDER BY c.n) AS children FROM child c GROUP BY c.n
-            )
-            SELECT coalesce(array_agg(c.zoid) FILTER (WHERE t.children <= newt_at_most - newt_n), '{}'), min(c.n) FILTER (WHERE t.children > newt_at_most - newt_n)
-              INTO newt_todo, newt_full FROM child c JOIN total t ON t.n = c.n;
+            SELECT coalesce(array_agg(c.zoid) FILTER (WHERE c.children <= newt_at_most - newt_n), '{}'), min(c.n) FILTER (WHERE c.children > newt_at_most - newt_n)
+              INTO newt_todo, newt_full
+              FROM (SELECT a.n, c.zoid, count(*) OVER (ORDER BY a.n) AS children FROM unnest(newt_above[:200]) WITH ORDINALITY a (zoid, n), LATERAL (
+                        SELECT t.zoid FROM %s t WHERE t.parent_id = a.zoid LIMIT newt_at_most - newt_n + 1) c) c;
             newt_above := newt_above[coalesce(newt_full, 201):];
             CONTINUE WHEN newt_todo = '{}' AND newt_full IS NULL; -- nothing is below these: what is below the next?
         END IF;$sql$, d.relation) END);
@@ -448,7 +436,7 @@ $sql$, store, d.number,
     RETURN settle || format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_most bigint, newt_settles boolean DEFAULT true, newt_waited boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS %7$s
 #variable_conflict use_variable
 DECLARE
@@ -568,7 +556,7 @@ END
 REVOKE ALL ON FUNCTION %1$I.newt_keep_derived() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION %1$I.newt_compute_derived(newt_number integer, newt_at_most bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
+    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS %4$s
 DECLARE
     newt_zoids bigint[];

@@ -26,3 +26,8 @@ CREATE FUNCTION newt.principals(document jsonb, VARIADIC paths text[]) RETURNS t
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 50
     AS 'MODULE_PATHNAME', 'newt_pg_principals';
 COMMENT ON FUNCTION newt.principals(jsonb, text[]) IS 'strings, numbers and references below the paths, each once, in bytewise order';
+
+CREATE FUNCTION newt.refs_at(document jsonb, path text) RETURNS bigint[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'newt_pg_refs_at';
+COMMENT ON FUNCTION newt.refs_at(jsonb, text) IS 'the objects that a document refers to below a path, each once, rising';

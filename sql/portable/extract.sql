@@ -299,3 +299,11 @@ BEGIN
     RETURN coalesce(found[1:most], '{}');
 END
 $newt_body$;
+
+CREATE FUNCTION newt.refs_at(document jsonb, path text) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT coalesce(array_agg(DISTINCT l.leaf::bigint ORDER BY l.leaf::bigint), '{}') FROM newt.leaves(document, newt.parse_path(path)) l
+ WHERE l.kind = 'reference' AND l.leaf ~ '^[0-9]{1,18}$'
+$newt_body$;

@@ -230,7 +230,7 @@ INSERT INTO want VALUES
     ('can(text,text,text[],bigint,bigint)', 'bigint', 's', false, 's', false, 'plpgsql'),
     ('why(text,text,bigint,text[])', 'record', 's', false, 's', false, 'plpgsql'),
     ('path_keys(text)', 'text[]', 'i', true, 's', false, 'sql'),
-    ('refs_at(jsonb,text)', 'bigint[]', 'i', true, 's', false, 'sql'),
+    ('refs_at(jsonb,text)', 'bigint[]', 'i', true, 's', false, 'c'),
     ('derived_types()', 'record', 'i', false, 's', false, 'sql'),
     ('derived_layout(jsonb)', 'record', 'i', false, 's', false, 'plpgsql'),
     ('document_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
