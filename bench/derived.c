@@ -259,10 +259,10 @@ write_until(const char *name, const char *file)
 
     open_side(&s, name);
     for (; i < WARM_UP; i++)
-        rename_person(&s, i);
+        rename_person(&s, i + first_revision());
     began = now();
     for (; access(file, F_OK) == 0; i++)
-        rename_person(&s, i);
+        rename_person(&s, i + first_revision());
     report("derived_beside", (double)(i - WARM_UP) / (now() - began), "tx/s");
     close_side(&s);
 }

@@ -105,7 +105,7 @@ COMMENT ON FUNCTION newt.access_column(text, text) IS 'the table and the column 
 -- Few of the lists deny anything; the others are decided by the index: to compare two long lists takes a minute.
 CREATE FUNCTION newt.principal_sets(store text, principals text[]) RETURNS bigint[]
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
     AS $newt_body$
 DECLARE
     result bigint[];

@@ -161,7 +161,7 @@ END
 %2$s;
 CREATE OR REPLACE FUNCTION %1$I.newt_visible(role_name name) RETURNS SETOF bigint
     LANGUAGE plpgsql STABLE SECURITY DEFINER PARALLEL RESTRICTED ROWS 200
-    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+    SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off -- what is off is counted as very dear
     AS %2$s
 DECLARE
     mine text[] := %1$I.newt_principals(newt_visible.role_name);
