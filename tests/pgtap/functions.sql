@@ -300,6 +300,7 @@ SELECT set_eq($$SELECT signature FROM have WHERE proconfig @> ARRAY['jit=off']$$
     'newt.object(text,bigint,bigint)',
     'newt.paths(text,text,integer)',
     'newt.plan_of(text,text)',
+    'newt.principal_sets(text,text[])',
     'newt.reachable(text,bigint,bigint,bigint)',
     'newt.referrers(text,bigint,bigint)',
     'newt.rejects_report(text)',
