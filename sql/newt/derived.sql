@@ -165,9 +165,9 @@ $newt_body$;
 COMMENT ON FUNCTION newt.derived_sources(jsonb) IS 'the ways that lead from an object to the other ones that its derived columns come from';
 
 -- A query with the rows of some objects, those in $1, as they should be, and in "sources" whom they refer to on the way. Entries of
--- principals are numbers, or as they are.
+-- principals are numbers, or as they are. from_others: the columns alone that come from other objects as well.
 CREATE FUNCTION newt.derived_query(store text, number integer, class_names text[], parent text, columns jsonb, with_entries boolean DEFAULT false,
-                                   objects text DEFAULT 'unnest($1)') RETURNS text
+                                   objects text DEFAULT 'unnest($1)', from_others boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -229,6 +229,7 @@ BEGIN
                FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
                LEFT JOIN newt.derived_sources(columns) u ON u.class_of IS NOT DISTINCT FROM l.class_of AND u.class_by IS NOT DISTINCT FROM l.class_by AND u.via = l.via
               GROUP BY l.place, l.name, l.sort, l.data_type, l.is_array, l.config, l.rules ORDER BY l.place LOOP
+        CONTINUE WHEN from_others AND NOT c.others;
         listed := listed || ', ' || CASE
             WHEN c.sort = 'access' AND with_entries THEN format('coalesce(newt.access_entries(b.document, %L::jsonb), ''{}'') AS %I', c.rules, c.name || '_own')
             -- most objects have none of their own, which is soon seen
@@ -244,14 +245,15 @@ BEGIN
             WHEN c.sort = 'value' THEN format('%s AS %I', newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
             ELSE format('(SELECT %s FROM unnest(%s) v) AS %I', newt.aggregate_sql(c.sort, 'v', c.data_type), newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.name) END;
     END LOOP;
-    RETURN format(E'SELECT b.zoid, b.class_name%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
+    RETURN format(E'SELECT b.zoid%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
                   '         WHERE newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
-        CASE WHEN parent IS NULL THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
-        CASE WHEN refs = '' THEN '' ELSE format(', %s AS sources', refs) END,
+        CASE WHEN from_others THEN '' ELSE ', b.class_name' END
+            || CASE WHEN parent IS NULL OR from_others THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
+        CASE WHEN refs = '' OR from_others THEN '' ELSE format(', %s AS sources', refs) END,
         newt.document_sql(store, 'o'), objects, store, class_names, joined);
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean, text) IS 'the query that computes the rows of derived columns of the objects in $1';
+COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean, text, boolean) IS 'the query that computes the rows of derived columns of the objects in $1';
 
 -- The function of the store that keeps one table. It belongs to the store's owner: who writes objects
 -- need not be able to write derived columns, nor to read the records that they come from.
@@ -266,10 +268,11 @@ DECLARE
     has_refs boolean;
     parts text := '';
     affected text;
-    tables text;
     cols text[];
     p record;
     rows_sql text;
+    others text[];
+    others_sql text := '';
     accesses text[];
     settle text := '';
     tag text;
@@ -285,9 +288,11 @@ BEGIN
     cols := 'class_name'::text || CASE WHEN d.parent IS NULL THEN '{}'::text[] ELSE '{parent_id}' END || cols;
 
     -- no EXISTS: a plan that hashes a table is made while that is small, and kept
-    affected := format($sql$SELECT o.zoid FROM unnest(newt_changed) z (zoid) JOIN %1$I.object_state o ON o.zoid = z.zoid WHERE newt.try_class_name(o.state) = ANY (%2$L::text[])
-        UNION SELECT t.zoid FROM unnest(newt_changed) z (zoid) JOIN %3$s t ON t.zoid = z.zoid
-        UNION SELECT x.dependent FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s$sql$, store, classes, d.relation, d.number);
+    affected := format($sql$newt_own := ARRAY(
+        SELECT o.zoid FROM unnest(newt_changed) z (zoid) JOIN %1$I.object_state o ON o.zoid = z.zoid WHERE newt.try_class_name(o.state) = ANY (%2$L::text[])
+        UNION SELECT t.zoid FROM unnest(newt_changed) z (zoid) JOIN %3$s t ON t.zoid = z.zoid);
+        newt_affected := ARRAY(SELECT u.zoid FROM unnest(newt_own) u (zoid)
+        UNION SELECT x.dependent FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s);$sql$, store, classes, d.relation, d.number);
     FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL ORDER BY s.part LOOP
         parts := parts || format($sql$
     WITH now AS MATERIALIZED (
@@ -333,8 +338,33 @@ BEGIN
                   (SELECT string_agg(format('t.%1$I IS DISTINCT FROM n.%1$I', u.name), ' OR ')
                      FROM (SELECT a.name || '_own' FROM unnest(accesses) a (name) UNION ALL SELECT 'parent_id' WHERE d.parent IS NOT NULL) u (name))) END);
 
+    -- An object whose own record is as it was refers to the same ones, unless a way leads on through the one that has changed. Then
+    -- the columns that come from others are all that can have changed.
+    SELECT array_agg(quote_ident(c.name) ORDER BY c.place) INTO others
+      FROM (SELECT l.place, l.name FROM newt.derived_layout(d.columns) l GROUP BY l.place, l.name HAVING bool_or(l.class_of IS NOT NULL OR l.via <> '{}')) c;
+    IF others IS NOT NULL AND NOT EXISTS (SELECT FROM newt.derived_sources(d.columns) u WHERE cardinality(u.via) + (u.class_of IS NOT NULL)::integer > 1) THEN
+        others_sql := format($sql$
+    IF cardinality(newt_own) < cardinality(newt_affected) THEN
+        IF newt_own = '{}' THEN
+            newt_others := newt_affected;
+            newt_affected := '{}';
+        ELSE
+            newt_others := ARRAY(SELECT u.zoid FROM unnest(newt_affected) u (zoid) WHERE u.zoid NOT IN (SELECT o.zoid FROM unnest(newt_own) o (zoid)));
+            newt_affected := ARRAY(SELECT u.zoid FROM unnest(newt_affected) u (zoid) WHERE u.zoid IN (SELECT o.zoid FROM unnest(newt_own) o (zoid)));
+        END IF;
+        UPDATE %1$s t SET (%2$s) = ROW(%3$s) FROM (
+%5$s
+        ) n WHERE t.zoid = n.zoid AND (%4$s) IS DISTINCT FROM (%3$s);
+        IF newt_affected = '{}' THEN
+            RETURN;
+        END IF;
+    END IF;$sql$, d.relation, array_to_string(others, ', '), (SELECT string_agg('n.' || c, ', ' ORDER BY o) FROM unnest(others) WITH ORDINALITY x (c, o)),
+            (SELECT string_agg('t.' || c, ', ' ORDER BY o) FROM unnest(others) WITH ORDINALITY x (c, o)),
+            newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'unnest(newt_others)', from_others => true));
+    END IF;
+
     -- Whoever may register a class may name it: no name contains the digest of what it stands in, and so ends the text.
-    tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', d, affected, parts, rows_sql), 'UTF8')), 'hex') || '$';
+    tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', d, affected, parts, rows_sql, others_sql), 'UTF8')), 'hex') || '$';
     IF accesses IS NOT NULL THEN
         settle := format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint, newt_above bigint[] DEFAULT '{}') RETURNS void
@@ -440,13 +470,16 @@ CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_
     AS %7$s
 #variable_conflict use_variable
 DECLARE
+    newt_own bigint[];
     newt_affected bigint[];
+    newt_others bigint[];
     newt_todo bigint[];
 BEGIN
     IF newt_waited THEN -- what comes from these was found when they were changed
         newt_affected := newt_changed;
+        newt_own := newt_changed;
     ELSE
-        newt_affected := ARRAY(%3$s);%4$s
+        %3$s%4$s
     END IF;
     IF coalesce(newt_affected, '{}') = '{}' THEN
         RETURN;
@@ -455,7 +488,7 @@ BEGIN
             SELECT DISTINCT %2$s, u.zoid, 'row' FROM unnest(newt_affected[newt_at_most + 1:]) u (zoid) ON CONFLICT DO NOTHING;
         newt_affected := newt_affected[:newt_at_most];
     END IF;
-%6$s
+%8$s%6$s
     %5$s
 END
 %7$s;
@@ -465,7 +498,7 @@ $sql$, store, d.number, affected, parts,
         PERFORM %1$I.newt_settle_%2$s(newt_todo, newt_at_most%3$s);
     END IF;$sql$, store, d.number, CASE WHEN d.parent IS NULL THEN '' -- below those that are gone
             ELSE format(', ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE NOT EXISTS (SELECT FROM %s t WHERE t.zoid = u.zoid))', d.relation) END) END,
-        rows_sql, tag);
+        rows_sql, tag, others_sql);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_function_sql(text, text) IS 'the SQL of the functions that keep a table of derived columns';
@@ -805,7 +838,7 @@ BEGIN
                 EXECUTE 'SELECT array_agg(q.zoid), max(q.n) FROM (SELECT q.zoid, q.n FROM pg_temp.newt_derived_queue q WHERE q.n > $1 ORDER BY q.n LIMIT $2) q' INTO zoids, upto USING queued, batch;
                 IF zoids IS NULL THEN
                     IF d.parent IS NOT NULL THEN -- a loop, and what hangs on it, has no top
-                        EXECUTE format('SELECT %2$I.newt_settle_%3$s(array_agg(t.zoid), 1000000000) FROM %1$s t WHERE t.zoid NOT IN (SELECT q.zoid FROM pg_temp.newt_derived_queue q) HAVING count(*) > 0', d.relation, store, d.number);
+                        EXECUTE format('SELECT %2$I.newt_settle_%3$s(array_agg(t.zoid), 1000000000) FROM %1$s t WHERE NOT EXISTS (SELECT FROM pg_temp.newt_derived_queue q WHERE q.zoid = t.zoid) HAVING count(*) > 0', d.relation, store, d.number);
                     END IF;
                     DROP TABLE pg_temp.newt_derived_queue;
                     d.stage := 'full';
@@ -1022,14 +1055,14 @@ BEGIN
                  ELSE format($sql$, above AS (
         SELECT e.zoid, e.parent_id FROM e WHERE e.parent_id IN (SELECT p.zoid FROM e p)
     ), reached (zoid) AS (
-        SELECT e.zoid FROM e WHERE e.zoid NOT IN (SELECT a.zoid FROM above a) UNION ALL SELECT a.zoid FROM reached r JOIN above a ON a.parent_id = r.zoid
+        SELECT e.zoid FROM e WHERE NOT EXISTS (SELECT FROM above a WHERE a.zoid = e.zoid) UNION ALL SELECT a.zoid FROM reached r JOIN above a ON a.parent_id = r.zoid
     ), up (start, zoid) AS (
-        SELECT a.zoid, a.parent_id FROM above a WHERE a.zoid NOT IN (SELECT r.zoid FROM reached r)
+        SELECT a.zoid, a.parent_id FROM above a WHERE NOT EXISTS (SELECT FROM reached r WHERE r.zoid = a.zoid)
         UNION SELECT u.start, a.parent_id FROM up u JOIN above a ON a.zoid = u.zoid WHERE u.zoid <> u.start
     ), cut AS MATERIALIZED (
         SELECT DISTINCT min(u.zoid) AS zoid FROM up u WHERE u.start IN (SELECT l.start FROM up l WHERE l.zoid = l.start) GROUP BY u.start
     ), f AS (
-        SELECT e.zoid, e.zoid IN (SELECT c.zoid FROM cut c) AS is_cut%1$s FROM e WHERE e.zoid NOT IN (SELECT a.zoid FROM above a) OR e.zoid IN (SELECT c.zoid FROM cut c)
+        SELECT e.zoid, e.zoid IN (SELECT c.zoid FROM cut c) AS is_cut%1$s FROM e LEFT JOIN above a ON a.zoid = e.zoid WHERE a.zoid IS NULL OR e.zoid IN (SELECT c.zoid FROM cut c)
         UNION ALL
         SELECT e.zoid, false%2$s FROM f JOIN e ON e.parent_id = f.zoid WHERE e.zoid NOT IN (SELECT c.zoid FROM cut c)
     )$sql$, (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access'),

@@ -236,7 +236,7 @@ INSERT INTO want VALUES
     ('document_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('aggregate_sql(text,text,text)', 'text', 'i', true, 's', false, 'sql'),
     ('derived_sources(jsonb)', 'record', 'i', false, 's', false, 'sql'),
-    ('derived_query(text,integer,text[],text,jsonb,boolean,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('derived_query(text,integer,text[],text,jsonb,boolean,text,boolean)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_function_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_lock_sql(text,integer)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_trigger_sql(text)', 'text', 's', false, 's', false, 'plpgsql'),
