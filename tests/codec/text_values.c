@@ -151,5 +151,6 @@ main(void)
     };
 
     lent = memory_env(&used);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
