@@ -6,12 +6,14 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include <errno.h>
 
 PG_FUNCTION_INFO_V1(newt_pg_text);
 PG_FUNCTION_INFO_V1(newt_pg_principals);
+PG_FUNCTION_INFO_V1(newt_pg_allows);
 PG_FUNCTION_INFO_V1(newt_pg_refs_at);
 
 enum {
@@ -136,6 +138,45 @@ newt_pg_principals(PG_FUNCTION_ARGS)
         ereport(NOTICE, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
                          errmsg("principals longer than %d bytes are left out", MAX_PRINCIPAL)));
     PG_RETURN_ARRAYTYPE_P(construct_array(items, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* The first entry about one of the principals decides. Both arrays may be long: the principals are
+ * sorted, and looked up. */
+Datum
+newt_pg_allows(PG_FUNCTION_ARGS)
+{
+    Datum *entries, *names;
+    bool *nulls;
+    int n_entries, n_names, n = 0;
+    principal *sorted;
+
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls,
+                      &n_names);
+    sorted = palloc((size_t)n_names * sizeof *sorted + 1);
+    for (int i = 0; i < n_names; i++)
+        if (!nulls[i])
+            sorted[n++] = (principal){VARDATA_ANY(DatumGetPointer(names[i])),
+                                      VARSIZE_ANY_EXHDR(DatumGetPointer(names[i]))};
+    qsort(sorted, (size_t)n, sizeof *sorted, compare_principals);
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false, TYPALIGN_INT, &entries, &nulls,
+                      &n_entries);
+    for (int i = 0; i < n_entries; i++) {
+        const char *s;
+        principal name;
+        size_t sign = 0;
+
+        if (nulls[i])
+            continue;
+        s = VARDATA_ANY(DatumGetPointer(entries[i]));
+        name.n = VARSIZE_ANY_EXHDR(DatumGetPointer(entries[i]));
+        if (name.n > 0)
+            sign = Min((size_t)pg_mblen(s), name.n);
+        name.s = s + sign;
+        name.n -= sign;
+        if (bsearch(&name, sorted, (size_t)n, sizeof *sorted, compare_principals))
+            PG_RETURN_BOOL(sign == 1 && *s == '+');
+    }
+    PG_RETURN_BOOL(false);
 }
 
 /* ---- references ------------------------------------------------------------------------------ */

@@ -307,3 +307,11 @@ CREATE FUNCTION newt.refs_at(document jsonb, path text) RETURNS bigint[]
 SELECT coalesce(array_agg(DISTINCT l.leaf::bigint ORDER BY l.leaf::bigint), '{}') FROM newt.leaves(document, newt.parse_path(path)) l
  WHERE l.kind = 'reference' AND l.leaf ~ '^[0-9]{1,18}$'
 $newt_body$;
+
+CREATE FUNCTION newt.allows(entries text[], principals text[]) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT coalesce((SELECT u.entry LIKE '+%' FROM unnest(entries) WITH ORDINALITY u (entry, n)
+                  WHERE (substr(u.entry, 2) IN (SELECT p.name FROM unnest(principals) p (name))) IS TRUE ORDER BY u.n LIMIT 1), false) -- hashed: both may be long
+$newt_body$;

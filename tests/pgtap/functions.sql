@@ -224,7 +224,7 @@ INSERT INTO want VALUES
     ('btree_get(text,bigint,jsonb)', 'jsonb', 's', true, 'r', false, 'c'),
     ('access_entries(jsonb,jsonb)', 'text[]', 'i', true, 's', false, 'plpgsql'),
     ('inherit(text[],text[])', 'text[]', 'i', true, 's', false, 'sql'),
-    ('allows(text[],text[])', 'boolean', 'i', true, 's', false, 'sql'),
+    ('allows(text[],text[])', 'boolean', 'i', true, 's', false, 'c'),
     ('access_column(text,text)', 'record', 's', false, 's', false, 'plpgsql'),
     ('principal_sets(text,text[])', 'bigint[]', 's', true, 's', false, 'plpgsql'),
     ('can(text,text,text[],bigint,bigint)', 'bigint', 's', false, 's', false, 'plpgsql'),
