@@ -87,8 +87,8 @@ DECLARE
 BEGIN
     PERFORM newt.check_store(store);
     EXECUTE format($sql$
-        SELECT count(*) OVER (), d.relation, l.name, d.parent FROM %I.newt_derived d, newt.derived_layout(d.columns) l
-         WHERE l.sort = 'access' AND $1 IN (l.name, d.name || '.' || l.name) LIMIT 1$sql$, store) INTO n, relation, column_name, parent USING name;
+        SELECT count(*) OVER (), d.relation, c.spec->>'name', d.parent FROM %I.newt_derived d, jsonb_array_elements(d.columns) c (spec)
+         WHERE c.spec ? 'access' AND $1 IN (c.spec->>'name', d.name || '.' || (c.spec->>'name')) LIMIT 1$sql$, store) INTO n, relation, column_name, parent USING name;
     IF n IS NULL OR n > 1 THEN
         RAISE EXCEPTION USING ERRCODE = CASE WHEN n IS NULL THEN 'undefined_object' ELSE 'ambiguous_column' END,
             MESSAGE = format(CASE WHEN n IS NULL THEN 'there are no principals "%s" in store "%s"' ELSE 'several tables of store "%2$s" have principals "%1$s"' END, name, store),
