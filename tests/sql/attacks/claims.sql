@@ -38,7 +38,7 @@ SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
 --> {10,11,12,13}
 --> {10,11}
 
--- report | claims of another store, of another role, expired, of a key that is no more, with a key of another store's number | 28000
+-- report | claims of another store, of another role, expired, of a deleted key, with a key of another store's number | 28000
 \connect - newt_attack_owner
 SELECT newt.sign_claim('shop2', 'newt_attack_report', '{board}') AS elsewhere, newt.sign_claim('shop', 'newt_attack_other', '{board}') AS others,
        newt.sign_claim('shop', 'newt_attack_report', '{board}', '-1 s') AS late \gset

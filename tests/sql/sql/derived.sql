@@ -146,6 +146,49 @@ SELECT problem FROM newt.check_derived('d', 'later');
 SELECT newt.drop_derived('d', 'later');
 DROP VIEW seen;
 SELECT newt.drop_derived('d', 'docs');
+-- pages: of many lists, by the objects in their order, and by the beginnings of each list
+INSERT INTO d.object_state SELECT 5000 + i, 1, pg_temp.record('Doc', jsonb_build_object('title', 'd' || i, 'readers', jsonb_build_array(CASE WHEN i BETWEEN 200 AND 1500 THEN 'nobody' ELSE 'g' || i % 120 END)))
+  FROM generate_series(1, 2000) i;
+CALL newt.create_derived('d', 'many', '{Doc}', '[{"name": "view", "access": {"allow": "readers"}}]');
+CREATE FUNCTION pg_temp.pages(at_most bigint, principals text[]) RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    result bigint[] := '{}';
+    page bigint[];
+BEGIN
+    LOOP
+        page := ARRAY(SELECT newt.can('d', 'many.view', principals, at_most, coalesce(result[cardinality(result)], 0)));
+        EXIT WHEN page = '{}';
+        result := result || page;
+    END LOOP;
+    RETURN result;
+END
+$$;
+SELECT p.at_most, g.lists, cardinality(p.zoids), p.zoids = ARRAY(SELECT t.zoid FROM d.many t WHERE t.view IN (SELECT unnest(newt.principal_sets('d', g.principals))) ORDER BY 1) AS right
+  FROM (SELECT n AS lists, array_agg('g' || i) AS principals FROM (VALUES (3), (120)) l (n), generate_series(0, 119) i WHERE i < n GROUP BY n) g,
+       LATERAL (SELECT m AS at_most, pg_temp.pages(m, g.principals) AS zoids FROM (VALUES (1), (7), (50)) v (m)) p ORDER BY 2, 1;
+-- a transaction whose objects are in chunks
+INSERT INTO d.transaction_object (serial, n, written, removed) VALUES (990001, 1, '{5001}', '{5002}');
+DELETE FROM d.object_state WHERE zoid = 5002;
+UPDATE d.object_state SET state = pg_temp.record('Doc', '{"readers": ["zoe"]}') WHERE zoid = 5001;
+CALL pg_temp.transact(NULL, NULL, 990001);
+SELECT newt.can('d', 'many.view', '{zoe}'), (SELECT count(*) FROM newt.check_derived('d'));
+-- wrong arguments
+SELECT pg_temp.error_of($$SELECT newt.can('d', 'view', '{a}')$$), pg_temp.error_of($$SELECT newt.can('d', 'many.view', '{a,NULL}')$$), pg_temp.error_of($$SELECT newt.drop_derived('d', 'other')$$);
+\set VERBOSITY terse
+CALL newt.refresh_derived('d', share => 2);
+CALL newt.create_derived('d', 'newt_x', '{Doc}', '[{"name": "view", "access": {"allow": "readers"}}]');
+CALL newt.create_derived('d', 'many', '{Doc}', '[{"name": "view", "access": {"allow": "readers"}}]');
+CALL newt.create_derived('d', 'x', '{Other}', '[{"name": "view", "access": {"allow": "readers"}}]');
+CALL newt.create_derived('d', 'x', '{Doc}', '[{"name": "view", "access": {"deny": "readers"}}]');
+-- a table that somebody has dropped does not make commits fail
+DROP TABLE d.many;
+CALL pg_temp.put(5003, 'Doc', '{"readers": ["ann"]}');
+SELECT problem FROM newt.check_derived('d');
+CALL newt.refresh_derived('d');
+CALL newt.create_derived('d', 'many', '{Doc}', '[{"name": "view", "access": {"allow": "readers"}}]');
+SELECT newt.can('d', 'view', '{ann}') = 5003, (SELECT count(*) FROM newt.check_derived('d'));
+SELECT newt.drop_derived('d', 'many');
+SELECT newt.path_keys('a.b'), newt.path_keys(E'a\\.b.c\\\\'), newt.path_keys(E'a\\'), newt.path_keys('');
 SELECT count(*) FROM d.newt_dependency;
 \set VERBOSITY terse
 SET client_min_messages = warning;

@@ -1,0 +1,385 @@
+-- ---- derived columns: made, filled, followed, checked, dropped -------------------------------------
+
+-- What newt-updater calls. The store's function is there from the first declaration on: what was committed before that is
+-- seen by who fills the table.
+CREATE FUNCTION newt.follow_derived(store text, zoids bigint[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    FOR attempt IN 1 .. 10 LOOP
+        IF to_regprocedure(format('%I.newt_follow_derived(bigint[])', store)) IS NULL THEN
+            RETURN;
+        END IF;
+        BEGIN
+            EXECUTE format('SELECT %I.newt_follow_derived($1)', store) USING zoids;
+            RETURN;
+        EXCEPTION WHEN undefined_table OR undefined_function THEN -- it was dropped while it was waited for
+            IF attempt = 10 THEN
+                RAISE;
+            END IF;
+        END;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.follow_derived(text, bigint[]) IS 'computes the rows that come from these objects, in the tables of derived columns that newt-updater keeps';
+
+-- Also what is gone: rows, and objects that had referred to others.
+CREATE FUNCTION newt.copy_derived(store text, after bigint, upto bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    query text;
+    zoids bigint[];
+BEGIN
+    EXECUTE format($sql$
+        SELECT string_agg(format('SELECT t.zoid FROM %%s t WHERE t.zoid > $1 AND t.zoid <= $2 UNION '
+                                 'SELECT x.source FROM %%I.newt_dependency x WHERE x.source > $1 AND x.source <= $2 AND x.derived = %%s AND x.part > 0',
+                                 d.relation, $1, d.number), ' UNION ' ORDER BY d.number)
+          FROM %I.newt_derived d WHERE d.mode = 'updater'$sql$, store) INTO query USING store;
+    IF query IS NOT NULL THEN
+        EXECUTE format('SELECT array_agg(u.zoid) FROM (SELECT o.zoid FROM %I.object_state o WHERE o.zoid > $1 AND o.zoid <= $2 UNION %s) u', store, query)
+            INTO zoids USING after, upto;
+        PERFORM newt.follow_derived(store, zoids);
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.copy_derived(text, bigint, bigint) IS 'the same with all objects from after one zoid up to another; what is left of objects that are gone goes';
+
+-- Fills what is not full, and computes what waits. Each step holds the commit lock for some milliseconds, and then
+-- waits a multiple of that, so that those who commit beside it keep most of their time.
+CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.2)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    d record;
+    upto bigint;
+    newest bigint;
+    zoids bigint[];
+    queued bigint;
+    batch integer;
+    begun timestamptz;
+    took double precision;
+    told timestamptz;
+    n bigint;
+    done bigint;
+    rest bigint;
+BEGIN
+    PERFORM newt.check_no_block('newt.refresh_derived');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    batch := 200;
+    told := clock_timestamp();
+    PERFORM newt.check_store(store);
+    IF share IS NULL OR NOT share BETWEEN 0.01 AND 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = pg_catalog.format('invalid share %s of the time', share),
+            HINT = 'It is the part of the time in which commits may have to wait: from 0.01 to 1.';
+    END IF;
+    IF derived_name IS NOT NULL THEN
+        PERFORM newt.derived_table(store, derived_name);
+    END IF;
+    IF anew OR NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived') THEN
+        EXECUTE newt.derived_trigger_sql(store); -- DROP EXTENSION took it
+    END IF;
+    FOR d IN EXECUTE pg_catalog.format('SELECT d.* FROM %I.newt_derived d JOIN pg_class c ON c.oid = d.relation WHERE d.name = coalesce($1, d.name) ORDER BY d.number', store) USING derived_name LOOP
+        IF anew OR d.stage <> 'full' THEN
+            EXECUTE newt.derived_function_sql(store, d.name);
+        END IF;
+        IF anew THEN
+            d.stage := 'rows';
+            d.filled_to := 0;
+            EXECUTE pg_catalog.format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE name = $1', store) USING d.name;
+        END IF;
+        n := 0;
+        newest := NULL;
+        queued := NULL;
+        LOOP
+            COMMIT;
+            SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+            PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('jit', 'off', true);
+            IF took IS NOT NULL THEN
+                PERFORM pg_sleep(took * (1 / share - 1));
+                batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 THEN 0.7 ELSE 1.2 END)::integer));
+            END IF;
+            EXECUTE newt.derived_lock_sql(store, d.number);
+            begun := clock_timestamp();
+            took := NULL;
+            IF d.stage = 'rows' THEN
+                -- What comes later is looked at by who commits it, or follows it: else there would be no end beside many that write.
+                IF newest IS NULL THEN
+                    EXECUTE format('SELECT greatest((SELECT max(o.zoid) FROM %1$I.object_state o), (SELECT max(t.zoid) FROM %2$s t), (SELECT max(x.source) FROM %1$I.newt_dependency x))',
+                                   store, d.relation) INTO newest;
+                END IF;
+                -- objects, and rows and references of what is none any more
+                EXECUTE format('WITH z AS MATERIALIZED (SELECT u.zoid FROM ((SELECT o.zoid FROM %1$I.object_state o WHERE o.zoid > $1 AND o.zoid <= $3 ORDER BY o.zoid LIMIT $2) '
+                               'UNION (SELECT t.zoid FROM %2$s t WHERE t.zoid > $1 AND t.zoid <= $3 ORDER BY t.zoid LIMIT $2)) u ORDER BY u.zoid LIMIT $2) '
+                               'SELECT array_agg(a.zoid ORDER BY a.zoid) FROM (SELECT z.zoid FROM z UNION SELECT x.source FROM %1$I.newt_dependency x WHERE x.source > $1 '
+                               'AND x.source <= (SELECT CASE count(*) WHEN $2 THEN max(z.zoid) ELSE $3 END FROM z) AND x.derived = %3$s AND x.part > 0) a', store, d.relation, d.number)
+                    INTO zoids USING d.filled_to, batch, newest;
+                IF zoids IS NULL THEN
+                    d.stage := CASE WHEN to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NULL THEN 'full' ELSE 'access' END;
+                    EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
+                    EXECUTE format('ANALYZE %s, %I.newt_dependency, %2$I.newt_principal_set', d.relation, store);
+                    CONTINUE;
+                END IF;
+                EXECUTE format('SELECT %I.newt_derive_%s($1, 1000000000, false)', store, d.number) USING zoids;
+                d.filled_to := zoids[cardinality(zoids)];
+                EXECUTE format('UPDATE %I.newt_derived SET filled_to = $2 WHERE name = $1', store) USING d.name, d.filled_to;
+                n := n + cardinality(zoids);
+            ELSIF d.stage = 'access' THEN
+                -- from the top down, so that each row is computed once: the queue has the rows whose parent is done
+                IF queued IS NULL THEN
+                    IF to_regclass('pg_temp.newt_derived_queue') IS NOT NULL THEN -- of one that was interrupted
+                        DROP TABLE pg_temp.newt_derived_queue;
+                    END IF;
+                    CREATE TEMP TABLE newt_derived_queue (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, zoid bigint NOT NULL);
+                    EXECUTE format('INSERT INTO pg_temp.newt_derived_queue (zoid) SELECT t.zoid FROM %1$s t%2$s', d.relation,
+                        CASE WHEN d.parent IS NULL THEN '' ELSE format(' WHERE t.parent_id IS NULL OR t.parent_id < 0 OR NOT EXISTS (SELECT FROM %s p WHERE p.zoid = t.parent_id)', d.relation) END);
+                    queued := 0;
+                END IF;
+                EXECUTE 'SELECT array_agg(q.zoid), max(q.n) FROM (SELECT q.zoid, q.n FROM pg_temp.newt_derived_queue q WHERE q.n > $1 ORDER BY q.n LIMIT $2) q' INTO zoids, upto USING queued, batch;
+                IF zoids IS NULL THEN
+                    IF d.parent IS NOT NULL THEN -- a loop, and what hangs on it, has no top
+                        EXECUTE format('SELECT %2$I.newt_settle_%3$s(array_agg(t.zoid), 1000000000) FROM %1$s t WHERE NOT EXISTS (SELECT FROM pg_temp.newt_derived_queue q WHERE q.zoid = t.zoid) HAVING count(*) > 0', d.relation, store, d.number);
+                    END IF;
+                    DROP TABLE pg_temp.newt_derived_queue;
+                    d.stage := 'full';
+                    EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
+                    CONTINUE;
+                END IF;
+                EXECUTE format('SELECT %I.newt_settle_%s($1, NULL)', store, d.number) USING zoids;
+                IF d.parent IS NOT NULL THEN
+                    EXECUTE format('INSERT INTO pg_temp.newt_derived_queue (zoid) SELECT t.zoid FROM %s t WHERE t.parent_id = ANY ($1)', d.relation) USING zoids;
+                END IF;
+                queued := upto;
+                n := n + cardinality(zoids);
+            ELSE
+                EXECUTE format('SELECT %I.newt_compute_derived($1, $2)', store) INTO done USING d.number, batch;
+                EXIT WHEN done = 0;
+                n := n + done;
+            END IF;
+            took := extract(epoch FROM clock_timestamp() - begun);
+            IF clock_timestamp() > told + interval '10 s' THEN
+                told := clock_timestamp();
+                EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO rest USING d.number;
+                RAISE NOTICE 'derived columns %: % rows so far (%)', d.relation, n,
+                    CASE d.stage WHEN 'rows' THEN format('up to object %s', d.filled_to) WHEN 'access' THEN 'principals' ELSE format('%s wait', rest) END;
+            END IF;
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.refresh_derived(text, text, boolean, double precision) IS 'fills the tables of derived columns that are not full, and computes the rows that wait; anew: all rows';
+
+CREATE FUNCTION newt.derived_table(store text, name text) RETURNS regclass
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result regclass;
+BEGIN
+    PERFORM newt.check_store(store);
+    EXECUTE format('SELECT d.relation FROM %I.newt_derived d WHERE d.name = $1', store) INTO result USING name;
+    IF result IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+            MESSAGE = format('there are no derived columns "%s" in store "%s"', name, store),
+            HINT = format('SELECT name FROM newt.derived(%L) shows those that are; CALL newt.create_derived() makes some.', store);
+    END IF;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_table(text, text) IS 'the table of derived columns of this name; an error if there is none';
+
+CREATE PROCEDURE newt.create_derived(store text, derived_name text, class_names text[], columns jsonb, parent text DEFAULT NULL,
+                                     mode text DEFAULT 'inline', commit_limit integer DEFAULT 1000)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    wrong text;
+    owner name;
+    missing boolean;
+BEGIN
+    PERFORM newt.check_no_block('newt.create_derived');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM newt.check_store(store);
+    PERFORM newt.derived_layout(columns);
+    wrong := CASE WHEN coalesce(octet_length(derived_name), 0) NOT BETWEEN 1 AND 48 OR derived_name LIKE 'newt%' THEN format('invalid name "%s" of derived columns', derived_name)
+                  WHEN mode IS NULL OR mode NOT IN ('inline', 'updater') THEN format('unknown mode "%s"', mode)
+                  WHEN coalesce(commit_limit, 0) < 1 THEN format('invalid limit %s of rows that a commit computes', commit_limit)
+                  WHEN coalesce(cardinality(class_names), 0) = 0 THEN format('no class is named for the derived columns "%s"', derived_name) END;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = wrong,
+            HINT = 'A name has 1 to 48 bytes and does not begin with newt; there are the modes inline and updater; the limit is 1 or more.';
+    END IF;
+    PERFORM newt.check_class(store, c.name) FROM unnest(class_names) c (name);
+    IF to_regclass(format('%I.%I', store, derived_name)) IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+            MESSAGE = format('relation "%s" already exists in store "%s"', derived_name, store),
+            HINT = CASE WHEN to_regclass(format('%I.%I', store, derived_name)) IN (SELECT t.relation FROM newt.derived(store) t)
+                   THEN 'They are declared already: newt.drop_derived() drops them, CALL newt.refresh_derived() fills them.' ELSE 'Choose another name.' END;
+    END IF;
+    EXECUTE newt.derived_table_sql(store, derived_name, class_names, columns, parent);
+    EXECUTE format('SELECT newt.drop_derived($1, d.name) FROM %I.newt_derived d WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = d.relation)', store) USING store; -- of tables that were dropped
+    EXECUTE format('INSERT INTO %1$I.newt_derived (name, number, relation, class_names, parent, columns, mode, commit_limit) '
+                   'SELECT $1, coalesce((SELECT max(d.number) FROM %1$I.newt_derived d), 0) + 1, $2, $3, $4, $5, $6, $7', store)
+        USING derived_name, to_regclass(format('%I.%I', store, derived_name)), class_names, parent, columns, mode, commit_limit;
+    EXECUTE newt.derived_trigger_sql(store); -- newt_principal_set() first
+    EXECUTE newt.derived_function_sql(store, derived_name);
+    -- its functions run with the owner's rights: that is the store's
+    SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = to_regclass(format('%I.object_state', store));
+    FOR wrong IN SELECT format('ALTER TABLE %I.%I OWNER TO %I', store, derived_name, owner)
+                 UNION ALL SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, owner) FROM pg_proc p
+                            WHERE p.pronamespace = to_regnamespace(quote_ident(store)) AND pg_get_userbyid(p.proowner) <> owner
+                              AND (p.proname IN ('newt_keep_derived', 'newt_principal_set', 'newt_compute_derived', 'newt_follow_derived') OR p.proname ~ '^newt_(derive|settle)_[0-9]+$') LOOP
+        EXECUTE wrong;
+    END LOOP;
+    EXECUTE format('SELECT $1 = ''updater'' AND NOT EXISTS (SELECT FROM %I.newt_follower f WHERE f.kind = ''derived'')', store) INTO missing USING mode;
+    IF missing THEN
+        RAISE NOTICE USING
+            MESSAGE = format('the derived columns "%s" are kept by newt-updater, which has not run with --sink=derived yet', derived_name),
+            DETAIL = 'When it does it begins with all objects.';
+    END IF;
+    CALL newt.refresh_derived(store, derived_name, share => 1);
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.create_derived(text, text, text[], jsonb, text, text, integer) IS 'declares derived columns of the objects of some classes, makes their table and fills it, beside those who write';
+
+CREATE FUNCTION newt.derived(store text DEFAULT 'public')
+    RETURNS TABLE (name text, relation regclass, class_names text[], mode text, stage text, filled_to bigint, rows bigint, waiting bigint, waiting_since timestamptz, bytes bigint)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+BEGIN
+    PERFORM newt.check_store(store);
+    RETURN QUERY EXECUTE format($sql$
+        SELECT d.name, d.relation, d.class_names, d.mode, d.stage, CASE d.stage WHEN 'rows' THEN d.filled_to END, greatest(c.reltuples, 0)::bigint, coalesce(q.n, 0), q.since, pg_total_relation_size(c.oid)
+          FROM %1$I.newt_derived d JOIN pg_class c ON c.oid = d.relation
+          LEFT JOIN (SELECT q.derived, count(*) AS n, min(q.since) AS since FROM %1$I.newt_derived_pending q GROUP BY 1) q ON q.derived = d.number
+         ORDER BY d.name COLLATE "C"$sql$, store);
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived(text) IS 'the tables of derived columns: who keeps them, whether they are full, about how many rows they have, how many wait to be computed';
+
+CREATE FUNCTION newt.drop_derived(store text, name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    d record;
+    p record;
+BEGIN
+    PERFORM newt.derived_table(store, name);
+    -- the trigger may go; who commits has read this table before
+    EXECUTE format('LOCK TABLE %I.transaction IN ACCESS EXCLUSIVE MODE', store);
+    EXECUTE format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
+    EXECUTE format('DELETE FROM %I.newt_derived d WHERE d.name = $1 RETURNING d.*', store) INTO d USING name;
+    EXECUTE newt.derived_trigger_sql(store);
+    EXECUTE format('DELETE FROM %I.newt_dependency x WHERE x.derived = $1', store) USING d.number;
+    EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;
+    EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean, boolean)', store, d.number);
+    IF to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NOT NULL THEN
+        EXECUTE format('DROP FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[])', store, d.number);
+    END IF;
+    -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
+    FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement
+               FROM pg_depend x LEFT JOIN pg_policy y ON x.classid = 'pg_policy'::regclass AND y.oid = x.objid AND y.polname = 'newt_principals' AND y.polrelid <> d.relation
+               LEFT JOIN pg_rewrite v ON x.classid = 'pg_rewrite'::regclass AND v.oid = x.objid AND v.ev_class = to_regclass(format('%I.%I', store, newt.cut_name(d.name, '_documents')))
+              WHERE x.refclassid = 'pg_class'::regclass AND x.refobjid = d.relation AND (y.oid IS NOT NULL OR v.oid IS NOT NULL)
+              GROUP BY 1 LOOP
+        EXECUTE p.statement;
+    END LOOP;
+    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = d.relation) THEN
+        EXECUTE format('DROP TABLE %s', d.relation);
+    END IF;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.drop_derived(text, text) IS 'drops derived columns and their table';
+
+-- Everything is computed once more from the records alone: without the dependencies, and without the numbers of lists.
+CREATE FUNCTION newt.check_derived(store text, derived_name text DEFAULT NULL)
+    RETURNS TABLE (relation regclass, zoid bigint, problem text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
+    SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_custom_plan
+    SET jit = off
+    AS $newt_body$
+#variable_conflict use_column
+DECLARE
+    d record;
+    classes text[];
+    waiting bigint;
+    compared text;
+    accesses text;
+    expected text;
+    p record;
+BEGIN
+    PERFORM newt.check_store(store);
+    IF derived_name IS NOT NULL THEN
+        PERFORM newt.derived_table(store, derived_name);
+    END IF;
+    FOR d IN EXECUTE format('SELECT d.* FROM %I.newt_derived d WHERE d.name = coalesce($1, d.name) ORDER BY d.number', store) USING derived_name LOOP
+        IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = d.relation) THEN
+            RETURN QUERY SELECT d.relation, NULL::bigint, format('the table of "%s" was dropped: SELECT newt.drop_derived(%L, %L) forgets it', d.name, store, d.name);
+            CONTINUE;
+        END IF;
+        EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO waiting USING d.number;
+        IF waiting > 0 OR d.stage <> 'full' THEN
+            RETURN QUERY SELECT d.relation, NULL::bigint, CASE WHEN d.stage <> 'full' THEN 'it is not full: CALL newt.refresh_derived() goes on with it'
+                                                               ELSE format('%s rows wait to be computed: CALL newt.refresh_derived() does it', waiting) END;
+        END IF;
+        SELECT array_agg(DISTINCT n.name) INTO classes FROM unnest(d.class_names) c (name), unnest(newt.class_names(store, c.name)) n (name);
+        SELECT string_agg(format(E'            (%1$L, %2$s IS NOT DISTINCT FROM %3$s, (%3$s)::text, (%2$s)::text)', l.name,
+                   CASE l.sort WHEN 'access' THEN format('(SELECT s.entries FROM %I.newt_principal_set s WHERE s.id = t.%I)', store, l.name || '_own') ELSE format('t.%I', l.name) END,
+                   CASE l.sort WHEN 'access' THEN format('e.%I', l.name || '_own') ELSE format('e.%I', l.name) END), E',\n' ORDER BY l.place)
+                || coalesce((SELECT string_agg(format(E',\n            (%1$L, (SELECT s.entries FROM %2$I.newt_principal_set s WHERE s.id = t.%3$I) IS NOT DISTINCT FROM f.%3$I, f.%3$I::text, (SELECT s.entries FROM %2$I.newt_principal_set s WHERE s.id = t.%3$I)::text)',
+                        a.name, store, a.name), '' ORDER BY a.place) FROM newt.derived_layout(d.columns) a WHERE a.sort = 'access'), '')
+          INTO compared
+          FROM (SELECT DISTINCT l.place, l.name, l.sort FROM newt.derived_layout(d.columns) l) l;
+        accesses := (SELECT string_agg(format(', %I', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access');
+        expected := format($sql$
+    WITH RECURSIVE e AS MATERIALIZED (
+%1$s
+    )%2$s
+    SELECT %3$L::regclass, coalesce(e.zoid, t.zoid), CASE WHEN t.zoid IS NULL THEN 'its row is missing' WHEN e.zoid IS NULL THEN 'there is no such object'
+               ELSE format('%%s is %%s instead of %%s', v.name, left(coalesce(v.has, 'null'), 200), left(coalesce(v.should, 'null'), 200)) END
+      FROM e FULL JOIN %3$s t ON t.zoid = e.zoid%4$s
+      LEFT JOIN LATERAL (VALUES
+            ('class_name', t.class_name IS NOT DISTINCT FROM e.class_name, e.class_name, t.class_name),
+%5$s%6$s) v (name, is_right, should, has) ON t.zoid IS NOT NULL AND e.zoid IS NOT NULL
+     WHERE (t.zoid IS NULL OR e.zoid IS NULL OR NOT v.is_right)$sql$,
+            newt.derived_query(store, d.number, classes, d.parent, d.columns, true, format('(SELECT o.zoid FROM %I.object_state o)', store)),
+            CASE WHEN d.parent IS NULL THEN CASE WHEN accesses IS NULL THEN '' ELSE format(', f AS (SELECT e.zoid%s FROM e)',
+                    (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END
+                 ELSE format($sql$, above AS (
+        SELECT e.zoid, e.parent_id FROM e WHERE e.parent_id IN (SELECT p.zoid FROM e p)
+    ), reached (zoid) AS (
+        SELECT e.zoid FROM e WHERE NOT EXISTS (SELECT FROM above a WHERE a.zoid = e.zoid) UNION ALL SELECT a.zoid FROM reached r JOIN above a ON a.parent_id = r.zoid
+    ), up (start, zoid) AS (
+        SELECT a.zoid, a.parent_id FROM above a WHERE NOT EXISTS (SELECT FROM reached r WHERE r.zoid = a.zoid)
+        UNION SELECT u.start, a.parent_id FROM up u JOIN above a ON a.zoid = u.zoid WHERE u.zoid <> u.start
+    ), cut AS MATERIALIZED (
+        SELECT DISTINCT min(u.zoid) AS zoid FROM up u WHERE u.start IN (SELECT l.start FROM up l WHERE l.zoid = l.start) GROUP BY u.start
+    ), f AS (
+        SELECT e.zoid, e.zoid IN (SELECT c.zoid FROM cut c) AS is_cut%1$s FROM e LEFT JOIN above a ON a.zoid = e.zoid WHERE a.zoid IS NULL OR e.zoid IN (SELECT c.zoid FROM cut c)
+        UNION ALL
+        SELECT e.zoid, false%2$s FROM f JOIN e ON e.parent_id = f.zoid WHERE e.zoid NOT IN (SELECT c.zoid FROM cut c)
+    )$sql$, (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access'),
+            (SELECT string_agg(format(', CASE WHEN e.%1$I = ''{}'' THEN f.%2$I ELSE newt.inherit(e.%1$I, f.%2$I) END', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END,
+            d.relation, CASE WHEN d.parent IS NULL AND accesses IS NULL THEN '' ELSE ' LEFT JOIN f ON f.zoid = e.zoid' END,
+            compared, CASE WHEN d.parent IS NULL THEN '' ELSE E',\n            (''parent_id'', t.parent_id IS NOT DISTINCT FROM CASE WHEN f.is_cut THEN -e.parent_id ELSE e.parent_id END, CASE WHEN f.is_cut THEN -e.parent_id ELSE e.parent_id END::text, t.parent_id::text)' END);
+        RETURN QUERY EXECUTE expected;
+        FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL LOOP
+            RETURN QUERY EXECUTE format($sql$
+                SELECT $1::regclass, coalesce(x.dependent, w.dependent), format(CASE WHEN x.source IS NULL THEN 'object %%s refers to it, which is not known' ELSE 'object %%s does not refer to it' END, coalesce(x.source, w.source))
+                  FROM (SELECT DISTINCT o.zoid AS source, r.zoid AS dependent FROM %1$I.object_state o, unnest(newt.refs_at(%2$s, %3$L)) r (zoid) WHERE newt.try_class_name(o.state) = ANY (%4$L::text[])) w
+                  FULL JOIN (SELECT x.source, x.dependent FROM %1$I.newt_dependency x WHERE x.derived = %5$s AND x.part = %6$s) x ON x.source = w.source AND x.dependent = w.dependent
+                 WHERE x.source IS NULL OR w.source IS NULL$sql$, store, newt.document_sql(store, 'o'), p.class_by, newt.class_names(store, p.class_of), d.number, p.part) USING d.relation;
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.check_derived(text, text) IS 'compares derived columns with what the records say, computed from the beginning: a row for each problem';
