@@ -154,7 +154,7 @@ BEGIN
                                 where_is.relation, where_is.column_name) USING sets, at, at_most;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.can(text, text, text[], bigint, bigint) IS 'the objects that somebody with these principals may see, by their zoid: at most so many, after one';
+COMMENT ON FUNCTION newt.can(text, text, text[], bigint, bigint) IS 'the objects that somebody with these principals may see, in the order of their zoids: at most at_most, after a zoid';
 
 -- What newt.can() goes by, entry by entry: those of the object, then those above it, from the same rows. Above the object at
 -- which a loop is cut is none: its parent_id is negative.
@@ -179,7 +179,7 @@ BEGIN
         ), listed AS (
             SELECT u.depth, u.zoid, u.class_name, e.entry, row_number() OVER (ORDER BY u.depth, e.n) AS n
               FROM up u LEFT JOIN LATERAL unnest(u.entries) WITH ORDINALITY e (entry, n) ON true
-        ), first AS ( -- of more entries than a list has, those behind its end allow nothing
+        ), first AS ( -- of more entries than a list has, those after its end allow nothing
             SELECT min(l.n) AS n FROM listed l WHERE substr(l.entry, 2) = ANY ($2)
         )
         SELECT l.n, l.depth, l.zoid, l.class_name, l.entry,

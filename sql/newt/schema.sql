@@ -139,7 +139,7 @@ COMMENT ON FUNCTION newt.sample(text, text, integer, bigint) IS 'oids of at most
 CREATE FUNCTION newt.path_key(key text) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 2
     AS 'MODULE_PATHNAME', 'newt_pg_path_key';
-COMMENT ON FUNCTION newt.path_key(text) IS 'a key as it is written in a path: what has a meaning there stands behind a backslash';
+COMMENT ON FUNCTION newt.path_key(text) IS 'a key as it is written in a path: a backslash precedes characters that have a meaning there';
 
 CREATE FUNCTION newt.value_type(value jsonb) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5

@@ -27,7 +27,7 @@ CREATE FUNCTION newt.leaves(document jsonb, path text[], OUT kind text, OUT leaf
 DECLARE
     n integer := cardinality(path);
     todo jsonb[] := ARRAY[document];
-    places integer[] := ARRAY[0];       -- keys that are behind it
+    places integer[] := ARRAY[0];       -- how many keys of the path led there
     is_ref boolean[] := ARRAY[false];
     top integer := 1;
     value jsonb;

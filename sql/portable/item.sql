@@ -43,7 +43,7 @@ DECLARE
     -- what is shown
     showing boolean := task IN ('json', 'item');
     shows boolean;
-    quiet integer;          -- hidden, until no more containers than these are open
+    quiet integer;          -- hidden, until at most this many containers are open
     looking boolean := false;
     nul_maps jsonb;         -- where maps with such keys begin
     found_maps text[] := '{}';

@@ -164,7 +164,7 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.float_text(bigint, boolean) IS 'the shortest decimal of a float or double, by its bits; portable edition';
 
--- What stands behind the tag of a bignum (2, 3) or a decimal (4).
+-- What follows the tag of a bignum (2, 3) or a decimal (4).
 CREATE FUNCTION newt.read_number(data bytea, at integer, tag integer, shows boolean, OUT negative boolean, OUT digits text, OUT exponent bigint,
                                  OUT next integer, OUT code text, OUT reason text, OUT fault_at integer)
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE

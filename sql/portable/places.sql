@@ -1,6 +1,6 @@
 -- ---- places in a record ---------------------------------------------------------------------------
 
--- A key in a path, as newt.text reads it: what has a meaning there stands behind a backslash.
+-- A key in a path, as newt.text reads it: a backslash precedes characters that have a meaning there.
 CREATE FUNCTION newt.path_of_key(key bytea) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $newt_body$
