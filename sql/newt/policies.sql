@@ -252,9 +252,12 @@ BEGIN
                  ELSE format('%I.newt_projection', store) END, a.relation, a.column_name);
         EXECUTE format('COMMENT ON VIEW %I.%I IS %L', store, newt.cut_name(d.name, '_documents'), format('documents of the objects in %s, for roles that see some of them', a.relation));
     END IF;
-    FOREACH statement IN ARRAY ARRAY['GRANT USAGE ON SCHEMA %1$I TO %2$I', 'GRANT SELECT ON %3$s, %1$I.%4$I TO %2$I',
+    -- what runs with its owner's rights is to have those of the store's, whoever calls this
+    FOREACH statement IN ARRAY ARRAY['ALTER FUNCTION %1$I.newt_principals(name) OWNER TO %5$I', 'ALTER FUNCTION %1$I.newt_visible(name) OWNER TO %5$I', 'ALTER VIEW %1$I.%4$I OWNER TO %5$I',
+                                     'GRANT USAGE ON SCHEMA %1$I TO %2$I', 'GRANT SELECT ON %3$s, %1$I.%4$I TO %2$I',
                                      'GRANT EXECUTE ON FUNCTION %1$I.newt_principals(name), %1$I.newt_visible(name) TO %2$I'] LOOP
-        EXECUTE format(statement, store, role_name, a.relation, newt.cut_name(d.name, '_documents'));
+        EXECUTE format(statement, store, role_name, a.relation, newt.cut_name(d.name, '_documents'),
+                       (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = to_regclass(format('%I.object_state', store))));
     END LOOP;
     -- typed tables of these classes: an object that is seen has its rows
     FOR t IN EXECUTE format('SELECT t.relation, t.columns->0->>''column_name'' AS key FROM %I.newt_table t JOIN pg_class c ON c.oid = t.relation WHERE t.class_name = ANY ($1)', store) USING d.class_names LOOP

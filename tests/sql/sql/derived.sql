@@ -189,8 +189,19 @@ CALL newt.create_derived('d', 'many', '{Doc}', '[{"name": "view", "access": {"al
 SELECT newt.can('d', 'view', '{ann}') = 5003, (SELECT count(*) FROM newt.check_derived('d'));
 SELECT newt.drop_derived('d', 'many');
 SELECT newt.path_keys('a.b'), newt.path_keys(E'a\\.b.c\\\\'), newt.path_keys(E'a\\'), newt.path_keys('');
+-- a superuser makes nothing that runs with its own rights
+CREATE ROLE newt_test_owner;
+SELECT newt.grant_store('d', 'newt_test_owner', 'owner');
+CALL newt.create_derived('d', 'mine', '{Doc}', '[{"name": "view", "access": {"allow": "readers"}}]');
+SELECT newt.grant_visible('d', 'mine.view', 'newt_test_report');
+SELECT DISTINCT pg_get_userbyid(p.proowner) FROM pg_proc p WHERE p.pronamespace = 'd'::regnamespace AND p.prosecdef;
+SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.relnamespace = 'd'::regnamespace AND c.relname LIKE 'mine%' AND c.relkind IN ('r', 'v') ORDER BY 1;
+SET ROLE newt_test_report;
+SELECT array_agg(zoid) FROM d.mine_documents;
+RESET ROLE;
+SELECT newt.drop_derived('d', 'mine');
 SELECT count(*) FROM d.newt_dependency;
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA d CASCADE;
-DROP ROLE newt_test_report; DROP ROLE newt_test_other; DROP ROLE newt_test_reader;
+DROP ROLE newt_test_report; DROP ROLE newt_test_other; DROP ROLE newt_test_reader; DROP OWNED BY newt_test_owner; DROP ROLE newt_test_owner;
