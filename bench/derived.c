@@ -1,11 +1,18 @@
 /*
  * derived.c - derived columns: commits that keep them, and a subtree that moves
  *
- *     derived fill SCHEMA N        a new store with a tree of N objects, one in ten a folder, 12
- * deep derived commits SCHEMA BARE  changes of an object with three dependents, and of the same in
- * the store BARE, which has no derived columns; in turns derived move SCHEMA          moves a ninth
- * of the tree below another folder derived write SCHEMA FILE    changes objects of the tree, one a
- * transaction, until FILE is gone
+ *     derived fill SCHEMA N
+ *         a new store with a tree of N objects, one in ten a folder, 12 deep
+ *
+ *     derived commits SCHEMA BARE
+ *         changes of an object with three dependents, and of the same in the store BARE, which has
+ *         no derived columns; in turns
+ *
+ *     derived move SCHEMA
+ *         moves a ninth of the tree below another folder
+ *
+ *     derived write SCHEMA FILE
+ *         changes objects of the tree, one a transaction, until FILE is gone
  *
  * bench/derived_limit asks who may see what.
  */

@@ -1,9 +1,14 @@
 /*
  * derived_limit.c - who may see what: pages of objects, with libpq alone
  *
- *     derived_limit pages SCHEMA    pages of 50 objects that any of 20 groups may view, of many
- * users derived_limit policy SCHEMA   the same page by a condition, and under row-level security;
- * in turns
+ *     derived_limit pages SCHEMA
+ *         pages of 50 objects that any of 20 groups may view, of many users
+ *
+ *     derived_limit policy SCHEMA
+ *         the same page by a condition, and under row-level security; in turns
+ *
+ *     derived_limit patch SCHEMA
+ *         newt.patch of an object, and UPDATE of a row with the same indexes; in turns
  *
  * The tree is that of bench/derived, with derived columns "pages" whose principals are "view".
  */

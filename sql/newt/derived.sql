@@ -366,101 +366,7 @@ BEGIN
     -- Whoever may register a class may name it: no name contains the digest of what it stands in, and so ends the text.
     tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', d, affected, parts, rows_sql, others_sql), 'UTF8')), 'hex') || '$';
     IF accesses IS NOT NULL THEN
-        settle := format($sql$
-CREATE OR REPLACE FUNCTION %1$I.newt_settle_%2$s(newt_todo bigint[], newt_at_most bigint, newt_above bigint[] DEFAULT '{}') RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-    AS %3$s
-#variable_conflict use_variable
-DECLARE
-    newt_frontier bigint[];
-    newt_settled bigint[];
-    newt_n bigint := 0;
-    newt_full bigint;
-BEGIN$sql$, store, d.number, tag);
-        IF d.parent IS NOT NULL THEN
-            -- A loop is cut at its oldest object, by the sign of parent_id: for as long as it is a loop, and no older one is in it.
-            settle := settle || format($sql$
-    IF EXISTS (SELECT FROM %1$s t WHERE t.parent_id < 0) THEN
-        WITH RECURSIVE up (start, zoid) AS (
-            SELECT t.zoid, -t.parent_id FROM %1$s t WHERE t.parent_id < 0
-            UNION SELECT u.start, t.parent_id FROM up u JOIN %1$s t ON t.zoid = u.zoid WHERE t.parent_id > 0 AND u.zoid <> u.start
-        ), whole AS (
-            UPDATE %1$s t SET parent_id = -t.parent_id
-             WHERE t.parent_id < 0 AND t.zoid NOT IN (SELECT u.start FROM up u GROUP BY u.start HAVING bool_or(u.zoid = u.start) AND min(u.zoid) = u.start) RETURNING t.zoid
-        )
-        SELECT newt_todo || array_agg(w.zoid) INTO newt_todo FROM whole w;
-    END IF;
-    WITH RECURSIVE up (start, zoid) AS (
-        SELECT t.zoid, t.parent_id FROM %1$s t
-         WHERE t.zoid = ANY (newt_todo) AND t.parent_id > 0 AND EXISTS (SELECT FROM %1$s c WHERE c.parent_id = t.zoid)
-        UNION SELECT u.start, t.parent_id FROM up u JOIN %1$s t ON t.zoid = u.zoid WHERE t.parent_id > 0 AND u.zoid <> u.start
-    ), cut AS (
-        UPDATE %1$s t SET parent_id = -t.parent_id
-         WHERE t.zoid IN (SELECT min(u.zoid) FROM up u WHERE u.start IN (SELECT l.start FROM up l WHERE l.zoid = l.start) GROUP BY u.start) RETURNING t.zoid
-    )
-    SELECT newt_todo || array_agg(c.zoid) INTO newt_todo FROM cut c;$sql$, d.relation);
-        END IF;
-        settle := settle || format($sql$
-    LOOP
-        %12$s
-        EXIT WHEN newt_todo = '{}' AND newt_above = '{}';
-        IF newt_todo = '{}' OR newt_n >= newt_at_most THEN
-            INSERT INTO %1$I.newt_derived_pending AS q (derived, zoid, task)
-                SELECT DISTINCT %2$s, u.zoid, 'own' FROM unnest(newt_todo) u (zoid) WHERE u.zoid IS NOT NULL
-                UNION SELECT %2$s, u.zoid, 'below' FROM unnest(newt_above) u (zoid) WHERE u.zoid IS NOT NULL
-                ON CONFLICT (derived, task, zoid) DO UPDATE SET after = 0 WHERE q.after <> 0;
-            EXIT;
-        END IF;
-        newt_frontier := %3$s;
-        IF newt_frontier = '{}' THEN -- no row is there any more
-            newt_todo := '{}';
-            CONTINUE;
-        END IF;
-        newt_n := newt_n + cardinality(newt_frontier);
-        INSERT INTO %1$I.newt_principal_sum (own, parent, total)
-            SELECT u.own, u.parent, %1$I.newt_principal_set(newt.inherit(o.entries, a.entries), true)
-              FROM (%4$s) u
-              JOIN %1$I.newt_principal_set o ON o.id = u.own JOIN %1$I.newt_principal_set a ON a.id = u.parent
-             WHERE u.own <> 0 AND NOT EXISTS (SELECT FROM %1$I.newt_principal_sum s WHERE s.own = u.own AND s.parent = u.parent)
-            ON CONFLICT DO NOTHING;
-        WITH settled AS (
-            UPDATE %5$s t SET %6$s
-              FROM %5$s b %7$s%8$s
-             WHERE b.zoid = ANY (newt_frontier) AND t.zoid = b.zoid AND (%9$s)
-            RETURNING t.zoid
-        )
-        SELECT array_agg(s.zoid) INTO newt_settled FROM settled s;
-        EXIT WHEN newt_at_most IS NULL;
-        %10$s
-    END LOOP;
-END
-%11$s;
-REVOKE ALL ON FUNCTION %1$I.newt_settle_%2$s(bigint[], bigint, bigint[]) FROM PUBLIC;
-$sql$, store, d.number,
-            CASE WHEN d.parent IS NULL THEN 'newt_todo' ELSE format('CASE WHEN newt_at_most IS NULL OR cardinality(newt_todo) = 1 THEN newt_todo ELSE ARRAY(SELECT t.zoid FROM %1$s t WHERE t.zoid = ANY (newt_todo) AND (t.parent_id IS NULL OR t.parent_id NOT IN (SELECT p.zoid FROM %1$s p WHERE p.zoid = ANY (newt_todo))) LIMIT newt_at_most - newt_n) END', d.relation) END,
-            (SELECT string_agg(format('SELECT t.%I AS own, %s AS parent FROM %s t%s WHERE t.zoid = ANY (newt_frontier)', a.name || '_own',
-                CASE WHEN d.parent IS NULL THEN '0::bigint' ELSE format('coalesce(p.%I, 0)', a.name) END, d.relation,
-                CASE WHEN d.parent IS NULL THEN '' ELSE format(' LEFT JOIN %s p ON p.zoid = t.parent_id', d.relation) END), ' UNION ') FROM unnest(accesses) a (name)),
-            d.relation,
-            (SELECT string_agg(format('%1$I = CASE WHEN b.%3$I = 0 THEN %2$s ELSE s%4$s.total END', a.name, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), ', ')
-               FROM unnest(accesses) WITH ORDINALITY a (name, n)),
-            CASE WHEN d.parent IS NULL THEN '' ELSE format('LEFT JOIN %s p ON p.zoid = b.parent_id', d.relation) END,
-            (SELECT string_agg(format(' LEFT JOIN %1$I.newt_principal_sum s%4$s ON s%4$s.own = b.%3$I AND s%4$s.parent = %2$s', store, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), '')
-               FROM unnest(accesses) WITH ORDINALITY a (name, n)),
-            (SELECT string_agg(format('t.%1$I <> CASE WHEN b.%3$I = 0 THEN %2$s ELSE s%4$s.total END', a.name, CASE WHEN d.parent IS NULL THEN '0' ELSE format('coalesce(p.%I, 0)', a.name) END, a.name || '_own', a.n), ' OR ')
-               FROM unnest(accesses) WITH ORDINALITY a (name, n)),
-            $sql$newt_todo := CASE WHEN cardinality(newt_todo) = cardinality(newt_frontier) THEN '{}'::bigint[] ELSE ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE u.zoid NOT IN (SELECT f.zoid FROM unnest(newt_frontier) f (zoid))) END;$sql$
-                || CASE WHEN d.parent IS NULL THEN '' ELSE E'\n        newt_above := newt_above || newt_settled;' END, tag,
-            -- the children of as many as there is room for; if there is none, or one has too many, these wait
-            CASE WHEN d.parent IS NULL THEN '' ELSE format($sql$IF newt_todo = '{}' AND newt_above <> '{}' AND newt_n < newt_at_most THEN
-            SELECT coalesce(array_agg(c.zoid) FILTER (WHERE c.children <= newt_at_most - newt_n), '{}'), min(c.n) FILTER (WHERE c.children > newt_at_most - newt_n)
-              INTO newt_todo, newt_full
-              FROM (SELECT a.n, c.zoid, count(*) OVER (ORDER BY a.n) AS children FROM unnest(newt_above[:200]) WITH ORDINALITY a (zoid, n), LATERAL (
-                        SELECT t.zoid FROM %s t WHERE t.parent_id = a.zoid LIMIT newt_at_most - newt_n + 1) c) c;
-            newt_above := newt_above[coalesce(newt_full, 201):];
-            CONTINUE WHEN newt_todo = '{}' AND newt_full IS NULL; -- nothing is below these: what is below the next?
-        END IF;$sql$, d.relation) END);
+        settle := newt.derived_settle_sql(store, d.number, d.relation, d.parent IS NOT NULL, accesses, tag);
     END IF;
 
     RETURN settle || format($sql$
@@ -588,66 +494,66 @@ BEGIN
 END
 %4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_keep_derived() FROM PUBLIC;
-CREATE OR REPLACE FUNCTION %1$I.newt_compute_derived(newt_number integer, newt_at_most bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION %1$I.newt_compute_derived(newt_number integer, newt_at_most bigint, newt_ahead boolean DEFAULT false, OUT newt_rows bigint, OUT newt_since timestamptz)
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
     AS %4$s
 DECLARE
     newt_zoids bigint[];
-    newt_after bigint[];
+    newt_after bigint;
     newt_task text;
-    newt_lock text;
-    newt_relation regclass;
+    newt_tasks text[] := '{row,own,below,rest}'; -- the rest: some more below one that was begun
+    newt_looked_at bigint[];
+    newt_upto bigint;
+    newt_rest bigint[];
+    newt_timeout text := current_setting('lock_timeout');
 BEGIN
-    newt_lock := newt.derived_lock_sql(%1$L, newt_number);
-    IF newt_lock IS NULL THEN
-        RETURN 0; -- it was dropped
+    newt_rows := 0;
+    IF newt_ahead AND (SELECT d.mode FROM %1$I.newt_derived d WHERE d.number = newt_number) = 'inline'
+       AND (SELECT q.zoid FROM %1$I.newt_derived_pending q WHERE q.derived = newt_number AND q.task IN ('row', 'own') LIMIT 1) IS NULL THEN
+        -- Who has the lock may wait for a row of ours while we wait for the lock: then all is done under it.
+        BEGIN
+            PERFORM set_config('lock_timeout', '20ms', true);
+            newt_tasks := '{below,rest}';%5$s
+            IF newt_zoids IS NULL THEN
+                RAISE lock_not_available;
+            END IF;
+            EXECUTE format('SELECT * FROM %%I.newt_settle_%%s(''{}'', $2, $1, $3, true)', %1$L, newt_number)
+                INTO newt_upto, newt_rest, newt_looked_at, newt_rows USING newt_zoids, newt_at_most, newt_after;
+            EXECUTE newt.derived_lock_sql(%1$L, newt_number);
+            newt_since := clock_timestamp();
+            EXECUTE format('SELECT FROM %%I.newt_settle_%%s(''{}'', $2, $1, $3, false, $4, $5)', %1$L, newt_number)
+                USING newt_looked_at, newt_at_most, newt_after, newt_upto, newt_rest;
+            newt_rows := greatest(newt_rows, 1);
+            PERFORM set_config('lock_timeout', newt_timeout, true);
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected OR undefined_table OR undefined_function OR null_value_not_allowed THEN
+            newt_rows := 0;
+            newt_tasks := '{row,own,below,rest}';
+        END;
     END IF;
     BEGIN
-        EXECUTE newt_lock;
-    EXCEPTION WHEN undefined_table THEN
-        RETURN 0; -- meanwhile
+        EXECUTE newt.derived_lock_sql(%1$L, newt_number);
+    EXCEPTION WHEN undefined_table OR null_value_not_allowed THEN
+        RETURN; -- it was dropped
     END;
-    SELECT d.relation INTO newt_relation FROM %1$I.newt_derived d JOIN pg_class c ON c.oid = d.relation WHERE d.number = newt_number;
-    IF newt_relation IS NULL THEN
-        RETURN 0;
-    END IF;
-    FOREACH newt_task IN ARRAY '{row,own,below}'::text[] LOOP
-        WITH q AS (
-            SELECT q.ctid FROM %1$I.newt_derived_pending q WHERE q.derived = newt_number AND q.task = newt_task
-             LIMIT CASE newt_task WHEN 'below' THEN greatest(newt_at_most / 10, 1) ELSE newt_at_most END
-        ), gone AS (
-            DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid, p.after
-        )
-        SELECT array_agg(g.zoid), array_agg(g.after) INTO newt_zoids, newt_after FROM gone g;
-        EXIT WHEN newt_zoids IS NOT NULL;
-    END LOOP;
+    newt_since := clock_timestamp();
+    IF NOT EXISTS (SELECT FROM %1$I.newt_derived d JOIN pg_class c ON c.oid = d.relation WHERE d.number = newt_number) THEN
+        RETURN;
+    END IF;%5$s
     IF newt_zoids IS NULL THEN
-        RETURN 0;
+        RETURN;
     ELSIF newt_task = 'row' THEN
         EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2, true, true)', %1$L, newt_number) USING newt_zoids, newt_at_most;
     ELSIF newt_task = 'own' THEN
-        EXECUTE format('SELECT %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+        EXECUTE format('SELECT FROM %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
     ELSE
-        -- of one with many children some at a time
-        EXECUTE format($query$
-            WITH child AS MATERIALIZED (
-                SELECT a.zoid AS above, c.zoid FROM unnest($1, $2) a (zoid, after), LATERAL (
-                    SELECT t.zoid FROM %%s t WHERE t.parent_id = a.zoid AND t.zoid > a.after ORDER BY t.zoid LIMIT $3) c
-            ), more AS (
-                INSERT INTO %%I.newt_derived_pending (derived, zoid, task, after)
-                    SELECT $4, c.above, 'below', max(c.zoid) FROM child c GROUP BY c.above HAVING count(*) = $3
-            )
-            SELECT array_agg(c.zoid) FROM child c$query$, newt_relation, %1$L) INTO newt_zoids USING newt_zoids, newt_after, newt_at_most, newt_number;
-        IF newt_zoids IS NULL THEN
-            RETURN 1;
-        END IF;
-        EXECUTE format('SELECT %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+        EXECUTE format('SELECT s.newt_n FROM %%I.newt_settle_%%s(''{}'', $2, $1, $3) s', %1$L, newt_number) INTO newt_rows USING newt_zoids, newt_at_most, newt_after;
     END IF;
-    RETURN cardinality(newt_zoids);
+    newt_rows := greatest(newt_rows, cardinality(newt_zoids));
 END
 %4$s;
-REVOKE ALL ON FUNCTION %1$I.newt_compute_derived(integer, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION %1$I.newt_compute_derived(integer, bigint, boolean) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION %1$I.newt_follow_derived(newt_changed bigint[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -657,9 +563,21 @@ BEGIN
 END
 %4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_follow_derived(bigint[]) FROM PUBLIC;
-$sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag)
+$sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag,
+        format($sql$
+            FOREACH newt_task IN ARRAY newt_tasks LOOP
+                WITH q AS (
+                    SELECT q.ctid FROM %1$I.newt_derived_pending q
+                     WHERE q.derived = newt_number AND q.task = CASE newt_task WHEN 'rest' THEN 'below' ELSE newt_task END AND (q.after = 0) = (newt_task <> 'rest')
+                     LIMIT CASE newt_task WHEN 'below' THEN greatest(newt_at_most / 10, 1) WHEN 'rest' THEN 1 ELSE newt_at_most END
+                ), gone AS (
+                    DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid, p.after
+                )
+                SELECT array_agg(g.zoid), max(g.after) INTO newt_zoids, newt_after FROM gone g;
+                EXIT WHEN newt_zoids IS NOT NULL;
+            END LOOP;$sql$, store))
     -- newt-updater's role may have been given its rights before
-    || coalesce((SELECT string_agg(format(E'GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint), %1$I.newt_follow_derived(bigint[]) TO %2$I;\n', store, pg_get_userbyid(a.grantee)), '' ORDER BY a.grantee)
+    || coalesce((SELECT string_agg(format(E'GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint, boolean), %1$I.newt_follow_derived(bigint[]) TO %2$I;\n', store, pg_get_userbyid(a.grantee)), '' ORDER BY a.grantee)
                    FROM pg_class c, aclexplode(c.relacl) a
                   WHERE c.oid = to_regclass(format('%I.newt_table', store)) AND a.privilege_type = 'UPDATE' AND a.grantee NOT IN (0, c.relowner)
                     AND to_regproc(format('%I.newt_follow_derived', store)) IS NULL), '')

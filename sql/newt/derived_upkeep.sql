@@ -60,7 +60,9 @@ DECLARE
     queued bigint;
     batch integer;
     begun timestamptz;
+    locked_since timestamptz;
     took double precision;
+    took_before double precision;
     told timestamptz;
     n bigint;
     done bigint;
@@ -100,12 +102,16 @@ BEGIN
             SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
             PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('jit', 'off', true);
             IF took IS NOT NULL THEN
-                PERFORM pg_sleep(took * (1 / share - 1));
-                batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 THEN 0.7 ELSE 1.2 END)::integer));
+                PERFORM pg_sleep(took * (1 / share - 1) - took_before);
+                batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 OR took_before > 0.04 THEN 0.7 ELSE 1.2 END)::integer));
             END IF;
-            EXECUTE newt.derived_lock_sql(store, d.number);
             begun := clock_timestamp();
             took := NULL;
+            took_before := 0;
+            IF d.stage <> 'full' THEN
+                EXECUTE newt.derived_lock_sql(store, d.number);
+            END IF;
+            locked_since := clock_timestamp();
             IF d.stage = 'rows' THEN
                 -- What comes later is looked at by who commits it, or follows it: else there would be no end beside many that write.
                 IF newest IS NULL THEN
@@ -156,11 +162,12 @@ BEGIN
                 queued := upto;
                 n := n + cardinality(zoids);
             ELSE
-                EXECUTE format('SELECT %I.newt_compute_derived($1, $2)', store) INTO done USING d.number, batch;
+                EXECUTE format('SELECT * FROM %I.newt_compute_derived($1, $2, true)', store) INTO done, locked_since USING d.number, batch;
                 EXIT WHEN done = 0;
                 n := n + done;
+                took_before := extract(epoch FROM locked_since - begun);
             END IF;
-            took := extract(epoch FROM clock_timestamp() - begun);
+            took := extract(epoch FROM clock_timestamp() - locked_since);
             IF clock_timestamp() > told + interval '10 s' THEN
                 told := clock_timestamp();
                 EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO rest USING d.number;
@@ -282,7 +289,7 @@ BEGIN
     EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;
     EXECUTE format('DROP FUNCTION %I.newt_derive_%s(bigint[], bigint, boolean, boolean)', store, d.number);
     IF to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NOT NULL THEN
-        EXECUTE format('DROP FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[])', store, d.number);
+        EXECUTE format('DROP FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[], bigint, boolean, bigint, bigint[])', store, d.number);
     END IF;
     -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
     FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement

@@ -147,7 +147,7 @@ BEGIN
                 OR f.proname ~ '^newt_(derive|settle)_[0-9]+$')
         UNION ALL
         -- they run with the rights of the store's owner, and compute what the records say, whoever calls them
-        SELECT 44, pg_catalog.format('GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint), %1$I.newt_follow_derived(bigint[]) TO %2$I', schema_name, role_name)
+        SELECT 44, pg_catalog.format('GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint, boolean), %1$I.newt_follow_derived(bigint[]) TO %2$I', schema_name, role_name)
          WHERE kind = 'updater' AND pg_catalog.to_regproc(pg_catalog.format('%I.newt_follow_derived', schema_name)) IS NOT NULL
         UNION ALL
         SELECT 45, p.statement FROM newt.reader_policies_sql(schema_name, role_name, true) p (statement) WHERE kind <> 'owner'

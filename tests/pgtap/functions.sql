@@ -238,6 +238,7 @@ INSERT INTO want VALUES
     ('derived_sources(jsonb)', 'record', 'i', false, 's', false, 'sql'),
     ('derived_query(text,integer,text[],text,jsonb,boolean,text,boolean)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_function_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('derived_settle_sql(text,integer,regclass,boolean,text[],text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_lock_sql(text,integer)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_trigger_sql(text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('follow_derived(text,bigint[])', 'void', 'v', true, 'u', false, 'plpgsql'),
