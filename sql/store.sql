@@ -245,7 +245,7 @@ CREATE TABLE @store@.newt_principal_set (
     allowed text[]  NOT NULL,
     denies  boolean NOT NULL
 );
-CREATE INDEX newt_principal_set_allowed ON @store@.newt_principal_set USING gin (allowed);
+CREATE INDEX newt_principal_set_allowed ON @store@.newt_principal_set USING gin (allowed) WITH (fastupdate = off); -- read in each query, and seldom written
 COMMENT ON TABLE @store@.newt_principal_set IS 'lists of principals that objects have, in derived columns';
 
 -- What a list of an object's own and the list above it come to: computed once.

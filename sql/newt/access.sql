@@ -141,14 +141,16 @@ BEGIN
         RETURN;
     END IF;
     IF cardinality(sets) > 50 THEN
-        EXECUTE format('SELECT coalesce(array_agg(l.zoid ORDER BY l.zoid) FILTER (WHERE l.id IN (SELECT s.id FROM unnest($1) s (id))), ''{}''), max(l.zoid) '
-                       'FROM (SELECT t.zoid, t.%I AS id FROM %s t WHERE t.zoid > $2 ORDER BY t.zoid LIMIT $3) l', where_is.column_name, where_is.relation)
-            INTO found, at USING sets, at, 20 * at_most;
-        RETURN QUERY SELECT u.zoid FROM unnest(found) WITH ORDINALITY u (zoid, n) ORDER BY u.n LIMIT at_most;
-        at_most := at_most - cardinality(found);
-        IF at_most <= 0 OR at IS NULL THEN
+        -- as many objects as are read in the time that the lists take
+        EXECUTE format('SELECT array_agg(f.zoid) FROM (SELECT l.zoid FROM (SELECT t.zoid, t.%I AS id FROM %s t WHERE t.zoid > $2 ORDER BY t.zoid LIMIT $3) l '
+                       'WHERE l.id IN (SELECT s.id FROM unnest($1) s (id)) LIMIT $4) f', where_is.column_name, where_is.relation)
+            INTO found USING sets, at, 10 * cardinality(sets), at_most;
+        RETURN QUERY SELECT u.zoid FROM unnest(found) u (zoid);
+        at_most := at_most - coalesce(cardinality(found), 0);
+        IF at_most = 0 THEN
             RETURN;
         END IF;
+        at := coalesce(found[cardinality(found)], at);
     END IF;
     RETURN QUERY EXECUTE format('SELECT z.zoid FROM unnest($1) s (id), LATERAL (SELECT t.zoid FROM %s t WHERE t.%I = s.id AND t.zoid > $2 ORDER BY t.zoid LIMIT $3) z ORDER BY z.zoid LIMIT $3',
                                 where_is.relation, where_is.column_name) USING sets, at, at_most;

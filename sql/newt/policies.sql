@@ -164,7 +164,8 @@ CREATE OR REPLACE FUNCTION %1$I.newt_visible(role_name name) RETURNS SETOF bigin
     SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off -- what is off is counted as very dear
     AS %2$s
 DECLARE
-    mine text[] := %1$I.newt_principals(newt_visible.role_name);
+    -- not the collation of a name, of which there is no index
+    mine text[] COLLATE pg_catalog."default" := %1$I.newt_principals(newt_visible.role_name);
 BEGIN
     RETURN QUERY SELECT s.id FROM %1$I.newt_principal_set s WHERE s.allowed && mine AND (NOT s.denies OR newt.allows(s.entries, mine));
 END

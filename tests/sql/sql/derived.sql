@@ -114,6 +114,11 @@ SELECT zoid, state->>'title' FROM d.docs_documents ORDER BY zoid;
 SELECT newt.my_principals('d');
 SELECT pg_temp.error_of('SELECT key FROM d.newt_claim_key'), pg_temp.error_of('SELECT FROM d.newt'), pg_temp.error_of('SELECT FROM d.newt_role_principal');
 RESET ROLE;
+-- the lists are found by their index
+BEGIN;
+SELECT count(*) FROM d.newt_visible('newt_test_report');
+SELECT seq_scan, idx_scan > 0 AS by_index FROM pg_stat_xact_user_tables WHERE relid = 'd.newt_principal_set'::regclass;
+COMMIT;
 SET ROLE newt_test_other;
 SELECT zoid, title FROM d.docs ORDER BY zoid;
 SET newt.claim = :'claim';
