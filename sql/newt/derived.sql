@@ -216,8 +216,14 @@ BEGIN
                                               ELSE '(array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL))[1] AS v%3$s, ' END, inner_list, i, c.place)
                 ELSE format('%s AS v%s, ', newt.aggregate_sql(c.sort, inner_list, c.data_type), c.place) END;
         END LOOP;
-        joined := joined || format(E'\n  LEFT JOIN LATERAL (SELECT %sjsonb_agg(%s.document ORDER BY r%s.zoid) AS documents, %s AS zoids FROM %s) s%s ON true',
-                                   aggregates, deep, i, CASE WHEN rest = '' THEN '''{}''::bigint[]' ELSE rest END, chain, s.number);
+        -- what nobody asks for would be computed all the same
+        IF EXISTS (SELECT FROM newt.derived_layout(columns) l WHERE l.class_of IS NOT DISTINCT FROM s.class_of AND l.class_by IS NOT DISTINCT FROM s.class_by AND l.via = s.via AND l.sort = 'text') THEN
+            aggregates := aggregates || format('jsonb_agg(%s.document ORDER BY r%s.zoid) AS documents, ', deep, i);
+        END IF;
+        IF rest <> '' AND NOT from_others THEN
+            aggregates := aggregates || format('%s AS zoids, ', rest);
+        END IF;
+        joined := joined || format(E'\n  LEFT JOIN LATERAL (SELECT %s FROM %s) s%s ON true', CASE WHEN aggregates = '' THEN '1' ELSE rtrim(aggregates, ', ') END, chain, s.number);
         IF rest <> '' THEN
             refs := refs || CASE WHEN refs = '' THEN '' ELSE ' || ' END || format('s%s.zoids', s.number);
         END IF;
@@ -245,12 +251,12 @@ BEGIN
             WHEN c.sort = 'value' THEN format('%s AS %I', newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
             ELSE format('(SELECT %s FROM unnest(%s) v) AS %I', newt.aggregate_sql(c.sort, 'v', c.data_type), newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.name) END;
     END LOOP;
-    RETURN format(E'SELECT b.zoid%s%s%s\n  FROM (SELECT o.zoid, newt.class_name(o.state) AS class_name, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
+    RETURN format(E'SELECT b.zoid%s%s%s\n  FROM (SELECT o.zoid%s, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
                   '         WHERE newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
         CASE WHEN from_others THEN '' ELSE ', b.class_name' END
             || CASE WHEN parent IS NULL OR from_others THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
         CASE WHEN refs = '' OR from_others THEN '' ELSE format(', %s AS sources', refs) END,
-        newt.document_sql(store, 'o'), objects, store, class_names, joined);
+        CASE WHEN from_others THEN '' ELSE ', newt.class_name(o.state) AS class_name' END, newt.document_sql(store, 'o'), objects, store, class_names, joined);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean, text, boolean) IS 'the query that computes the rows of derived columns of the objects in $1';
@@ -287,12 +293,11 @@ BEGIN
     SELECT array_agg(l.name ORDER BY l.place) INTO accesses FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access';
     cols := 'class_name'::text || CASE WHEN d.parent IS NULL THEN '{}'::text[] ELSE '{parent_id}' END || cols;
 
-    -- no EXISTS: a plan that hashes a table is made while that is small, and kept
-    affected := format($sql$newt_own := ARRAY(
-        SELECT o.zoid FROM unnest(newt_changed) z (zoid) JOIN %1$I.object_state o ON o.zoid = z.zoid WHERE newt.try_class_name(o.state) = ANY (%2$L::text[])
-        UNION SELECT t.zoid FROM unnest(newt_changed) z (zoid) JOIN %3$s t ON t.zoid = z.zoid);
-        newt_affected := ARRAY(SELECT u.zoid FROM unnest(newt_own) u (zoid)
-        UNION SELECT x.dependent FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s);$sql$, store, classes, d.relation, d.number);
+    -- no EXISTS: a plan that hashes a table is made while that is small, and kept; one statement, as each takes its time to start
+    affected := format($sql$SELECT coalesce(array_agg(DISTINCT a.zoid) FILTER (WHERE a.own), '{}'), coalesce(array_agg(DISTINCT a.zoid), '{}') INTO newt_own, newt_affected
+          FROM (SELECT o.zoid, true AS own FROM %1$I.object_state o WHERE o.zoid = ANY (newt_changed) AND newt.try_class_name(o.state) = ANY (%2$L::text[])
+                UNION ALL SELECT t.zoid, true FROM %3$s t WHERE t.zoid = ANY (newt_changed)
+                UNION ALL SELECT x.dependent, false FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s) a;$sql$, store, classes, d.relation, d.number);
     FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL ORDER BY s.part LOOP
         parts := parts || format($sql$
     WITH now AS MATERIALIZED (
