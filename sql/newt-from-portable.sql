@@ -21,6 +21,7 @@ DECLARE
     theirs regprocedure;
     name text;
     left_over text;
+    trigger text;
 BEGIN
     IF coalesce(obj_description(to_regnamespace('newt'), 'pg_namespace'), '') NOT LIKE 'Newt, portable edition%' THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -56,6 +57,11 @@ BEGIN
         EXECUTE format('ALTER ROUTINE %s OWNER TO CURRENT_USER', name);
         EXECUTE format('ALTER EXTENSION newt ADD ROUTINE %s', name);
         EXECUTE format('COMMENT ON ROUTINE %s IS %L', name, (SELECT c.comment FROM pg_temp.newt_comment c WHERE c.n = i));
+    END LOOP;
+    -- sessions that have written objects keep temporary tables with such a trigger
+    FOR trigger IN SELECT format('DROP TRIGGER %I ON %s', g.tgname, g.tgrelid::regclass) FROM pg_trigger g
+                    WHERE g.tgfoid = to_regprocedure('newt_portable.end_changes()') LOOP
+        EXECUTE trigger;
     END LOOP;
     SELECT string_agg(p.oid::regprocedure::text, ', ') INTO left_over FROM pg_proc p WHERE p.pronamespace = 'newt_portable'::regnamespace;
     IF left_over IS NOT NULL THEN

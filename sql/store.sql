@@ -64,7 +64,7 @@ BEGIN
         ERRCODE = 'object_not_in_prerequisite_state',
         MESSAGE = pg_catalog.format('cannot write to %I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME),
         DETAIL = 'It is a projection: its rows are computed from the state records of the objects, and a direct change would be lost or contradict them.',
-        HINT = 'Change the object through the Newt library, or with the extension by newt.patch(), newt.insert() or newt.remove(); the projection follows in the same transaction or a moment later.';
+        HINT = 'Change the object through the Newt library, or with the extension or its portable edition by newt.patch(), newt.insert() or newt.remove(); the projection follows in the same transaction or a moment later.';
 END
 $read_only$;
 CREATE TRIGGER newt_read_only INSTEAD OF INSERT OR UPDATE OR DELETE ON @store@.newt

@@ -26,7 +26,7 @@ BEGIN
     stop := at;
     FOR i IN 1 .. n LOOP
         h := newt.read_head(data, stop, -1, NULL);
-        IF h.code IS NULL AND h.major <> 3 THEN
+        IF h.major <> 3 THEN -- whatever else is wrong with it
             h.code := 'profile';
             h.reason := 'map key is not text';
         ELSIF h.code IS NULL AND h.u > size - h.next THEN

@@ -254,6 +254,8 @@ BEGIN
                         ON COMMIT DELETE ROWS', changes);
         EXECUTE format('CREATE CONSTRAINT TRIGGER %1$I AFTER INSERT ON pg_temp.%1$I DEFERRABLE INITIALLY DEFERRED
                         FOR EACH ROW WHEN (NEW.deed IS NULL) EXECUTE FUNCTION newt.end_changes()', changes);
+        -- also where others do not fire (session_replication_role)
+        EXECUTE format('ALTER TABLE pg_temp.%1$I ENABLE ALWAYS TRIGGER %1$I', changes);
     END IF;
     EXECUTE insert_one USING serial, store, rtrim(function, '()'), zoid, class_name, as_of;
     IF NOT is_first THEN

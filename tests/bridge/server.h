@@ -78,6 +78,14 @@ on_storage(const char *name)
 {
     return strcmp(*storage_name() ? storage_name() : "server", name) == 0;
 }
+/* In the place of the extension there is the portable edition. */
+UNUSED static bool
+on_portable(void)
+{
+    const char *kind = getenv("NEWT_TEST_KIND");
+
+    return kind && strcmp(kind, "portable") == 0;
+}
 #define on_sqlite() on_storage("sqlite")
 #define on_server() on_storage("server")
 /* What is written is in memory. */
@@ -327,7 +335,13 @@ use_database(bool extension)
     }
     snprintf(test_uri, sizeof test_uri, "postgresql:///%s?host=%s&port=%s&user=%s", name,
              getenv("PGHOST"), getenv("PGPORT"), getenv("PGUSER"));
-    if (!made[extension] && extension) {
+    if (!made[extension] && extension && on_portable()) {
+        char command[512];
+
+        snprintf(command, sizeof command, "psql -Xq -d %s -f %s/sql/newt-portable.sql", name,
+                 getenv("NEWT_BUILD"));
+        assert_int_equal(system(command), 0);
+    } else if (!made[extension] && extension) {
         pg = sql_open();
         sql_do(pg, "CREATE EXTENSION newt");
         PQfinish(pg);

@@ -691,7 +691,8 @@ test_writers(void **state)
     open_store(&s, "writers");
     for (int i = 0; i < OBJECTS; i++)
         refs[i] = make_item(s.a, "counter", 0);
-    sql_do(s.pg, "CALL newt.create_table('%s', 'Item')", s.schema);
+    if (!on_portable())
+        sql_do(s.pg, "CALL newt.create_table('%s', 'Item')", s.schema);
     for (int i = 0; i < 2 * SIDE; i++) {
         workers[i] = (worker){
             .s = &s, .refs = refs, .is_sql = i % 2, .n = n, .seed = seed + (uint64_t)i};
@@ -721,7 +722,9 @@ test_writers(void **state)
                      steps);
     assert_sql(s.pg, "6", "SELECT count(*) FROM object_state WHERE zoid > 1");
     check_projection(&s);
-    assert_sql(s.pg, "t", "SELECT count(*) = 6 AND sum(i.n) = %lld FROM item i", (long long)steps);
+    if (!on_portable())
+        assert_sql(s.pg, "t", "SELECT count(*) = 6 AND sum(i.n) = %lld FROM item i",
+                   (long long)steps);
     /* every write is of a transaction that says so */
     assert_sql(s.pg, "0",
                "SELECT count(*) FROM object_state o WHERE zoid > 1 AND NOT EXISTS (SELECT FROM "

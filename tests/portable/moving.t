@@ -63,7 +63,15 @@ restored() { [ "$(psql -XqAt -d moving_dump -c "SELECT count(*), sum(points) FRO
 check "and restores" restored
 
 check "the extension does not take its place by itself" refused 'schema "newt" already exists' sql 'CREATE EXTENSION newt'
+# a session that stays: what it has written needed a temporary table
+coproc session { psql -XqAt -d moving -U newt_moving 2>&1; }
+say() { echo "$1" >&"${session[1]}" && read -r -t 60 said <&"${session[0]}" && [ "$said" = t ] || { echo "$said" && return 1; }; }
+check "a session writes an object" say "SELECT newt.patch('app', 2001, '{\"points\": 6}') > 5;"
 check "its script does" script -f sql/newt-from-portable.sql
+check "the session goes on with the extension" say "SELECT newt.patch('app', 2001, '{\"points\": 5}') > 5;"
+check "each is a transaction" is "SELECT count(*), count(DISTINCT serial) FROM app.transaction WHERE written = '{2001}'" '2|2'
+exec {session[1]}>&-
+wait
 check "the functions are the extension's" is "$languages" "c plpgsql sql"
 check "every one belongs to it" is "SELECT count(*) FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')" 0

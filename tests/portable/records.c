@@ -5,26 +5,13 @@
  * each must be the same, errors with their SQLSTATE and place. Two databases of the same server are
  * asked: one has the extension, the other what newt-portable.sql has made.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include <libpq-fe.h>
+#include "editions.h"
 
 #include "../generate.h"
 
 enum {
-    EDITIONS = 2,
     SHOWN = 2 /* of the records that differ, for each query */
 };
-
-static const char *const editions[EDITIONS] = {"extension", "portable"};
 
 /* ---- databases ---------------------------------------------------------------------------- */
 
@@ -58,49 +45,18 @@ static const char *const queries[] = {
     "',') FROM jsonb_path_query(newt.try_to_jsonb($1), 'strict $.**') v",
 };
 
-static void
-run(PGconn *pg, const char *sql)
-{
-    PGresult *r = PQexec(pg, sql);
-
-    if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
-        fail_msg("%s: %s", sql, PQerrorMessage(pg));
-    PQclear(r);
-}
-
 static int
 connect_both(void **state)
 {
     static PGconn *pg[EDITIONS];
-    char command[512], uri[256];
 
+    connect_editions(pg, "records");
     for (int i = 0; i < EDITIONS; i++) {
-        snprintf(command, sizeof command, "createdb records_%s", editions[i]);
-        assert_int_equal(system(command), 0);
-        snprintf(uri, sizeof uri, "dbname=records_%s", editions[i]);
-        pg[i] = PQconnectdb(uri);
-        assert_int_equal(PQstatus(pg[i]), CONNECTION_OK);
-        run(pg[i], "SET client_min_messages = error");
         run(pg[i], outcome);
-    }
-    run(pg[0], "CREATE EXTENSION newt");
-    snprintf(command, sizeof command, "psql -Xq -d records_portable -f %s/sql/newt-portable.sql",
-             getenv("NEWT_BUILD"));
-    assert_int_equal(system(command), 0);
-    for (int i = 0; i < EDITIONS; i++)
         run(pg[i],
             "CREATE TEMP TABLE sample (n integer GENERATED ALWAYS AS IDENTITY, record bytea)");
+    }
     *state = pg;
-    return 0;
-}
-
-static int
-disconnect_both(void **state)
-{
-    PGconn **pg = *state;
-
-    for (int i = 0; i < EDITIONS; i++)
-        PQfinish(pg[i]);
     return 0;
 }
 
