@@ -293,7 +293,7 @@ BEGIN
     END IF;
     -- Policies that rest on it go, and the view of documents; row-level security stays, so that what was hidden is.
     FOR p IN SELECT CASE WHEN y.oid IS NOT NULL THEN format('DROP POLICY %I ON %s', y.polname, y.polrelid::regclass) ELSE format('DROP VIEW %s', v.ev_class::regclass) END AS statement
-               FROM pg_depend x LEFT JOIN pg_policy y ON x.classid = 'pg_policy'::regclass AND y.oid = x.objid AND y.polname = 'newt_principals' AND y.polrelid <> d.relation
+               FROM pg_depend x LEFT JOIN pg_policy y ON x.classid = 'pg_policy'::regclass AND y.oid = x.objid AND y.polname LIKE 'newt\_principals\_%' AND y.polrelid <> d.relation
                LEFT JOIN pg_rewrite v ON x.classid = 'pg_rewrite'::regclass AND v.oid = x.objid AND v.ev_class = to_regclass(format('%I.%I', store, newt.cut_name(d.name, '_documents')))
               WHERE x.refclassid = 'pg_class'::regclass AND x.refobjid = d.relation AND (y.oid IS NOT NULL OR v.oid IS NOT NULL)
               GROUP BY 1 LOOP

@@ -26,21 +26,21 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_relations(text) IS 'the tables of derived columns of a store that are there';
 
--- Where rows are hidden from some, readers have a policy that shows them all. A role leaves it, or it loses its last one, with the rights.
+-- Where rows are hidden from some, readers have a policy that shows them all, unless one of the DBA's own is for them. With its rights
+-- a role leaves this one, and those by which it sees what its principals may.
 CREATE FUNCTION newt.reader_policies_sql(store text, role_name text, reads boolean) RETURNS SETOF text
     LANGUAGE sql STABLE PARALLEL SAFE ROWS 2
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
-SELECT CASE WHEN r.roles = '' THEN format('DROP POLICY newt_readers ON %s', p.polrelid::regclass)
-            ELSE format(CASE WHEN o.oid IS NULL THEN 'CREATE POLICY newt_readers ON %s FOR SELECT TO %s USING (true)' ELSE 'ALTER POLICY newt_readers ON %s TO %s' END, p.polrelid::regclass, r.roles) END
-  FROM pg_policy p
-  LEFT JOIN pg_policy o ON o.polrelid = p.polrelid AND o.polname = 'newt_readers',
-       LATERAL (SELECT coalesce(string_agg(quote_ident(x.name), ', ' ORDER BY x.name), '') AS roles
-                  FROM (SELECT pg_get_userbyid(u.oid)::text AS name FROM unnest(o.polroles) u (oid) WHERE pg_get_userbyid(u.oid) <> role_name
-                        UNION ALL SELECT role_name WHERE reads) x) r
- WHERE p.polname = 'newt_principals' AND p.polrelid = ANY (newt.typed_relations(store) || newt.derived_relations(store))
-   AND (to_regrole(quote_ident(role_name)) = ANY (o.polroles)) IS DISTINCT FROM reads AND (reads OR o.oid IS NOT NULL)
- ORDER BY p.polrelid::regclass::text COLLATE "C"
+SELECT s.statement
+  FROM pg_policy p, LATERAL (SELECT newt.policy_role_sql(p.polrelid, CASE p.polname WHEN 'newt_principals' THEN 'newt_readers' ELSE p.polname END, 'true', role_name, reads)) s (statement)
+ WHERE p.polrelid = ANY (newt.typed_relations(store) || newt.derived_relations(store)) AND s.statement IS NOT NULL
+   AND CASE WHEN NOT reads THEN p.polname = 'newt_readers' OR p.polname LIKE 'newt\_principals\_%'
+            ELSE p.polname = 'newt_principals' AND NOT EXISTS (
+                SELECT FROM pg_policy f, unnest(f.polroles) u (oid)
+                 WHERE f.polrelid = p.polrelid AND f.polpermissive AND f.polcmd IN ('r', '*') AND f.polname <> 'newt_readers' AND f.polname NOT LIKE 'newt\_principals%'
+                   AND (u.oid = 0 OR pg_has_role(to_regrole(quote_ident(role_name)), u.oid, 'USAGE'))) END
+ ORDER BY p.polrelid::regclass::text COLLATE "C", p.polname
 $newt_body$;
 COMMENT ON FUNCTION newt.reader_policies_sql(text, text, boolean) IS 'the SQL by which a role sees, or does not see, all rows where others see those of their principals';
 

@@ -157,6 +157,43 @@ DROP ROLE newt_attack_again;
 --> ERROR 55000
 --> ERROR 55000
 
+-- owner | columns of principals that are dropped and declared anew, and granted to one of two roles again; another column of the table, granted to the other role | the one sees what it saw, the other nothing until it is granted, then by its own column alone, in derived columns, typed table and documents
+SELECT newt.create_store('shop3');
+SET test.store = 'shop3';
+INSERT INTO shop3.newt_class (name, version, fields) VALUES ('Note', 1, '[{"name": "title", "kind": "text"}, {"name": "readers", "kind": "text", "shape": "list"}, {"name": "writers", "kind": "text", "shape": "list"}]');
+CALL attack.put(31, 'Note', '{"title": "open", "readers": ["staff", "board"], "writers": ["board"]}');
+CALL attack.put(32, 'Note', '{"title": "secret", "readers": ["board"], "writers": ["board"]}');
+CALL attack.put(33, 'Note', '{"title": "draft", "readers": ["board"], "writers": ["staff"]}');
+CALL newt.create_table('shop3', 'Note');
+\set declare 'CALL newt.create_derived(''shop3'', ''notes'', ''{Note}'', ''[{"name": "view", "access": {"allow": "readers"}}, {"name": "edit", "access": {"allow": "writers"}}]'');'
+:declare
+SELECT newt.grant_visible('shop3', 'view', 'newt_attack_report'), newt.grant_visible('shop3', 'view', 'newt_attack_other');
+SELECT newt.grant_principals('shop3', 'newt_attack_report', 'staff'), newt.grant_principals('shop3', 'newt_attack_other', 'board');
+SELECT newt.drop_derived('shop3', 'notes');
+:declare
+SELECT newt.grant_visible('shop3', 'view', 'newt_attack_other');
+\connect - newt_attack_report
+SELECT count(*) FROM shop3.note;
+SELECT count(*) FROM shop3.notes;
+\connect - newt_attack_owner
+SELECT newt.grant_visible('shop3', 'edit', 'newt_attack_report');
+\connect - newt_attack_report
+SELECT array_agg(id) FROM shop3.note;
+SELECT array_agg(zoid) FROM shop3.notes;
+SELECT array_agg(zoid) FROM shop3.notes_documents;
+\connect - newt_attack_other
+SELECT array_agg(id ORDER BY id) FROM shop3.note;
+\connect - newt_attack_owner
+DROP SCHEMA shop3 CASCADE;
+--> |
+--> |
+--> 0
+--> ERROR 42501
+--> {33}
+--> {33}
+--> {33}
+--> {31,32,33}
+
 -- nobody | the store, its tables, views and functions, by name and by oid | 42501; nothing comes out of what takes an oid
 SELECT count(*) FROM shop.pages;
 SELECT count(*) FROM shop.pages_documents;

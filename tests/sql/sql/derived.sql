@@ -105,6 +105,26 @@ SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
 SELECT newt.grant_visible('d', 'view', 'newt_test_report');
 SELECT newt.grant_visible('d', 'docs.view', 'newt_test_other');
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_reader')$$);
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'nobody_such')$$), pg_temp.error_of($$SELECT newt.grant_principals('d', 'nobody_such', 'x')$$), pg_temp.error_of($$SELECT newt.revoke_principals('d', 'nobody_such', 'x')$$);
+SELECT pg_temp.error_of($$SELECT newt.grant_principals('d', 'newt_test_report', 'x', NULL)$$), pg_temp.error_of($$SELECT newt.grant_principals('d', 'newt_test_report', VARIADIC NULL)$$), pg_temp.error_of($$SELECT newt.grant_principals('d', 'newt_test_report', '')$$);
+-- each is told what helps
+CREATE ROLE newt_test_strong SUPERUSER BYPASSRLS;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+ALTER ROLE newt_test_strong NOSUPERUSER;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+ALTER ROLE newt_test_strong NOBYPASSRLS;
+GRANT newt_test_reader TO newt_test_other;
+GRANT newt_test_other TO newt_test_strong;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+REVOKE newt_test_reader FROM newt_test_other;
+GRANT SELECT ON d.object_state TO PUBLIC;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+REVOKE ALL ON d.object_state FROM PUBLIC;
+GRANT pg_read_all_data TO newt_test_strong;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+DROP ROLE newt_test_strong;
+SELECT newt.create_store('e');
+SELECT replace(pg_temp.error_of($$SELECT newt.my_principals('e')$$), current_user, 'superuser'), pg_temp.error_of($$SELECT newt.my_principals('nowhere')$$), pg_temp.error_of($$SELECT newt.my_principals(NULL)$$);
 SELECT newt.grant_principals('d', 'newt_test_report', 'ann');
 SELECT newt.create_claim_key('d');
 SELECT newt.sign_claim('d', 'newt_test_other', '{all}') AS claim, newt.sign_claim('d', 'newt_test_other', '{all}', '-1 s') AS late, newt.sign_claim('d', 'newt_test_report', '{all}') AS others \gset
@@ -208,5 +228,5 @@ SELECT newt.drop_derived('d', 'mine');
 SELECT count(*) FROM d.newt_dependency;
 \set VERBOSITY terse
 SET client_min_messages = warning;
-DROP SCHEMA d CASCADE;
+DROP SCHEMA d CASCADE; DROP SCHEMA e CASCADE;
 DROP ROLE newt_test_report; DROP ROLE newt_test_other; DROP ROLE newt_test_reader; DROP OWNED BY newt_test_owner; DROP ROLE newt_test_owner;
