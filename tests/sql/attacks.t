@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the attacks in tests/sql/attacks/*.sql, each as a login role of its own, and compares what comes out; docs/security.md
+# Runs the attacks in tests/sql/attacks/*.sql, each as a login role of its own, and compares the results; docs/security.md
 # lists them: tests/sql/attacks.t --table prints its table. An attack begins with
-#   -- as whom | what is tried | what comes out
+#   -- as whom | what is tried | the result
 # and ends with lines of output after "--> ". An error is its SQLSTATE. A line "-- changes" allows it to change the store.
 set -uo pipefail
 cd "$(dirname "$0")/../.."

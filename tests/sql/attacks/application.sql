@@ -1,4 +1,4 @@
--- application | writing derived columns, lists, dependencies, principals, keys, declarations; calling what keeps them | 42501
+-- application | writing derived columns, lists, dependencies, principals, keys, declarations; calling the functions that maintain them | 42501
 UPDATE shop.pages SET view = 1;
 INSERT INTO shop.newt_principal_set (digest, entries, allowed, denies) VALUES ('', '{+x}', '{x}', false);
 DELETE FROM shop.newt_dependency;
@@ -20,7 +20,7 @@ CREATE TRIGGER t BEFORE INSERT ON shop.transaction EXECUTE FUNCTION suppress_red
 --> ERROR 42501
 --> ERROR 42501
 
--- application | a class that was once called by what ends our SQL: dollar quotes, quotes, formats, backslashes, our own words, 20,000 bytes | the owner can make and fill columns, no such SQL runs, commits go on
+-- application | a class name that tries to break out of our SQL: dollar quotes, quotes, formats, backslashes, our own words, 20,000 bytes | the owner can create and fill columns, none of that SQL runs, commits go on
 -- changes
 INSERT INTO shop.newt_class (name, version, fields) SELECT 'Page', 2, fields || jsonb_build_array(jsonb_build_object('kind', 'class', 'was', ARRAY[
     'a$newt_derived$; CREATE TABLE shop.broken(); SELECT $newt_derived$', 'b$sql$; CREATE TABLE shop.broken(); --', 'c'' || (SELECT 1/0) || ''', 'd%I%s%1$L%%', E'e\\'' OR true --',
@@ -41,7 +41,7 @@ CALL newt.refresh_derived('shop', anew => true);
 --> 12|secret
 --> t
 
--- owner | derived columns whose table, columns, paths and principals have hostile names: quotes, dollar quotes, formats, backslashes, newlines, 48 and 59 bytes | they are made, kept, shown and dropped under just these names
+-- owner | derived columns whose table, columns, paths and principals have hostile names: quotes, dollar quotes, formats, backslashes, newlines, 48 and 59 bytes | they are created, maintained, shown and dropped under exactly these names
 -- changes
 CALL newt.create_derived('shop', E'a"b''c$newt_derived$%I\\\nd', '{Page}', $$[{"name": "x\"y'z$sql$%s\\\n", "value": "ti\\\\.t'l$newt_derived$e%I", "type": "text"},
     {"name": "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefg", "value": "title", "type": "text"}, {"name": "AS sources", "value": "a\nb'", "type": "bigint"},
@@ -73,7 +73,7 @@ CALL attack.del(14);
 --> 14|hostile
 --> |
 
--- owner | a store whose name has a quote, a dollar quote, a format and a backslash in it | its derived columns are made, kept and filled; no other SQL runs
+-- owner | a store whose name has a quote, a dollar quote, a format and a backslash in it | its derived columns are created, filled and maintained; no other SQL runs
 -- changes
 \connect - :su
 SET SESSION AUTHORIZATION newt_attack_owner;
@@ -97,7 +97,7 @@ DROP SCHEMA "s'$newt_derived$""%s\" CASCADE;
 --> |
 --> 10
 
--- application | records that are none: empty, cut, of text, too deep; as a page, as a parent, as an owner | no row, or one without values; the commits of others go on
+-- application | invalid records: empty, truncated, text, nested too deeply; as a page, as a parent, as an owner | no row, or one without values; other commits go on
 -- changes
 CREATE PROCEDURE raw(zoid bigint, state bytea) LANGUAGE plpgsql AS $$
 DECLARE s bigint := nextval('attack.serial');
@@ -137,7 +137,7 @@ CALL attack.del(31); CALL attack.del(32);
 --> 31
 --> {10,11,32}
 
--- application | 10,001 denials; 100,000 readers; a reader of 1001 bytes; a denial of one | nobody may see the first; 10,000 of the others; those are left out, and no claim can have them
+-- application | 10,001 denials; 100,000 readers; a reader of 1001 bytes; a denial of one | nobody may see the first object; 10,000 readers may see the second; principals of 1001 bytes are left out, and no claim can have them
 -- changes
 DO $$ BEGIN
     INSERT INTO shop.object_state VALUES (33, 7000001, attack.record('Page', jsonb_build_object('readers', '["staff"]'::jsonb, 'denied', (SELECT jsonb_agg('d' || g) FROM generate_series(1, 10001) g)))),
@@ -155,7 +155,7 @@ CALL attack.del(33); CALL attack.del(34); CALL attack.del(35);
 --> 35|1|1|f
 --> {10,11,35}
 
--- application | a loop of three folders, one that is its own parent, a parent that is text or an object of another class | nothing is inherited there; when the loop is mended, all is again
+-- application | a loop of three folders; a folder that is its own parent; a parent that is a text or an object of another class | nothing is inherited there; once the loop is mended, everything is inherited again
 -- changes
 CALL attack.put(36, 'Folder', '{"within": {"::=>": 38}}');
 CALL attack.put(37, 'Folder', '{"within": {"::=>": 36}}');
@@ -179,7 +179,7 @@ CALL attack.del(36); CALL attack.del(37); CALL attack.del(38); CALL attack.del(3
 --> 38
 --> 39
 
--- application | values whose sum its type cannot hold, so that those who add to it later would fail | the sum is null, later commits go on, and it is there again when the value is gone
+-- application | values whose sum does not fit its type, so that anyone who adds to it later would fail | the sum is null, later commits go on, and the sum is back when the value is gone
 -- changes
 CALL attack.put(42, 'Comment', '{"page": {"::=>": 11}, "stars": 9223372036854775807}');
 CALL attack.put(43, 'Comment', '{"page": {"::=>": 11}, "stars": 5}');
@@ -207,7 +207,7 @@ SELECT :i FROM unnest('{0.000001 s,-1 s,2 hours}'::interval[]) v;
 --> t
 --> 01:59:59.000001
 
--- application | a name of 2 MB of words, from which columns of other objects are made | text has it whole, a tsvector the words that it can hold; later commits go on
+-- application | a name of 2 MB, from which columns of other objects are computed | a text has all of it, a tsvector the words that fit; later commits go on
 -- changes
 DO $$ BEGIN
     INSERT INTO shop.object_state VALUES (44, 7000002, attack.record('Person', jsonb_build_object('name', (SELECT string_agg(md5(g::text), ' ') FROM generate_series(1, 60000) g))));
@@ -221,7 +221,7 @@ CALL attack.del(45); CALL attack.del(44);
 --> 6|1979999|t
 --> later
 
--- application | a value that an index of the owner's cannot hold | the one who commits it has the error, 54000; nobody else later
+-- application | a value that is too long for an index of the owner's | the commit that writes it fails with 54000; nobody else's fails later
 -- changes
 DO $$ BEGIN
     INSERT INTO shop.object_state VALUES (46, 7000003, attack.record('Page', jsonb_build_object('title', (SELECT string_agg(md5(g::text), ' ') FROM generate_series(1, 2000) g))));
@@ -232,7 +232,7 @@ CALL attack.put(11, 'Page', '{"title": "open", "within": {"::=>": 10}, "owner": 
 --> ERROR 54000
 --> 0
 
--- application | a folder with 300 pages that gets other readers, where a commit computes 50 | the commit computes 50 at most, the others wait and are computed by newt.refresh_derived()
+-- application | other readers for a folder with 300 pages, where commit_limit is 50 | the commit computes at most 50 rows; the others wait for newt.refresh_derived()
 -- changes
 DO $$ BEGIN
     INSERT INTO shop.object_state SELECT 1000 + g, 7000004, attack.record('Page', '{"within": {"::=>": 10}}') FROM generate_series(1, 300) g;
@@ -256,7 +256,7 @@ CALL newt.refresh_derived('shop', anew => true, share => 1);
 --> 302
 --> 0
 
--- application | rows of transaction that name objects which nobody has changed, that do not exist, null, negative, 10,000 times | 22004 for null; they are computed from their records, and nothing changes
+-- application | rows of the table transaction that name objects which nobody has changed, that do not exist, that are null or negative, 10,000 times the same | 22004 for null; the others are computed from their records, and nothing changes
 -- changes
 CALL attack.transact('{12,13,777,-5,9223372036854775807}', '{11}', 7000005);
 CALL attack.transact('{12,NULL}', '{}', 7000007);

@@ -1,4 +1,4 @@
--- report | a claim without a signature, a cut one, one with blanks, a newline or capital letters | 28000
+-- report | a claim without a signature, a truncated one, one with blanks, a newline or capital letters | 28000
 SET newt.claim = '1.7b7d';
 SELECT count(*) FROM shop.pages;
 SET newt.claim = '1.7b7d.';
@@ -27,7 +27,7 @@ SELECT newt.my_principals('shop');
 --> f
 --> ERROR 28000
 
--- report | a claim that is right | what "board" may see, too, until RESET
+-- report | a valid claim | it also sees what "board" may see, until RESET
 \connect - newt_attack_owner
 SELECT newt.sign_claim('shop', 'newt_attack_report', '{board}') AS claim \gset
 \connect - newt_attack_report
@@ -38,7 +38,7 @@ SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
 --> {10,11,12,13}
 --> {10,11}
 
--- report | claims of another store, of another role, expired, of a deleted key, with a key of another store's number | 28000
+-- report | claims for another store or another role, expired ones, claims signed with a deleted key or with another store's key of the same number | 28000
 \connect - newt_attack_owner
 SELECT newt.sign_claim('shop2', 'newt_attack_report', '{board}') AS elsewhere, newt.sign_claim('shop', 'newt_attack_other', '{board}') AS others,
        newt.sign_claim('shop', 'newt_attack_report', '{board}', '-1 s') AS late \gset
@@ -63,7 +63,7 @@ SELECT count(*) FROM shop.pages;
 --> f
 --> ERROR 28000
 
--- report | the signature of another payload; more principals, another role or time put in under an old signature; keys given twice; no UTF-8; signed with a key of its own | 28000
+-- report | the signature of another payload; more principals, another role or another time under an old signature; JSON keys given twice; bytes that are not UTF-8; a claim signed with a key of its own | 28000
 \connect - newt_attack_owner
 SELECT split_part(newt.sign_claim('shop', 'newt_attack_report', '{x}'), '.', 3) AS signature, split_part(newt.sign_claim('shop', 'newt_attack_report', '{x}'), '.', 2) AS payload \gset
 \connect - newt_attack_report
@@ -89,7 +89,7 @@ DROP FUNCTION try;
 --> 28000
 --> 28000|28000|{staff,x}
 
--- report | a claim of 10 MB; one with 10,001 principals; one with 10,000, beside objects that have 10,000 readers | 28000; 54000; they count, in less than 5 s
+-- report | a claim of 10 MB; one with 10,001 principals; one with 10,000, beside objects that have 10,000 readers | 28000; 54000; the last one counts, and takes less than 5 s
 SET statement_timeout = '2 s';
 SELECT set_config('newt.claim', '1.' || repeat('7b', 5000000) || '.' || repeat('0', 64), false) IS NULL;
 SELECT count(*) FROM shop.pages;
@@ -132,7 +132,7 @@ SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
 --> {10,11,12,13}
 --> ERROR 28000
 
--- report | a plan that was prepared before a claim, generic and kept | it follows the claim at each execution
+-- report | a generic plan that was prepared before there was a claim | each execution uses the claim that is set then
 \connect - newt_attack_owner
 SELECT newt.sign_claim('shop', 'newt_attack_report', '{board}') AS claim \gset
 \connect - newt_attack_report
@@ -159,7 +159,7 @@ SELECT count(*) FROM shop.pages;
 --> 0
 --> ERROR 28000
 
--- owner | a claim with null, empty or too long principals, for nobody, without a time | 22023
+-- owner | a claim with null, empty or too long principals, without a role, without a time | 22023
 SELECT newt.sign_claim('shop', 'newt_attack_report', '{NULL}');
 SELECT newt.sign_claim('shop', 'newt_attack_report', '{""}');
 SELECT newt.sign_claim('shop', 'newt_attack_report', ARRAY[repeat('x', 1001)]);

@@ -1,4 +1,4 @@
--- report | what keeps derived columns: newt_derive_1, newt_settle_1, newt_compute_derived, newt_follow_derived, newt_principal_set | 42501
+-- report | the functions that maintain derived columns: newt_derive_1, newt_settle_1, newt_compute_derived, newt_follow_derived, newt_principal_set | 42501
 SELECT shop.newt_derive_1('{12}', 10, true);
 SELECT shop.newt_settle_1('{12}', 10);
 SELECT shop.newt_compute_derived(1, 10);
@@ -50,7 +50,7 @@ SELECT newt.set_retention('shop', keep_rows => 0);
 --> ERROR 42501
 --> ERROR 42501
 
--- report | every question about the store: newt.can, principal_sets, derived, check_derived, walk, reachable, referrers, classes, paths, sample, health, freshness | 42501
+-- report | every function that asks about the store: newt.can, principal_sets, derived, check_derived, walk, reachable, referrers, classes, paths, sample, health, freshness | 42501
 SELECT newt.can('shop', 'view', '{board}');
 SELECT newt.principal_sets('shop', '{board}');
 SELECT * FROM newt.derived('shop');
@@ -76,7 +76,7 @@ SELECT * FROM newt.freshness('shop');
 --> ERROR 42501
 --> ERROR 42501
 
--- report | the functions in C by which programs write: newt.write, newt.commit, newt.at_commit, newt.project_new, newt.committed | 42501, or 0A000 since statements of SQL would have to do it; nothing is said of objects
+-- report | the functions in C with which programs write: newt.write, newt.commit, newt.at_commit, newt.project_new, newt.committed | 42501, or 0A000 where plain SQL would have to do it; they say nothing about objects
 SELECT newt.write('shop.object_state', '{12}', '{0}', ARRAY['\x83615401a0'::bytea], 5, false);
 SELECT newt.write('shop.pages', '{12}', '{0}', ARRAY['\x83615401a0'::bytea], 5, false);
 SELECT newt.commit('shop.transaction', 5, 1, '{12}', '{0}', ARRAY['\x83615401a0'::bytea], false, 0, 0);
@@ -92,7 +92,7 @@ SELECT newt.committed('shop.transaction', 1, 1) IS NULL;
 --> (0,"{12,777}")
 --> t
 
--- report | tables of the store that it was not given, and all of them through the catalog | 42501; the catalog says what the functions are made of, and no value
+-- report | tables of the store that it was not granted, and all of them through the catalog | 42501; the catalog shows the text of the functions, and no values
 SELECT count(*) FROM shop.object_state;
 SELECT count(*) FROM shop.newt;
 SELECT count(*) FROM shop.newt_projection;
@@ -136,7 +136,7 @@ SELECT nextval('shop.newt_oid');
 --> ERROR 42501
 --> ERROR 42501
 
--- reader | the lists of principals, roles and keys; writing; what keeps derived columns | it reads the lists, 42501 for the others
+-- reader | the lists of principals, roles and keys; writing; the functions that maintain derived columns | it reads the lists; 42501 for the rest
 SELECT count(*) > 0 FROM shop.newt_principal_set;
 SELECT count(*) FROM shop.newt_role_principal;
 SELECT count(*) FROM shop.newt_claim_key;
@@ -158,7 +158,7 @@ SELECT newt.grant_store('shop', 'newt_attack_reader', 'application');
 --> ERROR 42501
 --> ERROR 42501
 
--- reader | newt.can without principals, with null ones, a million of them, and strange pages | 22004 for nulls, 54000; rows or none
+-- reader | newt.can without principals, with null ones, with a million, with odd pages | 22004 for nulls, 54000 for too many; otherwise rows or none
 SELECT newt.can('shop', 'view', NULL);
 SELECT newt.can('shop', 'view', '{staff,NULL}');
 SELECT newt.can('shop', 'view', '{}');
@@ -179,7 +179,7 @@ SELECT newt.can('shop', 'view', '{"+staff","!","{staff}","%"}');
 --> ERROR 42704
 --> ERROR 42704
 
--- updater | derived columns, principals, roles and keys; what keeps derived columns, with strange arguments | it may have rows computed from the records, which changes nothing; else 42501
+-- updater | derived columns, principals, roles and keys; the functions that maintain derived columns, with odd arguments | it may have rows computed from the records, which changes nothing; otherwise 42501
 SELECT shop.newt_follow_derived(NULL), shop.newt_follow_derived('{NULL,12,-1,777}'), shop.newt_compute_derived(1, 10);
 SELECT shop.newt_compute_derived(99, 10);
 SELECT shop.newt_compute_derived(NULL, NULL);
@@ -199,7 +199,7 @@ UPDATE shop.object_state SET state = 'x';
 --> ERROR 42501
 --> ERROR 42501
 
--- updater | the registry of typed tables, of which it may change rows, pointed at newt_role_principal and at a table of its own | nothing is written there
+-- updater | the registry of typed tables, whose rows it may change, pointed at newt_role_principal and at a table of its own | nothing is written there
 -- changes
 CREATE TABLE trap (id bigint PRIMARY KEY, title text, within_id bigint, owner_id bigint);
 BEGIN;

@@ -1,4 +1,4 @@
--- report | functions and operators of its own before pg_catalog on the search path, named as those that policies use | they are not called
+-- report | functions and operators of its own before pg_catalog on the search path, named like those that policies use | they are not called
 CREATE FUNCTION pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION pg_has_role(name, name, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$SELECT '1.00.00'$$;
@@ -21,7 +21,7 @@ DROP FUNCTION pg_has_role(name, oid, text), pg_has_role(name, name, text), curre
 --> 11
 --> {staff}
 
--- report | temporary tables and types named as ours: newt_role_principal, newt_principal_set, pg_roles, text, bigint | they are not read
+-- report | temporary tables and types named like ours: newt_role_principal, newt_principal_set, pg_roles, text, bigint | they are not read
 CREATE TEMP TABLE newt_role_principal AS SELECT 'newt_attack_report'::regrole AS role, 'board'::text AS principal;
 CREATE TEMP TABLE newt_principal_set AS SELECT g::bigint AS id, '{+board}'::text[] AS entries, '{staff}'::text[] AS allowed, false AS denies FROM generate_series(0, 50) g;
 CREATE TEMP TABLE pg_roles AS SELECT oid, 'newt_attack_report'::name AS rolname, true AS rolsuper FROM pg_catalog.pg_roles;
@@ -35,7 +35,7 @@ SELECT newt.my_principals('shop');
 --> 11
 --> {staff}
 
--- report | a cast, an operator class, an aggregate or a collation of its own for the types of the columns | 42501 for the cast and the class; others are not used
+-- report | a cast, an operator class, an aggregate or a collation of its own for the types of the columns | 42501 for the cast and the class; the others are not used
 CREATE FUNCTION to_text(bigint) RETURNS text LANGUAGE sql AS $$SELECT 'x'$$;
 CREATE CAST (bigint AS text) WITH FUNCTION to_text(bigint) AS IMPLICIT;
 CREATE OPERATOR CLASS mine DEFAULT FOR TYPE bigint USING btree AS STORAGE bigint;
@@ -78,7 +78,7 @@ CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION suppress_redundant_up
 --> ERROR 42501
 --> ERROR 42501
 
--- nobody | a schema of its own with tables, of other types, named as those of a store, given to all that takes a store | 22P02, 42883, 0A000; nothing is written, and the server goes on
+-- nobody | a schema of its own whose tables have the names of a store's and other types, passed to every function that takes a store | 22P02, 42883, 0A000; nothing is written, and the server goes on
 CREATE TABLE newt_store (version text); INSERT INTO newt_store VALUES ('x');
 CREATE TABLE object_state (zoid text, serial int, state text); INSERT INTO object_state VALUES ('1', 1, 'x');
 CREATE TABLE newt_projection (zoid bigint PRIMARY KEY, class_name int, serial bigint, state text);

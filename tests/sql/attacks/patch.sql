@@ -12,7 +12,7 @@ SELECT newt.remove('shop', 99);
 --> ERROR 42501
 --> ERROR 42501
 
--- reader | the same, as one who may read everything | 42501
+-- reader | the same, as a role that may read everything | 42501
 SELECT newt.patch('shop', 11, '{"title": "mine"}');
 SELECT newt.insert('shop', 'Folder', '{"readers": ["staff"]}');
 SELECT newt.remove('shop', 12);
@@ -20,7 +20,7 @@ SELECT newt.remove('shop', 12);
 --> ERROR 42501
 --> ERROR 42501
 
--- updater | the same, as one who writes the projection | 42501
+-- updater | the same, as a role that writes the projection | 42501
 SELECT newt.patch('shop', 11, '{"title": "mine"}');
 SELECT newt.insert('shop', 'Folder', '{"readers": ["staff"]}');
 SELECT newt.remove('shop', 12);
@@ -28,7 +28,7 @@ SELECT newt.remove('shop', 12);
 --> ERROR 42501
 --> ERROR 42501
 
--- application | patches of what is none of the fields, of the root, of classes of the library's own, with forged wrappers | refused, nothing is written
+-- application | patches of unknown fields, of the root, of the library's own classes, with forged wrappers | they are refused; nothing is written
 SELECT newt.patch('shop', 12, '{"zoid": 11}');
 SELECT newt.patch('shop', 1, '{"items": {}}');
 SELECT newt.insert('shop', 'newt.Root', '{}');
@@ -48,7 +48,7 @@ SELECT newt.patch('shop', 11, '{"title": "mine"}', 0);
 --> ERROR 22023
 --> ERROR 40001
 
--- application | a patch in a function that an error rolls back, beside one that stays: principals follow the one that stays | changed, and right
+-- application | a patch in a function that an error rolls back, beside one that stays | principals follow the one that stays, and are right
 -- changes
 BEGIN;
 SELECT newt.patch('shop', 13, '{"readers": ["staff"]}') > 0;

@@ -1,4 +1,4 @@
--- reporter | cursors that are open when the role changes, WITH HOLD too | what was fetched stays; the next one sees as the role that reads it first
+-- reporter | cursors that are open when the role changes, WITH HOLD too | rows that are held stay; the next query sees what the new role may
 SET ROLE newt_attack_report;
 BEGIN;
 DECLARE c CURSOR WITH HOLD FOR SELECT zoid FROM shop.pages ORDER BY zoid;
@@ -14,7 +14,7 @@ SELECT zoid FROM shop.pages ORDER BY zoid;
 --> 12
 --> 13
 
--- reporter | a plan that one role prepared, executed as another, generic and kept | it is that of who executes it
+-- reporter | a generic plan that one role prepared, executed as another | it shows what the role that executes it may see
 SET plan_cache_mode = force_generic_plan;
 SET ROLE newt_attack_report;
 PREPARE p AS SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
@@ -35,7 +35,7 @@ EXECUTE p; EXECUTE d; EXECUTE t;
 --> {10,11}
 --> {11}
 
--- report | SET ROLE and SET SESSION AUTHORIZATION to roles that it is no member of | 42501
+-- report | SET ROLE and SET SESSION AUTHORIZATION to roles that it is not a member of | 42501
 SET ROLE newt_attack_other;
 SET ROLE newt_attack_owner;
 SET SESSION AUTHORIZATION newt_attack_other;
@@ -47,7 +47,7 @@ GRANT newt_attack_other TO newt_attack_report;
 --> ERROR 42501
 --> ERROR 42501
 
--- narrow | a member with NOINHERIT, before and after SET ROLE | 42501 before; after it what the role may
+-- narrow | a member with NOINHERIT, before and after SET ROLE | 42501 before; afterwards what the role may see
 SELECT count(*) FROM shop.pages;
 SET ROLE newt_attack_report;
 SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
@@ -56,7 +56,7 @@ SELECT newt.my_principals('shop');
 --> {10,11}
 --> {staff}
 
--- reporter | as a member of two, which inherits both | the principals of both
+-- reporter | as a member of two roles, which inherits both | the principals of both
 SELECT newt.my_principals('shop');
 SELECT array_agg(zoid ORDER BY zoid) FROM shop.pages;
 --> {board,staff}
@@ -76,7 +76,7 @@ SELECT count(*) FROM shop.newt_visible(NULL);
 --> {}
 --> 0
 
--- report | a view of its own over what it sees, and a function with its rights, read by nobody | 42501
+-- report | a view of its own over what it sees, and a function with its rights, used by nobody | 42501
 CREATE VIEW lent AS SELECT zoid, title FROM shop.pages;
 CREATE VIEW lent_documents AS SELECT zoid FROM shop.pages_documents;
 CREATE FUNCTION lent() RETURNS SETOF bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT zoid FROM shop.pages';
@@ -93,7 +93,7 @@ REVOKE USAGE ON SCHEMA mine_report FROM PUBLIC;
 --> ERROR 42501
 --> ERROR 42501
 
--- owner | a role that is dropped and made again with the same name; a claim for the one before; a role that is renamed | nothing passes to the new one: no principals, 28000; a renamed one keeps its own
+-- owner | a role that is dropped and created again with the same name; a claim for the old one; a role that is renamed | nothing passes to the new one: no principals, 28000; the renamed one keeps its own
 -- changes
 \connect - :su
 CREATE ROLE newt_attack_again;
@@ -128,7 +128,7 @@ SELECT newt.grant_principals('shop', 'newt_attack_report', 'staff');
 --> {staff}
 --> ERROR 28000
 
--- owner | newt.grant_visible for a role that sees more, or decides what it sees, itself or by a role that it can SET: a reader, pg_read_all_data, who writes principals | 55000
+-- owner | newt.grant_visible for a role that sees more, or decides what it sees, itself or by a role that it can SET: a reader, a member of pg_read_all_data, one that may write principals | 55000
 -- changes
 \connect - :su
 CREATE ROLE newt_attack_again NOINHERIT;
@@ -157,7 +157,7 @@ DROP ROLE newt_attack_again;
 --> ERROR 55000
 --> ERROR 55000
 
--- owner | columns of principals that are dropped and declared anew, and granted to one of two roles again; another column of the table, granted to the other role | the one sees what it saw, the other nothing until it is granted, then by its own column alone, in derived columns, typed table and documents
+-- owner | columns of principals that are dropped and declared anew, and granted again to one of two roles; then another column, granted to the other role | the first role sees what it saw; the second sees nothing, and then what its own column shows, in derived columns, typed table and documents
 SELECT newt.create_store('shop3');
 SET test.store = 'shop3';
 INSERT INTO shop3.newt_class (name, version, fields) VALUES ('Note', 1, '[{"name": "title", "kind": "text"}, {"name": "readers", "kind": "text", "shape": "list"}, {"name": "writers", "kind": "text", "shape": "list"}]');
@@ -194,7 +194,7 @@ DROP SCHEMA shop3 CASCADE;
 --> {33}
 --> {31,32,33}
 
--- nobody | the store, its tables, views and functions, by name and by oid | 42501; nothing comes out of what takes an oid
+-- nobody | the store, its tables, views and functions, by name and by oid | 42501; functions that take an oid show nothing
 SELECT count(*) FROM shop.pages;
 SELECT count(*) FROM shop.pages_documents;
 SELECT shop.newt_visible('newt_attack_nobody');
