@@ -135,6 +135,7 @@ SELECT newt.my_principals('d');
 SELECT pg_temp.error_of('SELECT key FROM d.newt_claim_key'), pg_temp.error_of('SELECT FROM d.newt'), pg_temp.error_of('SELECT FROM d.newt_role_principal');
 RESET ROLE;
 -- the lists are found by their index
+SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT count(*) FROM d.newt_visible('newt_test_report');
 SELECT seq_scan, idx_scan > 0 AS by_index FROM pg_stat_xact_user_tables WHERE relid = 'd.newt_principal_set'::regclass;
