@@ -280,7 +280,7 @@ DECLARE
     role oid := newt.role_of(role_name);
     wrong record;
 BEGIN
-    SELECT m.oid, m.rolname, o.oid::regclass AS relation, w.what, w.remedy INTO wrong
+    SELECT m.oid, m.rolname, o.oid::regclass AS relation, w.* INTO wrong
       FROM (SELECT r.oid, r.rolname, r.rolsuper, r.rolbypassrls, r.rolcreaterole FROM pg_roles r, pg_roles x
              WHERE x.oid = role AND pg_has_role(role, r.oid, 'MEMBER') AND (r.oid = role OR NOT x.rolsuper)
             UNION ALL SELECT 0, 'PUBLIC', false, false, false) m
@@ -294,7 +294,10 @@ BEGIN
                                        AND has_any_column_privilege(m.oid, o.oid, 'SELECT'), '%s may read %s.', NULL),
                                    (6, (o.relname IN ('object_state', 'newt_projection', 'newt_claim_key', 'newt_role_principal', 'newt_derived', 'newt_principal_set', 'newt_principal_sum') OR o.oid = hidden[1])
                                        AND (has_any_column_privilege(m.oid, o.oid, 'INSERT, UPDATE') OR has_table_privilege(m.oid, o.oid, 'DELETE')), '%s may write %s.', NULL),
-                                   (7, EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = o.oid AND o.oid = ANY (hidden) AND p.polname = 'newt_readers' AND m.oid = ANY (p.polroles)), '%s may read all rows of %s.', NULL)
+                                   (7, EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = o.oid AND o.oid = ANY (hidden) AND p.polname = 'newt_readers' AND m.oid = ANY (p.polroles)), '%s may read all rows of %s.', NULL),
+                                   (8, EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = o.oid AND o.oid = ANY (hidden) AND p.polpermissive AND p.polcmd IN ('r', '*') AND m.oid = ANY (p.polroles)
+                                                  AND p.polname <> 'newt_readers' AND p.polname NOT LIKE 'newt\_principals%'),
+                                       '%s may read rows of %s by a policy of your own.', 'Such a policy must be AS RESTRICTIVE, or for other roles.')
                            ) v (place, holds, what, remedy) WHERE v.holds ORDER BY v.place LIMIT 1) w
      -- of those that have a right, who was given it: that one is a member of the fewest
      ORDER BY w.place > 3, w.place <= 3 AND m.oid <> role, (SELECT count(*) FROM pg_roles r WHERE pg_has_role(m.oid, r.oid, 'MEMBER')),
@@ -303,7 +306,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
             MESSAGE = format('role "%s" sees more than its principals may', role_name),
             DETAIL = format(wrong.what, CASE wrong.oid WHEN role THEN 'It' WHEN 0 THEN 'Everybody' ELSE format('Role "%s", of which it is a member,', wrong.rolname) END, wrong.relation),
-            HINT = CASE WHEN wrong.oid = 0 THEN format('REVOKE ALL ON %s FROM PUBLIC;', wrong.relation)
+            HINT = CASE WHEN wrong.place = 8 THEN wrong.remedy
+                        WHEN wrong.oid = 0 THEN format('REVOKE ALL ON %s FROM PUBLIC;', wrong.relation)
                         WHEN wrong.oid <> role
                         THEN (SELECT format('REVOKE %I FROM %I;', wrong.rolname, pg_get_userbyid(x.member)) FROM pg_auth_members x
                                WHERE x.roleid = wrong.oid AND pg_has_role(role, x.member, 'MEMBER') ORDER BY x.member <> role, x.member LIMIT 1)
