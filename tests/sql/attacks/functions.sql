@@ -180,9 +180,9 @@ SELECT newt.can('shop', 'view', '{"+staff","!","{staff}","%"}');
 --> ERROR 42704
 
 -- updater | derived columns, principals, roles and keys; the functions that maintain derived columns, with odd arguments | it may have rows computed from the records, which changes nothing; otherwise 42501
-SELECT shop.newt_follow_derived(NULL), shop.newt_follow_derived('{NULL,12,-1,777}'), shop.newt_compute_derived(1, 10);
-SELECT shop.newt_compute_derived(99, 10);
-SELECT shop.newt_compute_derived(NULL, NULL);
+SELECT shop.newt_follow_derived(NULL), shop.newt_follow_derived('{NULL,12,-1,777}'), (shop.newt_compute_derived(1, 10)).newt_rows;
+SELECT (shop.newt_compute_derived(99, 10)).newt_rows;
+SELECT (shop.newt_compute_derived(NULL, NULL)).newt_rows;
 SELECT shop.newt_derive_1('{12}', 10);
 UPDATE shop.pages SET view = 1;
 UPDATE shop.newt_principal_set SET allowed = '{updater}';
