@@ -233,6 +233,40 @@ write_bytes(newt_pg_recorder *r, const newt_pg_place *place, const newt_pg_value
     return true;
 }
 
+/* As it is shown, or RFC 3339 otherwise, as PostgreSQL has it in JSON: any zone, fewer digits. */
+static bool
+read_time(const char *s, size_t n, int64 *us)
+{
+    char shown[] = "0000-00-00T00:00:00.000000Z";
+    size_t at = 19, most = Min(n, sizeof shown - 2);
+    const char *zone;
+    int hours, minutes;
+
+    if (n <= at || (s[10] != 'T' && s[10] != ' '))
+        return false;
+    memcpy(shown, s, at);
+    shown[10] = 'T';
+    if (s[at] == '.')
+        for (at++; at < most && s[at] >= '0' && s[at] <= '9'; at++)
+            shown[at] = s[at];
+    zone = s + at;
+    if (s[at - 1] == '.' || !newt__parse_time(shown, sizeof shown - 1, us))
+        return false;
+    if (n - at == 1)
+        return *zone == 'Z';
+    if (n - at != 6 || (*zone != '+' && *zone != '-') || zone[3] != ':')
+        return false;
+    for (int i = 1; i < 6; i++)
+        if (i != 3 && (zone[i] < '0' || zone[i] > '9'))
+            return false;
+    hours = (zone[1] - '0') * 10 + zone[2] - '0';
+    minutes = (zone[4] - '0') * 10 + zone[5] - '0';
+    if (hours > 23 || minutes > 59)
+        return false;
+    *us += (*zone == '+' ? -1 : 1) * (hours * 60 + minutes) * USECS_PER_MINUTE;
+    return true;
+}
+
 /* The least number stands for null in the library. */
 static bool
 write_time(newt_pg_recorder *r, const newt_pg_place *place, const newt_pg_value_type *t,
@@ -242,7 +276,7 @@ write_time(newt_pg_recorder *r, const newt_pg_place *place, const newt_pg_value_
     int64 us;
 
     if (v->type == jbvString) {
-        if (!newt__parse_time(v->val.string.val, (size_t)v->val.string.len, &us))
+        if (!read_time(v->val.string.val, (size_t)v->val.string.len, &us))
             return false;
     } else if (!newt_pg_wrapped(v, "::us", &inner) || !integer_text(&inner)) {
         return false;

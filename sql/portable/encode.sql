@@ -310,6 +310,7 @@ DECLARE
     bits integer := t->'bits';
     given text := jsonb_typeof(v);
     shown text := v #>> '{}';
+    time_parts text[];
     of_range jsonb;        -- what is out of range
     digits text;
     number numeric;
@@ -370,7 +371,10 @@ BEGIN
         -- the least number stands for null in the library
         inner_value := newt.only(v, '::us');
         IF given = 'string' THEN
-            n := extract(epoch FROM newt.ts(shown)) * 1000000;
+            -- as it is shown, or RFC 3339 otherwise: any zone, fewer digits
+            time_parts := regexp_match(shown, '^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.]([0-9]{1,6}))?(?:Z|([-+])([01][0-9]|2[0-3]):([0-5][0-9]))$');
+            n := extract(epoch FROM newt.ts(time_parts[1] || 'T' || time_parts[2] || '.' || rpad(coalesce(time_parts[3], ''), 6, '0') || 'Z')) * 1000000
+                 - CASE time_parts[4] WHEN '+' THEN 1 WHEN '-' THEN -1 ELSE 0 END * coalesce(time_parts[5]::bigint * 60 + time_parts[6]::bigint, 0) * 60000000;
         ELSIF newt.integer_of(inner_value) IS NOT NULL THEN
             n := newt.integer_within(inner_value, -9223372036854775807, 9223372036854775807);
             of_range := CASE WHEN n IS NULL THEN inner_value END;

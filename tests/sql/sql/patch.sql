@@ -52,6 +52,17 @@ SELECT patch, pg_temp.change(patch::jsonb) FROM (VALUES
     ('{"kept": "x"}'), ('{"kept": null}'),
     ('{"unknown": 1}'), ('{"::=>": 1}'), ('{}')) p (patch);
 
+-- times as RFC 3339 has them, such as those of PostgreSQL in JSON
+SELECT given, pg_temp.change(jsonb_build_object('time', given)) FROM (VALUES
+    ('2030-01-02T03:04:05Z'), ('2030-01-02T03:04:05.5Z'), ('2030-01-02 03:04:05.123456+00:00'), ('2030-01-02T03:04:05+05:30'), ('2030-01-02T00:00:00-23:59'), ('2030-01-02T03:04:05.'), ('2030-01-02T03:04:05.Z'),
+    ('2030-01-02T03:04:05.1234567Z'), ('2030-01-02T03:04:05'), ('2030-01-02T03:04:05+24:00'), ('2030-01-02T03:04:05+00:60'), ('2030-01-02T03:04:05+0100'), ('2030-02-30T03:04:05Z'), ('2030-01-02T24:00:00Z'),
+    ('2030-01-02T03:04:05+1a:00'), ('2030-01-02T03:04:05ZZ'), ('2030-01-02T03:04'), ('')) t (given);
+SET timezone = 'Asia/Kolkata';
+SELECT newt.patch('store_u', 1024, jsonb_build_object('time', '2030-01-02 03:04:05.25+00'::timestamptz)) > 0, (SELECT newt.try_to_jsonb(state)->>'time' FROM store_u.object_state WHERE zoid = 1024) AS before;
+SELECT newt.try_to_jsonb(state)->>'time' AS time FROM store_u.object_state WHERE zoid = 1024;
+RESET timezone;
+SELECT pg_temp.change('{"time": null}');
+
 -- structs and maps are merged, all else is replaced
 SELECT patch, pg_temp.change(patch::jsonb) FROM (VALUES
     ('{"home": {"zip": 5}}'), ('{"home": {"rooms": ["a", null]}}'), ('{"home": {"city": null}}'), ('{"home": {"zip": "a"}}'), ('{"home": {"rooms": [1]}}'), ('{"home": {"town": "x"}}'), ('{"home": null}'), ('{"home": []}'), ('{"home": {"zip": null}}'),
