@@ -144,6 +144,60 @@ test_late(void **state)
     close_forest(&s, &f, db);
 }
 
+/* What is computed before the lock is taken gives way to who has the lock and wants one of its
+ * rows. */
+static void
+test_gives_way(void **state)
+{
+    store s;
+    forest f;
+    newt_db *db;
+    PGconn *holder = sql_open(), *other = sql_open();
+    PGresult *r;
+    int64_t parent;
+    char sql[256];
+
+    (void)state;
+    open_forest(&s, &f, &db);
+    create(&s, "tree", 1000000000);
+    parent = sql_int(s.pg,
+                     "SELECT parent_id FROM \"%s\".tree WHERE parent_id > 0 AND parent_id NOT IN "
+                     "(SELECT zoid FROM \"%s\".tree WHERE view = 0) GROUP BY 1 ORDER BY count(*) "
+                     "DESC, 1 LIMIT 1",
+                     s.schema, s.schema);
+    assert_true(parent > 0);
+    sql_do(s.pg, "UPDATE \"%s\".tree SET view = 0 WHERE parent_id = %" PRId64, s.schema, parent);
+    sql_do(s.pg,
+           "INSERT INTO \"%s\".newt_derived_pending (derived, zoid, task) SELECT number, %" PRId64
+           ", 'below' FROM \"%s\".newt_derived",
+           s.schema, parent, s.schema);
+    sql_do(holder, "SET deadlock_timeout = '60s'; SET lock_timeout = '20s'");
+    sql_do(other, "SET deadlock_timeout = '60s'");
+    sql_do(holder, "BEGIN");
+    sql_do(holder, "LOCK TABLE \"%s\".newt_commit_lock IN EXCLUSIVE MODE", s.schema);
+    snprintf(sql, sizeof sql,
+             "SELECT newt_rows FROM \"%s\".newt_derived d, \"%s\".newt_compute_derived(d.number, "
+             "100, true)",
+             s.schema, s.schema);
+    assert_int_equal(PQsendQuery(other, sql), 1);
+    wait_until(sql_int(s.pg,
+                       "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = "
+                       "'\"%s\".newt_commit_lock'::regclass",
+                       s.schema) > 0);
+    sql_do(holder, "UPDATE \"%s\".tree SET title = title WHERE parent_id = %" PRId64, s.schema,
+           parent);
+    sql_do(holder, "COMMIT");
+    r = PQgetResult(other);
+    assert_int_equal(PQresultStatus(r), PGRES_TUPLES_OK);
+    assert_true(atoi(PQgetvalue(r, 0, 0)) > 0);
+    PQclear(r);
+    PQclear(PQgetResult(other));
+    assert_int_equal(sql_int(s.pg, "SELECT count(*) FROM newt.check_derived('%s')", s.schema), 0);
+    PQfinish(holder);
+    PQfinish(other);
+    close_forest(&s, &f, db);
+}
+
 int
 main(void)
 {
@@ -151,6 +205,7 @@ main(void)
         cmocka_unit_test(test_inline),
         cmocka_unit_test(test_limited),
         cmocka_unit_test(test_late),
+        cmocka_unit_test(test_gives_way),
     };
 
     seed = take_seed();
