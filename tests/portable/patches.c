@@ -203,6 +203,24 @@ static const kind kinds[] = {
       "{\"::tag\": 38401, \"::v\": [\"s\", 0]}", "{\"::tag\": 38402, \"::v\": [\"s\", 7]}", "7"}},
 };
 
+/* Values that are shared, and refer to each other by numbers: few fields of them, so that they
+ * meet. */
+static const kind sharing[] = {
+    {"json",
+     "",
+     NULL,
+     {"{\"::id\": 1}", "[{\"::id\": 4, \"x\": 1}, {\"::->\": 4}]",
+      "{\"::id\": 0, \"a\": [{\"::->\": 0}]}", "5", "[]",
+      "{\"b\": {\"::id\": 7}, \"a\": {\"::id\": 8}, \"c\": {\"::->\": 7}}", "{\"::->\": 1}"}},
+    {"text", "", "{\"kind\": \"text\"}", {"\"a\"", "\"b\"", "{\"::b64\": \"Yf8=\"}"}},
+};
+
+/* A class has these kinds in every shape, and a struct. */
+typedef struct table {
+    const kind *kinds;
+    size_t n;
+} table;
+
 static const char *const shapes[] = {"", "list", "set", "map", "pairs"};
 
 static const char inside[] =
@@ -217,33 +235,33 @@ static const char inside[] =
 
 /* A field is named after its kind and shape. */
 static void
-field_name(char name[32], size_t k, size_t shape)
+field_name(char name[32], const table *x, size_t k, size_t shape)
 {
-    snprintf(name, 32, "%.*s%zu%s", (int)(1 + k % 5), k < LENGTH(kinds) ? kinds[k].name : "struct",
-             k, shapes[shape]);
+    snprintf(name, 32, "%.*s%zu%s", (int)(1 + k % 5), k < x->n ? x->kinds[k].name : "struct", k,
+             shapes[shape]);
 }
 
 static void
-put_fields(text *t)
+put_fields(text *t, const table *x)
 {
     char name[32];
 
     put(t, "[");
-    for (size_t k = 0; k <= LENGTH(kinds); k++) {
-        bool is_struct = k == LENGTH(kinds);
+    for (size_t k = 0; k <= x->n; k++) {
+        bool is_struct = k == x->n;
 
         for (size_t shape = 0; shape < LENGTH(shapes); shape++) {
-            field_name(name, k, shape);
+            field_name(name, x, k, shape);
             put(t, "%s{\"name\": \"%s\", \"kind\": \"%s\"%s", t->n > 1 ? ", " : "", name,
-                is_struct ? "struct" : kinds[k].name, is_struct ? inside : kinds[k].more);
+                is_struct ? "struct" : x->kinds[k].name, is_struct ? inside : x->kinds[k].more);
             if (shape > 0)
                 put(t, ", \"shape\": \"%s\"", shapes[shape]);
             if (shape == 4)
                 put(t, ", \"key\": %s",
-                    is_struct || !kinds[k].key ? "{\"kind\": \"int\", \"bits\": 16}"
-                                               : kinds[k].key);
+                    is_struct || !x->kinds[k].key ? "{\"kind\": \"int\", \"bits\": 16}"
+                                                  : x->kinds[k].key);
             if (shape == 0 && k % 3 == 1 && !is_struct)
-                put(t, ", \"default\": %s, \"keep_null\": true", kinds[k].some[0]);
+                put(t, ", \"default\": %s, \"keep_null\": true", x->kinds[k].some[0]);
             put(t, "%s}", (k + shape) % 11 == 5 ? ", \"skip\": true" : "");
         }
     }
@@ -308,10 +326,10 @@ put_struct(text *t, generate *g, int depth)
 }
 
 static void
-put_value(text *t, generate *g, size_t k)
+put_value(text *t, generate *g, const table *x, size_t k)
 {
-    if (k < LENGTH(kinds))
-        put_scalar(t, g, &kinds[k]);
+    if (k < x->n)
+        put_scalar(t, g, &x->kinds[k]);
     else if (generate_below(g, 20) == 0)
         put(t, "%s", generate_below(g, 2) ? "null" : "[]");
     else
@@ -319,7 +337,7 @@ put_value(text *t, generate *g, size_t k)
 }
 
 static void
-put_member(text *t, generate *g, size_t k, size_t shape)
+put_member(text *t, generate *g, const table *x, size_t k, size_t shape)
 {
     static const kind numbers = {.some = {"1", "2", "3", "-4", "500", "null", "70000", "\"x\""}};
     static const char *const names[] = {"a", "b", "cc", ":::d", "é", "", "::bad"};
@@ -327,7 +345,7 @@ put_member(text *t, generate *g, size_t k, size_t shape)
     uint64_t n = generate_below(g, 4);
 
     if (shape == 0 || generate_below(g, 25) == 0) {
-        put_value(t, g, k);
+        put_value(t, g, x, k);
         return;
     }
     put(t, shape == 3 && !pairs ? "{" : "[");
@@ -339,12 +357,12 @@ put_member(text *t, generate *g, size_t k, size_t shape)
         } else if (pairs) {
             put(t, "{\"k\": ");
             put_scalar(t, g,
-                       shape == 3                          ? &kinds[7]
-                       : k < LENGTH(kinds) && kinds[k].key ? &kinds[k]
-                                                           : &numbers);
+                       shape == 3                    ? &kinds[7]
+                       : k < x->n && x->kinds[k].key ? &x->kinds[k]
+                                                     : &numbers);
             put(t, ", \"v\": ");
         }
-        put_value(t, g, k);
+        put_value(t, g, x, k);
         put(t, "%s", pairs ? "}" : "");
     }
     put(t, shape == 3 && !pairs ? "}" : "]");
@@ -353,23 +371,23 @@ put_member(text *t, generate *g, size_t k, size_t shape)
 /* Values of few fields, so that a bad one does not hide many others. A new object nearly always has
  * what it must have. */
 static void
-put_document(text *t, generate *g, bool is_new)
+put_document(text *t, generate *g, const table *x, bool is_new)
 {
     char name[32];
 
     t->n = 0;
     put(t, "{");
     if (is_new && generate_below(g, 20)) {
-        field_name(name, LENGTH(kinds), 0);
+        field_name(name, x, x->n, 0);
         put(t, "\"%s\": {\"city\": \"Rome\"}", name);
     }
     for (uint64_t n = generate_below(g, 5); n > 0; n--) {
-        size_t k = (size_t)generate_below(g, LENGTH(kinds) + 1);
+        size_t k = (size_t)generate_below(g, x->n + 1);
         size_t shape = (size_t)generate_below(g, LENGTH(shapes));
 
-        field_name(name, k, shape);
+        field_name(name, x, k, shape);
         put(t, "%s\"%s\": ", t->n > 1 ? ", " : "", name);
-        put_member(t, g, k, shape);
+        put_member(t, g, x, k, shape);
     }
     if (generate_below(g, 60) == 0)
         put(t, "%s\"unknown\": 1", t->n > 1 ? ", " : "");
@@ -496,17 +514,16 @@ make_stores(PGconn **pg, const char *class_name, const char *fields)
  */
 
 static void
-test_documents(void **state)
+write_documents(PGconn **pg, const table *x)
 {
-    int n = getenv("NEWT_SOAK") ? 20000 : 1000, good = 0;
-    PGconn **pg = *state;
+    int n = getenv("NEWT_SOAK") ? 20000 : 600, good = 0;
     long long last = 0;
     static text t;
     generate g;
 
     generate_init(&g, generate_seed());
     t.n = 0;
-    put_fields(&t);
+    put_fields(&t, x);
     make_stores(pg, "Kinds", t.s);
     for (int i = 0; i < n; i++) {
         long long zoid = last > 0 ? 1024 + (long long)generate_below(&g, (uint64_t)(last - 1023))
@@ -514,7 +531,7 @@ test_documents(void **state)
 
         bool is_new = last == 0 || generate_below(&g, 3) == 0;
 
-        put_document(&t, &g, is_new);
+        put_document(&t, &g, x, is_new);
         if (is_new) {
             char *made = ask(pg, INSERT, 0, t.s);
 
@@ -534,6 +551,18 @@ test_documents(void **state)
     compare_stores(pg);
     print_message("# %d of %d were written\n", good, n);
     assert_true(good > n / 5 && good < n * 9 / 10);
+}
+
+static void
+test_documents(void **state)
+{
+    write_documents(*state, &(table){kinds, LENGTH(kinds)});
+}
+
+static void
+test_sharing(void **state)
+{
+    write_documents(*state, &(table){sharing, LENGTH(sharing)});
 }
 
 static void
@@ -654,9 +683,9 @@ test_damaged(void **state)
 int
 main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_documents),
-                                       cmocka_unit_test(test_objects),
-                                       cmocka_unit_test(test_damaged)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_documents), cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_objects), cmocka_unit_test(test_damaged)};
 
     cmocka_set_message_output(CM_OUTPUT_TAP);
     if (getenv("NEWT_TEST"))
