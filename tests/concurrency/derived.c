@@ -29,7 +29,7 @@ objects(void)
 static long
 transactions(void)
 {
-    return getenv("NEWT_SOAK") ? 40000 : brief() ? 100 : 400;
+    return getenv("NEWT_SOAK") ? 10000 : brief() ? 100 : 400;
 }
 
 static void
