@@ -85,11 +85,27 @@ static const kind kinds[] = {
     {"time",
      "",
      "{\"kind\": \"time\"}",
-     {"\"2024-05-01T09:30:00.000001Z\"", "\"0001-01-01T00:00:00.000000Z\"",
-      "\"9999-12-31T23:59:59.999999Z\"", "\"1969-12-31T23:59:59.999999Z\"",
-      "\"2024-02-30T00:00:00.000000Z\"", "\"2024-05-01T24:00:00.000000Z\"", "\"now\"",
-      "{\"::us\": -1}", "{\"::us\": 9223372036854775807}", "{\"::us\": -9223372036854775808}",
-      "{\"::us\": 1.5}", "{\"::us\": {\"::num\": \"5\"}}", "{\"::us\": 253402300800000000}"}},
+     {"\"2024-05-01T09:30:00.000001Z\"",
+      "\"0001-01-01T00:00:00.000000Z\"",
+      "\"9999-12-31T23:59:59.999999Z\"",
+      "\"1969-12-31T23:59:59.999999Z\"",
+      "\"2024-02-30T00:00:00.000000Z\"",
+      "\"2024-05-01T24:00:00.000000Z\"",
+      "\"now\"",
+      "{\"::us\": -1}",
+      "{\"::us\": 9223372036854775807}",
+      "{\"::us\": -9223372036854775808}",
+      "{\"::us\": 1.5}",
+      "{\"::us\": {\"::num\": \"5\"}}",
+      "{\"::us\": 253402300800000000}",
+      "\"2024-05-01T09:30:00+02:00\"",
+      "\"2024-05-01 09:30:00.5-00:30\"",
+      "\"0001-01-01T00:00:00+23:59\"",
+      "\"2024-05-01T09:30:00.Z\"",
+      "\"2024-05-01T09:30:00\"",
+      "\"2024-05-01T09:30:00.1234567Z\"",
+      "\"2024-05-01T09:30:00+24:00\"",
+      "\"2024-05-01T09:30:00+0200\""}},
     {"duration",
      "",
      "{\"kind\": \"duration\"}",
@@ -565,6 +581,10 @@ test_sharing(void **state)
     write_documents(*state, &(table){sharing, LENGTH(sharing)});
 }
 
+enum {
+    BASE = 100000 /* oids of records of programs, beyond those that are given here */
+};
+
 static void
 put_record(PGconn **pg, long long zoid, const uint8_t *record, size_t n)
 {
@@ -623,15 +643,15 @@ test_objects(void **state)
         size_t size;
         uint8_t *record = random_record(&o, &g, &size);
 
-        put_record(pg, 2000 + i, record, size);
+        put_record(pg, BASE + i, record, size);
         free(record);
         snprintf(which, sizeof which, "%llu", (unsigned long long)generate_u64(&g));
-        patch = ask(pg, subset, 2000 + i, which);
-        good += done(pg, PATCH, 2000 + (long long)generate_below(&g, (uint64_t)i + 1), patch);
+        patch = ask(pg, subset, BASE + i, which);
+        good += done(pg, PATCH, BASE + (long long)generate_below(&g, (uint64_t)i + 1), patch);
         free(patch);
         patch = ask(pg,
                     "SELECT newt.to_jsonb(state) FROM s.object_state WHERE zoid = $1 AND $2 = ''",
-                    2000 + i, "");
+                    BASE + i, "");
         good += done(pg, "SELECT newt.insert('s', 'Everything', $2::jsonb) WHERE $1 >= 0", 0,
                      patch);
         free(patch);
@@ -668,12 +688,12 @@ test_damaged(void **state)
             default: record[at] = (uint8_t)generate_u64(&g);
             }
         }
-        put_record(pg, 2000, record, size);
+        put_record(pg, BASE, record, size);
         free(record);
-        good += done(pg, PATCH, 2000,
+        good += done(pg, PATCH, BASE,
                      generate_below(&g, 2) ? "{\"i8\": 5}" : "{\"leaf\": {\"name\": \"x\"}}");
         free(ask(pg, "SELECT encode(state, 'hex') FROM s.object_state WHERE zoid = $1 AND $2 = ''",
-                 2000, ""));
+                 BASE, ""));
     }
     offline_close(&o);
     print_message("# %d of %d could be changed still\n", good, n);

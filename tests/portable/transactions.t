@@ -37,6 +37,9 @@ SELECT newt.create_store('s');
 INSERT INTO s.newt_class (name, version, fields) VALUES
     ('C', 1, '[{"name": "n", "kind": "int", "bits": 32}, {"name": "of", "kind": "ref", "class": "C"}]');
 SELECT newt.grant_store('s', 'newt_app', 'application');
+SELECT newt.create_store('other');
+INSERT INTO other.newt_class SELECT * FROM s.newt_class;
+SELECT newt.grant_store('other', 'newt_bare', 'application');
 CREATE SCHEMA f;
 GRANT USAGE ON SCHEMA f TO PUBLIC;
 CREATE FUNCTION f.set(n integer) RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -123,6 +126,31 @@ SELECT FROM newt.patch('s', 2048, '{"of": {"::=>": 1024}}');
 SELECT others FROM s.d WHERE zoid = 1024;
 SELECT FROM newt.insert('s', 'C', '{"of": {"::=>": 1024}}');
 SELECT others FROM s.d WHERE zoid = 1024;
+END
+is "one store in a transaction of each role" newt_bare '1024
+ERROR:  0A000: newt.insert() cannot write to a second store in one transaction
+DETAIL:  The transaction has written to the store "other".' <<'END'
+BEGIN;
+SET ROLE newt_app;
+SELECT FROM newt.patch('s', 1024, '{"n": 20}');
+RESET ROLE;
+SELECT newt.insert('other', 'C', '{}');
+COMMIT;
+BEGIN;
+SELECT FROM newt.insert('other', 'C', '{}');
+SELECT newt.insert('s', 'C', '{}');
+END
+is "triggers run with a search_path of their own" newt_owner 'NOTICE:  00000: pg_catalog, pg_temp' <<'END'
+CREATE FUNCTION f.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE '%', current_setting('search_path'); RETURN NEW; END $$;
+CREATE TRIGGER note BEFORE UPDATE ON s.object_state FOR EACH ROW EXECUTE FUNCTION f.note();
+SELECT FROM newt.patch('s', 1024, '{"n": 9}');
+END
+is "a decimal of as many digits as numeric has" newt_owner 't
+ERROR:  22003: field "d" of the new D cannot be an object
+DETAIL:  It is out of range for kind decimal.' <<'END'
+INSERT INTO s.newt_class (name, version, fields) VALUES ('D', 1, '[{"name": "d", "kind": "decimal"}]');
+SELECT newt.insert('s', 'D', jsonb_build_object('d', jsonb_build_object('::num', repeat('9', 131072)))) > 1024;
+SELECT newt.insert('s', 'D', jsonb_build_object('d', jsonb_build_object('::num', repeat('9', 131073))));
 END
 psql -Xqc 'REVOKE TEMPORARY ON DATABASE transactions FROM PUBLIC'
 is "who may not make temporary tables changes nothing" newt_app 'ERROR:  42501: permission denied to create temporary tables in database "transactions"
