@@ -62,14 +62,19 @@ fits_integer(const newt_pg_value_type *t, const newt__token *x)
            (t->kind == NEWT_PG_K_INT || !x->number.negative);
 }
 
-/* As the library's int64 holds it; the least is no time there. */
+/* As the library's int64 holds it; the least is no time there. Seconds are floored, and of the
+ * least numbers alone they would not fit. */
 static bool
 fits_microseconds(const newt__token *x, bool least)
 {
-    int64 us;
+    int64 seconds = x->seconds, rest = x->us, us;
 
-    return !__builtin_mul_overflow(x->seconds, INT64CONST(1000000), &us) &&
-           !__builtin_add_overflow(us, (int64)x->us, &us) && (least || us > PG_INT64_MIN);
+    if (seconds < 0) {
+        seconds++;
+        rest -= INT64CONST(1000000);
+    }
+    return !__builtin_mul_overflow(seconds, INT64CONST(1000000), &us) &&
+           !__builtin_add_overflow(us, rest, &us) && (least || us > PG_INT64_MIN);
 }
 
 static bool

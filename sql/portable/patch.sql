@@ -128,7 +128,7 @@ BEGIN
         -- seconds stand behind the map's head and a key, microseconds behind them and another
         p := newt.read_head(data, h.next + 2, -1, NULL);
         x := CASE p.major WHEN 0 THEN p.u ELSE -1 - p.u::numeric END * 1000000;
-        x := CASE WHEN x >= -9223372036854775808 THEN x + (newt.read_head(data, p.next + 1, -1, NULL)).u END;
+        x := x + (newt.read_head(data, p.next + 1, -1, NULL)).u;
     ELSIF h.major = 6 AND h.u = 100 THEN
         p := newt.read_head(data, h.next, -1, NULL);
         x := CASE p.major WHEN 0 THEN p.u ELSE -1 - p.u::numeric END;

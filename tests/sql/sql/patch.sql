@@ -63,6 +63,11 @@ SELECT newt.try_to_jsonb(state)->>'time' AS time FROM store_u.object_state WHERE
 RESET timezone;
 SELECT pg_temp.change('{"time": null}');
 
+-- the least duration is floored to seconds that alone would be too few
+SELECT pg_temp.change('{"took": -9223372036854775808}');
+SELECT pg_temp.change('{"i8": 5}');
+SELECT pg_temp.change('{"took": null}');
+
 -- structs and maps are merged, all else is replaced
 SELECT patch, pg_temp.change(patch::jsonb) FROM (VALUES
     ('{"home": {"zip": 5}}'), ('{"home": {"rooms": ["a", null]}}'), ('{"home": {"city": null}}'), ('{"home": {"zip": "a"}}'), ('{"home": {"rooms": [1]}}'), ('{"home": {"town": "x"}}'), ('{"home": null}'), ('{"home": []}'), ('{"home": {"zip": null}}'),
