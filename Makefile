@@ -66,7 +66,7 @@ endif
 SCRIPT := $(E)/sql/newt--$(NEWT_VERSION).sql
 # in this order: what a file calls is in one before it
 SCRIPT_PARTS := $(patsubst %,sql/newt/%.sql,begin records commit write values extract btrees stores projection \
-	layout tables table_upkeep views indexes search schema access derived derived_principals derived_upkeep policies advice retention health roles)
+	layout tables table_upkeep views indexes search schema access derived_layout derived derived_principals derived_upkeep policies advice retention health roles)
 DATA = $(wildcard sql/newt--*.sql) sql/newt-from-portable.sql
 # and the edition of it that needs no C, which is a script of its own, with the one that leaves it
 PORTABLE := $(E)/sql/newt-portable.sql

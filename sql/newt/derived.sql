@@ -6,134 +6,6 @@
 -- Rows are written under the commit lock (or by one follower, in mode updater): whoever computes one sees all that was
 -- committed before, so no two transactions can miss each other, and nothing rests on row locks.
 
--- Names in a path: "a.b" is {a,b}, a backslash takes the next character as it is.
-CREATE FUNCTION newt.path_keys(path text) RETURNS text[]
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-SELECT CASE WHEN path = '' THEN '{}'::text[]
-       ELSE ARRAY(SELECT regexp_replace(m.part[1], '\\(.)', '\1', 'g') FROM regexp_matches(path || CASE WHEN path ~ '(^|[^\\])(\\\\)*\\$' THEN '\' ELSE '' END || '.', '((?:[^.\\]|\\.)*)[.]', 'g') WITH ORDINALITY m (part, n) ORDER BY m.n) END
-$newt_body$;
-COMMENT ON FUNCTION newt.path_keys(text) IS 'the keys that a path leads along';
-
-CREATE FUNCTION newt.derived_types() RETURNS TABLE (data_type text, kind text)
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-VALUES ('text', 'text'), ('bigint', 'int'), ('numeric', 'decimal'), ('double precision', 'float'), ('boolean', 'bool'), ('timestamptz', 'time'),
-       ('date', 'date'), ('interval', 'duration'), ('uuid', 'uuid'), ('bytea', 'bytes'), ('jsonb', 'json')
-$newt_body$;
-COMMENT ON FUNCTION newt.derived_types() IS 'the types that a derived column of values may have, and of which kind of value';
-
--- Raises where a declaration is wrong. A column with several sources (text) has a row for each.
-CREATE FUNCTION newt.derived_layout(columns jsonb)
-    RETURNS TABLE (place bigint, name text, sort text, data_type text, is_array boolean, config text, rules jsonb,
-                   class_of text, class_by text, via text[], path text, weight text)
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 20
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-DECLARE
-    c jsonb;
-    wrong text;
-    what text[];
-    p text;
-    parts text[];
-    key text;
-    taken text[] := '{zoid,class_name,parent_id}';
-    allowed constant jsonb := '{"value": ["type", "of", "by"], "text": ["config", "of", "by"], "count": ["of", "by"], "sum": ["type", "of", "by"], "min": ["type", "of", "by"],
-        "max": ["type", "of", "by"], "access": []}';
-BEGIN
-    place := 0;
-    IF jsonb_typeof(columns) IS DISTINCT FROM 'array' OR columns = '[]' THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-            MESSAGE = 'the columns of a derived table are a JSON array with an object for each',
-            HINT = 'For instance [{"name": "owner", "value": "owner->name", "type": "text"}].';
-    END IF;
-    FOR c IN SELECT * FROM jsonb_array_elements(columns) LOOP
-        place := place + 1;
-        wrong := NULL;
-        name := c->>'name';
-        what := ARRAY(SELECT k.key FROM jsonb_object_keys(CASE WHEN jsonb_typeof(c) = 'object' THEN c ELSE '{}' END) k (key) WHERE allowed ? k.key);
-        sort := what[1];
-        data_type := regexp_replace(c->>'type', '\[\]$', '');
-        is_array := coalesce(c->>'type' LIKE '%[]', false);
-        config := c->>'config';
-        class_of := c->>'of';
-        class_by := c->>'by';
-        rules := NULL;
-        key := (SELECT k.key FROM jsonb_object_keys(CASE WHEN jsonb_typeof(c) = 'object' THEN c ELSE '{}' END) k (key)
-                 WHERE k.key NOT IN ('name', sort) AND NOT allowed->sort ? k.key LIMIT 1);
-        wrong := CASE
-            WHEN jsonb_typeof(c->'name') IS DISTINCT FROM 'string' OR octet_length(name) NOT BETWEEN 1 AND 59 THEN 'It has no name of 1 to 59 bytes.'
-            WHEN name LIKE 'newt\_%' THEN 'Names that begin with newt_ are kept for the functions that compute it.'
-            WHEN name = ANY (taken) OR sort = 'access' AND name || '_own' = ANY (taken) THEN format('The name "%s" is taken.', name)
-            WHEN cardinality(what) <> 1 THEN format('It has %s of value, text, count, sum, min, max and access.', CASE cardinality(what) WHEN 0 THEN 'none' ELSE 'several' END)
-            WHEN key IS NOT NULL THEN format('A column of "%s" has no "%s".', sort, key)
-            WHEN sort IN ('value', 'sum', 'min', 'max') AND NOT EXISTS (SELECT FROM newt.derived_types() t WHERE t.data_type = derived_layout.data_type)
-                THEN format('Its type must be one of %s%s.', (SELECT string_agg(t.data_type, ', ') FROM newt.derived_types() t), CASE sort WHEN 'value' THEN ', or an array of these' ELSE '' END)
-            WHEN sort = 'sum' AND data_type NOT IN ('bigint', 'numeric', 'double precision', 'interval') OR sort IN ('min', 'max') AND data_type IN ('boolean', 'uuid', 'bytea', 'jsonb')
-                THEN format('There is no %s of %s.', sort, data_type)
-            WHEN is_array AND sort <> 'value' THEN format('A %s is no array.', sort)
-            WHEN (class_of IS NULL) <> (class_by IS NULL) THEN 'The class of the objects that refer to this one, "of", and the path at which they do so, "by", are given together.'
-            WHEN sort = 'count' AND class_of IS NULL AND jsonb_typeof(c->'count') <> 'string' THEN 'What is counted is a path, or "of" and "by".'
-            WHEN sort = 'access' AND jsonb_typeof(c->'access') IS DISTINCT FROM 'object' THEN 'Its "access" is an object with rules: allow, deny, entries, stop.'
-            WHEN sort = 'text' AND jsonb_typeof(c->'text') NOT IN ('string', 'array') OR sort IN ('value', 'sum', 'min', 'max') AND jsonb_typeof(c->sort) <> 'string' THEN format('Its "%s" is no path.', sort)
-            END;
-        IF wrong IS NULL AND sort = 'access' THEN
-            wrong := (SELECT format('There is no rule "%s".', k.key) FROM jsonb_object_keys(c->'access') k (key)
-                       WHERE k.key NOT IN ('allow', 'deny', 'entries', 'principal', 'effect', 'role', 'roles', 'stop') LIMIT 1);
-            IF wrong IS NULL THEN
-                rules := (SELECT coalesce(jsonb_object_agg(k.key, CASE WHEN k.key IN ('principal', 'effect', 'role') THEN k.value
-                                                         WHEN k.key IN ('entries', 'stop') THEN to_jsonb(newt.path_keys(k.value#>>'{}'))
-                                                         WHEN jsonb_typeof(k.value) = 'array' THEN k.value ELSE jsonb_build_array(k.value) END), '{}')
-                            FROM jsonb_each(c->'access') k)
-                    || CASE WHEN c->'access' ? 'entries' THEN jsonb_build_object('principal', coalesce(c->'access'->>'principal', 'principal'),
-                                'effect', coalesce(c->'access'->>'effect', 'effect'), 'role', coalesce(c->'access'->>'role', 'role')) ELSE '{}' END;
-                IF NOT rules ?| '{allow,entries}' THEN
-                    wrong := 'Nobody is allowed anything without "allow" or "entries".';
-                END IF;
-            END IF;
-        END IF;
-        IF wrong IS NOT NULL THEN
-            RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-                MESSAGE = format('column %s of a derived table is wrong', coalesce('"' || name || '"', place::text)),
-                DETAIL = wrong,
-                HINT = 'The SQL reference has the forms: "Derived columns".';
-        END IF;
-        taken := taken || name || CASE sort WHEN 'access' THEN ARRAY[name || '_own'] ELSE '{}' END;
-        data_type := CASE sort WHEN 'count' THEN 'bigint' WHEN 'access' THEN 'bigint' WHEN 'text' THEN CASE WHEN config IS NULL THEN 'text' ELSE 'tsvector' END ELSE data_type END;
-        FOR p IN SELECT * FROM jsonb_array_elements_text(CASE jsonb_typeof(c->sort) WHEN 'array' THEN c->sort WHEN 'string' THEN jsonb_build_array(c->sort) ELSE '[""]' END) LOOP
-            parts := regexp_split_to_array(CASE sort WHEN 'access' THEN '' ELSE p END, '->');
-            via := parts[:cardinality(parts) - 1];
-            path := parts[cardinality(parts)];
-            weight := '';
-            IF sort = 'text' AND path ~ '(^|[^\\]):[A-D]$' THEN
-                weight := right(path, 2);
-                path := left(path, -2);
-            END IF;
-            RETURN NEXT;
-        END LOOP;
-    END LOOP;
-END
-$newt_body$;
-COMMENT ON FUNCTION newt.derived_layout(jsonb) IS 'the columns of a declaration of derived columns, with a row for each path; an error where it is wrong';
-
--- What analysts see: of a class whose program computes its JSON, that; else the record says it.
-CREATE FUNCTION newt.document_sql(store text, alias text) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-DECLARE
-    client text[];
-BEGIN
-    EXECUTE format('SELECT array_agg(DISTINCT c.name COLLATE "C") FROM %I.newt_class c WHERE c.projection = ''client''', store) INTO client;
-    RETURN CASE WHEN client IS NULL THEN format('newt.try_to_jsonb(%s.state)', alias)
-           ELSE format('CASE WHEN newt.try_class_name(%1$s.state) = ANY (%2$L::text[]) THEN (SELECT j.state FROM %3$I.newt_projection j WHERE j.zoid = %1$s.zoid) ELSE newt.try_to_jsonb(%1$s.state) END',
-                       alias, client, store) END;
-END
-$newt_body$;
-COMMENT ON FUNCTION newt.document_sql(text, text) IS 'the SQL of the document of a row of object_state';
-
 -- A sum that its type cannot hold is null. An error would be that of all who write something that counts in, because of one
 -- who wrote a huge value: so values whose sum could fail on its way are told from it beforehand.
 CREATE FUNCTION newt.aggregate_sql(sort text, value text, data_type text) RETURNS text
@@ -147,22 +19,6 @@ SELECT format(CASE WHEN sort <> 'sum' THEN '%1$s(%2$s)'
               sort, value, CASE data_type WHEN 'numeric' THEN '1e131000' ELSE '1e290' END)
 $newt_body$;
 COMMENT ON FUNCTION newt.aggregate_sql(text, text, text) IS 'the SQL of an aggregate of derived columns';
-
--- The sources of the columns: the object itself (0), and each way to others, once.
-CREATE FUNCTION newt.derived_sources(columns jsonb) RETURNS TABLE (number bigint, class_of text, class_by text, part bigint, via text[])
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 5
-    SET search_path = pg_catalog, pg_temp
-    AS $newt_body$
-WITH source AS (
-    SELECT DISTINCT l.class_of, l.class_by, l.via FROM newt.derived_layout(columns) l WHERE l.class_of IS NOT NULL OR l.via <> '{}'
-), part AS (
-    SELECT c.class_of, c.class_by, row_number() OVER (ORDER BY c.class_of COLLATE "C", c.class_by COLLATE "C") AS part
-      FROM (SELECT DISTINCT s.class_of, s.class_by FROM source s WHERE s.class_of IS NOT NULL) c
-)
-SELECT row_number() OVER (ORDER BY s.class_of COLLATE "C", s.class_by COLLATE "C", s.via), s.class_of, s.class_by, p.part, s.via
-  FROM source s LEFT JOIN part p ON p.class_of = s.class_of AND p.class_by = s.class_by
-$newt_body$;
-COMMENT ON FUNCTION newt.derived_sources(jsonb) IS 'the ways that lead from an object to the other ones that its derived columns come from';
 
 -- A query with the rows of some objects, those in $1, as they should be, and in "sources" whom they refer to on the way. Entries of
 -- principals are numbers, or as they are. from_others: the columns alone that come from other objects as well.
@@ -182,6 +38,7 @@ DECLARE
     deep text;
     aggregates text;
     rest text;
+    document text := newt.named_document_sql(store, 'o', newt.derived_keys(parent, columns));
     i integer;
 BEGIN
     FOR s IN SELECT * FROM newt.derived_sources(columns) LOOP
@@ -196,14 +53,14 @@ BEGIN
         END IF;
         FOR c IN SELECT v.path, v.n FROM unnest(s.via) WITH ORDINALITY v (path, n) ORDER BY v.n LOOP
             IF i > 0 THEN
-                chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, newt.document_sql(store, 'o'), store, i, i);
+                chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, document, store, i, i);
             END IF;
             i := i + 1;
             chain := CASE WHEN i = 1 THEN '' ELSE chain || ' LEFT JOIN LATERAL ' END
                   || format('unnest(newt.refs_at(%s.document, %L)) r%s (zoid)', CASE WHEN i = 1 THEN 'b' ELSE 'd' || i - 1 END, c.path, i) || CASE WHEN i = 1 THEN '' ELSE ' ON true' END;
             rest := rest || CASE WHEN rest = '' THEN '' ELSE ' || ' END || format('array_agg(r%s.zoid)', i);
         END LOOP;
-        chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, newt.document_sql(store, 'o'), store, i, i);
+        chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, document, store, i, i);
         deep := 'd' || i;
         aggregates := '';
         FOR c IN SELECT DISTINCT l.place, l.sort, l.path, l.is_array, l.data_type, t.kind
@@ -256,7 +113,7 @@ BEGIN
         CASE WHEN from_others THEN '' ELSE ', b.class_name' END
             || CASE WHEN parent IS NULL OR from_others THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
         CASE WHEN refs = '' OR from_others THEN '' ELSE format(', %s AS sources', refs) END,
-        CASE WHEN from_others THEN '' ELSE ', newt.class_name(o.state) AS class_name' END, newt.document_sql(store, 'o'), objects, store, class_names, joined);
+        CASE WHEN from_others THEN '' ELSE ', newt.class_name(o.state) AS class_name' END, document, objects, store, class_names, joined);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean, text, boolean) IS 'the query that computes the rows of derived columns of the objects in $1';
@@ -283,8 +140,10 @@ DECLARE
     settle text := '';
     tag text;
     kept text;
+    owner name;
 BEGIN
     EXECUTE format('SELECT * FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING name;
+    SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = to_regclass(format('%I.object_state', store));
     SELECT array_agg(DISTINCT n.name) INTO classes FROM unnest(d.class_names) c (name), unnest(newt.class_names(store, c.name)) n (name);
     query := newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'unnest(newt_affected)');
     has_refs := EXISTS (SELECT FROM newt.derived_sources(d.columns) s WHERE s.via <> '{}');
@@ -312,7 +171,7 @@ BEGIN
     )
     SELECT array_agg(g.zoid) INTO newt_affected
       FROM (SELECT u.zoid FROM unnest(newt_affected) u (zoid) UNION SELECT g.dependent FROM gone g UNION SELECT n.dependent FROM now n) g;$sql$,
-            store, newt.class_names(store, p.class_of), p.class_by, d.number, newt.document_sql(store, 'o'), p.part);
+            store, newt.class_names(store, p.class_of), p.class_by, d.number, newt.named_document_sql(store, 'o', newt.derived_keys(d.parent, d.columns)), p.part);
     END LOOP;
 
     -- without references on the way there is nothing to remember of them
@@ -404,12 +263,14 @@ BEGIN
 END
 %7$s;
 REVOKE ALL ON FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean, boolean) FROM PUBLIC;
+ALTER FUNCTION %1$I.newt_derive_%2$s(bigint[], bigint, boolean, boolean) OWNER TO %9$I;%10$s
 $sql$, store, d.number, affected, parts,
         CASE WHEN accesses IS NULL THEN '' ELSE format($sql$IF newt_settles AND newt_todo <> '{}' THEN
         PERFORM %1$I.newt_settle_%2$s(newt_todo, newt_at_most%3$s);
     END IF;$sql$, store, d.number, CASE WHEN d.parent IS NULL THEN '' -- below those that are gone
             ELSE format(', ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE NOT EXISTS (SELECT FROM %s t WHERE t.zoid = u.zoid))', d.relation) END) END,
-        rows_sql, tag, others_sql);
+        rows_sql, tag, others_sql, owner,
+        CASE WHEN accesses IS NOT NULL THEN format(E'\nALTER FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[], bigint, boolean, bigint, bigint[]) OWNER TO %I;', store, d.number, owner) END);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_function_sql(text, text) IS 'the SQL of the functions that keep a table of derived columns';
@@ -440,13 +301,15 @@ DECLARE
     followed text;
     tag text;
 BEGIN
-    -- a table that somebody drops is no reason for commits to fail
+    -- A table that somebody drops is no reason for commits to fail. Of a column that is gone they tell in one line, and not with the whole statement.
     EXECUTE format($sql$
         SELECT string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'inline'),
                -- all locks first: who waits for one has written no list of principals that another waits for
                string_agg(format(E'    IF to_regclass(%%L) IS NOT NULL THEN\n        LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE;\n    END IF;\n', c.relation, c.relation), '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
                    || string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
-          FROM (SELECT d.number, d.mode, d.relation, format(E'    IF to_regclass(%%L) IS NOT NULL THEN\n        PERFORM %%I.newt_derive_%%s(newt_changed, %%s);\n    END IF;\n', d.relation, $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
+          FROM (SELECT d.number, d.mode, d.relation, format(E'    IF to_regclass(%%L) IS NOT NULL THEN\n        newt_is_there := %%s;\n        PERFORM %%I.newt_derive_%%s(newt_changed, %%s);\n    END IF;\n', d.relation,
+                       (SELECT string_agg(format('has_column_privilege(%%L, %%L, ''SELECT'') IS NOT NULL', d.relation, l.name), ' AND ' ORDER BY l.name)
+                          FROM newt.derived_table_columns(d.parent, d.columns) l (name)), $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
         INTO calls, followed USING store;
     tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', store, calls, followed), 'UTF8')), 'hex') || '$';
     RETURN format($sql$
@@ -490,8 +353,21 @@ CREATE OR REPLACE FUNCTION %1$I.newt_keep_derived() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
     AS %4$s
 DECLARE
-    newt_changed bigint[] := NEW.written || NEW.removed;
+    newt_store CONSTANT text := %6$L;
+    newt_changed bigint[];
+    newt_is_there boolean;
 BEGIN
+    IF TG_TABLE_NAME = 'newt_class' THEN
+        PERFORM newt.renew_derived(TG_TABLE_SCHEMA);
+        RETURN NULL;
+    END IF;
+    IF TG_TABLE_SCHEMA <> newt_store THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = format('the derived columns of store "%%s" are those of store "%%s"', TG_TABLE_SCHEMA, newt_store),
+            DETAIL = 'The schema was renamed, and the functions that keep them have its old name.',
+            HINT = format('CALL newt.refresh_derived(%%L);', TG_TABLE_SCHEMA);
+    END IF;
+    newt_changed := NEW.written || NEW.removed;
     IF NEW.written IS NULL THEN
         SELECT array_agg(u.zoid) INTO newt_changed FROM %1$I.transaction_object x, unnest(x.written || x.removed) u (zoid) WHERE x.serial = NEW.serial;
     END IF;
@@ -563,6 +439,9 @@ CREATE OR REPLACE FUNCTION %1$I.newt_follow_derived(newt_changed bigint[]) RETUR
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS %4$s
+DECLARE
+    newt_store CONSTANT text := %6$L;
+    newt_is_there boolean;
 BEGIN
 %3$s    NULL;
 END
@@ -580,16 +459,21 @@ $sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag,
                 )
                 SELECT array_agg(g.zoid), max(g.after) INTO newt_zoids, newt_after FROM gone g;
                 EXIT WHEN newt_zoids IS NOT NULL;
-            END LOOP;$sql$, store))
+            END LOOP;$sql$, store), store)
+    -- who makes them anew may be a superuser: they run with the rights of the store's owner
+    || (SELECT string_agg(format(E'ALTER FUNCTION %I.%s OWNER TO %I;\n', store, f.name, pg_get_userbyid(c.relowner)), '' ORDER BY f.n)
+          FROM pg_class c, unnest('{"newt_principal_set(text[], boolean)",newt_keep_derived(),"newt_compute_derived(integer, bigint, boolean)",newt_follow_derived(bigint[])}'::text[]) WITH ORDINALITY f (name, n)
+         WHERE c.oid = to_regclass(format('%I.object_state', store)))
     -- newt-updater's role may have been given its rights before
     || coalesce((SELECT string_agg(format(E'GRANT EXECUTE ON FUNCTION %1$I.newt_compute_derived(integer, bigint, boolean), %1$I.newt_follow_derived(bigint[]) TO %2$I;\n', store, pg_get_userbyid(a.grantee)), '' ORDER BY a.grantee)
                    FROM pg_class c, aclexplode(c.relacl) a
                   WHERE c.oid = to_regclass(format('%I.newt_table', store)) AND a.privilege_type = 'UPDATE' AND a.grantee NOT IN (0, c.relowner)
                     AND to_regproc(format('%I.newt_follow_derived', store)) IS NULL), '')
-    || CASE WHEN calls IS NULL THEN format(E'DROP TRIGGER IF EXISTS newt_keep_derived ON %I.transaction;\n', store)
-            WHEN NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived')
-            THEN format(E'CREATE TRIGGER newt_keep_derived BEFORE INSERT ON %1$I.transaction FOR EACH ROW EXECUTE FUNCTION %1$I.newt_keep_derived();\n', store)
-            ELSE '' END
+    || coalesce((SELECT string_agg(format(CASE WHEN t.wanted THEN E'CREATE TRIGGER %1$I %2$s ON %3$I.%4$I %5$s EXECUTE FUNCTION %3$I.newt_keep_derived();\n' ELSE E'DROP TRIGGER %1$I ON %3$I.%4$I;\n' END,
+                                           t.name, t.fires, store, t.relation, t.for_each), '')
+                   FROM (VALUES ('newt_keep_derived', 'BEFORE INSERT', 'transaction', 'FOR EACH ROW', calls IS NOT NULL),
+                                ('newt_renew_derived', 'AFTER INSERT OR UPDATE OR DELETE', 'newt_class', 'FOR EACH STATEMENT', calls IS NOT NULL OR followed IS NOT NULL)) t (name, fires, relation, for_each, wanted)
+                  WHERE t.wanted <> EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.%I', store, t.relation)) AND g.tgname = t.name)), '')
     -- without the extension its functions are missed: then the trigger goes, and not the commits
     || CASE WHEN EXISTS (SELECT FROM pg_extension e WHERE e.extname = 'newt')
             THEN format(E'ALTER FUNCTION %I.newt_keep_derived() DEPENDS ON EXTENSION newt;\n', store) ELSE '' END;

@@ -10,6 +10,11 @@ BEGIN
     FOR attempt IN 1 .. 10 LOOP
         IF to_regprocedure(format('%I.newt_follow_derived(bigint[])', store)) IS NULL THEN
             RETURN;
+        ELSIF NOT EXISTS (SELECT FROM pg_proc p WHERE p.oid = to_regprocedure(format('%I.newt_follow_derived(bigint[])', store))
+                           AND strpos(p.prosrc, format('newt_store CONSTANT text := %L;', store)) > 0) THEN
+            RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+                MESSAGE = format('the functions that keep the derived columns of store "%s" are those of another store', store),
+                DETAIL = 'The schema was renamed.', HINT = format('CALL newt.refresh_derived(%L);', store);
         END IF;
         BEGIN
             EXECUTE format('SELECT %I.newt_follow_derived($1)', store) USING zoids;
@@ -47,9 +52,76 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.copy_derived(text, bigint, bigint) IS 'the same with all objects from after one zoid up to another; what is left of objects that are gone goes';
 
--- Fills what is not full, and computes what waits. Each step holds the commit lock for some milliseconds, and then
--- waits a multiple of that, so that those who commit beside it keep most of their time.
-CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.2)
+-- Is what was made of a declaration, of the classes and of the store what would be made of them now?
+CREATE FUNCTION newt.derived_outdated(store text, derived_name text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    names text[] := '{newt_principal_set,newt_keep_derived,newt_compute_derived,newt_follow_derived,newt_principals,newt_visible}';
+    number integer;
+    wanted text;
+BEGIN
+    IF derived_name IS NULL THEN
+        wanted := newt.derived_trigger_sql(store)
+            || CASE WHEN to_regproc(format('%I.newt_visible', store)) IS NULL THEN '' ELSE newt.policy_functions_sql(store) END;
+    ELSE
+        EXECUTE format('SELECT d.number FROM %I.newt_derived d WHERE d.name = $1', store) INTO number USING derived_name;
+        names := ARRAY['newt_derive_' || number, 'newt_settle_' || number];
+        wanted := newt.derived_function_sql(store, derived_name);
+    END IF;
+    RETURN CASE WHEN strpos(wanted, 'CREATE TRIGGER') > 0
+                     OR EXISTS (SELECT FROM unnest(names) n (name) LEFT JOIN pg_proc p ON p.pronamespace = to_regnamespace(quote_ident(store)) AND p.proname = n.name
+                                 WHERE strpos(wanted, format('CREATE OR REPLACE FUNCTION %I.%I(', store, n.name)) > 0 AND (p.oid IS NULL OR strpos(wanted, p.prosrc) = 0)) THEN wanted END;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_outdated(text, text) IS 'the SQL of the functions that keep derived columns (null: of what all tables share), if they are not what would be made now; else null';
+
+-- Called when a class is registered, too: fields have got other names, say.
+CREATE FUNCTION newt.renew_derived(store text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    d record;
+    statements text;
+BEGIN
+    statements := newt.derived_outdated(store);
+    IF statements IS NOT NULL THEN
+        IF strpos(statements, 'CREATE TRIGGER newt_keep_derived') > 0 THEN -- nobody has kept them
+            EXECUTE format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE mode = ''inline''', store);
+        END IF;
+        EXECUTE statements;
+    END IF;
+    FOR d IN EXECUTE format('SELECT d.name FROM %I.newt_derived d JOIN pg_class c ON c.oid = d.relation ORDER BY d.number', store) LOOP
+        statements := newt.derived_outdated(store, d.name);
+        IF statements IS NOT NULL THEN
+            EXECUTE statements;
+        END IF;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.renew_derived(text) IS 'makes the functions that keep derived columns anew where a class or the store has changed';
+
+CREATE FUNCTION newt.derived_fault(store text, derived_name text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE format('SELECT format(''column "%%s" of %%s was dropped or renamed'', l.name, d.relation) FROM %I.newt_derived d, newt.derived_table_columns(d.parent, d.columns) l (name) '
+                   'WHERE d.name = $1 AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = d.relation AND a.attname = l.name AND NOT a.attisdropped) ORDER BY l.name LIMIT 1', store)
+        INTO result USING derived_name;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_fault(text, text) IS 'what is wrong with a table of derived columns itself, so that it cannot be written; else null';
+
+-- Fills one table that is not full, and computes what waits. Each step holds the commit lock for some milliseconds, and then
+-- waits a multiple of that, so that those who commit beside it keep most of their time. One that is new, and cannot be
+-- filled, goes: commits would fail for the same reason.
+CREATE PROCEDURE newt.fill_derived(store text, derived_name text, share double precision, is_new boolean)
     LANGUAGE plpgsql
     AS $newt_body$
 DECLARE
@@ -67,47 +139,32 @@ DECLARE
     n bigint;
     done bigint;
     rest bigint;
+    state text;
+    message text;
+    detail text;
+    hint text;
 BEGIN
-    PERFORM newt.check_no_block('newt.refresh_derived');
     COMMIT;
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
     PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     batch := 200;
     told := clock_timestamp();
-    PERFORM newt.check_store(store);
-    IF share IS NULL OR NOT share BETWEEN 0.01 AND 1 THEN
-        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = pg_catalog.format('invalid share %s of the time', share),
-            HINT = 'It is the part of the time in which commits may have to wait: from 0.01 to 1.';
-    END IF;
-    IF derived_name IS NOT NULL THEN
-        PERFORM newt.derived_table(store, derived_name);
-    END IF;
-    IF anew OR NOT EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = to_regclass(format('%I.transaction', store)) AND g.tgname = 'newt_keep_derived') THEN
-        EXECUTE newt.derived_trigger_sql(store); -- DROP EXTENSION took it
-    END IF;
-    FOR d IN EXECUTE pg_catalog.format('SELECT d.* FROM %I.newt_derived d JOIN pg_class c ON c.oid = d.relation WHERE d.name = coalesce($1, d.name) ORDER BY d.number', store) USING derived_name LOOP
-        IF anew OR d.stage <> 'full' THEN
-            EXECUTE newt.derived_function_sql(store, d.name);
+    EXECUTE pg_catalog.format('SELECT d.* FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING derived_name;
+    n := 0;
+    newest := NULL;
+    queued := NULL;
+    LOOP
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('jit', 'off', true);
+        IF took IS NOT NULL THEN
+            PERFORM pg_sleep(took * (1 / share - 1) - took_before);
+            batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 OR took_before > 0.04 THEN 0.7 ELSE 1.2 END)::integer));
         END IF;
-        IF anew THEN
-            d.stage := 'rows';
-            d.filled_to := 0;
-            EXECUTE pg_catalog.format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE name = $1', store) USING d.name;
-        END IF;
-        n := 0;
-        newest := NULL;
-        queued := NULL;
-        LOOP
-            COMMIT;
-            SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
-            PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('jit', 'off', true);
-            IF took IS NOT NULL THEN
-                PERFORM pg_sleep(took * (1 / share - 1) - took_before);
-                batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 OR took_before > 0.04 THEN 0.7 ELSE 1.2 END)::integer));
-            END IF;
-            begun := clock_timestamp();
-            took := NULL;
-            took_before := 0;
+        begun := clock_timestamp();
+        took := NULL;
+        took_before := 0;
+        BEGIN
             IF d.stage <> 'full' THEN
                 EXECUTE newt.derived_lock_sql(store, d.number);
             END IF;
@@ -167,14 +224,66 @@ BEGIN
                 n := n + done;
                 took_before := extract(epoch FROM locked_since - begun);
             END IF;
-            took := extract(epoch FROM clock_timestamp() - locked_since);
-            IF clock_timestamp() > told + interval '10 s' THEN
-                told := clock_timestamp();
-                EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO rest USING d.number;
-                RAISE NOTICE 'derived columns %: % rows so far (%)', d.relation, n,
-                    CASE d.stage WHEN 'rows' THEN format('up to object %s', d.filled_to) WHEN 'access' THEN 'principals' ELSE format('%s wait', rest) END;
-            END IF;
-        END LOOP;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        END;
+        EXIT WHEN state IS NOT NULL;
+        took := extract(epoch FROM clock_timestamp() - locked_since);
+        IF clock_timestamp() > told + interval '10 s' THEN
+            told := clock_timestamp();
+            EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO rest USING d.number;
+            RAISE NOTICE 'derived columns %: % rows so far (%)', d.relation, n,
+                CASE d.stage WHEN 'rows' THEN format('up to object %s', d.filled_to) WHEN 'access' THEN 'principals' ELSE format('%s wait', rest) END;
+        END IF;
+    END LOOP;
+    IF state IS NOT NULL THEN
+        -- but for what has nothing to do with it: locks, memory and space, an administrator
+        is_new := is_new AND left(state, 2) <> ALL ('{40,53,55,57,58}');
+        IF is_new THEN
+            PERFORM newt.drop_derived(store, derived_name);
+            COMMIT;
+            SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+            PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        END IF;
+        RAISE EXCEPTION USING ERRCODE = state, MESSAGE = message, DETAIL = detail,
+            HINT = concat_ws(' ', nullif(hint, ''), pg_catalog.format(CASE WHEN is_new THEN 'The derived columns "%2$s" were not made.'
+                ELSE 'CALL newt.refresh_derived(%1$L, %2$L) goes on with them; newt.drop_derived(%1$L, %2$L) drops them, where commits fail for the same reason.' END, store, derived_name));
+    END IF;
+END
+$newt_body$;
+COMMENT ON PROCEDURE newt.fill_derived(text, text, double precision, boolean) IS 'fills a table of derived columns, and computes what waits; one that is new and cannot be filled goes';
+
+CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.2)
+    LANGUAGE plpgsql
+    AS $newt_body$
+DECLARE
+    name text;
+    fault text;
+BEGIN
+    PERFORM newt.check_no_block('newt.refresh_derived');
+    COMMIT;
+    SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    PERFORM newt.check_store(store);
+    IF share IS NULL OR NOT share BETWEEN 0.01 AND 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = pg_catalog.format('invalid share %s of the time', share),
+            HINT = 'It is the part of the time in which commits may have to wait: from 0.01 to 1.';
+    END IF;
+    IF derived_name IS NOT NULL THEN
+        PERFORM newt.derived_table(store, derived_name);
+    END IF;
+    PERFORM newt.renew_derived(store);
+    FOR name IN EXECUTE pg_catalog.format('SELECT d.name FROM %I.newt_derived d JOIN pg_class c ON c.oid = d.relation WHERE d.name = coalesce($1, d.name) ORDER BY d.number', store) USING derived_name LOOP
+        fault := newt.derived_fault(store, name);
+        IF fault IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'undefined_column', MESSAGE = fault,
+                DETAIL = 'Commits of its classes fail until it is as it was declared.',
+                HINT = pg_catalog.format('Give it its name again; or drop it, newt.drop_derived(%L, %L), and declare it anew.', store, name);
+        END IF;
+        IF anew THEN
+            EXECUTE pg_catalog.format('UPDATE %I.newt_derived SET stage = ''rows'', filled_to = 0 WHERE name = $1', store) USING name;
+        END IF;
+        CALL newt.fill_derived(store, name, share, false);
     END LOOP;
 END
 $newt_body$;
@@ -223,6 +332,7 @@ BEGIN
             HINT = 'A name has 1 to 48 bytes and does not begin with newt; there are the modes inline and updater; the limit is 1 or more.';
     END IF;
     PERFORM newt.check_class(store, c.name) FROM unnest(class_names) c (name);
+    PERFORM l.config::regconfig FROM newt.derived_layout(columns) l;
     IF to_regclass(format('%I.%I', store, derived_name)) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
             MESSAGE = format('relation "%s" already exists in store "%s"', derived_name, store),
@@ -236,21 +346,16 @@ BEGIN
         USING derived_name, to_regclass(format('%I.%I', store, derived_name)), class_names, parent, columns, mode, commit_limit;
     EXECUTE newt.derived_trigger_sql(store); -- newt_principal_set() first
     EXECUTE newt.derived_function_sql(store, derived_name);
-    -- its functions run with the owner's rights: that is the store's
+    -- it belongs to the owner of the store, as its functions do, which run with the owner's rights
     SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = to_regclass(format('%I.object_state', store));
-    FOR wrong IN SELECT format('ALTER TABLE %I.%I OWNER TO %I', store, derived_name, owner)
-                 UNION ALL SELECT format('ALTER FUNCTION %s OWNER TO %I', p.oid::regprocedure, owner) FROM pg_proc p
-                            WHERE p.pronamespace = to_regnamespace(quote_ident(store)) AND pg_get_userbyid(p.proowner) <> owner
-                              AND (p.proname IN ('newt_keep_derived', 'newt_principal_set', 'newt_compute_derived', 'newt_follow_derived') OR p.proname ~ '^newt_(derive|settle)_[0-9]+$') LOOP
-        EXECUTE wrong;
-    END LOOP;
+    EXECUTE format('ALTER TABLE %I.%I OWNER TO %I', store, derived_name, owner);
     EXECUTE format('SELECT $1 = ''updater'' AND NOT EXISTS (SELECT FROM %I.newt_follower f WHERE f.kind = ''derived'')', store) INTO missing USING mode;
     IF missing THEN
         RAISE NOTICE USING
             MESSAGE = format('the derived columns "%s" are kept by newt-updater, which has not run with --sink=derived yet', derived_name),
             DETAIL = 'When it does it begins with all objects.';
     END IF;
-    CALL newt.refresh_derived(store, derived_name, share => 1);
+    CALL newt.fill_derived(store, derived_name, 1, true);
 END
 $newt_body$;
 COMMENT ON PROCEDURE newt.create_derived(text, text, text[], jsonb, text, text, integer) IS 'declares derived columns of the objects of some classes, makes their table and fills it, beside those who write';
@@ -333,6 +438,13 @@ BEGIN
             RETURN QUERY SELECT d.relation, NULL::bigint, format('the table of "%s" was dropped: SELECT newt.drop_derived(%L, %L) forgets it', d.name, store, d.name);
             CONTINUE;
         END IF;
+        IF newt.derived_fault(store, d.name) IS NOT NULL THEN
+            RETURN QUERY SELECT d.relation, NULL::bigint, newt.derived_fault(store, d.name);
+            CONTINUE;
+        END IF;
+        IF newt.derived_outdated(store, d.name) IS NOT NULL OR newt.derived_outdated(store) IS NOT NULL THEN
+            RETURN QUERY SELECT d.relation, NULL::bigint, 'a class or the store has changed since: CALL newt.refresh_derived() makes anew what keeps it'::text;
+        END IF;
         EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO waiting USING d.number;
         IF waiting > 0 OR d.stage <> 'full' THEN
             RETURN QUERY SELECT d.relation, NULL::bigint, CASE WHEN d.stage <> 'full' THEN 'it is not full: CALL newt.refresh_derived() goes on with it'
@@ -384,7 +496,7 @@ BEGIN
                 SELECT $1::regclass, coalesce(x.dependent, w.dependent), format(CASE WHEN x.source IS NULL THEN 'object %%s refers to it, which is not known' ELSE 'object %%s does not refer to it' END, coalesce(x.source, w.source))
                   FROM (SELECT DISTINCT o.zoid AS source, r.zoid AS dependent FROM %1$I.object_state o, unnest(newt.refs_at(%2$s, %3$L)) r (zoid) WHERE newt.try_class_name(o.state) = ANY (%4$L::text[])) w
                   FULL JOIN (SELECT x.source, x.dependent FROM %1$I.newt_dependency x WHERE x.derived = %5$s AND x.part = %6$s) x ON x.source = w.source AND x.dependent = w.dependent
-                 WHERE x.source IS NULL OR w.source IS NULL$sql$, store, newt.document_sql(store, 'o'), p.class_by, newt.class_names(store, p.class_of), d.number, p.part) USING d.relation;
+                 WHERE x.source IS NULL OR w.source IS NULL$sql$, store, newt.named_document_sql(store, 'o', newt.derived_keys(d.parent, d.columns)), p.class_by, newt.class_names(store, p.class_of), d.number, p.part) USING d.relation;
         END LOOP;
     END LOOP;
 END
