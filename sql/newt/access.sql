@@ -168,8 +168,14 @@ CREATE FUNCTION newt.why(store text, name text, object bigint, principals text[]
     AS $newt_body$
 DECLARE
     where_is record;
+    has_row boolean;
 BEGIN
     SELECT * INTO where_is FROM newt.access_column(store, name);
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s t WHERE t.zoid = $1)', where_is.relation) INTO has_row USING object;
+    IF NOT has_row THEN
+        RAISE EXCEPTION USING ERRCODE = 'no_data_found', MESSAGE = format('object %s has no row in %s', coalesce(object::text, 'null'), where_is.relation),
+            HINT = 'It is not there, or of another class, or has not been computed yet: newt.check_derived() says.';
+    END IF;
     RETURN QUERY EXECUTE format($sql$
         WITH RECURSIVE up AS (
             SELECT 0 AS depth, t.zoid, t.class_name, %2$s AS parent_id, s.entries

@@ -6,6 +6,16 @@
 -- Rows are written under the commit lock (or by one follower, in mode updater): whoever computes one sees all that was
 -- committed before, so no two transactions can miss each other, and nothing rests on row locks.
 
+-- Of a reference the number is the zoid.
+CREATE FUNCTION newt.derived_value_sql(document text, path text, kind text, data_type text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+SELECT CASE WHEN data_type IN ('bigint', 'bigint[]') THEN format('coalesce(%s, %s)', newt.accessor_sql(document, newt.path_keys(path), 'ref', data_type), newt.accessor_sql(document, newt.path_keys(path), kind, data_type))
+            ELSE newt.accessor_sql(document, newt.path_keys(path), kind, data_type) END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_value_sql(text, text, text, text) IS 'the SQL of a value of derived columns to which a path leads in a document';
+
 -- A sum that its type cannot hold is null. An error would be that of all who write something that counts in, because of one
 -- who wrote a huge value: so values whose sum could fail on its way are told from it beforehand.
 CREATE FUNCTION newt.aggregate_sql(sort text, value text, data_type text) RETURNS text
@@ -40,6 +50,7 @@ DECLARE
     rest text;
     document text := newt.named_document_sql(store, 'o', newt.derived_keys(parent, columns));
     i integer;
+    only_counted boolean;
 BEGIN
     FOR s IN SELECT * FROM newt.derived_sources(columns) LOOP
         chain := '';
@@ -60,15 +71,20 @@ BEGIN
                   || format('unnest(newt.refs_at(%s.document, %L)) r%s (zoid)', CASE WHEN i = 1 THEN 'b' ELSE 'd' || i - 1 END, c.path, i) || CASE WHEN i = 1 THEN '' ELSE ' ON true' END;
             rest := rest || CASE WHEN rest = '' THEN '' ELSE ' || ' END || format('array_agg(r%s.zoid)', i);
         END LOOP;
-        chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, document, store, i, i);
+        -- to count who refers to an object, their records need not be read
+        only_counted := s.class_of IS NOT NULL AND s.via = '{}' AND NOT EXISTS (SELECT FROM newt.derived_layout(columns) l
+            WHERE l.class_of = s.class_of AND l.class_by = s.class_by AND l.via = '{}' AND (l.sort <> 'count' OR l.path <> ''));
+        IF NOT only_counted THEN
+            chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, document, store, i, i);
+        END IF;
         deep := 'd' || i;
         aggregates := '';
         FOR c IN SELECT DISTINCT l.place, l.sort, l.path, l.is_array, l.data_type, t.kind
                    FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
                   WHERE l.class_of IS NOT DISTINCT FROM s.class_of AND l.class_by IS NOT DISTINCT FROM s.class_by AND l.via = s.via AND l.sort NOT IN ('text', 'access') ORDER BY 1 LOOP
-            inner_list := CASE WHEN c.kind IS NULL THEN NULL ELSE newt.accessor_sql(deep || '.document', newt.path_keys(c.path), c.kind, c.data_type) END;
+            inner_list := CASE WHEN c.kind IS NULL THEN NULL ELSE newt.derived_value_sql(deep || '.document', c.path, c.kind, c.data_type) END;
             aggregates := aggregates || CASE c.sort
-                WHEN 'count' THEN format('count(%s) AS v%s, ', CASE WHEN c.path = '' THEN deep || '.document' ELSE format('newt.json(%s)', newt.path_sql(deep || '.document', newt.path_keys(c.path))) END, c.place)
+                WHEN 'count' THEN format('count(%s) AS v%s, ', CASE WHEN only_counted THEN 'r1.zoid' WHEN c.path = '' THEN deep || '.document' ELSE format('newt.json(%s)', newt.path_sql(deep || '.document', newt.path_keys(c.path))) END, c.place)
                 WHEN 'value' THEN format(CASE WHEN c.is_array THEN 'array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL) AS v%3$s, '
                                               ELSE '(array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL))[1] AS v%3$s, ' END, inner_list, i, c.place)
                 ELSE format('%s AS v%s, ', newt.aggregate_sql(c.sort, inner_list, c.data_type), c.place) END;
@@ -88,8 +104,8 @@ BEGIN
     FOR c IN SELECT l.place, l.name, l.sort, l.data_type, l.is_array, l.config, l.rules, min(l.path) AS path, min(t.kind) AS kind, bool_or(l.class_of IS NOT NULL OR l.via <> '{}') AS others,
                     min(u.number) AS source,
                     string_agg(DISTINCT format('%L, %s', coalesce(u.number, 0), CASE WHEN u.number IS NULL THEN 'b.document' ELSE format('s%s.documents', u.number) END), ', ') AS documents,
-                    string_agg(format('%L', coalesce(u.number, 0) || CASE WHEN l.path = '' THEN '' ELSE '.' END || l.path || l.weight), ', ') AS paths
-               FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
+                    string_agg(format('%L', coalesce(u.number, 0) || CASE WHEN l.path = '' THEN '' ELSE '.' END || l.path || l.weight), ', ' ORDER BY l.n) AS paths
+               FROM (SELECT l.*, row_number() OVER () AS n FROM newt.derived_layout(columns) l) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
                LEFT JOIN newt.derived_sources(columns) u ON u.class_of IS NOT DISTINCT FROM l.class_of AND u.class_by IS NOT DISTINCT FROM l.class_by AND u.via = l.via
               GROUP BY l.place, l.name, l.sort, l.data_type, l.is_array, l.config, l.rules ORDER BY l.place LOOP
         CONTINUE WHEN from_others AND NOT c.others;
@@ -104,8 +120,9 @@ BEGIN
             WHEN c.sort = 'text' THEN format('newt.%s(%sjsonb_build_object(%s), %s) AS %I', CASE c.data_type WHEN 'tsvector' THEN 'tsvector' ELSE 'text' END,
                                              CASE c.data_type WHEN 'tsvector' THEN format('%L::regconfig, ', c.config) ELSE '' END, c.documents, c.paths, c.name)
             WHEN c.others THEN format('s%s.v%s AS %I', c.source, c.place, c.name)
-            WHEN c.sort = 'count' THEN format('cardinality(newt.refs_at(b.document, %L))::bigint AS %I', c.path, c.name)
-            WHEN c.sort = 'value' THEN format('%s AS %I', newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
+            WHEN c.sort = 'count' THEN format('CASE jsonb_typeof(%1$s) WHEN ''array'' THEN jsonb_array_length(%1$s) WHEN ''string'' THEN 1 WHEN ''number'' THEN 1 WHEN ''boolean'' THEN 1 ELSE cardinality(newt.refs_at(b.document, %2$L)) END::bigint AS %3$I',
+                                              newt.accessor_sql('b.document', newt.path_keys(c.path), 'json', 'jsonb'), c.path, c.name)
+            WHEN c.sort = 'value' THEN format('%s AS %I', newt.derived_value_sql('b.document', c.path, c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
             ELSE format('(SELECT %s FROM unnest(%s) v) AS %I', newt.aggregate_sql(c.sort, 'v', c.data_type), newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.name) END;
     END LOOP;
     RETURN format(E'SELECT b.zoid%s%s%s\n  FROM (SELECT o.zoid%s, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
@@ -249,7 +266,10 @@ BEGIN
         newt_affected := newt_changed;
         newt_own := newt_changed;
     ELSE
-        %3$s%4$s
+        %3$s
+        IF NOT newt_settles THEN -- a table is filled: all come by themselves
+            newt_affected := newt_own;
+        END IF;%4$s%11$s
     END IF;
     IF coalesce(newt_affected, '{}') = '{}' THEN
         RETURN;
@@ -270,7 +290,14 @@ $sql$, store, d.number, affected, parts,
     END IF;$sql$, store, d.number, CASE WHEN d.parent IS NULL THEN '' -- below those that are gone
             ELSE format(', ARRAY(SELECT u.zoid FROM unnest(newt_todo) u (zoid) WHERE NOT EXISTS (SELECT FROM %s t WHERE t.zoid = u.zoid))', d.relation) END) END,
         rows_sql, tag, others_sql, owner,
-        CASE WHEN accesses IS NOT NULL THEN format(E'\nALTER FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[], bigint, boolean, bigint, bigint[]) OWNER TO %I;', store, d.number, owner) END);
+        CASE WHEN accesses IS NOT NULL THEN format(E'\nALTER FUNCTION %I.newt_settle_%s(bigint[], bigint, bigint[], bigint, boolean, bigint, bigint[]) OWNER TO %I;', store, d.number, owner) END,
+        -- those that others refer to are computed once, and not for each step in which some of these are
+        CASE WHEN parts = '' THEN '' ELSE format($sql$
+        IF NOT newt_settles AND cardinality(newt_affected) > cardinality(newt_own) THEN
+            INSERT INTO %I.newt_derived_pending (derived, zoid, task)
+                SELECT %s, u.zoid, 'row' FROM unnest(newt_affected) u (zoid) WHERE u.zoid NOT IN (SELECT o.zoid FROM unnest(newt_own) o (zoid)) ON CONFLICT DO NOTHING;
+            newt_affected := newt_own;
+        END IF;$sql$, store, d.number) END);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_function_sql(text, text) IS 'the SQL of the functions that keep a table of derived columns';
@@ -300,6 +327,7 @@ DECLARE
     calls text;
     followed text;
     tag text;
+    has_empty boolean;
 BEGIN
     -- A table that somebody drops is no reason for commits to fail. Of a column that is gone they tell in one line, and not with the whole statement.
     EXECUTE format($sql$
@@ -312,6 +340,8 @@ BEGIN
                           FROM newt.derived_table_columns(d.parent, d.columns) l (name)), $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
         INTO calls, followed USING store;
     tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', store, calls, followed), 'UTF8')), 'hex') || '$';
+    -- who drops columns must not hold this table while it waits for theirs
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I.newt_principal_set p WHERE p.id = 0)', store) INTO has_empty;
     RETURN format($sql$
 CREATE OR REPLACE FUNCTION %1$I.newt_principal_set(entries text[], is_for_sum boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -346,9 +376,7 @@ BEGIN
 END
 %4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_principal_set(text[], boolean) FROM PUBLIC;
-INSERT INTO %1$I.newt_principal_set (id, digest, entries, allowed, denies) OVERRIDING SYSTEM VALUE
-    VALUES (0, sha256('[]'), '{}', '{}', false) ON CONFLICT DO NOTHING;
-CREATE OR REPLACE FUNCTION %1$I.newt_keep_derived() RETURNS trigger
+%7$sCREATE OR REPLACE FUNCTION %1$I.newt_keep_derived() RETURNS trigger
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     AS %4$s
@@ -384,6 +412,7 @@ DECLARE
     newt_after bigint;
     newt_task text;
     newt_tasks text[] := '{row,own,below,rest}'; -- the rest: some more below one that was begun
+    newt_chunk bigint := least(newt_at_most, 4); -- a row may come from thousands of others
     newt_looked_at bigint[];
     newt_upto bigint;
     newt_rest bigint[];
@@ -425,7 +454,14 @@ BEGIN
     IF newt_zoids IS NULL THEN
         RETURN;
     ELSIF newt_task = 'row' THEN
-        EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2, true, true)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+        newt_tasks := '{row}';
+        LOOP
+            EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2, true, true)', %1$L, newt_number) USING newt_zoids, newt_at_most;
+            newt_rows := newt_rows + cardinality(newt_zoids);
+            newt_chunk := least(4 * newt_chunk, newt_at_most - newt_rows);
+            EXIT WHEN newt_chunk <= 0 OR clock_timestamp() > newt_since + interval '10 ms';%5$s
+            EXIT WHEN newt_zoids IS NULL;
+        END LOOP;
     ELSIF newt_task = 'own' THEN
         EXECUTE format('SELECT FROM %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
     ELSE
@@ -453,13 +489,14 @@ $sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag,
                 WITH q AS (
                     SELECT q.ctid FROM %1$I.newt_derived_pending q
                      WHERE q.derived = newt_number AND q.task = CASE newt_task WHEN 'rest' THEN 'below' ELSE newt_task END AND (q.after = 0) = (newt_task <> 'rest')
-                     LIMIT CASE newt_task WHEN 'below' THEN greatest(newt_at_most / 10, 1) WHEN 'rest' THEN 1 ELSE newt_at_most END
+                     LIMIT CASE newt_task WHEN 'row' THEN newt_chunk WHEN 'below' THEN greatest(newt_at_most / 10, 1) WHEN 'rest' THEN 1 ELSE newt_at_most END
                 ), gone AS (
                     DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid, p.after
                 )
                 SELECT array_agg(g.zoid), max(g.after) INTO newt_zoids, newt_after FROM gone g;
                 EXIT WHEN newt_zoids IS NOT NULL;
-            END LOOP;$sql$, store), store)
+            END LOOP;$sql$, store), store,
+        CASE WHEN has_empty THEN '' ELSE format(E'INSERT INTO %I.newt_principal_set (id, digest, entries, allowed, denies) OVERRIDING SYSTEM VALUE\n    VALUES (0, sha256(''[]''), ''{}'', ''{}'', false) ON CONFLICT DO NOTHING;\n', store) END)
     -- who makes them anew may be a superuser: they run with the rights of the store's owner
     || (SELECT string_agg(format(E'ALTER FUNCTION %I.%s OWNER TO %I;\n', store, f.name, pg_get_userbyid(c.relowner)), '' ORDER BY f.n)
           FROM pg_class c, unnest('{"newt_principal_set(text[], boolean)",newt_keep_derived(),"newt_compute_derived(integer, bigint, boolean)",newt_follow_derived(bigint[])}'::text[]) WITH ORDINALITY f (name, n)

@@ -70,6 +70,7 @@ BEGIN
                 THEN format('There is no %s of %s.', sort, data_type)
             WHEN is_array AND sort <> 'value' THEN format('A %s is no array.', sort)
             WHEN (class_of IS NULL) <> (class_by IS NULL) THEN 'The class of the objects that refer to this one, "of", and the path at which they do so, "by", are given together.'
+            WHEN class_of = '' THEN 'Its "of" names no class.'
             WHEN sort = 'count' AND class_of IS NULL AND jsonb_typeof(c->'count') <> 'string' THEN 'What is counted is a path, or "of" and "by".'
             WHEN sort = 'access' AND jsonb_typeof(c->'access') IS DISTINCT FROM 'object' THEN 'Its "access" is an object with rules: allow, deny, entries, stop.'
             WHEN sort = 'text' AND jsonb_typeof(c->'text') NOT IN ('string', 'array') OR sort IN ('value', 'sum', 'min', 'max') AND jsonb_typeof(c->sort) <> 'string' THEN format('Its "%s" is no path.', sort)
@@ -257,3 +258,69 @@ SELECT row_number() OVER (ORDER BY s.class_of COLLATE "C", s.class_by COLLATE "C
   FROM source s LEFT JOIN part p ON p.class_of = s.class_of AND p.class_by = s.class_by
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_sources(jsonb) IS 'the ways that lead from an object to the other ones that its derived columns come from';
+
+-- What is no error, as classes may be registered later, and objects may have fields that no class has.
+CREATE FUNCTION newt.derived_doubts(store text, class_names text[], columns jsonb, parent text) RETURNS TABLE (message text, hint text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 5
+    SET search_path = pg_catalog, pg_temp
+    AS $newt_body$
+DECLARE
+    p record;
+    classes text[];
+    keys text[];
+    found jsonb;
+    is_open boolean;
+    unknown text[] := '{}';
+    i integer;
+    has_access CONSTANT boolean := EXISTS (SELECT FROM newt.derived_layout(columns) l WHERE l.sort = 'access');
+BEGIN
+    FOR p IN WITH l AS MATERIALIZED (SELECT * FROM newt.derived_layout(columns))
+             SELECT u.* FROM (
+                 SELECT l.place, l.name, CASE WHEN l.class_of IS NULL THEN class_names ELSE ARRAY[l.class_of] END AS start, l.via || l.path AS steps, l.sort IN ('value', 'sum', 'min', 'max') AND l.data_type <> 'jsonb' AS needs_value FROM l WHERE l.sort <> 'access'
+                 UNION ALL SELECT l.place, l.name, ARRAY[l.class_of], ARRAY[l.class_by], false FROM l WHERE l.class_of IS NOT NULL
+                 UNION ALL SELECT 0, NULL, class_names, ARRAY[parent], false WHERE parent IS NOT NULL
+                 UNION ALL SELECT l.place, l.name, class_names, ARRAY[a.path], false FROM l, jsonb_array_elements_text(coalesce(l.rules->'allow', '[]') || coalesce(l.rules->'deny', '[]')) a (path)
+                 UNION ALL SELECT l.place, l.name, class_names, ARRAY[(SELECT string_agg(newt.path_key(k.key), '.' ORDER BY k.n) FROM jsonb_array_elements_text(r.keys) WITH ORDINALITY k (key, n))], false
+                             FROM l, LATERAL (VALUES (l.rules->'entries'), (l.rules->'stop')) r (keys) WHERE r.keys IS NOT NULL) u
+              GROUP BY u.place, u.name, u.start, u.steps, u.needs_value ORDER BY u.place, u.steps LOOP
+        classes := p.start;
+        IF p.needs_value AND p.steps[cardinality(p.steps)] = '' THEN
+            message := format('column "%s" is a value of a whole document', p.name);
+            hint := 'A path ends with the name of a field; "type": "jsonb" is the document.';
+            RETURN NEXT;
+        END IF;
+        FOR i IN 1 .. cardinality(p.steps) LOOP
+            keys := newt.path_keys(p.steps[i]);
+            EXECUTE format($sql$SELECT coalesce(jsonb_agg(f.field) FILTER (WHERE f.field->>'name' IN ($2, substr($2, 2))), '[]'), coalesce(bool_or(c.projection = 'client'), false) OR count(c.name) = 0
+                      FROM %I.newt_class c LEFT JOIN LATERAL jsonb_array_elements(c.fields) f (field) ON true WHERE c.name IN (SELECT n.name FROM unnest($1) u (name), unnest(newt.class_names($3, u.name)) n (name))$sql$, store)
+                INTO found, is_open USING classes, keys[1], store;
+            IF is_open AND i = 1 AND p.start <> class_names AND p.start[1] <> ALL (unknown) THEN
+                unknown := unknown || p.start;
+                message := format('class "%s" is not registered in store "%s"', p.start[1], store);
+                hint := format('SELECT name FROM %I.newt_class shows the classes that are.', store);
+                RETURN NEXT;
+            END IF;
+            EXIT WHEN is_open OR keys = '{}';
+            message := CASE WHEN found = '[]' THEN format(CASE cardinality(classes) WHEN 1 THEN 'class "%s" has no field for the path "%s"' ELSE 'none of the classes %s has a field for the path "%s"' END, array_to_string(classes, ', '), p.steps[i])
+                            WHEN cardinality(keys) > 1 AND NOT found @? '$[*] ? (@.kind != "ref" && @.kind != "weak")' THEN format('the path "%s" leads into a reference', p.steps[i])
+                            WHEN cardinality(keys) = 1 AND i < cardinality(p.steps) AND NOT found @? '$[*] ? (@.kind == "ref" || @.kind == "weak" || @.kind == "struct" || @.kind == "json")' THEN format('the path "%s" leads to no reference', p.steps[i]) END;
+            hint := CASE WHEN found = '[]' THEN CASE WHEN p.place = 0 THEN '"parent" is one path for all classes; a class that does not have it has nothing above.' ELSE 'A path begins with the name of a field. Nothing is found where there is none.' END
+                         WHEN cardinality(keys) > 1 THEN '"->" follows a reference, as in owner->name.' ELSE '"->" follows a reference.' END;
+            IF message IS NOT NULL THEN
+                RETURN NEXT;
+                EXIT;
+            END IF;
+            IF p.place = 0 AND has_access THEN
+                FOR message IN SELECT DISTINCT format('nothing is inherited from objects of class "%s", which have no row', f.field->>'class') FROM jsonb_array_elements(found) f (field)
+                                WHERE f.field ? 'class' AND cardinality(keys) = 1 AND NOT newt.class_names(store, f.field->>'class') && ARRAY(SELECT n.name FROM unnest(class_names) u (name), unnest(newt.class_names(store, u.name)) n (name)) LOOP
+                    hint := 'Name that class as well.';
+                    RETURN NEXT;
+                END LOOP;
+            END IF;
+            classes := ARRAY(SELECT DISTINCT f.field->>'class' FROM jsonb_array_elements(found) f (field));
+            EXIT WHEN cardinality(keys) > 1 OR array_position(classes, NULL) IS NOT NULL OR found @? '$[*] ? (@.kind != "ref" && @.kind != "weak")';
+        END LOOP;
+    END LOOP;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.derived_doubts(text, text[], jsonb, text) IS 'what in a declaration of derived columns is no error, and yet cannot be meant: paths to nothing, classes that are not there';

@@ -86,6 +86,8 @@ DECLARE
     d record;
     statements text;
 BEGIN
+    -- one at a time: functions cannot be replaced by two
+    PERFORM pg_advisory_xact_lock(-862354197, hashtext(store));
     statements := newt.derived_outdated(store);
     IF statements IS NOT NULL THEN
         IF strpos(statements, 'CREATE TRIGGER newt_keep_derived') > 0 THEN -- nobody has kept them
@@ -137,6 +139,7 @@ DECLARE
     took_before double precision;
     told timestamptz;
     n bigint;
+    analyzed bigint;
     done bigint;
     rest bigint;
     state text;
@@ -151,6 +154,7 @@ BEGIN
     told := clock_timestamp();
     EXECUTE pg_catalog.format('SELECT d.* FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING derived_name;
     n := 0;
+    analyzed := 50;
     newest := NULL;
     queued := NULL;
     LOOP
@@ -187,10 +191,20 @@ BEGIN
                     EXECUTE format('ANALYZE %s, %I.newt_dependency, %2$I.newt_principal_set', d.relation, store);
                     CONTINUE;
                 END IF;
-                EXECUTE format('SELECT %I.newt_derive_%s($1, 1000000000, false)', store, d.number) USING zoids;
-                d.filled_to := zoids[cardinality(zoids)];
+                -- a few first: each may come from thousands of others
+                done := 0;
+                FOR i IN 1 .. 20 LOOP
+                    EXECUTE format('SELECT %I.newt_derive_%s($1, 1000000000, false)', store, d.number) USING zoids[done + 1 : done + 4 ^ i];
+                    done := least(done + (4 ^ i)::bigint, cardinality(zoids));
+                    EXIT WHEN done = cardinality(zoids) OR clock_timestamp() > locked_since + interval '10 ms';
+                END LOOP;
+                d.filled_to := zoids[done];
                 EXECUTE format('UPDATE %I.newt_derived SET filled_to = $2 WHERE name = $1', store) USING d.name, d.filled_to;
-                n := n + cardinality(zoids);
+                n := n + done;
+                IF n >= analyzed * 4 THEN -- plans that were made while the tables were small are made again
+                    analyzed := n;
+                    EXECUTE format('ANALYZE %s, %I.newt_dependency', d.relation, store);
+                END IF;
             ELSIF d.stage = 'access' THEN
                 -- from the top down, so that each row is computed once: the queue has the rows whose parent is done
                 IF queued IS NULL THEN
@@ -232,8 +246,9 @@ BEGIN
         IF clock_timestamp() > told + interval '10 s' THEN
             told := clock_timestamp();
             EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO rest USING d.number;
-            RAISE NOTICE 'derived columns %: % rows so far (%)', d.relation, n,
-                CASE d.stage WHEN 'rows' THEN format('up to object %s', d.filled_to) WHEN 'access' THEN 'principals' ELSE format('%s wait', rest) END;
+            RAISE NOTICE USING
+                MESSAGE = format('derived columns %s: %s rows so far (%s)', d.relation, n, CASE d.stage WHEN 'rows' THEN format('up to object %s', d.filled_to) WHEN 'access' THEN 'principals' ELSE format('%s wait', rest) END),
+                DETAIL = format('It works %s %% of the time, so that commits have the rest; share => 1 is for when nobody writes.', round(100 * share));
         END IF;
     END LOOP;
     IF state IS NOT NULL THEN
@@ -252,6 +267,34 @@ BEGIN
 END
 $newt_body$;
 COMMENT ON PROCEDURE newt.fill_derived(text, text, double precision, boolean) IS 'fills a table of derived columns, and computes what waits; one that is new and cannot be filled goes';
+
+-- Whoever has looked up a list keeps the tables of lists locked, and so those wait that would give its number to a row.
+CREATE FUNCTION newt.prune_principals(store text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms'
+    AS $newt_body$
+DECLARE
+    used text;
+    result bigint;
+BEGIN
+    PERFORM newt.check_store(store);
+    EXECUTE format('SELECT string_agg(format(''SELECT %%I FROM %%s UNION SELECT %%I FROM %%2$s'', l.name, d.relation, l.name || ''_own''), '' UNION '') FROM %I.newt_derived d JOIN pg_class c ON c.oid = d.relation, newt.derived_layout(d.columns) l WHERE l.sort = ''access''', store)
+        INTO used;
+    BEGIN
+        EXECUTE format('LOCK TABLE %1$I.newt_principal_set, %1$I.newt_principal_sum IN ACCESS EXCLUSIVE MODE', store);
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        RAISE NOTICE USING MESSAGE = format('lists of principals that nobody has stay in store "%s"', store),
+            DETAIL = 'Somebody reads them.', HINT = format('SELECT newt.prune_principals(%L) removes them.', store);
+        RETURN 0;
+    END;
+    EXECUTE format('WITH used (id) AS MATERIALIZED (SELECT 0::bigint UNION %2$s), pair AS ( '
+                   'DELETE FROM %1$I.newt_principal_sum s WHERE NOT (s.own IN (SELECT u.id FROM used u) AND s.parent IN (SELECT u.id FROM used u) AND s.total IN (SELECT u.id FROM used u)) '
+                   '), gone AS (DELETE FROM %1$I.newt_principal_set s WHERE s.id NOT IN (SELECT u.id FROM used u) RETURNING s.id) '
+                   'SELECT count(*) FROM gone', store, coalesce(used, 'SELECT 0')) INTO result;
+    RETURN result;
+END
+$newt_body$;
+COMMENT ON FUNCTION newt.prune_principals(text) IS 'removes the lists of principals that no object has any more: how many; newt.refresh_derived() calls it when all rows are computed anew';
 
 CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.2)
     LANGUAGE plpgsql
@@ -285,6 +328,12 @@ BEGIN
         END IF;
         CALL newt.fill_derived(store, name, share, false);
     END LOOP;
+    IF anew THEN
+        COMMIT;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
+        PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+        PERFORM newt.prune_principals(store);
+    END IF;
 END
 $newt_body$;
 COMMENT ON PROCEDURE newt.refresh_derived(text, text, boolean, double precision) IS 'fills the tables of derived columns that are not full, and computes the rows that wait; anew: all rows';
@@ -316,6 +365,7 @@ DECLARE
     wrong text;
     owner name;
     missing boolean;
+    doubt record;
 BEGIN
     PERFORM newt.check_no_block('newt.create_derived');
     COMMIT;
@@ -333,6 +383,9 @@ BEGIN
     END IF;
     PERFORM newt.check_class(store, c.name) FROM unnest(class_names) c (name);
     PERFORM l.config::regconfig FROM newt.derived_layout(columns) l;
+    FOR doubt IN SELECT * FROM newt.derived_doubts(store, class_names, columns, parent) LOOP
+        RAISE WARNING USING MESSAGE = doubt.message, HINT = doubt.hint;
+    END LOOP;
     IF to_regclass(format('%I.%I', store, derived_name)) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
             MESSAGE = format('relation "%s" already exists in store "%s"', derived_name, store),
@@ -418,6 +471,7 @@ CREATE FUNCTION newt.check_derived(store text, derived_name text DEFAULT NULL)
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_custom_plan
     SET jit = off
+    SET enable_seqscan = off -- of newt_dependency for each object
     AS $newt_body$
 #variable_conflict use_column
 DECLARE
