@@ -87,7 +87,7 @@ DECLARE
     statements text;
 BEGIN
     -- one at a time: functions cannot be replaced by two
-    PERFORM pg_advisory_xact_lock(-862354197, hashtext(store));
+    PERFORM pg_advisory_xact_lock(hashtextextended('newt derived ' || store, 0));
     statements := newt.derived_outdated(store);
     IF statements IS NOT NULL THEN
         IF strpos(statements, 'CREATE TRIGGER newt_keep_derived') > 0 THEN -- nobody has kept them

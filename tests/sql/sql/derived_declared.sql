@@ -37,12 +37,18 @@ CALL newt.create_derived('d', 'docs', '{Doc}', '[
 CREATE TEMP VIEW seen AS SELECT t.zoid, t.parent_id, t.title, t.up, t.tags, t.n, s.entries FROM d.docs t JOIN d.newt_principal_set s ON s.id = t.view ORDER BY 1;
 SELECT * FROM seen;
 
+CREATE ROLE newt_test_owner; CREATE ROLE newt_test_app;
+SELECT newt.grant_store('d', 'newt_test_owner', 'owner'), newt.grant_store('d', 'newt_test_app', 'application');
+
 -- programs of the next versions write some objects: every field has another name, those of a struct as well
+SET ROLE newt_test_app;
 INSERT INTO d.newt_class (name, version, fields) VALUES
  ('Doc', 2, '[{"name":"caption","kind":"text","was":["title"]},{"name":"labels","kind":"text","shape":"list","was":["tags"]},{"name":"above","kind":"ref","class":"Doc","was":["parent"]},
               {"name":"rules","was":["acl"],"kind":"struct","shape":"list","fields":[{"name":"principal","kind":"text","was":["who"]},{"name":"kind","kind":"text","was":["effect"]}]},
               {"name":"confidential","kind":"bool","was":["private"]},{"name":"may_read","kind":"text","shape":"list","was":["readers"]}]'),
  ('Note', 2, '[{"name":"about","kind":"ref","class":"Doc","was":["on"]},{"name":"number","kind":"int","was":["n"]}]');
+RESET ROLE;
+SELECT DISTINCT pg_get_userbyid(p.proowner) FROM pg_proc p WHERE p.pronamespace = 'd'::regnamespace AND p.prosecdef;
 CALL pg_temp.put(2, 'Doc', '{"caption":"b2","above":{"::=>":1},"confidential":true,"may_read":["eve"],"labels":["x"],"rules":[{"principal":"bob","kind":"deny"},{"principal":"bob","kind":"allow"}]}');
 CALL pg_temp.put(4, 'Note', '{"about":{"::=>":2},"number":5}');
 SELECT * FROM seen;
@@ -156,4 +162,4 @@ SET client_min_messages = notice;
 CALL newt.create_derived('d', 'later', '{Issue}', '[{"name":"title","value":"title","type":"text"}]', mode => 'updater');
 SET client_min_messages = warning;
 DROP SCHEMA d CASCADE;
-DROP OWNED BY newt_test_report; DROP ROLE newt_test_report;
+DROP OWNED BY newt_test_report, newt_test_app, newt_test_owner; DROP ROLE newt_test_report, newt_test_app, newt_test_owner;
