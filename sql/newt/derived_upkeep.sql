@@ -140,6 +140,7 @@ DECLARE
     told timestamptz;
     n bigint;
     analyzed bigint;
+    analyzes boolean;
     done bigint;
     rest bigint;
     state text;
@@ -155,12 +156,18 @@ BEGIN
     EXECUTE pg_catalog.format('SELECT d.* FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING derived_name;
     n := 0;
     analyzed := 50;
+    analyzes := false;
     newest := NULL;
     queued := NULL;
     LOOP
         COMMIT;
         SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;
         PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true), pg_catalog.set_config('enable_seqscan', 'off', true), pg_catalog.set_config('jit', 'off', true);
+        IF analyzes THEN -- plans that were made while the tables were small are made again; not under the lock
+            EXECUTE format('ANALYZE %s, %I.newt_dependency, %2$I.newt_principal_set', d.relation, store);
+            analyzes := false;
+            CONTINUE;
+        END IF;
         IF took IS NOT NULL THEN
             PERFORM pg_sleep(took * (1 / share - 1) - took_before);
             batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 OR took_before > 0.04 THEN 0.7 ELSE 1.2 END)::integer));
@@ -188,7 +195,7 @@ BEGIN
                 IF zoids IS NULL THEN
                     d.stage := CASE WHEN to_regproc(format('%I.newt_settle_%s', store, d.number)) IS NULL THEN 'full' ELSE 'access' END;
                     EXECUTE format('UPDATE %I.newt_derived SET stage = $2 WHERE name = $1', store) USING d.name, d.stage;
-                    EXECUTE format('ANALYZE %s, %I.newt_dependency, %2$I.newt_principal_set', d.relation, store);
+                    analyzes := true;
                     CONTINUE;
                 END IF;
                 -- a few first: each may come from thousands of others
@@ -201,9 +208,9 @@ BEGIN
                 d.filled_to := zoids[done];
                 EXECUTE format('UPDATE %I.newt_derived SET filled_to = $2 WHERE name = $1', store) USING d.name, d.filled_to;
                 n := n + done;
-                IF n >= analyzed * 4 THEN -- plans that were made while the tables were small are made again
+                IF n >= analyzed * 4 THEN
                     analyzed := n;
-                    EXECUTE format('ANALYZE %s, %I.newt_dependency', d.relation, store);
+                    analyzes := true;
                 END IF;
             ELSIF d.stage = 'access' THEN
                 -- from the top down, so that each row is computed once: the queue has the rows whose parent is done
