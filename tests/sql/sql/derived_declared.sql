@@ -145,6 +145,22 @@ CALL pg_temp.put(15, 'Issue', '{"project":{"::=>":12}}');
 SELECT * FROM d.issues;
 SELECT count(*) FROM newt.check_derived('d');
 SELECT newt.drop_derived('d', 'issues');
+-- in a filling, a row that comes from many others is computed once more, and not for each of the steps
+INSERT INTO d.object_state SELECT 1000 + i, 1, pg_temp.record('Issue', jsonb_build_object('title', 'i' || i, 'project', '{"::=>":12}'::jsonb)) FROM generate_series(1, 1000) i;
+CALL newt.create_derived('d', 'issues', '{Project,Issue}', '[{"name":"issues","count":"","of":"Issue","by":"project"},{"name":"titled","count":"title","of":"Issue","by":"project"}]');
+SELECT issues, titled FROM d.issues WHERE zoid = 12;
+SELECT pg_stat_force_next_flush();
+SELECT n_tup_ins, n_tup_upd FROM pg_stat_user_tables WHERE relid = 'd.issues'::regclass;
+SELECT waiting FROM newt.derived('d');
+SELECT count(*) FROM newt.check_derived('d');
+-- a class that gets another name
+INSERT INTO d.newt_class (name, version, fields) VALUES ('Ticket', 2, '[{"kind":"class","was":["Issue"]},{"name":"subject","kind":"text","was":["title"]},{"name":"project","kind":"ref","class":"Project"}]');
+CALL pg_temp.put(1001, 'Ticket', '{"subject":"one","project":{"::=>":12}}');
+CALL pg_temp.put(3000, 'Ticket', '{"subject":"new","project":{"::=>":12}}');
+SELECT class_name FROM d.issues WHERE zoid IN (1001, 3000) ORDER BY zoid;
+SELECT issues, titled FROM d.issues WHERE zoid = 12;
+SELECT count(*) FROM newt.check_derived('d');
+SELECT newt.drop_derived('d', 'issues');
 -- what is no error, and cannot be meant
 CREATE FUNCTION pg_temp.doubts(columns jsonb, parent text DEFAULT NULL, classes text[] DEFAULT '{Issue,Project}') RETURNS SETOF text LANGUAGE sql AS $$ SELECT message || ' | ' || hint FROM newt.derived_doubts('d', classes, columns, parent) $$;
 SELECT pg_temp.doubts('[{"name":"a","value":"titel","type":"text"},{"name":"b","value":"project.title","type":"text"},{"name":"c","value":"->","type":"text"},{"name":"d","value":"","type":"jsonb"},
