@@ -82,7 +82,8 @@ BEGIN
         FOR c IN SELECT DISTINCT l.place, l.sort, l.path, l.is_array, l.data_type, t.kind
                    FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
                   WHERE l.class_of IS NOT DISTINCT FROM s.class_of AND l.class_by IS NOT DISTINCT FROM s.class_by AND l.via = s.via AND l.sort NOT IN ('text', 'access') ORDER BY 1 LOOP
-            inner_list := CASE WHEN c.kind IS NULL THEN NULL ELSE newt.derived_value_sql(deep || '.document', c.path, c.kind, c.data_type) END;
+            inner_list := CASE WHEN c.kind IS NULL THEN NULL WHEN c.sort = 'sum' THEN newt.accessor_sql(deep || '.document', newt.path_keys(c.path), c.kind, c.data_type)
+                               ELSE newt.derived_value_sql(deep || '.document', c.path, c.kind, c.data_type) END;
             aggregates := aggregates || CASE c.sort
                 WHEN 'count' THEN format('count(%s) AS v%s, ', CASE WHEN only_counted THEN 'r1.zoid' WHEN c.path = '' THEN deep || '.document' ELSE format('newt.json(%s)', newt.path_sql(deep || '.document', newt.path_keys(c.path))) END, c.place)
                 WHEN 'value' THEN format(CASE WHEN c.is_array THEN 'array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL) AS v%3$s, '
