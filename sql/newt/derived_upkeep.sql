@@ -504,7 +504,7 @@ BEGIN
             CONTINUE;
         END IF;
         IF newt.derived_outdated(store, d.name) IS NOT NULL OR newt.derived_outdated(store) IS NOT NULL THEN
-            RETURN QUERY SELECT d.relation, NULL::bigint, 'a class or the store has changed since: CALL newt.refresh_derived() makes anew what keeps it'::text;
+            RETURN QUERY SELECT d.relation, NULL::bigint, 'what keeps it is missing, or not what the classes and the store want now: CALL newt.refresh_derived() makes it anew'::text;
         END IF;
         EXECUTE format('SELECT count(*) FROM %I.newt_derived_pending q WHERE q.derived = $1', store) INTO waiting USING d.number;
         IF waiting > 0 OR d.stage <> 'full' THEN

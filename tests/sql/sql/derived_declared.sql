@@ -80,6 +80,15 @@ ALTER TABLE d.docs RENAME COLUMN heading TO title;
 CALL pg_temp.put(1, 'Doc', '{"headline":"a4","may_read":["ann"]}');
 SELECT * FROM newt.check_derived('d');
 
+-- the trigger is gone, as after DROP EXTENSION: all is computed again
+DROP TRIGGER newt_keep_derived ON d.transaction;
+CALL pg_temp.put(1, 'Doc', '{"headline":"a5","may_read":["ann"]}');
+SELECT problem FROM newt.check_derived('d') ORDER BY 1;
+CALL newt.refresh_derived('d');
+SELECT problem FROM newt.check_derived('d');
+CALL pg_temp.put(1, 'Doc', '{"headline":"a4","may_read":["ann"]}');
+SELECT title FROM d.docs WHERE zoid = 1;
+
 -- a store that gets another name
 CREATE ROLE newt_test_report;
 SELECT newt.grant_visible('d', 'view', 'newt_test_report');
