@@ -13,6 +13,22 @@ enum {
     LONGEST_PLACE = 200
 };
 
+/* A name may be of a record, which has any bytes; a message has text. */
+static void
+add_name(StringInfo out, newt__name name, int at_most)
+{
+    newt__buffer shown = {.env = &newt_pg_env};
+    const char *s;
+    int n;
+
+    if (!newt__utf8_lossy(&shown, name.s, name.n))
+        ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+    s = (const char *)shown.data;
+    n = (int)shown.n;
+    appendBinaryStringInfo(out, s, at_most > 0 ? pg_mbcliplen(s, n, at_most) : n);
+    newt__buffer_free(&shown);
+}
+
 /* "steps[2].hours", the outermost first. */
 static void
 add_place(StringInfo out, const newt_pg_place *place)
@@ -22,14 +38,16 @@ add_place(StringInfo out, const newt_pg_place *place)
     add_place(out, place->up);
     if (out->len > LONGEST_PLACE)
         return;
-    if (!place->name.s)
+    if (!place->name.s) {
         appendStringInfo(out, "[%u]", place->index);
-    else if (place->is_key)
-        appendStringInfo(out, "[\"%.*s\"]",
-                         pg_mbcliplen(place->name.s, (int)place->name.n, LONGEST_KEY),
-                         place->name.s);
-    else
-        appendStringInfo(out, "%s%.*s", out->len ? "." : "", (int)place->name.n, place->name.s);
+    } else if (place->is_key) {
+        appendStringInfoString(out, "[\"");
+        add_name(out, place->name, LONGEST_KEY);
+        appendStringInfoString(out, "\"]");
+    } else {
+        appendStringInfoString(out, out->len ? "." : "");
+        add_name(out, place->name, 0);
+    }
 }
 
 char *

@@ -357,7 +357,7 @@ BEGIN
         PERFORM newt.damaged(who, 'malformed', 'record is cut short', next, size, false);
     ELSIF h.code IS NOT NULL OR h.major <> 5 THEN
         r := newt.read_item(data, next, 500, 0, 'skip', NULL);
-        IF r.code IS NOT NULL AND newt.is_scalar(data, next) THEN
+        IF r.code IS NOT NULL AND (newt.is_scalar(data, next) OR r.fault_at <= next + CASE WHEN hidden THEN 3 ELSE 0 END) THEN
             PERFORM newt.damaged(who, r.code, r.reason, r.fault_at, size, false);
         END IF;
         PERFORM newt.refuse(who, '', 'XX001', 'has a state that is no map of fields', NULL, NULL);
