@@ -61,7 +61,8 @@ SELECT is((SELECT (code, message)::text FROM said($$SELECT newt.create_field_ind
 BEGIN;
 SELECT throws_ok($$DO 'BEGIN CALL newt.create_table(''s'', ''Light''); END'$$, '25001', 'newt.create_table cannot be called within a transaction block', 'within a block');
 ROLLBACK;
-SELECT is((SELECT array_agg(p.proname ORDER BY p.proname) FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND p.prokind = 'p' AND p.prosrc NOT LIKE format('%%check_no_block(''newt.%s'')%%', p.proname)),
+-- newt.fill_derived is called by such
+SELECT is((SELECT array_agg(p.proname ORDER BY p.proname) FROM pg_proc p WHERE p.pronamespace = 'newt'::regnamespace AND p.prokind = 'p' AND p.proname <> 'fill_derived' AND p.prosrc NOT LIKE format('%%check_no_block(''newt.%s'')%%', p.proname)),
     NULL, 'all procedures say so');
 
 -- paths that lead to nothing
