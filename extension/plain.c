@@ -14,7 +14,9 @@
 #include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -70,18 +72,40 @@ newt_pg_has_columns(Relation heap, const newt_pg_plain_column *columns, int n)
 }
 
 static bool
+is_needless(const Trigger *trigger, PGFunction needless)
+{
+    FmgrInfo function;
+
+    fmgr_info(trigger->tgfoid, &function);
+    return function.fn_addr == needless;
+}
+
+/* Others than those that an insert fires, which is all that is done to a table with needless ones.
+ */
+static bool
 has_triggers(Relation heap, PGFunction needless)
 {
     const TriggerDesc *t = heap->trigdesc;
 
-    for (int i = 0; t && i < t->numtriggers; i++) {
-        FmgrInfo function;
-
-        fmgr_info(t->triggers[i].tgfoid, &function);
-        if (function.fn_addr != needless)
+    for (int i = 0; t && i < t->numtriggers; i++)
+        if (!(needless && TRIGGER_TYPE_MATCHES(t->triggers[i].tgtype, TRIGGER_TYPE_ROW,
+                                               TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_INSERT)) &&
+            !is_needless(&t->triggers[i], needless))
             return true;
-    }
     return false;
+}
+
+/* Of the copy that belongs to what is written. */
+static void
+drop_needless_triggers(TriggerDesc *t, PGFunction needless)
+{
+    int n = 0;
+
+    for (int i = 0; i < t->numtriggers; i++)
+        if (!is_needless(&t->triggers[i], needless))
+            t->triggers[n++] = t->triggers[i];
+    t->numtriggers = n;
+    t->trig_insert_before_row = n > 0;
 }
 
 bool
@@ -91,7 +115,7 @@ newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights, const newt_pg_pl
     Relation heap;
     Form_pg_index key;
 
-    *t = (newt_pg_plain){.n_columns = n};
+    *t = (newt_pg_plain){.n_columns = n, .needless = needless};
     if (!OidIsValid(table) || get_rel_relkind(table) != RELKIND_RELATION)
         return false;
     t->rows.heap = heap = table_open(table, RowExclusiveLock);
@@ -135,6 +159,8 @@ begin_writing(newt_pg_plain *t)
     t->estate = CreateExecutorState();
     t->result = makeNode(ResultRelInfo);
     InitResultRelInfo(t->result, t->rows.heap, 0, NULL, 0);
+    if (t->result->ri_TrigDesc)
+        drop_needless_triggers(t->result->ri_TrigDesc, t->needless);
 }
 
 /* An update that stays on its page needs none of them. */
@@ -238,6 +264,14 @@ void
 newt_pg_plain_insert(newt_pg_plain *t)
 {
     store(t, t->new);
+    if (t->result->ri_TrigDesc && t->result->ri_TrigDesc->trig_insert_before_row) {
+        if (!ExecBRInsertTriggers(t->estate, t->result, t->new))
+            ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                            errmsg("the row of table \"%s\" was not inserted",
+                                   RelationGetRelationName(t->rows.heap)),
+                            errdetail("A trigger suppressed it.")));
+        check(t, t->new);
+    }
     table_tuple_insert(t->rows.heap, t->new, GetCurrentCommandId(true), 0, NULL);
     to_indexes(t, t->new);
 }

@@ -21,11 +21,13 @@ typedef struct newt_pg_plain_column {
 
 /*
  * A table whose rows are written here. Its indexes and constraints are served, there are no
- * triggers, rules or policies, and the caller has all rights that are needed. Zeros at first.
+ * triggers (but those of an insert, see newt_pg_plain_open), rules or policies, and the caller has
+ * all rights that are needed. Zeros at first.
  */
 typedef struct newt_pg_plain {
     newt_pg_by_zoid rows;
     int n_columns; /* the first ones */
+    PGFunction needless;
     bool has_checks;
     EState *estate;        /* as soon as something is written */
     ResultRelInfo *result; /* with its indexes open, as soon as one gets an entry */
@@ -57,8 +59,8 @@ extern bool newt_pg_is_plain(Relation heap, AclMode rights);
 extern bool newt_pg_has_columns(Relation heap, const newt_pg_plain_column *columns, int n);
 
 /* Opens and locks it, and its primary key, which is its first column; false: it is not plain, has
- * another key, other columns, or triggers, but for those of a function that need not be called;
- * NULL: there is none. */
+ * another key, other columns, or triggers. needless: of this function, triggers need not be
+ * called; and as rows are inserted alone, others may be there that an insert fires before it. */
 extern bool newt_pg_plain_open(newt_pg_plain *t, Oid table, AclMode rights,
                                const newt_pg_plain_column *columns, int n, PGFunction needless);
 /* The lock stays. */

@@ -141,9 +141,9 @@ BEGIN
         RETURN;
     END IF;
     IF cardinality(sets) > 50 THEN
-        -- as many objects as are read in the time that the lists take
+        -- as many objects as are read in the time that the lists take; IS TRUE, or lists are made distinct first, to be joined
         EXECUTE format('SELECT array_agg(f.zoid) FROM (SELECT l.zoid FROM (SELECT t.zoid, t.%I AS id FROM %s t WHERE t.zoid > $2 ORDER BY t.zoid LIMIT $3) l '
-                       'WHERE l.id IN (SELECT s.id FROM unnest($1) s (id)) LIMIT $4) f', where_is.column_name, where_is.relation)
+                       'WHERE (l.id IN (SELECT s.id FROM unnest($1) s (id))) IS TRUE LIMIT $4) f', where_is.column_name, where_is.relation)
             INTO found USING sets, at, 10 * cardinality(sets), at_most;
         RETURN QUERY SELECT u.zoid FROM unnest(found) u (zoid);
         at_most := at_most - coalesce(cardinality(found), 0);
