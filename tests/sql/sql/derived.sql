@@ -11,7 +11,7 @@ INSERT INTO d.newt_class (name, version, fields) VALUES
  ('Doc', 1, '[{"name":"title","kind":"text"},{"name":"parent","kind":"ref","class":"Folder"},{"name":"owner","kind":"ref","class":"Person"},{"name":"readers","kind":"text","shape":"list"}]'),
  ('Person', 1, '[{"name":"name","kind":"text"},{"name":"company","kind":"ref","class":"Company"}]'),
  ('Company', 1, '[{"name":"name","kind":"text"}]'),
- ('Note', 1, '[{"name":"body","kind":"text"},{"name":"size","kind":"int","bits":32},{"name":"on","kind":"ref","class":"Doc"}]');
+ ('Note', 1, '[{"name":"body","kind":"text"},{"name":"size","kind":"int","bits":32},{"name":"on","kind":"ref","class":"Doc"},{"name":"by","kind":"ref","class":"Person"}]');
 CALL pg_temp.put(2000, 'Folder', '{"title":"top","readers":["all"]}');
 CALL pg_temp.put(2001, 'Folder', '{"title":"sub","parent":{"::=>":2000},"blocked":["bob"],"readers":["ann"]}');
 CALL pg_temp.put(2100, 'Person', '{"name":"Ada","company":{"::=>":2200}}');
@@ -120,6 +120,12 @@ REVOKE newt_test_reader FROM newt_test_other;
 GRANT SELECT ON d.object_state TO PUBLIC;
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
 REVOKE ALL ON d.object_state FROM PUBLIC;
+GRANT SELECT (state) ON d.newt_projection TO newt_test_strong;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+REVOKE ALL (state) ON d.newt_projection FROM newt_test_strong;
+GRANT UPDATE (principal) ON d.newt_role_principal TO newt_test_strong;
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
+REVOKE ALL (principal) ON d.newt_role_principal FROM newt_test_strong;
 GRANT pg_read_all_data TO newt_test_strong;
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
 DROP ROLE newt_test_strong;
@@ -170,6 +176,16 @@ SELECT newt.copy_derived('d', 2609, 9223372036854775807);
 SELECT zoid, notes FROM d.later ORDER BY zoid;
 SELECT problem FROM newt.check_derived('d', 'later');
 SELECT newt.drop_derived('d', 'later');
+-- what another object refers to is remembered when that one alone has changed
+CALL newt.create_derived('d', 'said', '{Doc}', '[{"name":"writers","value":"by->name","type":"text[]","of":"Note","by":"on"}]');
+CALL pg_temp.put(2101, 'Person', '{"name":"Bob"}');
+CALL pg_temp.put(2610, 'Note', '{"on":{"::=>":2500},"by":{"::=>":2101}}');
+CALL pg_temp.put(2101, 'Person', '{"name":"Bo"}');
+SELECT zoid, writers FROM d.said WHERE zoid = 2500;
+SELECT problem FROM newt.check_derived('d', 'said');
+CALL pg_temp.del(2610);
+CALL pg_temp.del(2101);
+SELECT newt.drop_derived('d', 'said');
 DROP VIEW seen;
 SELECT newt.drop_derived('d', 'docs');
 -- pages: of many lists, by the objects in their order, and by the beginnings of each list

@@ -95,3 +95,6 @@ CREATE TEMP TABLE acl AS SELECT jsonb_build_object('acl', string_agg(md5(i::text
 UPDATE acl SET state = jsonb_build_object('acl', (state->>'acl') || 'abcdefgh');
 CREATE INDEX ON acl USING gin (newt.principals(state, 'acl'));
 SELECT octet_length(state->>'acl'), newt.principals(state, 'acl') && ARRAY[state->>'acl'] AS found FROM acl;
+-- references are whole numbers, each once, in their order
+SELECT newt.refs_at('{"a": [{"::=>": 70}, {"::=>": 9}, {"::=>": 70}, {"::=>": 1.5}, {"::=>": -2}, {"::=>": 1e30}, {"::=>": "8"}, 6], "b": {"::=>": 5}}', 'a') AS several,
+       newt.refs_at('{"a": {"b": [{"c": {"::=>": 5}}, {"c": {"::=>": 4}}]}}', 'a.b.c') AS deep, newt.refs_at('{"a": 1}', 'a') AS none;

@@ -140,5 +140,10 @@ SELECT pg_temp.seen('newt_test_reader', 'issue.id');
 SELECT newt.grant_visible('d', 'issues.view', 'newt_test_late');
 SELECT pg_temp.seen('newt_test_late', 'issue.id'), c.relrowsecurity FROM pg_class c WHERE c.oid = 'd.issue'::regclass;
 SELECT newt.revoke_store('d', 'newt_test_late'), newt.revoke_store('d', 'newt_test_reader');
+-- a role has the principals of those whose rights it has without SET ROLE
+CREATE ROLE newt_test_idle NOINHERIT;
+GRANT newt_test_hr TO newt_test_idle;
+SELECT d.newt_principals('newt_test_hr'), d.newt_principals('newt_test_idle');
+DROP ROLE newt_test_idle;
 DROP SCHEMA d CASCADE;
 DROP ROLE newt_test_hr; DROP ROLE newt_test_staff; DROP ROLE newt_test_reader; DROP ROLE newt_test_late; DROP ROLE newt_test_both; DROP ROLE newt_test_group;
