@@ -40,7 +40,7 @@ SELECT patch, pg_temp.change(patch::jsonb) FROM (VALUES
     ('{"bytes": {"::b64": "AQID"}}'), ('{"bytes": {"::bin": 300}}'), ('{"bytes": "AQID"}'), ('{"bytes": {"::b64": "AQID", "::text": ""}}'), ('{"bytes": null}'),
     ('{"time": "2024-05-01T09:30:00.000000Z"}'), ('{"time": "2024-05-01"}'), ('{"time": {"::us": 253402300800000000}}'), ('{"time": {"::us": -9223372036854775808}}'), ('{"time": null}'),
     ('{"took": -5}'), ('{"took": 1.5}'), ('{"took": 9223372036854775808}'), ('{"took": null}'),
-    ('{"date": "2024-02-29"}'), ('{"date": "2023-02-29"}'), ('{"date": {"::days": -719163}}'), ('{"date": {"::days": 2147483648}}'),
+    ('{"date": "2024-02-29"}'), ('{"date": "2023-02-29"}'), ('{"date": {"::days": -719163}}'), ('{"date": {"::days": 2147483648}}'), ('{"date": {"::days": -2147483647}}'), ('{"date": {"::days": -2147483648}}'),
     ('{"uuid": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"}'), ('{"uuid": "00000000-0000-0000-0000-000000000000"}'), ('{"uuid": "f81d4fae"}'),
     ('{"decimal": 1.50}'), ('{"decimal": {"::num": "1E+999999"}}'), ('{"decimal": "NaN"}'), ('{"decimal": {"::num": "x"}}'), ('{"decimal": "1"}'),
     ('{"json": {"a": [1, 2.50, 2.5, 1e-9, null, {"::=>": 5}, {"::~>": 6}, {"::b64": "AQ=="}, {"::b64": "YQBi", "::text": "a�b"}, {"::us": 253402300800000000}, {"::days": -719163}, {"::num": "1E+500"}, {"::tag": 60000, "::v": [1]}], ":::b": {}}}'),
@@ -51,6 +51,10 @@ SELECT patch, pg_temp.change(patch::jsonb) FROM (VALUES
     ('{"far": {"::tag": 38401, "::v": ["s", 7]}}'), ('{"far": {"::tag": 38401, "::v": ["", 7]}}'), ('{"far": {"::=>": 7}}'),
     ('{"kept": "x"}'), ('{"kept": null}'),
     ('{"unknown": 1}'), ('{"::=>": 1}'), ('{}')) p (patch);
+
+-- tags that mean something in a record are not given as unknown ones
+SELECT array_agg(tag ORDER BY tag) FILTER (WHERE pg_temp.change(jsonb_build_object('json', jsonb_build_object('::tag', tag, '::v', 1))) LIKE '22023 %') AS refused
+  FROM unnest('{0,1,2,3,4,5,6,24,25,26,27,28,29,30,37,100,256,258,259,1001,1002,38400,38401,38402,38403,38404,38405,55799}'::bigint[]) tag;
 
 -- times as RFC 3339 has them, such as those of PostgreSQL in JSON
 SELECT given, pg_temp.change(jsonb_build_object('time', given)) FROM (VALUES
@@ -108,6 +112,12 @@ SELECT zoid, state FROM store_u.object_state WHERE zoid IN (501, 502, 508) ORDER
 SELECT zoid, state FROM store_u.newt WHERE zoid BETWEEN 501 AND 510 ORDER BY zoid;
 SELECT zoid, pg_temp.error_of(format('SELECT newt.patch(''store_u'', %s, ''{"aa": 3}'')', zoid)) FROM generate_series(503, 510) zoid WHERE zoid <> 508;
 
+-- a field that refers to what another one has; an entry goes whose number those after it count on, and another one comes
+INSERT INTO store_u.newt_class (name, version, fields) VALUES ('Two', 1, '[{"name": "aa", "kind": "json"}, {"name": "bb", "kind": "json"}, {"name": "cc", "kind": "text"}, {"name": "dd", "kind": "json", "shape": "map"}]');
+INSERT INTO store_u.object_state VALUES (511, 1, '\x836354776f01a2626161d81ca0626262d81d00'), (512, 1, '\x836354776f01a1626464a26161d81ca0616383d81ca0d81ca0d81d01');
+SELECT pg_temp.error_of($$SELECT newt.patch('store_u', 511, '{"cc": "x"}')$$);
+SELECT newt.to_jsonb(state)->'dd' AS dd, pg_temp.error_of($$SELECT newt.patch('store_u', 512, '{"dd": {"a": null, "d": {"::id": 0}}}')$$) FROM store_u.object_state WHERE zoid = 512;
+
 -- classes that are not for SQL
 INSERT INTO store_u.newt_class (name, version, fields, projection) VALUES ('Client', 1, '[]', 'client'), ('Lazy', 1, '[]', 'virtual'),
     ('Tree', 1, '[{"kind": "class", "name": "", "skip": true, "was": [], "tree": true}]', NULL), ('Broken', 1, '[{"kind": "thing", "name": "x"}]', NULL);
@@ -163,8 +173,14 @@ SELECT count(*) = :before AS none FROM store_u.transaction;
 -- many
 SELECT count(newt.insert('store_u', 'Must', jsonb_build_object('title', i::text))) FROM generate_series(1, 6001) i;
 SELECT t.written IS NULL AS in_parts, string_agg(cardinality(o.written) || '/' || cardinality(o.removed), ' ' ORDER BY n) FROM store_u.transaction t JOIN store_u.transaction_object o USING (serial) GROUP BY 1, t.tid ORDER BY tid DESC LIMIT 1;
-SELECT count(newt.remove('store_u', zoid)) FROM store_u.newt WHERE class_name = 'Must' AND zoid <> :must;
-SELECT string_agg(cardinality(written) || '/' || cardinality(removed) || '/' || cardinality(removed_classes), ' ' ORDER BY n) FROM store_u.transaction_object o WHERE serial = (SELECT serial FROM store_u.transaction ORDER BY tid DESC LIMIT 1);
+-- what was done last to each counts, in whatever order; each part has the classes of what it lists
+SELECT newt.insert('store_u', 'Lazy', '{}') AS last \gset
+BEGIN;
+SELECT count(newt.patch('store_u', zoid, '{"n": 1}')) FROM (SELECT zoid FROM store_u.newt WHERE class_name = 'Must' AND zoid <> :must ORDER BY zoid LIMIT 500) m;
+SELECT count(newt.remove('store_u', zoid)) FROM (SELECT zoid FROM store_u.newt WHERE class_name = 'Must' AND zoid <> :must ORDER BY zoid DESC) m;
+SELECT newt.remove('store_u', :last) > 0;
+COMMIT;
+SELECT string_agg(cardinality(written) || '/' || cardinality(removed) || '/' || cardinality(removed_classes) || ' ' || removed_classes[cardinality(removed_classes)], ' ' ORDER BY n) FROM store_u.transaction_object o WHERE serial = (SELECT serial FROM store_u.transaction ORDER BY tid DESC LIMIT 1);
 
 -- where it cannot be done
 \set VERBOSITY terse
