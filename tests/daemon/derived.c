@@ -144,6 +144,40 @@ test_followed(void **state)
     close_world(&w);
 }
 
+static int64_t
+waiting_of(const world *w, const char *name)
+{
+    return sql_number(w->pg,
+                      "SELECT count(*) FROM newt_derived_pending q JOIN newt_derived d ON d.number "
+                      "= q.derived WHERE d.name = '%s'",
+                      name);
+}
+
+/* A table with little to do need not wait until one with much is done; one that is being filled is
+ * left to who fills it. */
+static void
+test_turns(void **state)
+{
+    (void)state;
+    world w;
+    updater u;
+    open_world(&w, "derived_turns");
+    create(&w, "busy", "inline", 1000);
+    create(&w, "idle", "inline", 1000);
+    create(&w, "filling", "inline", 1000);
+    sql_do(w.pg, "UPDATE newt_derived SET stage = 'rows' WHERE name = 'filling'");
+    sql_do(w.pg, "INSERT INTO newt_derived_pending (derived, zoid, task) SELECT d.number, "
+                 "1000000000 + i, 'row' FROM newt_derived d, generate_series(1, CASE d.name WHEN "
+                 "'busy' THEN 20000 ELSE 1 END) i");
+    updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w.conninfo, NULL);
+    wait_until(waiting_of(&w, "idle") == 0);
+    assert_true(waiting_of(&w, "busy") > 0);
+    wait_until(waiting_of(&w, "busy") == 0);
+    assert_int_equal(waiting_of(&w, "filling"), 1);
+    updater_stop(&u);
+    close_world(&w);
+}
+
 /* Tables come and go beside it. */
 static void
 test_dropped(void **state)
@@ -271,10 +305,10 @@ int
 main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),       cmocka_unit_test(test_followed),
-        cmocka_unit_test(test_dropped),      cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_role),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_no_extension),
+        cmocka_unit_test(test_killed),  cmocka_unit_test(test_followed),
+        cmocka_unit_test(test_turns),   cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_lost),    cmocka_unit_test(test_role),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_no_extension),
     };
     seed = generate_seed();
     cmocka_set_message_output(CM_OUTPUT_TAP);
