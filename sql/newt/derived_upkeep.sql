@@ -303,7 +303,7 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.prune_principals(text) IS 'removes the lists of principals that no object has any more: how many; newt.refresh_derived() calls it when all rows are computed anew';
 
-CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.2)
+CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.15)
     LANGUAGE plpgsql
     AS $newt_body$
 DECLARE
@@ -448,7 +448,11 @@ BEGIN
     -- the trigger may go; who commits has read this table before
     EXECUTE format('LOCK TABLE %I.transaction IN ACCESS EXCLUSIVE MODE', store);
     EXECUTE format('LOCK TABLE %I.newt_commit_lock IN EXCLUSIVE MODE', store);
-    EXECUTE format('DELETE FROM %I.newt_derived d WHERE d.name = $1 RETURNING d.*', store) INTO d USING name;
+    EXECUTE format('SELECT d.* FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING name;
+    IF EXISTS (SELECT FROM pg_class c WHERE c.oid = d.relation) THEN -- before its rows elsewhere, as newt-updater does
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', d.relation);
+    END IF;
+    EXECUTE format('DELETE FROM %I.newt_derived d WHERE d.name = $1', store) USING name;
     EXECUTE newt.derived_trigger_sql(store);
     EXECUTE format('DELETE FROM %I.newt_dependency x WHERE x.derived = $1', store) USING d.number;
     EXECUTE format('DELETE FROM %I.newt_derived_pending q WHERE q.derived = $1', store) USING d.number;

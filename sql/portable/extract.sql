@@ -305,7 +305,7 @@ CREATE FUNCTION newt.refs_at(document jsonb, path text) RETURNS bigint[]
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
 SELECT coalesce(array_agg(DISTINCT l.leaf::bigint ORDER BY l.leaf::bigint), '{}') FROM newt.leaves(document, newt.parse_path(path)) l
- WHERE l.kind = 'reference' AND l.leaf ~ '^[0-9]{1,18}$'
+ WHERE l.kind = 'reference' AND CASE WHEN l.leaf ~ '^[0-9]{1,19}$' THEN l.leaf::numeric BETWEEN 1 AND 9223372036854775807 END
 $newt_body$;
 
 CREATE FUNCTION newt.allows(entries text[], principals text[]) RETURNS boolean

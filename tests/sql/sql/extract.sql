@@ -98,3 +98,4 @@ SELECT octet_length(state->>'acl'), newt.principals(state, 'acl') && ARRAY[state
 -- references are whole numbers, each once, in their order
 SELECT newt.refs_at('{"a": [{"::=>": 70}, {"::=>": 9}, {"::=>": 70}, {"::=>": 1.5}, {"::=>": -2}, {"::=>": 1e30}, {"::=>": "8"}, 6], "b": {"::=>": 5}}', 'a') AS several,
        newt.refs_at('{"a": {"b": [{"c": {"::=>": 5}}, {"c": {"::=>": 4}}]}}', 'a.b.c') AS deep, newt.refs_at('{"a": 1}', 'a') AS none;
+SELECT newt.refs_at('{"a": [{"::=>": 0}, {"::=>": 9223372036854775807}, {"::=>": 9223372036854775808}, {"::=>": 7}, {"::=>": -7}, {"::=>": 7}]}', 'a');
