@@ -303,7 +303,7 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.prune_principals(text) IS 'removes the lists of principals that no object has any more: how many; newt.refresh_derived() calls it when all rows are computed anew';
 
-CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.15)
+CREATE PROCEDURE newt.refresh_derived(store text, derived_name text DEFAULT NULL, anew boolean DEFAULT false, share double precision DEFAULT 0.12)
     LANGUAGE plpgsql
     AS $newt_body$
 DECLARE
