@@ -157,4 +157,27 @@ COMMIT;
 SELECT newt.commit('store_p.transaction', 3003, 1, '{}', '{}', '{}', true, NULL, NULL) IS NOT NULL AS done;
 DROP TRIGGER deferred ON store_p.transaction;
 DROP TRIGGER at_once ON store_p.transaction;
+-- one before the row may change it, or suppress it, which is an error; one whose condition is not met is not called
+CREATE FUNCTION pg_temp.change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.description = 'gone' THEN RETURN NULL; END IF; new.description := TG_NAME || ' of ' || new.serial; RETURN new; END $$;
+CREATE TRIGGER a_change BEFORE INSERT ON store_p.transaction FOR EACH ROW EXECUTE FUNCTION pg_temp.change();
+CREATE TRIGGER b_never BEFORE INSERT OR UPDATE ON store_p.transaction FOR EACH ROW WHEN (new.serial < 0) EXECUTE FUNCTION pg_temp.say();
+SELECT newt.commit('store_p.transaction', 3004, 1, '{}', '{}', '{}', true, NULL, NULL) IS NOT NULL AS done;
+BEGIN;
+SELECT newt.at_commit('store_p.transaction', 3005, 1, '{}', '{}', NULL, NULL, NULL);
+COMMIT;
+BEGIN;
+SELECT newt.at_commit('store_p.transaction', 3006, 1, '{}', '{}', NULL, 'gone', NULL);
+COMMIT;
+ALTER TABLE store_p.transaction DISABLE TRIGGER a_change;
+SELECT newt.commit('store_p.transaction', 3007, 1, '{}', '{}', '{}', true, NULL, NULL) IS NOT NULL AS done;
+\set VERBOSITY terse
+-- what it has changed is checked, too
+ALTER TABLE store_p.transaction ENABLE TRIGGER a_change, ADD CONSTRAINT no_change CHECK (description NOT LIKE '% of 3008');
+SELECT newt.commit('store_p.transaction', 3008, 1, '{}', '{}', '{}', true, NULL, NULL) IS NOT NULL AS done;
+-- a row that is suppressed where a statement inserts it
+CREATE TRIGGER c_after AFTER INSERT ON store_p.transaction FOR EACH ROW EXECUTE FUNCTION pg_temp.say();
+BEGIN;
+SELECT newt.at_commit('store_p.transaction', 3009, 1, '{}', '{}', NULL, 'gone', NULL);
+COMMIT;
+SELECT serial, description FROM store_p.transaction WHERE serial > 3003 ORDER BY 1;
 DROP SCHEMA store_p CASCADE;
