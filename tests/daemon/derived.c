@@ -23,7 +23,7 @@ static void
 open_world(world *w, const char *database)
 {
     newt_options options = {.size = sizeof options};
-    size_t objects = getenv("NEWT_SOAK") ? 20000 : brief() ? 120 : 250;
+    size_t objects = getenv("NEWT_SOAK") ? 100000 : brief() ? 120 : 250;
     w->pg = make_database(database, true, w->conninfo);
     make_store(w->conninfo, "public");
     if (newt_db_open(&w->db, w->conninfo, forest_classes, &options) != NEWT_OK)
@@ -91,7 +91,7 @@ test_killed(void **state)
 {
     (void)state;
     static const char *const steps[] = {"fetch", "apply", "sync", "commit", "committed"};
-    int rounds = getenv("NEWT_SOAK") ? 20 : 2;
+    int rounds = getenv("NEWT_SOAK") ? 5 : 2;
     generate random;
     world w;
     generate_init(&random, seed);
@@ -124,7 +124,7 @@ test_followed(void **state)
     open_world(&w, "derived_followed");
     updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w.conninfo, NULL);
     wait_until(updater_says(&u, "following"));
-    forest_start(&w.f, getenv("NEWT_SOAK") ? 20000 : brief() ? 100 : 300);
+    forest_start(&w.f, getenv("NEWT_SOAK") ? 5000 : brief() ? 100 : 300);
     create(&w, "tree", "updater", 5); /* filled meanwhile */
     create(&w, "late", "inline", 5);
     forest_join(&w.f);
@@ -190,7 +190,7 @@ test_dropped(void **state)
     updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w.conninfo, NULL);
     wait_until(updater_says(&u, "following"));
     forest_start(&w.f, -1);
-    for (int i = 0; i < (getenv("NEWT_SOAK") ? 50 : 4); i++) {
+    for (int i = 0; i < (getenv("NEWT_SOAK") ? 10 : 4); i++) {
         long until = atomic_load(&w.f.committed) + 10;
         create(&w, "passing", i % 2 ? "inline" : "updater", 1000);
         wait_until(atomic_load(&w.f.committed) >= until || atomic_load(&w.f.stop));
