@@ -49,14 +49,14 @@ SELECT is(col_description('reports.task'::regclass, 7), 'owner: reference to Per
 SELECT is(col_description('reports.task'::regclass, 6), 'state: enum (todo, done)', 'an enum its names');
 
 -- rights
-CREATE ROLE newt_test_reader;
+CREATE ROLE newt_view_reader;
 CREATE ROLE newt_test_other;
-SELECT newt.grant_store('v', 'newt_test_reader', 'reader');
-GRANT USAGE ON SCHEMA reports TO newt_test_reader, newt_test_other;
+SELECT newt.grant_store('v', 'newt_view_reader', 'reader');
+GRANT USAGE ON SCHEMA reports TO newt_view_reader, newt_test_other;
 GRANT USAGE ON SCHEMA v TO newt_test_other;
-GRANT SELECT ON ALL TABLES IN SCHEMA reports TO newt_test_reader, newt_test_other;
+GRANT SELECT ON ALL TABLES IN SCHEMA reports TO newt_view_reader, newt_test_other;
 SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 'reports'::regnamespace AND reloptions IS DISTINCT FROM '{security_invoker=true}'$$, 'all read with the reader''s rights');
-SET ROLE newt_test_reader;
+SET ROLE newt_view_reader;
 SELECT is(count(*), 1::bigint, 'a reader of the store reads them') FROM reports.task;
 SELECT is(count(*), 1::bigint, 'children, too') FROM reports.task_watchers;
 SELECT throws_ok('UPDATE reports.task SET points = 4', '55000', NULL, 'nobody writes');
@@ -69,8 +69,8 @@ RESET ROLE;
 
 -- row security holds: accessors are leakproof, and no function of a stranger's sees a hidden row
 ALTER TABLE v.newt_projection ENABLE ROW LEVEL SECURITY;
-CREATE POLICY p ON v.newt_projection FOR SELECT TO newt_test_reader USING (newt.int8(state, 'points') > 5);
-SET ROLE newt_test_reader;
+CREATE POLICY p ON v.newt_projection FOR SELECT TO newt_view_reader USING (newt.int8(state, 'points') > 5);
+SET ROLE newt_view_reader;
 SELECT is(count(*), 0::bigint, 'row security holds in views') FROM reports.task;
 CREATE FUNCTION pg_temp.tells(t text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE EXCEPTION 'seen: %', t; END $$;
 SELECT lives_ok('SELECT FROM reports.task WHERE pg_temp.tells(title)', 'a function that tells sees no hidden row');

@@ -100,11 +100,11 @@ $$;
 CALL pg_temp.put(2000, 'Folder', '{"title":"top","parent":{"::=>":2001},"readers":["all"]}');
 
 -- roles
-CREATE ROLE newt_test_report; CREATE ROLE newt_test_other; CREATE ROLE newt_test_reader;
-SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
+CREATE ROLE newt_test_report; CREATE ROLE newt_regr_other; CREATE ROLE newt_regr_reader;
+SELECT newt.grant_store('d', 'newt_regr_reader', 'reader');
 SELECT newt.grant_visible('d', 'view', 'newt_test_report');
-SELECT newt.grant_visible('d', 'docs.view', 'newt_test_other');
-SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_reader')$$);
+SELECT newt.grant_visible('d', 'docs.view', 'newt_regr_other');
+SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_regr_reader')$$);
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'nobody_such')$$), pg_temp.error_of($$SELECT newt.grant_principals('d', 'nobody_such', 'x')$$), pg_temp.error_of($$SELECT newt.revoke_principals('d', 'nobody_such', 'x')$$);
 SELECT pg_temp.error_of($$SELECT newt.grant_principals('d', 'newt_test_report', 'x', NULL)$$), pg_temp.error_of($$SELECT newt.grant_principals('d', 'newt_test_report', VARIADIC NULL)$$), pg_temp.error_of($$SELECT newt.grant_principals('d', 'newt_test_report', '')$$);
 -- each is told what helps
@@ -113,10 +113,10 @@ SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_stro
 ALTER ROLE newt_test_strong NOSUPERUSER;
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
 ALTER ROLE newt_test_strong NOBYPASSRLS;
-GRANT newt_test_reader TO newt_test_other;
-GRANT newt_test_other TO newt_test_strong;
+GRANT newt_regr_reader TO newt_regr_other;
+GRANT newt_regr_other TO newt_test_strong;
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
-REVOKE newt_test_reader FROM newt_test_other;
+REVOKE newt_regr_reader FROM newt_regr_other;
 GRANT SELECT ON d.object_state TO PUBLIC;
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'view', 'newt_test_strong')$$);
 REVOKE ALL ON d.object_state FROM PUBLIC;
@@ -133,7 +133,7 @@ SELECT newt.create_store('e');
 SELECT replace(pg_temp.error_of($$SELECT newt.my_principals('e')$$), current_user, 'superuser'), pg_temp.error_of($$SELECT newt.my_principals('nowhere')$$), pg_temp.error_of($$SELECT newt.my_principals(NULL)$$);
 SELECT newt.grant_principals('d', 'newt_test_report', 'ann');
 SELECT newt.create_claim_key('d');
-SELECT newt.sign_claim('d', 'newt_test_other', '{all}') AS claim, newt.sign_claim('d', 'newt_test_other', '{all}', '-1 s') AS late, newt.sign_claim('d', 'newt_test_report', '{all}') AS others \gset
+SELECT newt.sign_claim('d', 'newt_regr_other', '{all}') AS claim, newt.sign_claim('d', 'newt_regr_other', '{all}', '-1 s') AS late, newt.sign_claim('d', 'newt_test_report', '{all}') AS others \gset
 SET ROLE newt_test_report;
 SELECT zoid, title FROM d.docs ORDER BY zoid;
 SELECT zoid, state->>'title' FROM d.docs_documents ORDER BY zoid;
@@ -146,7 +146,7 @@ BEGIN;
 SELECT count(*) FROM d.newt_visible('newt_test_report');
 SELECT seq_scan, idx_scan > 0 AS by_index FROM pg_stat_xact_user_tables WHERE relid = 'd.newt_principal_set'::regclass;
 COMMIT;
-SET ROLE newt_test_other;
+SET ROLE newt_regr_other;
 SELECT zoid, title FROM d.docs ORDER BY zoid;
 SET newt.claim = :'claim';
 SELECT zoid, title FROM d.docs ORDER BY zoid;
@@ -158,10 +158,10 @@ SELECT set_config('newt.claim', overlay(:'claim' PLACING 'ff' FROM 3), false) IS
 SELECT pg_temp.error_of('SELECT FROM d.docs');
 RESET newt.claim;
 RESET ROLE;
-SET ROLE newt_test_reader;
+SET ROLE newt_regr_reader;
 SELECT count(*) FROM d.docs;
 RESET ROLE;
-SELECT newt.revoke_store('d', 'newt_test_reader');
+SELECT newt.revoke_store('d', 'newt_regr_reader');
 
 -- kept by newt-updater: it is called for what has changed, or for everything
 CALL newt.create_derived('d', 'later', '{Doc}', '[{"name":"notes","count":"","of":"Note","by":"on"}]', mode => 'updater');
@@ -232,8 +232,8 @@ SELECT newt.can('d', 'view', '{ann}') = 5003, (SELECT count(*) FROM newt.check_d
 SELECT newt.drop_derived('d', 'many');
 SELECT newt.path_keys('a.b'), newt.path_keys(E'a\\.b.c\\\\'), newt.path_keys(E'a\\'), newt.path_keys('');
 -- a superuser makes nothing that runs with its own rights
-CREATE ROLE newt_test_owner;
-SELECT newt.grant_store('d', 'newt_test_owner', 'owner');
+CREATE ROLE newt_regr_owner;
+SELECT newt.grant_store('d', 'newt_regr_owner', 'owner');
 CALL newt.create_derived('d', 'mine', '{Doc}', '[{"name": "view", "access": {"allow": "readers"}}]');
 SELECT newt.grant_visible('d', 'mine.view', 'newt_test_report');
 SELECT DISTINCT pg_get_userbyid(p.proowner) FROM pg_proc p WHERE p.pronamespace = 'd'::regnamespace AND p.prosecdef;
@@ -246,4 +246,4 @@ SELECT count(*) FROM d.newt_dependency;
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA d CASCADE; DROP SCHEMA e CASCADE;
-DROP ROLE newt_test_report; DROP ROLE newt_test_other; DROP ROLE newt_test_reader; DROP OWNED BY newt_test_owner; DROP ROLE newt_test_owner;
+DROP ROLE newt_test_report; DROP ROLE newt_regr_other; DROP ROLE newt_regr_reader; DROP OWNED BY newt_regr_owner; DROP ROLE newt_regr_owner;

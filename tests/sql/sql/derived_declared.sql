@@ -37,8 +37,8 @@ CALL newt.create_derived('d', 'docs', '{Doc}', '[
 CREATE TEMP VIEW seen AS SELECT t.zoid, t.parent_id, t.title, t.up, t.tags, t.n, s.entries FROM d.docs t JOIN d.newt_principal_set s ON s.id = t.view ORDER BY 1;
 SELECT * FROM seen;
 
-CREATE ROLE newt_test_owner; CREATE ROLE newt_test_app;
-SELECT newt.grant_store('d', 'newt_test_owner', 'owner'), newt.grant_store('d', 'newt_test_app', 'application');
+CREATE ROLE newt_regr_owner; CREATE ROLE newt_test_app;
+SELECT newt.grant_store('d', 'newt_regr_owner', 'owner'), newt.grant_store('d', 'newt_test_app', 'application');
 
 -- programs of the next versions write some objects: every field has another name, those of a struct as well
 SET ROLE newt_test_app;
@@ -187,4 +187,4 @@ SET client_min_messages = notice;
 CALL newt.create_derived('d', 'later', '{Issue}', '[{"name":"title","value":"title","type":"text"}]', mode => 'updater');
 SET client_min_messages = warning;
 DROP SCHEMA d CASCADE;
-DROP OWNED BY newt_test_report, newt_test_app, newt_test_owner; DROP ROLE newt_test_report, newt_test_app, newt_test_owner;
+DROP OWNED BY newt_test_report, newt_test_app, newt_regr_owner; DROP ROLE newt_test_report, newt_test_app, newt_regr_owner;

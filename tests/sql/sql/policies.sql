@@ -41,11 +41,11 @@ BEGIN
 END
 $$;
 CALL pg_temp.declare();
-CREATE ROLE newt_test_hr; CREATE ROLE newt_test_staff; CREATE ROLE newt_test_reader; CREATE ROLE newt_test_late;
-SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
+CREATE ROLE newt_test_hr; CREATE ROLE newt_test_staff; CREATE ROLE newt_regr_reader; CREATE ROLE newt_test_late;
+SELECT newt.grant_store('d', 'newt_regr_reader', 'reader');
 SELECT newt.grant_principals('d', 'newt_test_hr', 'hr'), newt.grant_principals('d', 'newt_test_staff', 'staff'), newt.grant_principals('d', 'newt_test_late', 'staff');
 SELECT newt.grant_visible('d', 'view', 'newt_test_hr'), newt.grant_visible('d', 'view', 'newt_test_staff');
-CREATE TEMP VIEW sight AS SELECT substr(r.name, 11) AS role, pg_temp.seen(r.name) FROM unnest('{newt_test_hr,newt_test_staff,newt_test_reader,newt_test_late}'::text[]) WITH ORDINALITY r (name, n) ORDER BY n;
+CREATE TEMP VIEW sight AS SELECT substr(r.name, 11) AS role, pg_temp.seen(r.name) FROM unnest('{newt_test_hr,newt_test_staff,newt_regr_reader,newt_test_late}'::text[]) WITH ORDINALITY r (name, n) ORDER BY n;
 CREATE TEMP VIEW policies AS SELECT p.polrelid::regclass AS relation, p.polname, (SELECT array_agg(CASE u.oid WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(u.oid)::text END ORDER BY 1) FROM unnest(p.polroles) u (oid)) AS roles, pg_get_expr(p.polqual, p.polrelid) = 'false' AS hides
   FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE c.relnamespace = 'd'::regnamespace ORDER BY p.polrelid::regclass::text COLLATE "C", p.polname;
 SELECT * FROM sight;
@@ -63,13 +63,13 @@ SELECT * FROM policies;
 -- meanwhile readers come and go; a role that has left sees no more than its principals afterwards
 SELECT newt.drop_derived('d', 'issues');
 SELECT newt.grant_store('d', 'newt_test_late', 'reader');
-SELECT newt.revoke_store('d', 'newt_test_reader');
+SELECT newt.revoke_store('d', 'newt_regr_reader');
 SELECT * FROM sight;
 CALL pg_temp.declare();
 SELECT newt.grant_visible('d', 'view', 'newt_test_hr');
 SELECT newt.revoke_store('d', 'newt_test_late');
 SELECT newt.grant_visible('d', 'view', 'newt_test_late');
-SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
+SELECT newt.grant_store('d', 'newt_regr_reader', 'reader');
 SELECT * FROM sight;
 -- several columns: each role sees by its own; one that has two, what either shows
 SELECT newt.grant_visible('d', 'edit', 'newt_test_staff');
@@ -126,24 +126,24 @@ CALL newt.create_table('d', 'Issue');
 ALTER TABLE d.issue ENABLE ROW LEVEL SECURITY;
 CREATE POLICY even ON d.issue USING (id % 2 = 0);
 SELECT pg_temp.error_of($$SELECT newt.grant_visible('d', 'issues.view', 'newt_test_hr')$$);
-ALTER POLICY even ON d.issue TO newt_test_reader;
+ALTER POLICY even ON d.issue TO newt_regr_reader;
 SELECT newt.grant_visible('d', 'issues.view', 'newt_test_hr');
-SELECT pg_temp.seen('newt_test_reader', 'issue.id', 'issues.zoid');
-SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
-SELECT pg_temp.seen('newt_test_reader', 'issue.id', 'issues.zoid');
-SELECT newt.revoke_store('d', 'newt_test_hr'), newt.revoke_store('d', 'newt_test_reader');
+SELECT pg_temp.seen('newt_regr_reader', 'issue.id', 'issues.zoid');
+SELECT newt.grant_store('d', 'newt_regr_reader', 'reader');
+SELECT pg_temp.seen('newt_regr_reader', 'issue.id', 'issues.zoid');
+SELECT newt.revoke_store('d', 'newt_test_hr'), newt.revoke_store('d', 'newt_regr_reader');
 SELECT * FROM policies;
 -- switched off by hand, it is on again when a role is to see a part
-SELECT newt.grant_store('d', 'newt_test_reader', 'reader');
+SELECT newt.grant_store('d', 'newt_regr_reader', 'reader');
 ALTER TABLE d.issue DISABLE ROW LEVEL SECURITY;
-SELECT pg_temp.seen('newt_test_reader', 'issue.id');
+SELECT pg_temp.seen('newt_regr_reader', 'issue.id');
 SELECT newt.grant_visible('d', 'issues.view', 'newt_test_late');
 SELECT pg_temp.seen('newt_test_late', 'issue.id'), c.relrowsecurity FROM pg_class c WHERE c.oid = 'd.issue'::regclass;
-SELECT newt.revoke_store('d', 'newt_test_late'), newt.revoke_store('d', 'newt_test_reader');
+SELECT newt.revoke_store('d', 'newt_test_late'), newt.revoke_store('d', 'newt_regr_reader');
 -- a role has the principals of those whose rights it has without SET ROLE
 CREATE ROLE newt_test_idle NOINHERIT;
 GRANT newt_test_hr TO newt_test_idle;
 SELECT d.newt_principals('newt_test_hr'), d.newt_principals('newt_test_idle');
 DROP ROLE newt_test_idle;
 DROP SCHEMA d CASCADE;
-DROP ROLE newt_test_hr; DROP ROLE newt_test_staff; DROP ROLE newt_test_reader; DROP ROLE newt_test_late; DROP ROLE newt_test_both; DROP ROLE newt_test_group;
+DROP ROLE newt_test_hr; DROP ROLE newt_test_staff; DROP ROLE newt_regr_reader; DROP ROLE newt_test_late; DROP ROLE newt_test_both; DROP ROLE newt_test_group;
