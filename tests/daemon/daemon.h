@@ -34,9 +34,10 @@
 
 #define UNUSED __attribute__((unused))
 
-enum {
-    PATIENCE_S = 120
-}; /* for any condition that is waited for */
+enum { /* for any condition that is waited for */
+    PATIENCE_S = 120,
+    SOAK_PATIENCE_S = 1800
+};
 
 /* ---- time ----------------------------------------------------------------------------- */
 
@@ -55,13 +56,20 @@ pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+/* What is waited for must come within these seconds. */
+UNUSED static int
+patience(void)
+{
+    return getenv("NEWT_SOAK") ? SOAK_PATIENCE_S : PATIENCE_S;
+}
+
 /* Waits for a condition, looking at it again and again. */
 #define wait_until(condition)                                                                      \
     do {                                                                                           \
-        double until_ = now() + PATIENCE_S;                                                        \
+        double until_ = now() + patience();                                                        \
         while (!(condition)) {                                                                     \
             if (now() > until_)                                                                    \
-                fail_msg("still not so after %d s: %s", PATIENCE_S, #condition);                   \
+                fail_msg("still not so after %d s: %s", patience(), #condition);                   \
             pause_ms(5);                                                                           \
         }                                                                                          \
     } while (0)
@@ -271,7 +279,7 @@ UNUSED static int
 updater_wait(updater *u)
 {
     int status;
-    double until = now() + PATIENCE_S;
+    double until = now() + patience();
     while (waitpid(u->pid, &status, WNOHANG) == 0) {
         if (now() > until) {
             kill(u->pid, SIGKILL);
