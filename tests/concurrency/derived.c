@@ -160,11 +160,12 @@ test_gives_way(void **state)
     (void)state;
     open_forest(&s, &f, &db);
     create(&s, "tree", 1000000000);
-    parent = sql_int(s.pg,
-                     "SELECT parent_id FROM \"%s\".tree WHERE parent_id > 0 GROUP BY 1 ORDER BY "
-                     "count(*) DESC, 1 LIMIT 1",
+    parent = sql_int(s.pg, "SELECT min(zoid) FROM \"%s\".tree WHERE class_name = 'Folder'",
                      s.schema);
-    assert_true(parent > 0);
+    sql_do(s.pg,
+           "SELECT newt.patch('%s', (SELECT min(zoid) FROM \"%s\".tree WHERE class_name = 'Page'), "
+           "'{\"within\": {\"::=>\": %" PRId64 "}}')",
+           s.schema, s.schema, parent);
     sql_do(s.pg, "UPDATE \"%s\".tree SET view = view + 1000000 WHERE parent_id = %" PRId64,
            s.schema, parent);
     sql_do(s.pg,
