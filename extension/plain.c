@@ -80,8 +80,8 @@ is_needless(const Trigger *trigger, PGFunction needless)
     return function.fn_addr == needless;
 }
 
-/* Others than those that an insert fires, which is all that is done to a table with needless ones.
- */
+/* Whether there are some that are not served. Into a table that may have needless ones rows are
+ * only inserted, and what fires before that is served. */
 static bool
 has_triggers(Relation heap, PGFunction needless)
 {

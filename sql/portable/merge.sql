@@ -113,7 +113,7 @@ BEGIN
     RETURN shared + after - before;
 END
 $newt_body$;
-COMMENT ON FUNCTION newt.keep_item(bytea, integer, integer, bigint, bigint, text, text, integer, bigint) IS 'how many shared values there are behind an item of a record that stays; portable edition';
+COMMENT ON FUNCTION newt.keep_item(bytea, integer, integer, bigint, bigint, text, text, integer, bigint) IS 'how many shared values have been numbered after an item of a record that stays; portable edition';
 
 -- A struct, or a value of any other kind, in the place of what is at a place of the record (start null: nothing is). lost:
 -- a value went that others may refer to.

@@ -76,7 +76,7 @@ CREATE FUNCTION newt.check_fit(data bytea, at integer, structs jsonb, t jsonb, w
 DECLARE
     kind text := t->>'kind';
     bits integer := t->'bits';
-    start integer := at; -- behind what says that it is hidden
+    start integer := at; -- after the tag that hides it
     b integer;
     h record;
     x numeric;
@@ -125,7 +125,7 @@ BEGIN
         RETURN;
     END IF;
     IF h.major = 6 AND h.u IN (1001, 1002) THEN
-        -- seconds stand behind the map's head and a key, microseconds behind them and another
+        -- seconds follow the map's head and a key, microseconds follow them and another key
         p := newt.read_head(data, h.next + 2, -1, NULL);
         x := CASE p.major WHEN 0 THEN p.u ELSE -1 - p.u::numeric END * 1000000;
         x := x + (newt.read_head(data, p.next + 1, -1, NULL)).u;
@@ -210,7 +210,7 @@ END
 $newt_body$;
 COMMENT ON FUNCTION newt.check_member(bytea, integer, jsonb, jsonb, text, text, bigint) IS 'raises an error where an item of a record is not all of its field; portable edition';
 
--- The first byte behind what says that an item is hidden.
+-- The first byte after the tag that hides an item.
 CREATE FUNCTION newt.pass_hidden(data bytea, at integer) RETURNS integer
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $newt_body$
