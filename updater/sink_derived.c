@@ -3,7 +3,8 @@
  *
  * Batches are written by functions of the store (rows.h). A commit that has too many rows to
  * compute writes down which; they are computed here when there is nothing else to do, in steps
- * after which others have most of the time: a step may keep commits waiting.
+ * after which others have most of the time: a step may keep commits waiting. How long one lasts the
+ * function sees to.
  */
 #include "clock.h"
 #include "rows.h"
@@ -13,9 +14,6 @@
 #include <stdlib.h>
 
 enum {
-    STEP_MS = 20, /* what a step aims at */
-    LEAST = 20,   /* rows of one, about */
-    MOST = 2000,
     REST = 4 /* after a step: times what it has taken */
 };
 
@@ -29,8 +27,7 @@ static const rows_sql derived_sql = {
 typedef struct derived {
     rows rows;
     int64_t number;    /* of the table whose turn was last */
-    int64_t step;      /* rows of the next one */
-    double not_before; /* it */
+    double not_before; /* the next step */
 } derived;
 
 static sink *
@@ -39,8 +36,7 @@ derived_open(const settings *set, fault *f)
     derived *s = calloc(1, sizeof *s);
     (void)set;
     if (s)
-        *s = (derived){.rows = {.base = {.type = &derived_sink, .fault = f}, .sql = &derived_sql},
-                       .step = 10 * LEAST};
+        *s = (derived){.rows = {.base = {.type = &derived_sink, .fault = f}, .sql = &derived_sql}};
     return s ? &s->rows.base : NULL;
 }
 
@@ -78,22 +74,18 @@ waiting(const derived *s, const sink_source *from)
 static sink_status
 compute(derived *s, const sink_source *from, int64_t number)
 {
-    char text[2][24];
-    const char *params[] = {text[0], text[1]};
+    char table[24];
+    const char *params[] = {table};
     double begun = clock_now();
     s->number = number;
-    snprintf(text[0], sizeof text[0], "%" PRId64, number);
-    snprintf(text[1], sizeof text[1], "%" PRId64, s->step);
-    if (newt_feed_exec(from->feed, "SELECT newt_compute_derived($1::integer, $2::bigint)" ROWS_LAZY,
-                       2, params) != NEWT_OK)
+    snprintf(table, sizeof table, "%" PRId64, number);
+    if (newt_feed_exec(from->feed, "SELECT newt_compute_derived($1::integer, 10000)" ROWS_LAZY, 1,
+                       params) != NEWT_OK)
         return SINK_STORE;
     fault_at(s->rows.base.fault, FAULT_WRITE);
     if (newt_feed_commit(from->feed) != NEWT_OK)
         return SINK_STORE;
-    double took = clock_now() - begun;
-    s->step = took * 1000 > STEP_MS ? s->step * 7 / 10 : s->step * 12 / 10;
-    s->step = s->step < LEAST ? LEAST : s->step > MOST ? MOST : s->step;
-    s->not_before = clock_now() + REST * took;
+    s->not_before = clock_now() + REST * (clock_now() - begun);
     return SINK_OK;
 }
 

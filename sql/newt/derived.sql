@@ -413,7 +413,9 @@ DECLARE
     newt_after bigint;
     newt_task text;
     newt_tasks text[] := '{row,own,below,rest}'; -- the rest: some more below one that was begun
-    newt_chunk bigint := least(newt_at_most, 4); -- a row may come from thousands of others
+    newt_chunk bigint := 4;
+    newt_room bigint := newt_at_most;
+    newt_done bigint;
     newt_looked_at bigint[];
     newt_upto bigint;
     newt_rest bigint[];
@@ -451,24 +453,22 @@ BEGIN
     newt_since := clock_timestamp();
     IF NOT EXISTS (SELECT FROM %1$I.newt_derived d JOIN pg_class c ON c.oid = d.relation WHERE d.number = newt_number) THEN
         RETURN;
-    END IF;%5$s
-    IF newt_zoids IS NULL THEN
-        RETURN;
-    ELSIF newt_task = 'row' THEN
-        newt_tasks := '{row}';
-        LOOP
-            EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2, true, true)', %1$L, newt_number) USING newt_zoids, newt_at_most;
-            newt_rows := newt_rows + cardinality(newt_zoids);
-            newt_chunk := least(4 * newt_chunk, newt_at_most - newt_rows);
-            EXIT WHEN newt_chunk <= 0 OR clock_timestamp() > newt_since + interval '10 ms';%5$s
-            EXIT WHEN newt_zoids IS NULL;
-        END LOOP;
-    ELSIF newt_task = 'own' THEN
-        EXECUTE format('SELECT FROM %%I.newt_settle_%%s($1, $2)', %1$L, newt_number) USING newt_zoids, newt_at_most;
-    ELSE
-        EXECUTE format('SELECT s.newt_n FROM %%I.newt_settle_%%s(''{}'', $2, $1, $3) s', %1$L, newt_number) INTO newt_rows USING newt_zoids, newt_at_most, newt_after;
     END IF;
-    newt_rows := greatest(newt_rows, cardinality(newt_zoids));
+    LOOP -- as many as fit in the time: a row may come from thousands of others, and what it takes to begin would be most of a step of few
+        newt_room := least(newt_chunk * 16, newt_at_most - newt_rows);%5$s
+        EXIT WHEN newt_zoids IS NULL;
+        newt_done := 0;
+        IF newt_task = 'row' THEN
+            EXECUTE format('SELECT %%I.newt_derive_%%s($1, $2, true, true)', %1$L, newt_number) USING newt_zoids, newt_room;
+        ELSIF newt_task = 'own' THEN
+            EXECUTE format('SELECT s.newt_n FROM %%I.newt_settle_%%s($1, $2) s', %1$L, newt_number) INTO newt_done USING newt_zoids, newt_room;
+        ELSE
+            EXECUTE format('SELECT s.newt_n FROM %%I.newt_settle_%%s(''{}'', $2, $1, $3) s', %1$L, newt_number) INTO newt_done USING newt_zoids, newt_room, newt_after;
+        END IF;
+        newt_rows := newt_rows + greatest(newt_done, cardinality(newt_zoids));
+        EXIT WHEN newt_rows >= newt_at_most OR clock_timestamp() > newt_since + interval '10 ms';
+        newt_chunk := 2 * newt_chunk;
+    END LOOP;
 END
 %4$s;
 REVOKE ALL ON FUNCTION %1$I.newt_compute_derived(integer, bigint, boolean) FROM PUBLIC;
@@ -490,7 +490,7 @@ $sql$, store, coalesce(calls, ''), coalesce(followed, ''), tag,
                 WITH q AS (
                     SELECT q.ctid FROM %1$I.newt_derived_pending q
                      WHERE q.derived = newt_number AND q.task = CASE newt_task WHEN 'rest' THEN 'below' ELSE newt_task END AND (q.after = 0) = (newt_task <> 'rest')
-                     LIMIT CASE newt_task WHEN 'row' THEN newt_chunk WHEN 'below' THEN greatest(newt_at_most / 10, 1) WHEN 'rest' THEN 1 ELSE newt_at_most END
+                     LIMIT CASE newt_task WHEN 'row' THEN least(newt_chunk, newt_room) WHEN 'below' THEN greatest(newt_room / 10, 1) WHEN 'rest' THEN 1 ELSE newt_room END
                 ), gone AS (
                     DELETE FROM %1$I.newt_derived_pending p USING q WHERE q.ctid = p.ctid RETURNING p.zoid, p.after
                 )

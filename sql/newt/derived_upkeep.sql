@@ -170,7 +170,7 @@ BEGIN
         END IF;
         IF took IS NOT NULL THEN
             PERFORM pg_sleep(took * (1 / share - 1) - took_before);
-            batch := greatest(20, least(2000, (batch * CASE WHEN took > 0.02 OR took_before > 0.04 THEN 0.7 ELSE 1.2 END)::integer));
+            batch := greatest(100, least(2000, (batch * CASE WHEN took > 0.02 OR took_before > 0.04 THEN 0.7 ELSE 1.2 END)::integer));
         END IF;
         begun := clock_timestamp();
         took := NULL;
