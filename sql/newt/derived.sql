@@ -33,7 +33,7 @@ COMMENT ON FUNCTION newt.aggregate_sql(text, text, text) IS 'the SQL of an aggre
 -- A query with the rows of some objects, those in $1, as they should be, and in "sources" whom they refer to on the way. Entries of
 -- principals are numbers, or as they are. from_others: the columns alone that come from other objects as well.
 CREATE FUNCTION newt.derived_query(store text, number integer, class_names text[], parent text, columns jsonb, with_entries boolean DEFAULT false,
-                                   objects text DEFAULT 'unnest($1)', from_others boolean DEFAULT false) RETURNS text
+                                   objects text DEFAULT 'o.zoid = ANY ($1)', from_others boolean DEFAULT false) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $newt_body$
@@ -46,6 +46,7 @@ DECLARE
     inner_list text;
     chain text;
     deep text;
+    in_order text;
     aggregates text;
     rest text;
     document text := newt.named_document_sql(store, 'o', newt.derived_keys(parent, columns));
@@ -78,6 +79,8 @@ BEGIN
             chain := format('%s LEFT JOIN LATERAL (SELECT %s AS document FROM %I.object_state o WHERE o.zoid = r%s.zoid OFFSET 0) d%s ON true', chain, document, store, i, i);
         END IF;
         deep := 'd' || i;
+        -- the first step's come rising, and nothing but a loop can go through what depends on each of them
+        in_order := CASE WHEN i = 1 AND s.class_of IS NULL THEN '' ELSE format(' ORDER BY r%s.zoid', i) END;
         aggregates := '';
         FOR c IN SELECT DISTINCT l.place, l.sort, l.path, l.is_array, l.data_type, t.kind
                    FROM newt.derived_layout(columns) l LEFT JOIN newt.derived_types() t ON t.data_type = l.data_type
@@ -86,13 +89,13 @@ BEGIN
                                ELSE newt.derived_value_sql(deep || '.document', c.path, c.kind, c.data_type) END;
             aggregates := aggregates || CASE c.sort
                 WHEN 'count' THEN format('count(%s) AS v%s, ', CASE WHEN only_counted THEN 'r1.zoid' WHEN c.path = '' THEN deep || '.document' ELSE format('newt.json(%s)', newt.path_sql(deep || '.document', newt.path_keys(c.path))) END, c.place)
-                WHEN 'value' THEN format(CASE WHEN c.is_array THEN 'array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL) AS v%3$s, '
-                                              ELSE '(array_agg(%1$s ORDER BY r%2$s.zoid) FILTER (WHERE %1$s IS NOT NULL))[1] AS v%3$s, ' END, inner_list, i, c.place)
+                WHEN 'value' THEN format(CASE WHEN c.is_array THEN 'array_agg(%1$s%2$s) FILTER (WHERE %1$s IS NOT NULL) AS v%3$s, '
+                                              ELSE '(array_agg(%1$s%2$s) FILTER (WHERE %1$s IS NOT NULL))[1] AS v%3$s, ' END, inner_list, in_order, c.place)
                 ELSE format('%s AS v%s, ', newt.aggregate_sql(c.sort, inner_list, c.data_type), c.place) END;
         END LOOP;
         -- what nobody asks for would be computed all the same
         IF EXISTS (SELECT FROM newt.derived_layout(columns) l WHERE l.class_of IS NOT DISTINCT FROM s.class_of AND l.class_by IS NOT DISTINCT FROM s.class_by AND l.via = s.via AND l.sort = 'text') THEN
-            aggregates := aggregates || format('jsonb_agg(%s.document ORDER BY r%s.zoid) AS documents, ', deep, i);
+            aggregates := aggregates || format('jsonb_agg(%s.document%s) AS documents, ', deep, in_order);
         END IF;
         IF rest <> '' AND NOT from_others THEN
             aggregates := aggregates || format('%s AS zoids, ', rest);
@@ -126,15 +129,21 @@ BEGIN
             WHEN c.sort = 'value' THEN format('%s AS %I', newt.derived_value_sql('b.document', c.path, c.kind, c.data_type || CASE WHEN c.is_array THEN '[]' ELSE '' END), c.name)
             ELSE format('(SELECT %s FROM unnest(%s) v) AS %I', newt.aggregate_sql(c.sort, 'v', c.data_type), newt.accessor_sql('b.document', newt.path_keys(c.path), c.kind, c.data_type || '[]'), c.name) END;
     END LOOP;
-    RETURN format(E'SELECT b.zoid%s%s%s\n  FROM (SELECT o.zoid%s, %s AS document\n          FROM %s z (zoid) JOIN %I.object_state o ON o.zoid = z.zoid\n'
-                  '         WHERE newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
+    RETURN format(E'SELECT b.zoid%s%s%s\n  FROM (SELECT o.zoid%s, %s AS document\n          FROM %I.object_state o\n'
+                  '         WHERE %s AND newt.try_class_name(o.state) = ANY (%L::text[]) OFFSET 0) b%s',
         CASE WHEN from_others THEN '' ELSE ', b.class_name' END
             || CASE WHEN parent IS NULL OR from_others THEN '' ELSE format(', newt.ref(%s) AS parent_id', newt.path_sql('b.document', newt.path_keys(parent))) END, listed,
         CASE WHEN refs = '' OR from_others THEN '' ELSE format(', %s AS sources', refs) END,
-        CASE WHEN from_others THEN '' ELSE ', newt.class_name(o.state) AS class_name' END, document, objects, store, class_names, joined);
+        CASE WHEN from_others THEN '' ELSE ', newt.class_name(o.state) AS class_name' END, document, store, objects, class_names, joined);
 END
 $newt_body$;
 COMMENT ON FUNCTION newt.derived_query(text, integer, text[], text, jsonb, boolean, text, boolean) IS 'the query that computes the rows of derived columns of the objects in $1';
+
+-- Without a statement of SQL, which takes longer to start than the look.
+CREATE FUNCTION newt.derived_affected(objects regclass, dependencies regclass, rows regclass, columns text[], derived integer, class_names text[], changed bigint[]) RETURNS bigint[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'newt_pg_derived_affected';
+COMMENT ON FUNCTION newt.derived_affected(regclass, regclass, regclass, text[], integer, text[], bigint[]) IS 'how many of the changed objects have rows of derived columns, or are to have them; these; those whose rows are computed from theirs. Null: SQL has to find out';
 
 -- The function of the store that keeps one table. It belongs to the store's owner: who writes objects
 -- need not be able to write derived columns, nor to read the records that they come from.
@@ -149,6 +158,7 @@ DECLARE
     has_refs boolean;
     parts text := '';
     affected text;
+    names text[];
     cols text[];
     p record;
     rows_sql text;
@@ -163,18 +173,28 @@ BEGIN
     EXECUTE format('SELECT * FROM %I.newt_derived d WHERE d.name = $1', store) INTO d USING name;
     SELECT pg_get_userbyid(c.relowner) INTO owner FROM pg_class c WHERE c.oid = to_regclass(format('%I.object_state', store));
     SELECT array_agg(DISTINCT n.name) INTO classes FROM unnest(d.class_names) c (name), unnest(newt.class_names(store, c.name)) n (name);
-    query := newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'unnest(newt_affected)');
+    query := newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'o.zoid = ANY (newt_affected)');
     has_refs := EXISTS (SELECT FROM newt.derived_sources(d.columns) s WHERE s.via <> '{}');
     SELECT array_agg(quote_ident(c.name) ORDER BY c.place) INTO cols
       FROM (SELECT DISTINCT l.place, CASE l.sort WHEN 'access' THEN l.name || '_own' ELSE l.name END AS name FROM newt.derived_layout(d.columns) l) c;
     SELECT array_agg(l.name ORDER BY l.place) INTO accesses FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access';
     cols := 'class_name'::text || CASE WHEN d.parent IS NULL THEN '{}'::text[] ELSE '{parent_id}' END || cols;
 
+    -- Of columns that somebody has dropped an error tells, whatever is written.
+    SELECT array_agg(l.name ORDER BY l.name) INTO names FROM newt.derived_table_columns(d.parent, d.columns) l (name);
     -- no EXISTS: a plan that hashes a table is made while that is small, and kept; one statement, as each takes its time to start
-    affected := format($sql$SELECT coalesce(array_agg(DISTINCT a.zoid) FILTER (WHERE a.own), '{}'), coalesce(array_agg(DISTINCT a.zoid), '{}') INTO newt_own, newt_affected
-          FROM (SELECT o.zoid, true AS own FROM %1$I.object_state o WHERE o.zoid = ANY (newt_changed) AND newt.try_class_name(o.state) = ANY (%2$L::text[])
-                UNION ALL SELECT t.zoid, true FROM %3$s t WHERE t.zoid = ANY (newt_changed)
-                UNION ALL SELECT x.dependent, false FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s) a;$sql$, store, classes, d.relation, d.number);
+    affected := format($sql$newt_affected := newt.derived_affected(%5$L, %6$L, %7$L, %8$L, %4$s, %2$L, newt_changed);
+        IF newt_affected IS NOT NULL THEN
+            newt_own := newt_affected[2 : newt_affected[1] + 1];
+            newt_affected := newt_affected[2:];
+        ELSE
+            newt_is_there := %9$s;
+            SELECT coalesce(array_agg(DISTINCT a.zoid) FILTER (WHERE a.own), '{}'), coalesce(array_agg(DISTINCT a.zoid), '{}') INTO newt_own, newt_affected
+              FROM (SELECT o.zoid, true AS own FROM %1$I.object_state o WHERE o.zoid = ANY (newt_changed) AND newt.try_class_name(o.state) = ANY (%2$L::text[])
+                    UNION ALL SELECT t.zoid, true FROM %3$s t WHERE t.zoid = ANY (newt_changed)
+                    UNION ALL SELECT x.dependent, false FROM %1$I.newt_dependency x WHERE x.source = ANY (newt_changed) AND x.derived = %4$s) a;
+        END IF;$sql$, store, classes, d.relation, d.number, format('%I.object_state', store), format('%I.newt_dependency', store), d.relation::text, names,
+        (SELECT string_agg(format('has_column_privilege(%L, %L, ''SELECT'') IS NOT NULL', d.relation, u.name), ' AND ' ORDER BY u.name) FROM unnest(names) u (name)));
     FOR p IN SELECT DISTINCT s.part, s.class_of, s.class_by FROM newt.derived_sources(d.columns) s WHERE s.part IS NOT NULL ORDER BY s.part LOOP
         parts := parts || format($sql$
     WITH now AS MATERIALIZED (
@@ -242,7 +262,7 @@ BEGIN
         END IF;
     END IF;$sql$, d.relation, array_to_string(others, ', '), (SELECT string_agg('n.' || c, ', ' ORDER BY o) FROM unnest(others) WITH ORDINALITY x (c, o)),
             (SELECT string_agg('t.' || c, ', ' ORDER BY o) FROM unnest(others) WITH ORDINALITY x (c, o)),
-            newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'unnest(newt_others)', from_others => true));
+            newt.derived_query(store, d.number, classes, d.parent, d.columns, objects => 'o.zoid = ANY (newt_others)', from_others => true));
     END IF;
 
     -- Whoever may register a class may name it: no name contains the digest of what it stands in, and so ends the text.
@@ -258,6 +278,7 @@ CREATE OR REPLACE FUNCTION %1$I.newt_derive_%2$s(newt_changed bigint[], newt_at_
     AS %7$s
 #variable_conflict use_variable
 DECLARE
+    newt_is_there boolean;
     newt_own bigint[];
     newt_affected bigint[];
     newt_others bigint[];
@@ -336,9 +357,7 @@ BEGIN
                -- all locks first: who waits for one has written no list of principals that another waits for
                string_agg(format(E'    IF to_regclass(%%L) IS NOT NULL THEN\n        LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE;\n    END IF;\n', c.relation, c.relation), '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
                    || string_agg(c.call, '' ORDER BY c.number) FILTER (WHERE c.mode = 'updater')
-          FROM (SELECT d.number, d.mode, d.relation, format(E'    IF to_regclass(%%L) IS NOT NULL THEN\n        newt_is_there := %%s;\n        PERFORM %%I.newt_derive_%%s(newt_changed, %%s);\n    END IF;\n', d.relation,
-                       (SELECT string_agg(format('has_column_privilege(%%L, %%L, ''SELECT'') IS NOT NULL', d.relation, l.name), ' AND ' ORDER BY l.name)
-                          FROM newt.derived_table_columns(d.parent, d.columns) l (name)), $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
+          FROM (SELECT d.number, d.mode, d.relation, format(E'    IF to_regclass(%%L) IS NOT NULL THEN\n        newt_done := %%I.newt_derive_%%s(newt_changed, %%s);\n    END IF;\n', d.relation, $1, d.number, d.commit_limit) AS call FROM %I.newt_derived d) c$sql$, store)
         INTO calls, followed USING store;
     tag := '$newt_' || encode(sha256(convert_to(concat_ws(' ', store, calls, followed), 'UTF8')), 'hex') || '$';
     -- who drops columns must not hold this table while it waits for theirs
@@ -384,7 +403,7 @@ REVOKE ALL ON FUNCTION %1$I.newt_principal_set(text[], boolean) FROM PUBLIC;
 DECLARE
     newt_store CONSTANT text := %6$L;
     newt_changed bigint[];
-    newt_is_there boolean;
+    newt_done text; -- nothing, but to assign it starts no executor
 BEGIN
     IF TG_TABLE_NAME = 'newt_class' THEN
         PERFORM newt.renew_derived(TG_TABLE_SCHEMA);
@@ -478,7 +497,7 @@ CREATE OR REPLACE FUNCTION %1$I.newt_follow_derived(newt_changed bigint[]) RETUR
     AS %4$s
 DECLARE
     newt_store CONSTANT text := %6$L;
-    newt_is_there boolean;
+    newt_done text;
 BEGIN
 %3$s    NULL;
 END

@@ -535,7 +535,7 @@ BEGIN
             ('class_name', t.class_name IS NOT DISTINCT FROM e.class_name, e.class_name, t.class_name),
 %5$s%6$s) v (name, is_right, should, has) ON t.zoid IS NOT NULL AND e.zoid IS NOT NULL
      WHERE (t.zoid IS NULL OR e.zoid IS NULL OR NOT v.is_right)$sql$,
-            newt.derived_query(store, d.number, classes, d.parent, d.columns, true, format('(SELECT o.zoid FROM %I.object_state o)', store)),
+            newt.derived_query(store, d.number, classes, d.parent, d.columns, true, 'true'),
             CASE WHEN d.parent IS NULL THEN CASE WHEN accesses IS NULL THEN '' ELSE format(', f AS (SELECT e.zoid%s FROM e)',
                     (SELECT string_agg(format(', newt.inherit(e.%I, ''{}'') AS %I', l.name || '_own', l.name), '' ORDER BY l.place) FROM newt.derived_layout(d.columns) l WHERE l.sort = 'access')) END
                  ELSE format($sql$, above AS (

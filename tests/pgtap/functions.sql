@@ -245,6 +245,7 @@ INSERT INTO want VALUES
     ('named_document_sql(text,text,text[])', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_sources(jsonb)', 'record', 'i', false, 's', false, 'sql'),
     ('derived_query(text,integer,text[],text,jsonb,boolean,text,boolean)', 'text', 's', false, 's', false, 'plpgsql'),
+    ('derived_affected(regclass,regclass,regclass,text[],integer,text[],bigint[])', 'bigint[]', 's', true, 's', false, 'c'),
     ('derived_function_sql(text,text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_settle_sql(text,integer,regclass,boolean,text[],text)', 'text', 's', false, 's', false, 'plpgsql'),
     ('derived_lock_sql(text,integer)', 'text', 's', false, 's', false, 'plpgsql'),

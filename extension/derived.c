@@ -1,0 +1,273 @@
+/*
+ * derived.c - rows of derived columns that objects have to do with, found without a statement of
+ * SQL
+ *
+ * A commit asks for each table of derived columns. Most commits have few objects, which few others
+ * depend on, and to start the executor takes several times as long as to look them up.
+ */
+#include "newt_pg.h"
+#include "plain.h"
+#include "write.h"
+
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(newt_pg_derived_affected);
+
+/* Columns of newt_dependency. */
+enum {
+    SOURCE,
+    DERIVED,
+    PART,
+    DEPENDENT,
+    N_DEPENDENCY
+};
+
+static const newt_pg_plain_column dependency_columns[N_DEPENDENCY] = {
+    [SOURCE] = {"source", INT8OID},
+    [DERIVED] = {"derived", INT4OID},
+    [PART] = {"part", INT2OID},
+    [DEPENDENT] = {"dependent", INT8OID},
+};
+
+/* ---- zoids ------------------------------------------------------------------------------- */
+
+typedef struct zoids {
+    int64 *at;
+    int n, room;
+} zoids;
+
+static void
+add(zoids *z, int64 zoid)
+{
+    if (z->n == z->room) {
+        z->room = z->room ? 2 * z->room : 64;
+        z->at = z->at ? repalloc(z->at, z->room * sizeof *z->at) : palloc(z->room * sizeof *z->at);
+    }
+    z->at[z->n++] = zoid;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    int64 x = *(const int64 *)a, y = *(const int64 *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Rising, each once. */
+static void
+sort(zoids *z)
+{
+    int n = 0;
+
+    if (z->n < 2)
+        return;
+    qsort(z->at, z->n, sizeof *z->at, compare);
+    for (int i = 0; i < z->n; i++)
+        if (i == 0 || z->at[i] != z->at[i - 1])
+            z->at[n++] = z->at[i];
+    z->n = n;
+}
+
+static bool
+has(const zoids *sorted, int64 zoid)
+{
+    return sorted->n > 0 && bsearch(&zoid, sorted->at, sorted->n, sizeof zoid, compare) != NULL;
+}
+
+static void
+read_zoids(zoids *z, ArrayType *array)
+{
+    Datum *values;
+    bool *nulls;
+    int n;
+
+    deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values,
+                      &nulls, &n);
+    for (int i = 0; i < n; i++)
+        if (!nulls[i])
+            add(z, DatumGetInt64(values[i]));
+    sort(z);
+}
+
+/* ---- the three tables --------------------------------------------------------------------- */
+
+typedef struct look {
+    newt_pg_by_zoid rows;
+    TupleTableSlot *slot;
+} look;
+
+/* False: it is not plain, or has other columns (NULL: whatever they are). */
+static bool
+look_open(look *l, Oid table, const newt_pg_plain_column *columns, int n)
+{
+    if (get_rel_relkind(table) != RELKIND_RELATION)
+        return false;
+    l->rows.heap = table_open(table, AccessShareLock);
+    if (!newt_pg_is_plain(l->rows.heap, ACL_SELECT) ||
+        (columns && !newt_pg_has_columns(l->rows.heap, columns, n)) || !newt_pg_open_key(&l->rows))
+        return false;
+    l->slot = table_slot_create(l->rows.heap, NULL);
+    return true;
+}
+
+static void
+look_close(look *l)
+{
+    if (l->slot)
+        ExecDropSingleTupleTableSlot(l->slot);
+    newt_pg_close_by_zoid(&l->rows);
+}
+
+/* To the rows of some zoids that lie anywhere, which newt_pg_fetch gives then. */
+static void
+look_at(look *l, int64 zoid)
+{
+    if (l->rows.scan)
+        newt_pg_only(&l->rows, zoid);
+    else
+        newt_pg_scan(&l->rows, GetActiveSnapshot(), zoid, zoid);
+}
+
+typedef struct names {
+    Datum *texts;
+    bool *nulls;
+    int n;
+} names;
+
+/* A record that is damaged is of no class. */
+static bool
+is_one_of(const names *classes, Datum state)
+{
+    bytea *record = DatumGetByteaPP(state);
+    size_t n = VARSIZE_ANY_EXHDR(record);
+    newt__reader r;
+    bool found = false;
+
+    if (newt__read_begin(&r, &newt_pg_env, VARDATA_ANY(record), n)) {
+        if (!newt_pg_is_bad_record(r.fault.code))
+            newt_pg_raise(&r.fault, n);
+    } else
+        for (int i = 0; i < classes->n && !found; i++)
+            found = VARSIZE_ANY_EXHDR(DatumGetPointer(classes->texts[i])) == r.class_n &&
+                    memcmp(VARDATA_ANY(DatumGetPointer(classes->texts[i])), r.class_name,
+                           r.class_n) == 0;
+    if ((Pointer)record != DatumGetPointer(state))
+        pfree(record);
+    return found;
+}
+
+/* As SQL would say it. */
+static void
+need_columns(Relation rows, ArrayType *columns)
+{
+    TupleDesc desc = RelationGetDescr(rows);
+    names wanted;
+
+    deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &wanted.texts, &wanted.nulls,
+                      &wanted.n);
+    for (int i = 0; i < wanted.n; i++) {
+        const char *name = VARDATA_ANY(DatumGetPointer(wanted.texts[i]));
+        size_t n = VARSIZE_ANY_EXHDR(DatumGetPointer(wanted.texts[i]));
+        int k = 0;
+
+        while (k < desc->natts && (TupleDescAttr(desc, k)->attisdropped ||
+                                   strlen(NameStr(TupleDescAttr(desc, k)->attname)) != n ||
+                                   memcmp(NameStr(TupleDescAttr(desc, k)->attname), name, n) != 0))
+            k++;
+        if (k == desc->natts)
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("column \"%.*s\" of relation \"%s\" does not exist", (int)n, name,
+                           RelationGetRelationName(rows)));
+    }
+}
+
+typedef struct search {
+    look objects, rows, dependencies;
+    int32 derived;
+    names classes;
+    zoids own, others;
+} search;
+
+/* It has a row, or is to have one. */
+static bool
+is_own(search *s, int64 zoid)
+{
+    bool isnull;
+
+    look_at(&s->rows, zoid);
+    if (newt_pg_fetch(&s->rows.rows, zoid, s->rows.slot))
+        return true;
+    look_at(&s->objects, zoid);
+    return newt_pg_fetch(&s->objects.rows, zoid, s->objects.slot) &&
+           is_one_of(&s->classes, slot_getattr(s->objects.slot, NEWT_PG_OBJECT_STATE + 1, &isnull));
+}
+
+static void
+add_dependents(search *s, int64 source)
+{
+    look *d = &s->dependencies;
+    bool isnull;
+
+    look_at(d, source);
+    for (; newt_pg_fetch(&d->rows, source, d->slot); newt_pg_step(&d->rows)) {
+        CHECK_FOR_INTERRUPTS();
+        if (DatumGetInt32(slot_getattr(d->slot, DERIVED + 1, &isnull)) == s->derived)
+            add(&s->others, DatumGetInt64(slot_getattr(d->slot, DEPENDENT + 1, &isnull)));
+    }
+}
+
+static ArrayType *
+result(search *s)
+{
+    ArrayBuildState *all = initArrayResult(INT8OID, CurrentMemoryContext, false);
+
+    sort(&s->others);
+    accumArrayResult(all, Int64GetDatum(s->own.n), false, INT8OID, CurrentMemoryContext);
+    for (int i = 0; i < s->own.n; i++)
+        accumArrayResult(all, Int64GetDatum(s->own.at[i]), false, INT8OID, CurrentMemoryContext);
+    for (int i = 0; i < s->others.n; i++)
+        if (!has(&s->own, s->others.at[i]))
+            accumArrayResult(all, Int64GetDatum(s->others.at[i]), false, INT8OID,
+                             CurrentMemoryContext);
+    return DatumGetArrayTypeP(makeArrayResult(all, CurrentMemoryContext));
+}
+
+Datum
+newt_pg_derived_affected(PG_FUNCTION_ARGS)
+{
+    search s = {.derived = PG_GETARG_INT32(4)};
+    zoids changed = {0};
+    ArrayType *found = NULL;
+
+    newt_pg_need_utf8();
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(5), TEXTOID, -1, false, TYPALIGN_INT, &s.classes.texts,
+                      &s.classes.nulls, &s.classes.n);
+    read_zoids(&changed, PG_GETARG_ARRAYTYPE_P(6));
+    if (look_open(&s.objects, PG_GETARG_OID(0), newt_pg_object_columns, NEWT_PG_N_OBJECT) &&
+        look_open(&s.dependencies, PG_GETARG_OID(1), dependency_columns, N_DEPENDENCY) &&
+        look_open(&s.rows, PG_GETARG_OID(2), NULL, 0)) {
+        need_columns(s.rows.rows.heap, PG_GETARG_ARRAYTYPE_P(3));
+        for (int i = 0; i < changed.n; i++) {
+            CHECK_FOR_INTERRUPTS();
+            if (is_own(&s, changed.at[i]))
+                add(&s.own, changed.at[i]);
+            add_dependents(&s, changed.at[i]);
+        }
+        found = result(&s);
+    }
+    look_close(&s.rows);
+    look_close(&s.dependencies);
+    look_close(&s.objects);
+    if (!found)
+        PG_RETURN_NULL();
+    PG_RETURN_ARRAYTYPE_P(found);
+}
