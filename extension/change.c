@@ -159,13 +159,12 @@ static bytea *
 lock_object(work *w, newt_pg_statement s)
 {
     Datum values[] = {Int64GetDatum(w->zoid)};
-    bool isnull;
 
     if (newt_pg_run(w->schema, s, values) == 0)
         return no_object(w);
     w->locked = true;
-    w->seen = DatumGetInt64(newt_pg_result(0, 1, &isnull));
-    return DatumGetByteaPP(newt_pg_result(0, 2, &isnull));
+    w->seen = DatumGetInt64(newt_pg_result(0, 1));
+    return DatumGetByteaPP(newt_pg_result(0, 2));
 }
 
 /* The newest that there is of it, locked where the table is not plain. */

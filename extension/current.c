@@ -14,14 +14,17 @@
 static void
 fetch(newt_pg_plain *t, Snapshot snapshot, int64 zoid, newt_pg_current *out)
 {
-    bool isnull;
+    bool no_serial, no_state;
+    Datum serial, state;
 
     t->old = table_slot_create(t->rows.heap, NULL);
     newt_pg_scan(&t->rows, snapshot, zoid, zoid);
-    if (newt_pg_fetch(&t->rows, zoid, t->old)) {
-        out->serial = DatumGetInt64(slot_getattr(t->old, NEWT_PG_OBJECT_SERIAL + 1, &isnull));
-        out->record = DatumGetByteaPCopy(slot_getattr(t->old, NEWT_PG_OBJECT_STATE + 1, &isnull));
-    }
+    if (!newt_pg_fetch(&t->rows, zoid, t->old))
+        return;
+    serial = slot_getattr(t->old, NEWT_PG_OBJECT_SERIAL + 1, &no_serial);
+    state = slot_getattr(t->old, NEWT_PG_OBJECT_STATE + 1, &no_state);
+    if (!no_serial && !no_state) /* the owner can drop NOT NULL */
+        *out = (newt_pg_current){DatumGetInt64(serial), DatumGetByteaPCopy(state)};
 }
 
 bool

@@ -98,6 +98,29 @@ read_zoids(zoids *z, ArrayType *array)
     sort(z);
 }
 
+/* ---- names ------------------------------------------------------------------------------- */
+
+typedef struct names {
+    Datum *texts;
+    bool *nulls;
+    int n;
+} names;
+
+static void
+read_names(names *out, ArrayType *array)
+{
+    deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &out->texts, &out->nulls, &out->n);
+}
+
+/* None is null. */
+static bool
+is_name(const names *of, int i, const char *text, size_t n)
+{
+    struct varlena *name = (struct varlena *)DatumGetPointer(of->texts[i]);
+
+    return !of->nulls[i] && VARSIZE_ANY_EXHDR(name) == n && memcmp(VARDATA_ANY(name), text, n) == 0;
+}
+
 /* ---- the three tables --------------------------------------------------------------------- */
 
 typedef struct look {
@@ -137,12 +160,6 @@ look_at(look *l, int64 zoid)
         newt_pg_scan(&l->rows, GetActiveSnapshot(), zoid, zoid);
 }
 
-typedef struct names {
-    Datum *texts;
-    bool *nulls;
-    int n;
-} names;
-
 /* A record that is damaged is of no class. */
 static bool
 is_one_of(const names *classes, Datum state)
@@ -157,9 +174,7 @@ is_one_of(const names *classes, Datum state)
             newt_pg_raise(&r.fault, n);
     } else
         for (int i = 0; i < classes->n && !found; i++)
-            found = VARSIZE_ANY_EXHDR(DatumGetPointer(classes->texts[i])) == r.class_n &&
-                    memcmp(VARDATA_ANY(DatumGetPointer(classes->texts[i])), r.class_name,
-                           r.class_n) == 0;
+            found = is_name(classes, i, r.class_name, r.class_n);
     if ((Pointer)record != DatumGetPointer(state))
         pfree(record);
     return found;
@@ -167,26 +182,23 @@ is_one_of(const names *classes, Datum state)
 
 /* As SQL would say it. */
 static void
-need_columns(Relation rows, ArrayType *columns)
+need_columns(Relation rows, const names *wanted)
 {
     TupleDesc desc = RelationGetDescr(rows);
-    names wanted;
 
-    deconstruct_array(columns, TEXTOID, -1, false, TYPALIGN_INT, &wanted.texts, &wanted.nulls,
-                      &wanted.n);
-    for (int i = 0; i < wanted.n; i++) {
-        const char *name = VARDATA_ANY(DatumGetPointer(wanted.texts[i]));
-        size_t n = VARSIZE_ANY_EXHDR(DatumGetPointer(wanted.texts[i]));
-        int k = 0;
+    for (int i = 0; i < wanted->n; i++) {
+        bool found = wanted->nulls[i];
 
-        while (k < desc->natts && (TupleDescAttr(desc, k)->attisdropped ||
-                                   strlen(NameStr(TupleDescAttr(desc, k)->attname)) != n ||
-                                   memcmp(NameStr(TupleDescAttr(desc, k)->attname), name, n) != 0))
-            k++;
-        if (k == desc->natts)
+        for (int k = 0; k < desc->natts && !found; k++) {
+            Form_pg_attribute a = TupleDescAttr(desc, k);
+
+            found = !a->attisdropped &&
+                    is_name(wanted, i, NameStr(a->attname), strlen(NameStr(a->attname)));
+        }
+        if (!found)
             ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-                    errmsg("column \"%.*s\" of relation \"%s\" does not exist", (int)n, name,
-                           RelationGetRelationName(rows)));
+                    errmsg("column \"%s\" of relation \"%s\" does not exist",
+                           TextDatumGetCString(wanted->texts[i]), RelationGetRelationName(rows)));
     }
 }
 
@@ -202,13 +214,16 @@ static bool
 is_own(search *s, int64 zoid)
 {
     bool isnull;
+    Datum state;
 
     look_at(&s->rows, zoid);
     if (newt_pg_fetch(&s->rows.rows, zoid, s->rows.slot))
         return true;
     look_at(&s->objects, zoid);
-    return newt_pg_fetch(&s->objects.rows, zoid, s->objects.slot) &&
-           is_one_of(&s->classes, slot_getattr(s->objects.slot, NEWT_PG_OBJECT_STATE + 1, &isnull));
+    if (!newt_pg_fetch(&s->objects.rows, zoid, s->objects.slot))
+        return false;
+    state = slot_getattr(s->objects.slot, NEWT_PG_OBJECT_STATE + 1, &isnull);
+    return !isnull && is_one_of(&s->classes, state); /* the owner can drop NOT NULL */
 }
 
 static void
@@ -220,7 +235,7 @@ add_dependents(search *s, int64 source)
     look_at(d, source);
     for (; newt_pg_fetch(&d->rows, source, d->slot); newt_pg_step(&d->rows)) {
         CHECK_FOR_INTERRUPTS();
-        if (DatumGetInt32(slot_getattr(d->slot, DERIVED + 1, &isnull)) == s->derived)
+        if (DatumGetInt32(slot_getattr(d->slot, DERIVED + 1, &isnull)) == s->derived && !isnull)
             add(&s->others, DatumGetInt64(slot_getattr(d->slot, DEPENDENT + 1, &isnull)));
     }
 }
@@ -246,16 +261,17 @@ newt_pg_derived_affected(PG_FUNCTION_ARGS)
 {
     search s = {.derived = PG_GETARG_INT32(4)};
     zoids changed = {0};
+    names columns;
     ArrayType *found = NULL;
 
     newt_pg_need_utf8();
-    deconstruct_array(PG_GETARG_ARRAYTYPE_P(5), TEXTOID, -1, false, TYPALIGN_INT, &s.classes.texts,
-                      &s.classes.nulls, &s.classes.n);
+    read_names(&columns, PG_GETARG_ARRAYTYPE_P(3));
+    read_names(&s.classes, PG_GETARG_ARRAYTYPE_P(5));
     read_zoids(&changed, PG_GETARG_ARRAYTYPE_P(6));
     if (look_open(&s.objects, PG_GETARG_OID(0), newt_pg_object_columns, NEWT_PG_N_OBJECT) &&
         look_open(&s.dependencies, PG_GETARG_OID(1), dependency_columns, N_DEPENDENCY) &&
         look_open(&s.rows, PG_GETARG_OID(2), NULL, 0)) {
-        need_columns(s.rows.rows.heap, PG_GETARG_ARRAYTYPE_P(3));
+        need_columns(s.rows.rows.heap, &columns);
         for (int i = 0; i < changed.n; i++) {
             CHECK_FOR_INTERRUPTS();
             if (is_own(&s, changed.at[i]))

@@ -58,11 +58,10 @@ document_of(Oid schema, int64 zoid)
     newt__fault fault = {0};
     Jsonb *document;
     bytea *record;
-    bool isnull;
 
     if (newt_pg_run(schema, NEWT_PG_S_STATE, values) != 1)
         unreadable(zoid);
-    record = DatumGetByteaPP(newt_pg_result(0, 1, &isnull));
+    record = DatumGetByteaPP(newt_pg_result(0, 1));
     document = newt_pg_project(VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record), &fault);
     if (fault.code)
         newt_pg_raise(&fault, VARSIZE_ANY_EXHDR(record));
@@ -140,13 +139,12 @@ serial_of(Oid schema, int64 zoid)
 {
     Datum values[] = {Int64GetDatum(zoid)};
     newt_pg_current now;
-    bool isnull;
 
     if (newt_pg_read_current(schema, zoid, ACL_SELECT, &now))
         return now.serial;
     if (newt_pg_run(schema, NEWT_PG_S_SERIAL, values) == 0)
         return 0;
-    return DatumGetInt64(newt_pg_result(0, 1, &isnull));
+    return DatumGetInt64(newt_pg_result(0, 1));
 }
 
 /* The serials of the root and of the map that is known. */
@@ -216,7 +214,6 @@ newt_pg_index_of(const char *store, Oid schema, const char *class_name, uint64 *
 {
     Datum values[] = {CStringGetTextDatum(store), CStringGetTextDatum(class_name)};
     ArrayType *names;
-    bool isnull;
 
     refresh(schema);
     *as_of = known.changed;
@@ -225,7 +222,7 @@ newt_pg_index_of(const char *store, Oid schema, const char *class_name, uint64 *
     /* an index may be known by another name of the class */
     if (newt_pg_run(schema, NEWT_PG_S_CLASS_NAMES, values) != 1)
         elog(ERROR, "newt.class_names() gave no row");
-    names = DatumGetArrayTypeP(newt_pg_result(0, 1, &isnull));
+    names = DatumGetArrayTypeP(newt_pg_result(0, 1));
     for (int i = 0; i < known.n; i++)
         if (is_one_of(known.list[i].class_name, names))
             return known.list[i].name;

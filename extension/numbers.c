@@ -26,7 +26,6 @@ newt_pg_next_number(Oid schema, newt_pg_sequence which)
     static const newt_pg_statement draw[] = {
         [NEWT_PG_OIDS] = NEWT_PG_S_OID_BLOCK, [NEWT_PG_SERIALS] = NEWT_PG_S_SERIAL_BLOCK};
     Oid sequence = get_relname_relid(names[which], schema);
-    bool isnull;
 
     if (blocks[which].sequence != sequence)
         blocks[which].next = blocks[which].end = 0;
@@ -35,9 +34,8 @@ newt_pg_next_number(Oid schema, newt_pg_sequence which)
         CHECK_FOR_INTERRUPTS();
         if (newt_pg_run(schema, draw[which], NULL) != 1)
             continue; /* these were in use: the next ones */
-        blocks[which].next = DatumGetInt64(newt_pg_result(0, 1, &isnull));
-        blocks[which].end = blocks[which].next +
-                            Max(1, DatumGetInt64(newt_pg_result(0, 2, &isnull)));
+        blocks[which].next = DatumGetInt64(newt_pg_result(0, 1));
+        blocks[which].end = blocks[which].next + Max(1, DatumGetInt64(newt_pg_result(0, 2)));
     }
     return blocks[which].next++;
 }

@@ -80,13 +80,12 @@ newt_pg_registered(Oid schema, const char *name, int32 version, newt_pg_projecto
 {
     Datum values[] = {CStringGetTextDatum(name), Int32GetDatum(version)};
     const Jsonb *fields;
-    bool isnull;
 
     if (newt_pg_run(schema, version < 0 ? NEWT_PG_S_NEWEST_CLASS : NEWT_PG_S_CLASS, values) == 0)
         return NULL;
-    version = DatumGetInt32(newt_pg_result(0, 1, &isnull));
-    fields = DatumGetJsonbP(newt_pg_result(0, 2, &isnull));
-    *projector = projector_named(DatumGetTextPP(newt_pg_result(0, 3, &isnull)));
+    version = DatumGetInt32(newt_pg_result(0, 1));
+    fields = DatumGetJsonbP(newt_pg_result(0, 2));
+    *projector = projector_named(DatumGetTextPP(newt_pg_result(0, 3)));
     for (int i = 0; i < KEPT; i++)
         if (is_same(&kept.list[i], schema, name, version, fields))
             return kept.list[i].class;

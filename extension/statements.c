@@ -15,12 +15,17 @@ enum {
 };
 
 #define IS " OPERATOR(pg_catalog.=) "
+/* Of a store that is not as it was created, columns may have any type: what is read has the one
+ * that is expected here, or the statement fails. */
+#define INT8  "::pg_catalog.int8"
+#define STATE "::pg_catalog.bytea"
 #define CLASS                                                                                      \
-    "SELECT k.version, k.fields, coalesce(k.projection, s.projection) "                            \
+    "SELECT k.version::pg_catalog.int4, k.fields::pg_catalog.jsonb, "                              \
+    "coalesce(k.projection, s.projection)::pg_catalog.text "                                       \
     "FROM %1$s.newt_class k, %1$s.newt_store s WHERE s.one AND k.name" IS "$1"
 /* What is in use is passed over: a sequence does not come along with every copy of a store. */
 #define BLOCK(sequence, size, greatest)                                                            \
-    "SELECT b.first, s." size "::pg_catalog.int8 FROM %1$s.newt_store s, "                         \
+    "SELECT b.first, s." size INT8 " FROM %1$s.newt_store s, "                                     \
     "(SELECT pg_catalog.nextval(%2$s) AS first OFFSET 0) b WHERE s.one "                           \
     "AND b.first OPERATOR(pg_catalog.>) coalesce((" greatest "), 0)"
 
@@ -29,12 +34,12 @@ static const struct {
     const char *sequence;
     Oid types[MOST_PARAMETERS + 1];
 } statements[NEWT_PG_N_STATEMENTS] = {
-    [NEWT_PG_S_LOCK] = {"SELECT o.serial, o.state FROM %1$s.object_state o WHERE o.zoid" IS
-                        "$1 FOR NO KEY UPDATE",
+    [NEWT_PG_S_LOCK] = {"SELECT o.serial" INT8 ", o.state" STATE
+                        " FROM %1$s.object_state o WHERE o.zoid" IS "$1 FOR NO KEY UPDATE",
                         NULL,
                         {INT8OID}},
-    [NEWT_PG_S_LOCK_REMOVED] = {"SELECT o.serial, o.state FROM %1$s.object_state o WHERE o.zoid" IS
-                                "$1 FOR UPDATE",
+    [NEWT_PG_S_LOCK_REMOVED] = {"SELECT o.serial" INT8 ", o.state" STATE
+                                " FROM %1$s.object_state o WHERE o.zoid" IS "$1 FOR UPDATE",
                                 NULL,
                                 {INT8OID}},
     [NEWT_PG_S_CLASS] = {CLASS " AND k.version" IS "$2", NULL, {TEXTOID, INT4OID}},
@@ -47,10 +52,10 @@ static const struct {
     [NEWT_PG_S_SERIAL_BLOCK] = {BLOCK("newt_serial", "serial_block",
                                       "SELECT max(t.serial) FROM %1$s.transaction t"),
                                 "newt_serial"},
-    [NEWT_PG_S_SERIAL] = {"SELECT o.serial FROM %1$s.object_state o WHERE o.zoid" IS "$1",
+    [NEWT_PG_S_SERIAL] = {"SELECT o.serial" INT8 " FROM %1$s.object_state o WHERE o.zoid" IS "$1",
                           NULL,
                           {INT8OID}},
-    [NEWT_PG_S_STATE] = {"SELECT o.state FROM %1$s.object_state o WHERE o.zoid" IS "$1",
+    [NEWT_PG_S_STATE] = {"SELECT o.state" STATE " FROM %1$s.object_state o WHERE o.zoid" IS "$1",
                          NULL,
                          {INT8OID}},
     [NEWT_PG_S_UPDATE] = {"UPDATE %1$s.object_state SET serial = $3, state = $4 WHERE zoid" IS
@@ -158,7 +163,15 @@ newt_pg_run(Oid schema, newt_pg_statement s, Datum *values)
 }
 
 Datum
-newt_pg_result(uint64 row, int column, bool *isnull)
+newt_pg_result(uint64 row, int column)
 {
-    return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+    bool isnull;
+    Datum d = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
+
+    if (isnull)
+        ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                        errmsg("null value in column \"%s\" of a store",
+                               SPI_fname(SPI_tuptable->tupdesc, column)),
+                        errdetail("The tables of a store have none.")));
+    return d;
 }

@@ -31,7 +31,7 @@ typedef enum newt_pg_statement {
 /* Runs one within SPI, on a store that is a schema. How many rows; the result is in SPI_tuptable.
  */
 extern uint64 newt_pg_run(Oid schema, newt_pg_statement s, Datum *values);
-/* A column of a row of the result, from 1; NULL: *isnull. */
-extern Datum newt_pg_result(uint64 row, int column, bool *isnull);
+/* A column of a row of the result, from 1. A null is an error. */
+extern Datum newt_pg_result(uint64 row, int column);
 
 #endif

@@ -81,6 +81,8 @@ field_at(newt_pg_level *level, Datum path)
     bool *nulls;
     int n;
 
+    if (!path)
+        return NULL;
     deconstruct_array(DatumGetArrayTypeP(path), TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls,
                       &n);
     for (int i = 0; i < n; i++) {
@@ -146,19 +148,21 @@ enum {
     "pg_catalog.jsonb_array_elements(" older ") WITH ORDINALITY o (value, n))"
 
 static const char query[] =
-    "SELECT t.class_name, t.mode OPERATOR(pg_catalog.=) 'inline', t.filled, r.oid, "
-    "t.parent IS NOT NULL, c.path, t.shape, x.role, a.attnum, a.atttypid, "
+    "SELECT t.class_name::pg_catalog.text, t.mode::pg_catalog.text OPERATOR(pg_catalog.=) "
+    "'inline', "
+    "t.filled::pg_catalog.bool, r.oid, "
+    "t.parent IS NOT NULL, c.path, t.shape::pg_catalog.text, x.role, a.attnum, a.atttypid, "
     "p.path, x.kind OPERATOR(pg_catalog.=) 'ref', s.nspname, r.relname, a.attname, "
     "r.relowner OPERATOR(pg_catalog.=) $1, x.class_names, c.n OPERATOR(pg_catalog.>) 0, "
     "p.n OPERATOR(pg_catalog.>) 0 "
     "FROM %s.newt_table t JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) t.relation "
     "AND r.relkind OPERATOR(pg_catalog.=) 'r' "
     "JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) r.relnamespace "
-    "CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(t.columns) "
+    "CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(t.columns::pg_catalog.jsonb) "
     "x (column_name text, role text, path text[], kind text, older_paths jsonb, "
     "older_child_paths jsonb, class_names text[]) "
     "CROSS JOIN LATERAL " WAYS(
-        "t.path",
+        "t.path::pg_catalog.text[]",
         "x.older_child_paths") " c (path, n) "
                                "CROSS JOIN LATERAL " WAYS(
                                    "x.path",
@@ -273,10 +277,16 @@ static void
 add_names(newt_pg_tables *t, Datum names)
 {
     bool *nulls;
+    int n;
 
-    if (names)
-        deconstruct_array(DatumGetArrayTypePCopy(names), TEXTOID, -1, false, TYPALIGN_INT,
-                          &t->names, &nulls, &t->n_names);
+    if (!names)
+        return;
+    deconstruct_array(DatumGetArrayTypePCopy(names), TEXTOID, -1, false, TYPALIGN_INT, &t->names,
+                      &nulls, &n);
+    t->n_names = 0;
+    for (int i = 0; i < n; i++)
+        if (!nulls[i])
+            t->names[t->n_names++] = t->names[i];
 }
 
 /* A table that is left alone may be given back to its owner, or its key its name. */
@@ -309,7 +319,7 @@ build(newt_pg_store *store, int n_rows)
         size_t n;
         char *class_name;
 
-        if (!DatumGetBool(field_value(row, IS_OWNERS)))
+        if (!DatumGetBool(field_value(row, IS_OWNERS)) || !field_value(row, CLASS))
             continue;
         class_name = copy_text(field_value(row, CLASS), &n);
         if (!t || t->n_class_name != n || memcmp(t->class_name, class_name, n) != 0) {

@@ -182,14 +182,15 @@ write_object(work *w, int64 zoid, const newt_pg_tables *only, int mode)
 {
     bool isnull;
     Datum state = slot_getattr(w->slot, 3, &isnull);
-    bytea *record = DatumGetByteaPP(state);
+    bytea *record = isnull ? NULL : DatumGetByteaPP(state);
     const newt_pg_tables *t;
     newt_pg_writer *writer;
     newt_pg_rows *rows;
     newt__reader head;
     bool made;
 
-    if (!newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record))) {
+    if (record &&
+        !newt__read_begin(&head, &newt_pg_env, VARDATA_ANY(record), VARSIZE_ANY_EXHDR(record))) {
         t = newt_pg_tables_of(w->store, head.class_name, head.class_n);
         if (t && (only ? t == only : mode < 0 || t->is_inline == mode) &&
             (writer = writer_of(w, t))) {
@@ -383,10 +384,12 @@ keep_large(const newt_pg_store *store, Oid schema, int64 serial)
     int64 n = 0, cap = 0;
 
     SPI_connect();
-    if (SPI_execute_with_args(psprintf("SELECT x.written, x.removed FROM %s.transaction_object x "
-                                       "WHERE x.serial OPERATOR(pg_catalog.=) $1 ORDER BY x.n",
-                                       quote_identifier(name)),
-                              1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
+    if (SPI_execute_with_args(
+            psprintf("SELECT x.written::pg_catalog.int8[], x.removed::pg_catalog.int8[] "
+                     "FROM %s.transaction_object x "
+                     "WHERE x.serial OPERATOR(pg_catalog.=) $1 ORDER BY x.n",
+                     quote_identifier(name)),
+            1, &type, &value, NULL, true, 0) != SPI_OK_SELECT)
         elog(ERROR, "transaction_object was not read");
     for (uint64 i = 0; i < SPI_processed; i++)
         for (int column = 1; column <= 2; column++) {

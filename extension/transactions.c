@@ -166,7 +166,7 @@ add_large(newt_pg_changes *c, Oid table)
 
     SPI_connect();
     if (SPI_execute_with_args(
-            psprintf("SELECT %s.newt_large($1, $2)",
+            psprintf("SELECT %s.newt_large($1, $2)::pg_catalog.int8[]",
                      quote_identifier(get_namespace_name(get_rel_namespace(table)))),
             2, argument_types, values, NULL, false, 0) != SPI_OK_SELECT)
         elog(ERROR, "the oids of a large transaction were not read");
