@@ -2,7 +2,8 @@
  * derived.c - derived columns that newt-updater keeps, and what commits have left to it: killed at
  * every step while others write, positions that are lost, roles
  *
- * NEWT_SEED replays what is random; NEWT_SOAK has more rounds.
+ * NEWT_SEED replays what is random; NEWT_SOAK has more rounds, and 100,000 objects where they are
+ * to be kept right beside those who write.
  */
 #include "daemon.h"
 
@@ -19,21 +20,27 @@ typedef struct world {
 } world;
 
 static size_t
-objects(void)
+few(void)
 {
-    return getenv("NEWT_SOAK") ? 100000 : brief() ? 120 : 250;
+    return brief() ? 120 : 250;
+}
+
+static size_t
+many(void)
+{
+    return getenv("NEWT_SOAK") ? 100000 : few();
 }
 
 /* A store in "public" with a forest in it. */
 static void
-open_world(world *w, const char *database)
+open_world(world *w, const char *database, size_t objects)
 {
     newt_options options = {.size = sizeof options};
     w->pg = make_database(database, true, w->conninfo);
     make_store(w->conninfo, "public");
     if (newt_db_open(&w->db, w->conninfo, forest_classes, &options) != NEWT_OK)
         fail_msg("%s", newt_error_message(newt_db_error(w->db)));
-    forest_open(&w->f, w->conninfo, "public", w->db, objects(), seed);
+    forest_open(&w->f, w->conninfo, "public", w->db, objects, seed);
 }
 
 static void
@@ -82,7 +89,7 @@ kill_at(const world *w, generate *random, const char *step, int most)
     updater u;
     char fault[32], batch[32];
     /* a copy has many batches, or few: it begins anew each time */
-    snprintf(batch, sizeof batch, "--batch=%zu", objects() / (generate_below(random, 2) ? 80 : 5));
+    snprintf(batch, sizeof batch, "--batch=%zu", many() / (generate_below(random, 2) ? 80 : 5));
     snprintf(fault, sizeof fault, "%s:%d", step, 1 + (int)generate_below(random, (uint64_t)most));
     setenv("NEWT_UPDATER_FAULT", fault, 1);
     updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w->conninfo, batch, NULL);
@@ -101,7 +108,7 @@ test_killed(void **state)
     generate random;
     world w;
     generate_init(&random, seed);
-    open_world(&w, "derived_killed");
+    open_world(&w, "derived_killed", many());
     create(&w, "tree", "updater", 1000000000);
     create(&w, "limited", "updater", 3);
     create(&w, "late", "inline", 2);
@@ -129,7 +136,7 @@ test_followed(void **state)
     (void)state;
     world w;
     updater u;
-    open_world(&w, "derived_followed");
+    open_world(&w, "derived_followed", many());
     updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w.conninfo, NULL);
     wait_until(updater_says(&u, "following"));
     forest_start(&w.f, getenv("NEWT_SOAK") ? 5000 : brief() ? 100 : 300);
@@ -170,7 +177,7 @@ test_turns(void **state)
     (void)state;
     world w;
     updater u;
-    open_world(&w, "derived_turns");
+    open_world(&w, "derived_turns", few());
     create(&w, "busy", "inline", 1000);
     create(&w, "idle", "inline", 1000);
     create(&w, "filling", "inline", 1000);
@@ -197,12 +204,12 @@ test_dropped(void **state)
     (void)state;
     world w;
     updater u;
-    open_world(&w, "derived_dropped");
+    open_world(&w, "derived_dropped", few());
     create(&w, "kept", "updater", 5);
     updater_start(&u, "--sink=derived", "--interval=1", "--max-pause=20", w.conninfo, NULL);
     wait_until(updater_says(&u, "following"));
     forest_start(&w.f, -1);
-    for (int i = 0; i < (getenv("NEWT_SOAK") ? 10 : 4); i++) {
+    for (int i = 0; i < (getenv("NEWT_SOAK") ? 100 : 4); i++) {
         long until = atomic_load(&w.f.committed) + 10;
         create(&w, "passing", i % 2 ? "inline" : "updater", 1000);
         wait_until(atomic_load(&w.f.committed) >= until || atomic_load(&w.f.stop));
@@ -221,7 +228,7 @@ test_lost(void **state)
 {
     (void)state;
     world w;
-    open_world(&w, "derived_lost");
+    open_world(&w, "derived_lost", few());
     create(&w, "tree", "updater", 1000);
     drain(&w);
     for (int k = 0; k < 2; k++) {
@@ -249,7 +256,7 @@ test_role(void **state)
     world w;
     updater u;
     char conninfo[128];
-    open_world(&w, "derived_role");
+    open_world(&w, "derived_role", few());
     sql_do(w.pg,
            "CREATE ROLE derived_updater LOGIN; GRANT CONNECT ON DATABASE derived_role TO "
            "derived_updater; SELECT newt.grant_store('public', 'derived_updater', 'updater')");
@@ -278,7 +285,7 @@ test_refused(void **state)
     (void)state;
     world w;
     updater u;
-    open_world(&w, "derived_refused");
+    open_world(&w, "derived_refused", few());
     create(&w, "tree", "updater", 1000);
     drain(&w);
     sql_do(w.pg, "ALTER TABLE tree ADD CONSTRAINT few CHECK (n < 0) NOT VALID");
