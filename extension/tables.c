@@ -442,14 +442,16 @@ newt_pg_keep_transaction(Oid transaction_table, int64 serial, ArrayType *written
 }
 
 static Datum
-value_of(const TriggerData *t, const char *name, bool *isnull)
+value_of(const TriggerData *t, const char *name, Oid type, bool *isnull)
 {
-    int att = SPI_fnumber(RelationGetDescr(t->tg_relation), name);
+    TupleDesc desc = RelationGetDescr(t->tg_relation);
+    int att = SPI_fnumber(desc, name);
 
-    if (att <= 0)
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                        errmsg("table \"%s\" has no column \"%s\"",
-                               RelationGetRelationName(t->tg_relation), name)));
+    if (att <= 0 || SPI_gettypeid(desc, att) != type)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_COLUMN),
+                 errmsg("table \"%s\" has no column \"%s\" of type %s",
+                        RelationGetRelationName(t->tg_relation), name, format_type_be(type))));
     return heap_getattr(t->tg_trigtuple, att, RelationGetDescr(t->tg_relation), isnull);
 }
 
@@ -466,12 +468,12 @@ newt_pg_keep_tables(PG_FUNCTION_ARGS)
         !TRIGGER_FIRED_FOR_ROW(t->tg_event) || !TRIGGER_FIRED_BEFORE(t->tg_event))
         ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
                         errmsg("newt.keep_tables() is a trigger before INSERT, for each row")));
-    serial = DatumGetInt64(value_of(t, "serial", &isnull));
+    serial = DatumGetInt64(value_of(t, "serial", INT8OID, &isnull));
     if (isnull || (kept.serial == serial && kept.table == RelationGetRelid(t->tg_relation) &&
                    kept.xid == GetCurrentTransactionId()))
         return PointerGetDatum(t->tg_trigtuple);
-    written = value_of(t, "written", &no_written);
-    removed = value_of(t, "removed", &no_removed);
+    written = value_of(t, "written", INT8ARRAYOID, &no_written);
+    removed = value_of(t, "removed", INT8ARRAYOID, &no_removed);
     newt_pg_keep_transaction(RelationGetRelid(t->tg_relation), serial,
                              no_written ? NULL : DatumGetArrayTypeP(written),
                              no_removed ? NULL : DatumGetArrayTypeP(removed));

@@ -14,6 +14,7 @@ SELECT newt.insert('o', 'Note', '{"title":"a","tags":["x","y"]}') AS note \gset
 SELECT newt.insert('o', 'Note', jsonb_build_object('title', 'b', 'on', jsonb_build_object('::=>', :note))) AS other \gset
 CALL newt.create_table('o', 'Note', 'notes');
 CALL newt.create_derived('o', 'columns', '{Note}', '[{"name":"title","value":"title","type":"text"},{"name":"above","value":"on->title","type":"text"}]');
+ALTER TABLE o.transaction DISABLE TRIGGER newt_keep_derived; -- it would find what is wrong before others do
 -- a large transaction, whose oids are elsewhere
 SELECT max(serial) AS serial FROM o.transaction \gset
 INSERT INTO o.transaction_object (serial, n, written, removed) VALUES (:serial, 1, ARRAY[:note, :other], '{}');
@@ -26,6 +27,7 @@ INSERT INTO calls (statement) VALUES
  (format($$SELECT newt.remove('o', %s)$$, :other)),
  (format($$SELECT newt.write('o.object_state', '{%s}', ARRAY[(SELECT serial FROM o.object_state WHERE zoid = %1$s)::text::bigint], ARRAY[pg_temp.record('Note', '{"title":"e"}')], 700001, true)$$, :note)),
  (format($$SELECT newt.committed('o.transaction', %s, %s)$$, :first, :first_serial)),
+ ('INSERT INTO o.transaction SELECT * FROM o.transaction ORDER BY 1 LIMIT 1'), -- the trigger comes before the key
  (format($$SELECT newt.project_new('o.newt_projection', '{%s,%s}', '{}')$$, :note, :other)),
  (format($$SELECT newt.write_tables('o.newt_table', '{%s}', true)$$, :note)),
  (format($$SELECT newt.copy_tables('o.newt_table', 0, 1000000)$$)),
@@ -57,15 +59,15 @@ BEGIN
               WHERE r.relnamespace = 'o'::regnamespace AND r.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
                 AND r.relname IN ('object_state', 'newt_projection', 'transaction', 'transaction_object', 'newt_class', 'newt_store', 'newt_table', 'newt_reject_entry', 'newt_dependency', 'columns', 'notes')
               ORDER BY r.relname, a.attnum LOOP
-        FOREACH v IN ARRAY '{null,bigint,text,bytea,jsonb,"text[]",boolean}'::text[] LOOP
+        FOREACH v IN ARRAY '{null,bigint,integer,text,bytea,jsonb,"text[]","bigint[]",boolean,point}'::text[] LOOP
             BEGIN
                 IF v = 'null' THEN
                     EXECUTE format('ALTER TABLE %s ALTER %I DROP NOT NULL', c.relation, c.name);
                     EXECUTE format('UPDATE %s SET %I = NULL', c.relation, c.name);
                 ELSE
                     EXECUTE format('ALTER TABLE %s ALTER %2$I DROP DEFAULT, ALTER %2$I TYPE %3$s USING %4$s', c.relation, c.name, v,
-                        CASE v WHEN 'bigint' THEN '7' WHEN 'boolean' THEN 'true' WHEN 'text' THEN quote_literal('x') WHEN 'bytea' THEN quote_literal('\x01') WHEN 'jsonb' THEN quote_literal('{"a":[1]}')
-                               WHEN 'text[]' THEN quote_literal('{a,NULL}') END || '::' || v);
+                        CASE v WHEN 'bigint' THEN '7' WHEN 'integer' THEN '7' WHEN 'bigint[]' THEN quote_literal('{1,NULL}') WHEN 'boolean' THEN 'true' WHEN 'text' THEN quote_literal('x') WHEN 'bytea' THEN quote_literal('\x01') WHEN 'jsonb' THEN quote_literal('{"a":[1]}')
+                               WHEN 'text[]' THEN quote_literal('{a,NULL}') ELSE quote_literal('(1,2)') END || '::' || v);
                 END IF;
                 SELECT string_agg(pg_temp.call(s.statement), ' ' ORDER BY s.n) INTO results FROM calls s;
                 tried := tried + 1;
@@ -77,7 +79,7 @@ BEGIN
             COMMIT;
         END LOOP;
     END LOOP;
-    RAISE WARNING 'more than 200 variants: %', tried > 200;
+    RAISE WARNING 'more than 300 variants: %', tried > 300;
 END
 $$;
 -- what stands in the way of other types
