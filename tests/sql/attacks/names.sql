@@ -78,7 +78,7 @@ CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION suppress_redundant_up
 --> ERROR 42501
 --> ERROR 42501
 
--- nobody | a schema of its own whose tables have the names of a store's and other types, passed to every function that takes a store | 22P02, 42883, 0A000; nothing is written, and the server goes on
+-- nobody | a schema of its own whose tables have the names of a store's and other types, passed to every function that takes a store | 22P02, 42883, 42703, 0A000; nothing is written, and the server goes on
 CREATE TABLE newt_store (version text); INSERT INTO newt_store VALUES ('x');
 CREATE TABLE object_state (zoid text, serial int, state text); INSERT INTO object_state VALUES ('1', 1, 'x');
 CREATE TABLE newt_projection (zoid bigint PRIMARY KEY, class_name int, serial bigint, state text);
@@ -98,5 +98,5 @@ SELECT 1;
 --> (0,"{1,2}")
 --> ERROR 0A000
 --> ERROR 0A000
---> ERROR 42883
+--> ERROR 42703
 --> 1
