@@ -24,6 +24,11 @@ SELECT task, zoid = :big AS big, after > 0 AS begun FROM m.newt_derived_pending 
 SELECT newt_rows, newt_since IS NOT NULL AS locked FROM m.newt_compute_derived(1, 7);
 SELECT newt_rows, newt_since IS NOT NULL AS locked FROM m.newt_compute_derived(1, 7, true);
 SELECT current_setting('lock_timeout');
+-- nor longer than some 10 ms, whatever a step may have
+BEGIN;
+INSERT INTO m.newt_derived_pending (derived, zoid, task) SELECT 1, 1000000 + i, 'row' FROM generate_series(1, 30000) i;
+SELECT newt_rows BETWEEN 5 AND 29999 AS some FROM m.newt_compute_derived(1, 1000000);
+ROLLBACK;
 -- how many steps there are, and that none is too long
 CREATE PROCEDURE pg_temp.finish(at_most bigint, ahead boolean) LANGUAGE plpgsql AS $$
 DECLARE n bigint; most bigint := 0; steps bigint := 0;
