@@ -59,15 +59,16 @@ BEGIN
               WHERE r.relnamespace = 'o'::regnamespace AND r.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
                 AND r.relname IN ('object_state', 'newt_projection', 'transaction', 'transaction_object', 'newt_class', 'newt_store', 'newt_table', 'newt_reject_entry', 'newt_dependency', 'columns', 'notes')
               ORDER BY r.relname, a.attnum LOOP
-        FOREACH v IN ARRAY '{null,bigint,integer,text,bytea,jsonb,"text[]","bigint[]",boolean,point}'::text[] LOOP
+        FOREACH v IN ARRAY '{nulls,bigint,text,bytea,jsonb,"text[]","bigint[]",boolean}'::text[] LOOP
             BEGIN
-                IF v = 'null' THEN
+                IF v = 'nulls' THEN
                     EXECUTE format('ALTER TABLE %s ALTER %I DROP NOT NULL', c.relation, c.name);
                     EXECUTE format('UPDATE %s SET %I = NULL', c.relation, c.name);
                 ELSE
-                    EXECUTE format('ALTER TABLE %s ALTER %2$I DROP DEFAULT, ALTER %2$I TYPE %3$s USING %4$s', c.relation, c.name, v,
-                        CASE v WHEN 'bigint' THEN '7' WHEN 'integer' THEN '7' WHEN 'bigint[]' THEN quote_literal('{1,NULL}') WHEN 'boolean' THEN 'true' WHEN 'text' THEN quote_literal('x') WHEN 'bytea' THEN quote_literal('\x01') WHEN 'jsonb' THEN quote_literal('{"a":[1]}')
-                               WHEN 'text[]' THEN quote_literal('{a,NULL}') ELSE quote_literal('(1,2)') END || '::' || v);
+                    EXECUTE format('ALTER TABLE %s ALTER %2$I DROP DEFAULT, ALTER %2$I TYPE %3$s USING %4$s', c.relation, c.name, v, format(CASE v
+                        WHEN 'bigint' THEN 'hashtext(%I::text)' WHEN 'text' THEN '%I::text' WHEN 'bytea' THEN 'convert_to(%I::text, ''UTF8'')'
+                        WHEN 'jsonb' THEN 'jsonb_build_object(''a'', %I::text)' WHEN 'text[]' THEN 'ARRAY[%I::text, NULL]' WHEN 'bigint[]' THEN 'ARRAY[hashtext(%I::text), NULL]::bigint[]'
+                        ELSE '%I IS NOT NULL' END, c.name));
                 END IF;
                 SELECT string_agg(pg_temp.call(s.statement), ' ' ORDER BY s.n) INTO results FROM calls s;
                 tried := tried + 1;
