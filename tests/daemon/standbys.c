@@ -146,7 +146,7 @@ test_stopped(void **state)
     start(&second, conninfo, "second", false);
     wait_until(says_standby(&second));
     assert_true(updater_says(&second, "another process follows as \"newt-updater\""));
-    assert_true(updater_says(&second, "give each of them a --name"));
+    wait_until(updater_says(&second, "give each of them a --name")); /* its hint is a line more */
     wait_for_progress(pg, false, &all);
     kill(first.pid, SIGSTOP);
     /* within a batch it has rows that inline writers wait for */
