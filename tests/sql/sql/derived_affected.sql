@@ -23,8 +23,8 @@ UPDATE d.object_state SET state = '\x8366' WHERE zoid = 12;
 UPDATE d.object_state SET state = '\x8366' WHERE zoid = 5;
 DELETE FROM d.object_state WHERE zoid = 13;
 INSERT INTO d.object_state (zoid, serial, state) SELECT 50, 1, o.state FROM d.object_state o WHERE o.zoid = 14;
-CREATE FUNCTION pg_temp.affected(changed bigint[], number integer DEFAULT 1, relation regclass DEFAULT 'd.docs', class_names text[] DEFAULT '{Doc}', columns text[] DEFAULT '{zoid}') RETURNS bigint[] LANGUAGE sql AS
- $$SELECT newt.derived_affected('d.object_state', 'd.newt_dependency', relation, columns, number, class_names, changed)$$;
+CREATE FUNCTION pg_temp.affected(changed bigint[], number integer DEFAULT 1, relation regclass DEFAULT NULL, class_names text[] DEFAULT '{Doc}', columns text[] DEFAULT '{zoid}') RETURNS bigint[] LANGUAGE sql AS
+ $$SELECT newt.derived_affected('d.object_state', 'd.newt_dependency', coalesce(relation, to_regclass('d.docs')), columns, number, class_names, changed)$$;
 CREATE FUNCTION pg_temp.by_sql(changed bigint[]) RETURNS bigint[] LANGUAGE sql AS $$
     WITH own AS (
         SELECT o.zoid FROM d.object_state o WHERE o.zoid = ANY (changed) AND newt.try_class_name(o.state) = 'Doc'
@@ -104,6 +104,20 @@ CALL newt.create_derived('d', 'teams', '{Team}', '[{"name":"first","value":"memb
 SELECT * FROM d.teams ORDER BY zoid;
 DO $$ BEGIN CALL pg_temp.put(3, 'Person', '{}'); END $$;
 SELECT * FROM d.teams ORDER BY zoid;
+SELECT count(*) FROM newt.check_derived('d');
+SELECT newt.drop_derived('d', 'teams');
+-- ... at the end of the way, whatever order it leads through
+INSERT INTO d.newt_class (name, version, fields) VALUES ('Person', 2, '[{"name":"name","kind":"text"},{"name":"boss","kind":"ref","class":"Person"}]');
+DO $$ BEGIN
+    CALL pg_temp.put(3, 'Person', '{"name":"c","boss":{"::=>":5}}');
+    CALL pg_temp.put(4, 'Person', '{"name":"d","boss":{"::=>":1}}');
+    CALL pg_temp.put(5, 'Person', '{"name":"e"}');
+    CALL pg_temp.put(1, 'Person', '{"name":"a"}');
+END $$;
+CALL newt.create_derived('d', 'teams', '{Team}', '[{"name":"first","value":"members->boss->name","type":"text"},{"name":"names","value":"members->boss->name","type":"text[]"}]');
+SELECT * FROM d.teams WHERE zoid = 70;
+DO $$ BEGIN CALL pg_temp.put(1, 'Person', '{"name":"A"}'); END $$;
+SELECT * FROM d.teams WHERE zoid = 70;
 SELECT count(*) FROM newt.check_derived('d');
 SET client_min_messages = warning;
 DROP SCHEMA d CASCADE;
