@@ -9,10 +9,12 @@
 SET client_min_messages = error;
 SELECT newt.create_store('o');
 INSERT INTO o.newt_class (name, version, fields) VALUES
- ('Note', 1, '[{"name":"title","kind":"text"},{"name":"tags","kind":"text","shape":"list"},{"name":"on","kind":"ref","class":"Note"}]');
-SELECT newt.insert('o', 'Note', '{"title":"a","tags":["x","y"]}') AS note \gset
+ ('Note', 1, '[{"name":"title","kind":"text"},{"name":"tags","kind":"text","shape":"list"},{"name":"on","kind":"ref","class":"Note"},
+              {"name":"marks","kind":"struct","shape":"list","fields":[{"name":"by","kind":"text"}]}]');
+SELECT newt.insert('o', 'Note', '{"title":"a","tags":["x","y"],"marks":[{"by":"z"}]}') AS note \gset
 SELECT newt.insert('o', 'Note', jsonb_build_object('title', 'b', 'on', jsonb_build_object('::=>', :note))) AS other \gset
 CALL newt.create_table('o', 'Note', 'notes');
+SELECT count(*) AS tables FROM o.newt_table;
 CALL newt.create_derived('o', 'columns', '{Note}', '[{"name":"title","value":"title","type":"text"},{"name":"above","value":"on->title","type":"text"}]');
 ALTER TABLE o.transaction DISABLE TRIGGER newt_keep_derived; -- it would find what is wrong before others do
 -- a large transaction, whose oids are elsewhere
@@ -112,4 +114,4 @@ SELECT pg_temp.call(statement) FROM calls ORDER BY n;
 UPDATE o.newt_table SET columns = '[{"column_name":"title"},{}]';
 SELECT pg_temp.call(statement) FROM calls ORDER BY n;
 SET client_min_messages = error;
-DROP SCHEMA o CASCADE;
+DROP SCHEMA o, notes CASCADE;
