@@ -124,7 +124,7 @@ MERGE INTO shop.pages p USING (VALUES (12)) v (zoid) ON p.zoid = v.zoid WHEN MAT
 --> ERROR 42501
 
 -- report | COPY of the table, of a query, of the records; to a program and from a file | the visible rows; 42501
-COPY shop.pages (zoid) TO STDOUT;
+\copy shop.pages (zoid) TO PROGRAM 'sort'
 COPY (SELECT zoid FROM shop.pages_documents ORDER BY 1) TO STDOUT;
 COPY shop.object_state TO STDOUT;
 COPY shop.pages TO PROGRAM 'cat';
