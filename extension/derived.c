@@ -7,6 +7,7 @@
  */
 #include "newt_pg.h"
 #include "plain.h"
+#include "tables.h"
 #include "write.h"
 
 #include "access/table.h"
@@ -62,19 +63,11 @@ compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Rising, each once. */
 static void
 sort(zoids *z)
 {
-    int n = 0;
-
-    if (z->n < 2)
-        return;
-    qsort(z->at, z->n, sizeof *z->at, compare);
-    for (int i = 0; i < z->n; i++)
-        if (i == 0 || z->at[i] != z->at[i - 1])
-            z->at[n++] = z->at[i];
-    z->n = n;
+    if (z->n > 0)
+        z->n = newt_pg_sort_zoids(z->at, z->n);
 }
 
 static bool

@@ -3,8 +3,8 @@
  *
  * Batches are written by functions of the store (rows.h). A commit that has too many rows to
  * compute writes down which; they are computed here when there is nothing else to do, in steps
- * after which others have most of the time: a step may keep commits waiting. How long one lasts the
- * function sees to.
+ * after which others have most of the time: a step may keep commits waiting. The function ends it
+ * after some milliseconds.
  */
 #include "clock.h"
 #include "rows.h"

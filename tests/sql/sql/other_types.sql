@@ -85,7 +85,7 @@ BEGIN
     RAISE WARNING 'more than 300 variants: %', tried > 300;
 END
 $$;
--- what stands in the way of other types
+-- views and constraints would keep a column from being changed
 DO $$
 DECLARE what text;
 BEGIN
